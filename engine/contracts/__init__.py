@@ -1,0 +1,1 @@
+"""Wire models: closed, frozen, strict."""

@@ -1,0 +1,76 @@
+"""Canonical JSON (RFC 8785) and its digest: equal values have equal bytes, on any machine.
+
+Written for the engine alone; the prover has an implementation of its own, and both must satisfy
+``tests/golden/canon.json``. A shared bug would be a false green.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from hashlib import sha256
+from typing import Final, TypeAlias
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+MAX_SAFE_INTEGER: Final = 2**53 - 1
+_SHORTEST_FIXED: Final = -7  # ECMAScript prints 1e-6 as 0.000001 and 1e-7 as 1e-7
+_LONGEST_FIXED: Final = 21  # … and 1e20 in full, 1e21 as 1e+21
+
+
+def canonical(value: Json) -> bytes:
+    """UTF-8 JSON without spaces, keys by UTF-16 code unit, numbers as ECMAScript prints them.
+
+    Raises ValueError for NaN, infinities, lone surrogates and integers beyond 2**53 - 1.
+    """
+    return _text(value).encode("utf-8")
+
+
+def digest(value: Json) -> str:
+    """sha256 of the canonical JSON of ``value``: 64 hex digits."""
+    return sha256(canonical(value)).hexdigest()
+
+
+def _text(value: Json) -> str:
+    match value:
+        case None | bool() | str():
+            return json.dumps(value, ensure_ascii=False)
+        case int():
+            if abs(value) > MAX_SAFE_INTEGER:
+                raise ValueError(f"{value} is beyond 2**53 - 1")
+            return str(value)
+        case float():
+            return _number(value)
+        case list():
+            return f"[{','.join(map(_text, value))}]"
+        case dict():
+            pairs = sorted(value.items(), key=lambda pair: pair[0].encode("utf-16-be"))
+            return "{" + ",".join(f"{_text(key)}:{_text(item)}" for key, item in pairs) + "}"
+
+
+def _number(value: float) -> str:
+    """``value`` as ECMAScript's Number::toString: shortest digits that read back the same."""
+    if not math.isfinite(value):
+        raise ValueError(f"{value} has no JSON form")
+    if value == 0:
+        return "0"
+    sign = "-" if value < 0 else ""
+    mantissa, _, exponent = f"{abs(value)!r}".partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    fraction = fraction.rstrip("0") if not exponent and fraction == "0" else fraction
+    digits = (whole + fraction).lstrip("0")
+    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(digits))
+    digits = digits.rstrip("0")
+    return sign + _place(digits, point)
+
+
+def _place(digits: str, point: int) -> str:
+    """``digits`` with the decimal point after ``point`` of them, in ECMAScript's layout."""
+    if len(digits) <= point <= _LONGEST_FIXED:
+        return digits.ljust(point, "0")
+    if 0 < point <= _LONGEST_FIXED:
+        return f"{digits[:point]}.{digits[point:]}"
+    if _SHORTEST_FIXED + 1 < point <= 0:
+        return f"0.{'0' * -point}{digits}"
+    power = f"{point - 1:+d}"
+    return f"{digits[0]}{'.' + digits[1:] if len(digits) > 1 else ''}e{power}"

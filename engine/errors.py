@@ -1,0 +1,69 @@
+"""The error lattice: every deliberate failure is one class here, with one HTTP status (D0).
+
+EngineError
+├── Malformed           400  cannot be read, or breaks its contract; ``details`` name every fault
+│   └── PolicyViolation 400  readable, but a queue, recipe or budget rule forbids it
+├── Missing             404  the thing named does not exist
+├── Conflict            409
+│   ├── Drift               same identity, different content; ``drift`` names every field
+│   └── IllegalState        exists, but may not move there
+└── Misconfigured       exit 2, never over HTTP: the environment is contradictory or unreadable
+
+Anything else that escapes is a bug, and a bare 500.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import ClassVar
+
+
+class EngineError(Exception):
+    """Base of all deliberate failures. ``facts`` go to the client: no secrets in them."""
+
+    status: ClassVar[HTTPStatus]
+    code: ClassVar[str | None] = None
+
+    def __init__(self, message: str, **facts: object) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+class Malformed(EngineError):
+    """The request cannot be read, or breaks its contract."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+
+class PolicyViolation(Malformed):
+    """The request is readable, but a queue, recipe or budget rule forbids it."""
+
+    code = "queue_policy_violation"
+
+
+class Missing(EngineError):
+    """The thing named does not exist."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class Conflict(EngineError):
+    """The request contradicts what is stored."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class Drift(Conflict):
+    """Same identity, different content. ``drift`` in the facts names each field (D3)."""
+
+    code = "run_identity_conflict"
+
+
+class IllegalState(Conflict):
+    """The thing exists but may not move to the state asked for."""
+
+
+class Misconfigured(EngineError):
+    """The environment is contradictory or unreadable; the message names every variable at fault."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR

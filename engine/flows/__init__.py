@@ -1,0 +1,1 @@
+"""Durable workflows, run by workers only: control, and one step per effect."""

@@ -1,0 +1,1 @@
+"""The outside behind Protocols: sandboxes and the plan writer."""

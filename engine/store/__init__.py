@@ -1,0 +1,1 @@
+"""All SQL of the engine: one statement in, core values out."""

@@ -1,0 +1,243 @@
+-- Identity, runs and everything a run leaves behind. Constraints are named: the store turns a
+-- refused name into one row of the error lattice.
+
+CREATE TABLE app.recipes (
+    id text CONSTRAINT recipes_pkey PRIMARY KEY,
+    name text NOT NULL,
+    queue_name text NOT NULL,
+    active_v text,                                  -- the version new work should pin; null until one is stable
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT recipes_name_key UNIQUE (name),
+    CONSTRAINT recipes_queue_check CHECK (queue_name IN ('compileQ', 'sbxQ', 'controlQ', 'intentQ'))
+);
+
+CREATE TABLE app.recipe_versions (
+    id text NOT NULL CONSTRAINT recipe_versions_recipe_fkey REFERENCES app.recipes (id),
+    v text NOT NULL,
+    hash text NOT NULL CONSTRAINT recipe_versions_hash_check CHECK (hash ~ '^[0-9a-f]{64}$'),
+    status text NOT NULL CONSTRAINT recipe_versions_status_check
+        CHECK (status IN ('draft', 'candidate', 'stable')),
+    json jsonb NOT NULL,                            -- the recipe spec; hash = sha256 of its canonical JSON
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT recipe_versions_pkey PRIMARY KEY (id, v),
+    CONSTRAINT recipe_versions_hash_key UNIQUE (id, hash)
+);
+
+CREATE TABLE app.recipe_fixtures (
+    recipe_id text NOT NULL,
+    v text NOT NULL,
+    fixture_id text NOT NULL,
+    json jsonb NOT NULL,                            -- {"id": …, "formData": {…}}
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT recipe_fixtures_pkey PRIMARY KEY (recipe_id, v, fixture_id),
+    CONSTRAINT recipe_fixtures_version_fkey FOREIGN KEY (recipe_id, v)
+        REFERENCES app.recipe_versions (id, v)
+);
+
+CREATE TABLE app.intents (
+    id text CONSTRAINT intents_pkey PRIMARY KEY,    -- 'ih_' || intent_hash
+    intent_hash text NOT NULL,
+    goal text NOT NULL,
+    json jsonb NOT NULL,                            -- the intent; intent_hash = sha256 of its canonical JSON
+    recipe_id text NOT NULL,
+    recipe_v text NOT NULL,
+    recipe_hash text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT intents_hash_key UNIQUE (intent_hash),
+    CONSTRAINT intents_hash_check CHECK (intent_hash ~ '^[0-9a-f]{64}$' AND id = 'ih_' || intent_hash)
+);
+
+CREATE TABLE app.runs (
+    id text CONSTRAINT runs_pkey PRIMARY KEY,       -- 'run_' || 32 hex digits
+    workflow_id text NOT NULL CONSTRAINT runs_workflow_key UNIQUE,
+    intent_id text NOT NULL CONSTRAINT runs_intent_fkey REFERENCES app.intents (id),
+    intent_hash text NOT NULL,
+    recipe_id text NOT NULL,
+    recipe_v text NOT NULL,
+    recipe_hash text NOT NULL,
+    status text NOT NULL DEFAULT 'queued' CONSTRAINT runs_status_check CHECK (status IN
+        ('queued', 'running', 'waiting_input', 'repairing', 'succeeded', 'failed', 'retries_exceeded', 'canceled')),
+    execution_id text NOT NULL,                     -- the durable workflow that owns this row now (D14, D15)
+    trace_id text,
+    tenant_id text,
+    queue_name text NOT NULL,
+    queue_partition_key text,
+    lane text NOT NULL CONSTRAINT runs_lane_check CHECK (lane IN ('interactive', 'batch')),
+    priority integer NOT NULL CONSTRAINT runs_priority_check CHECK (priority >= 1),
+    timeout_ms bigint CONSTRAINT runs_timeout_check CHECK (timeout_ms > 0),
+    workload jsonb,
+    budget jsonb,
+    gate_ttl_s integer NOT NULL CONSTRAINT runs_gate_ttl_check CHECK (gate_ttl_s BETWEEN 1 AND 86400),
+    app_version text NOT NULL,                      -- DBOS__APPVERSION that the start was stamped with
+    forked_from text,
+    last_step text,
+    next_action text,
+    error text,
+    retry_count integer NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX runs_status_idx ON app.runs (status, created_at);
+
+CREATE TABLE app.run_steps (
+    run_id text NOT NULL CONSTRAINT run_steps_run_fkey REFERENCES app.runs (id),
+    step_id text NOT NULL,                          -- CompileST, ApplyPatchST, DecideST, ExecuteST
+    attempt integer NOT NULL DEFAULT 1,
+    phase text NOT NULL,                            -- compilation, patching, planning, execution
+    output jsonb NOT NULL,
+    trace_id text,
+    span_id text,
+    started_at timestamptz NOT NULL,
+    finished_at timestamptz NOT NULL,
+    CONSTRAINT run_steps_pkey PRIMARY KEY (run_id, step_id, attempt),
+    CONSTRAINT run_steps_times_check CHECK (started_at <= finished_at)
+);
+
+CREATE TABLE app.artifacts (
+    run_id text NOT NULL CONSTRAINT artifacts_run_fkey REFERENCES app.runs (id),
+    step_id text NOT NULL,
+    task_key text NOT NULL DEFAULT '',
+    idx integer NOT NULL,
+    attempt integer NOT NULL DEFAULT 1,
+    kind text NOT NULL,
+    uri text NOT NULL,
+    inline jsonb NOT NULL,                          -- text kinds: {"text": …}; all others: the document itself
+    payload jsonb GENERATED ALWAYS AS (inline) STORED,
+    sha256 text NOT NULL CONSTRAINT artifacts_sha256_check CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT artifacts_pkey PRIMARY KEY (run_id, step_id, task_key, idx, attempt)
+);
+CREATE INDEX artifacts_uri_idx ON app.artifacts (uri, attempt);
+
+CREATE TABLE app.sbx_runs (
+    run_id text NOT NULL CONSTRAINT sbx_runs_run_fkey REFERENCES app.runs (id),
+    step_id text NOT NULL,
+    task_key text NOT NULL,                         -- also the child workflow's id
+    attempt integer NOT NULL DEFAULT 1,
+    provider text NOT NULL,
+    request jsonb NOT NULL,
+    response jsonb NOT NULL,
+    err_code text NOT NULL,
+    metrics jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT sbx_runs_pkey PRIMARY KEY (run_id, step_id, task_key, attempt)
+);
+CREATE INDEX sbx_runs_task_idx ON app.sbx_runs (task_key);
+
+CREATE TABLE app.opencode_calls (
+    op_key text CONSTRAINT opencode_calls_pkey PRIMARY KEY,
+    run_id text NOT NULL CONSTRAINT opencode_calls_run_fkey REFERENCES app.runs (id),
+    step_id text NOT NULL,
+    attempt integer NOT NULL DEFAULT 1,
+    agent text NOT NULL,
+    prompt text NOT NULL,
+    schema_hash text NOT NULL,
+    structured jsonb NOT NULL,
+    tool_calls jsonb NOT NULL DEFAULT '[]',
+    served_by text NOT NULL,                        -- replay:<fixture key>, live:<server version>, stub
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX opencode_calls_run_idx ON app.opencode_calls (run_id, step_id);
+
+-- A side effect's receipt is written in the transaction of its step row (D16). Keyed by the
+-- execution: a recovery meets its own receipt and is not accused.
+CREATE TABLE app.mock_receipts (
+    receipt_key text CONSTRAINT mock_receipts_pkey PRIMARY KEY,
+    run_id text NOT NULL CONSTRAINT mock_receipts_run_fkey REFERENCES app.runs (id),
+    step_id text NOT NULL,
+    execution_id text NOT NULL,
+    payload_hash text NOT NULL,
+    seen_count integer NOT NULL DEFAULT 1 CONSTRAINT mock_receipts_seen_check CHECK (seen_count >= 1),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE app.human_gates (
+    run_id text NOT NULL CONSTRAINT human_gates_run_fkey REFERENCES app.runs (id),
+    gate_key text NOT NULL,
+    workflow_id text NOT NULL,                      -- the execution that waits here
+    topic text NOT NULL,
+    step_id text NOT NULL,
+    purpose text NOT NULL,
+    state text NOT NULL DEFAULT 'PENDING' CONSTRAINT human_gates_state_check
+        CHECK (state IN ('PENDING', 'RECEIVED', 'RESOLVED', 'TIMED_OUT', 'CANCELLED')),
+    prompt jsonb NOT NULL,
+    result jsonb,
+    decision text CONSTRAINT human_gates_decision_check CHECK (decision IN ('yes', 'no')),
+    created_at timestamptz NOT NULL,
+    deadline_at timestamptz NOT NULL,
+    closed_at timestamptz,
+    CONSTRAINT human_gates_pkey PRIMARY KEY (run_id, gate_key)
+);
+CREATE INDEX human_gates_open_idx ON app.human_gates (deadline_at) WHERE state = 'PENDING';
+
+-- The ledger of accepted answers. The two keys decide every race: a 4-tuple once, a gate once (D17).
+CREATE TABLE app.human_interactions (
+    id uuid CONSTRAINT human_interactions_pkey PRIMARY KEY DEFAULT gen_random_uuid(),
+    run_id text NOT NULL CONSTRAINT human_interactions_run_fkey REFERENCES app.runs (id),
+    workflow_id text NOT NULL,
+    gate_key text NOT NULL,
+    topic text NOT NULL,
+    dedupe_key text NOT NULL CONSTRAINT human_interactions_dedupe_check CHECK (length(dedupe_key) BETWEEN 1 AND 256),
+    payload_hash text NOT NULL CONSTRAINT human_interactions_hash_check CHECK (payload_hash ~ '^[a-f0-9]{64}$'),
+    payload jsonb NOT NULL,
+    origin text NOT NULL CONSTRAINT human_interactions_origin_check CHECK (origin IN
+        ('manual', 'engine-dbos', 'api-shim', 'webhook', 'webhook-ci', 'external', 'unknown')),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT human_interactions_once UNIQUE (workflow_id, gate_key, topic, dedupe_key),
+    CONSTRAINT human_interactions_one_answer UNIQUE (workflow_id, gate_key),
+    CONSTRAINT human_interactions_gate_fkey FOREIGN KEY (run_id, gate_key)
+        REFERENCES app.human_gates (run_id, gate_key)
+);
+
+CREATE TABLE app.patch_history (
+    run_id text NOT NULL CONSTRAINT patch_history_run_fkey REFERENCES app.runs (id),
+    step_id text NOT NULL,
+    patch_index integer NOT NULL,
+    attempt integer NOT NULL DEFAULT 1,
+    target_path text NOT NULL,
+    preimage_hash text,                             -- null: the file did not exist
+    postimage_hash text NOT NULL,
+    diff_hash text NOT NULL,
+    preimage_content text,
+    postimage_content text NOT NULL,
+    applied_at timestamptz,
+    rolled_back_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT patch_history_pkey PRIMARY KEY (run_id, step_id, patch_index, attempt)
+);
+
+-- Live executors say which code they run; a row older than a few beats is a dead worker.
+CREATE TABLE app.executors (
+    executor_id text CONSTRAINT executors_pkey PRIMARY KEY,
+    app_version text NOT NULL,
+    pid integer NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- Wakes long-polls: one notification per gate that leaves PENDING, none while nothing happens (D21).
+CREATE FUNCTION app.notify_gate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('spec11_gates', NEW.run_id || '/' || NEW.gate_key);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER human_gates_notify AFTER UPDATE OF state ON app.human_gates
+    FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION app.notify_gate();
+
+-- Queue rows as the boards and the course read them, from schema dbos alone. A parked run (a prompt
+-- event without its result) stands under a word of its own: it waits for a person, not for a slot (D11).
+CREATE VIEW app.v_ops_queue_depth AS
+SELECT queue_name,
+       CASE WHEN status = 'PENDING' AND EXISTS (
+                SELECT FROM dbos.workflow_events p
+                WHERE p.workflow_uuid = w.workflow_uuid AND p.key LIKE 'ui:%' AND p.key NOT LIKE 'ui:%:%'
+                  AND NOT EXISTS (SELECT FROM dbos.workflow_events r
+                                  WHERE r.workflow_uuid = p.workflow_uuid AND r.key = p.key || ':result'))
+            THEN 'WAITING_INPUT' ELSE status END AS status,
+       count(*) AS workflow_count,
+       min(created_at) AS oldest_created_at,
+       max(created_at) AS newest_created_at
+FROM dbos.workflow_status w
+WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING')
+GROUP BY 1, 2;

@@ -1,0 +1,1 @@
+"""One function per thing that one can ask of the engine."""
