@@ -1,0 +1,56 @@
+# `make prove` and `make test` are all a newcomer needs; the rest is parts of them.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# pip reads the lock and nothing else: no cache to trust, no resolver, no build isolation.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
+
+.PHONY: help install prove test format lint types layers unit scenarios up lock clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## .venv from the hash-pinned lock, and the project into it
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spec11 needs Python 3.11 or newer; try: make PYTHON=python3.12 install")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) …"
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+prove: install ## the main job: a split runtime starts and scenario S02 is proven on it
+	$(BIN)/pytest -m S02
+
+test: lint types layers ## everything the gate runs; closes with pytest's summary line
+	$(BIN)/pytest -n 2 tests scenarios
+
+format: install ## rewrite the sources in the one format
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lint: install ## format and lint rules
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+types: install ## mypy, strict
+	$(BIN)/mypy
+
+layers: install ## who may import whom
+	$(BIN)/lint-imports
+
+unit: install ## tests of the prover and of the engine, without the scenarios
+	$(BIN)/pytest -n 2 tests
+
+scenarios: install ## the suite, in parallel
+	$(BIN)/pytest -n 2 scenarios
+
+up: install ## the reference engine on http://127.0.0.1:3001, until Ctrl-C
+	$(BIN)/spec11-engine up
+
+lock: install ## resolve pyproject.toml anew into requirements.lock (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --no-header --extra engine --group dev --group build pyproject.toml --output-file requirements.lock
+
+clean: ## remove what install and runs made here
+	rm -rf $(VENV) .spec11 .mypy_cache .ruff_cache .pytest_cache
