@@ -63,9 +63,7 @@ async def main(dsn: str) -> None:
     DBOS(config=config)
     DBOS.launch()
     await DBOS.register_queue_async("bareQ", polling_interval_sec=POLL_S)
-    await DBOS.register_queue_async(
-        "bareChildQ", polling_interval_sec=POLL_S, worker_concurrency=8
-    )
+    await DBOS.register_queue_async("bareChildQ", polling_interval_sec=POLL_S, worker_concurrency=8)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     print("ready", flush=True)

@@ -1,1 +1,13 @@
-"""All SQL of the engine: one statement in, core values out."""
+"""All SQL of the engine: one statement in, core values out.
+
+Functions take a ``Tx`` and never commit: a lone statement is its own transaction on an autocommit
+connection, and several are one between ``async with tx.transaction()``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from psycopg import AsyncConnection
+
+Tx: TypeAlias = "AsyncConnection[Any]"

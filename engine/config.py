@@ -1,0 +1,140 @@
+"""The engine's settings: read from the environment once, here, and passed on as a value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Self
+
+from engine.errors import Misconfigured
+
+Read = Callable[[str], Any]
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+WORDS: Final = {"true": True, "1": True, "false": False, "0": False}
+
+
+def _integer(low: int, high: int) -> Read:
+    def read(text: str) -> int:
+        if not low <= (value := int(text)) <= high:
+            raise ValueError(f"not within {low}..{high}")
+        return value
+
+    return read
+
+
+def _one_of(*words: str) -> Read:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"not one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in WORDS:
+        raise ValueError("not one of true, false, 1, 0")
+    return WORDS[text.lower()]
+
+
+def _setting(name: str, default: Any, read: Read = str) -> Any:
+    return field(default=default, metadata={"name": name, "read": read})
+
+
+def _data_home() -> Path:
+    return Path.home() / ".local" / "share" / "spec11"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All that the environment may decide: one field is one variable of docs/contract.md."""
+
+    dsn: str | None = _setting("SPEC11_DSN", None)
+    app_dsn: str | None = _setting("SPEC11_APP_DSN", None)
+    sys_dsn: str | None = _setting("SPEC11_SYS_DSN", None)
+    data_dir: Path | None = _setting("SPEC11_DATA_DIR", None, Path)
+    host: str = _setting("SPEC11_HOST", "127.0.0.1")
+    api_token: str | None = _setting("SPEC11_API_TOKEN", None)
+    port: int = _setting("PORT", 3001, _integer(0, 65535))
+    admin_port: int = _setting("ADMIN_PORT", 3002, _integer(0, 65535))
+    app_version: str = _setting("DBOS__APPVERSION", "v1")
+    executor_id: str = _setting("DBOS__VMID", "w0")
+    claim_scope: str = _setting("CLAIM_SCOPE", "demo", _one_of("demo", "signoff", "live-smoke"))
+    runtime_mode: str = _setting("WORKFLOW_RUNTIME_MODE", "api-shim", _one_of("api-shim"))
+    oc_mode: str = _setting("OC_MODE", "replay", _one_of("replay", "record", "live"))
+    oc_strict_mode: bool = _setting("OC_STRICT_MODE", default=True, read=_truth)
+    oc_base_url: str | None = _setting("OC_BASE_URL", None)
+    oc_timeout_ms: int = _setting("OC_TIMEOUT_MS", 300_000, _integer(1, 2**31 - 1))
+    sbx_mode: str = _setting("SBX_MODE", "mock", _one_of("mock", "live"))
+    sbx_provider: str = _setting("SBX_PROVIDER", "e2b", _one_of("e2b", "microsandbox", "local"))
+    sbx_alt_provider_enabled: bool = _setting(
+        "SBX_ALT_PROVIDER_ENABLED", default=False, read=_truth
+    )
+    sbx_default_timeout_ms: int = _setting(
+        "SBX_DEFAULT_TIMEOUT_MS", 300_000, _integer(1, 2**31 - 1)
+    )
+    sbx_queue_partition: bool = _setting("SBX_QUEUE_PARTITION", default=True, read=_truth)
+    intent_queue_partition: bool = _setting("INTENT_QUEUE_PARTITION", default=True, read=_truth)
+    sbx_queue_worker_concurrency: int = _setting(
+        "SBX_QUEUE_WORKER_CONCURRENCY", 8, _integer(1, 1000)
+    )
+    gate_ttl_s: int = _setting("HITL_PLAN_APPROVAL_TIMEOUT_S", 3600, _integer(1, 86_400))
+    chaos_sleep_execute_ms: int = _setting("CHAOS_SLEEP_EXECUTE", 0, _integer(0, 600_000))
+    otlp: bool = _setting("DBOS_ENABLE_OTLP", default=False, read=_truth)
+    otlp_traces: str | None = _setting("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None)
+    otlp_logs: str | None = _setting("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", None)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """The only reader of the environment; an empty value is the default.
+
+        Raises Misconfigured with one message that names every variable at fault (D33, D35).
+        """
+        values: dict[str, Any] = {}
+        faults: list[str] = []
+        for item in fields(cls):
+            name, read = item.metadata["name"], item.metadata["read"]
+            if given := env.get(name):
+                try:
+                    values[item.name] = read(given)
+                except ValueError as error:
+                    faults.append(f"{name}={given!r} is {_why(error)}")
+        config = cls(**values)
+        if faults := [*faults, *_contradictions(config)]:
+            raise Misconfigured("; ".join(faults))
+        return config
+
+    @property
+    def data(self) -> Path:
+        """Where the embedded server keeps its files."""
+        return self.data_dir or _data_home()
+
+
+def _why(error: ValueError) -> str:
+    text = str(error)
+    return text if text.startswith("not ") else "not a whole number"
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """Every pair of settings that cannot both be meant."""
+    for name, given in (("SPEC11_APP_DSN", config.app_dsn), ("SPEC11_SYS_DSN", config.sys_dsn)):
+        if given is not None and given != config.dsn:
+            yield f"{name} differs from SPEC11_DSN: one transaction spans both schemas (D5)"
+    if config.host not in LOOPBACK:
+        yield _bind_fault(config)
+    alternative = config.sbx_mode == "live" and config.sbx_provider != "e2b"
+    if alternative and not config.sbx_alt_provider_enabled:
+        yield f"SBX_PROVIDER={config.sbx_provider!r} needs SBX_ALT_PROVIDER_ENABLED=true (D35)"
+    if config.otlp and not (config.otlp_traces and config.otlp_logs):
+        yield (
+            "DBOS_ENABLE_OTLP needs OTEL_EXPORTER_OTLP_TRACES_ENDPOINT "
+            "and OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"
+        )
+
+
+def _bind_fault(config: Config) -> str:
+    if config.api_token is None:
+        return f"SPEC11_HOST={config.host!r} is not loopback and needs SPEC11_API_TOKEN (D36)"
+    return f"SPEC11_HOST={config.host!r}: this version checks no tokens, so it binds loopback only"

@@ -1,0 +1,99 @@
+"""What a gate asks, and which answers it understands (D17, D18)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from engine.core.canon import Json
+from engine.errors import Malformed
+
+KEY: Final = re.compile(r"[a-z0-9][a-z0-9:_-]{0,127}")
+RATIONALES: Final = ("rationale", "reason", "note", "notes")
+DECISIONS: Final[Mapping[str, str]] = {
+    "yes": "yes",
+    "approve": "yes",
+    "approved": "yes",
+    "no": "no",
+    "reject": "no",
+    "rejected": "no",
+}
+
+
+class State(StrEnum):
+    """Where a gate stands, as ``app.human_gates.state`` and the API say it."""
+
+    PENDING = "PENDING"
+    RECEIVED = "RECEIVED"
+    RESOLVED = "RESOLVED"
+    TIMED_OUT = "TIMED_OUT"
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply understood: a decision where the gate asks for one, and why."""
+
+    decision: str | None
+    rationale: str | None
+
+
+def understood(form: Mapping[str, Any], payload: Mapping[str, Json]) -> Answer:
+    """What ``payload`` answers to the gate's ``form``. Raises Malformed for an unknown shape."""
+    if asks_approval(form):
+        if answer := approval(payload):
+            return answer
+        raise _refused([{"pointer": "/payload", "message": "must be one yes or no"}])
+    if faults := list(_mismatches(form, payload)):
+        raise _refused(faults)
+    return Answer(None, None)
+
+
+def _refused(faults: list[dict[str, str]]) -> Malformed:
+    message = f"invalid GateReply: {len(faults)} faults"
+    return Malformed(message, code="invalid_request", details=faults)
+
+
+def asks_approval(form: Mapping[str, Any]) -> bool:
+    """Whether the gate wants a yes or a no, in any word of the approval vocabulary."""
+    return any(field["k"] == "choice" and field["t"] == "enum" for field in form["fields"])
+
+
+def approval(payload: Mapping[str, Json]) -> Answer | None:
+    """The one decision in ``payload`` with its rationale, or None for an unknown shape (D18)."""
+    said = {key: value for key, value in payload.items() if key not in RATIONALES}
+    reasons = [value for key, value in payload.items() if key in RATIONALES]
+    decision = _decision(said)
+    if decision is None or not all(isinstance(reason, str) for reason in reasons):
+        return None
+    return Answer(decision, next((str(payload[k]) for k in RATIONALES if k in payload), None))
+
+
+def _decision(said: Mapping[str, Json]) -> str | None:
+    match said:
+        case {"choice": ("yes" | "no") as word} if len(said) == 1:
+            return str(word)
+        case {"approved": bool(approved)} if len(said) == 1:
+            return "yes" if approved else "no"
+        case {"decision": str(word)} if len(said) == 1:
+            return DECISIONS.get(word.strip().lower())
+        case _:
+            return None
+
+
+def _mismatches(form: Mapping[str, Any], payload: Mapping[str, Json]) -> Iterator[dict[str, str]]:
+    fields = {field["k"]: field for field in form["fields"]}
+    for name in payload.keys() - fields.keys():
+        yield {"pointer": f"/payload/{name}", "message": "the form has no such field"}
+    for name, field in fields.items():
+        if name not in payload and not field.get("opt", False):
+            yield {"pointer": f"/payload/{name}", "message": "required"}
+        elif name in payload and not _fits(field, payload[name]):
+            yield {"pointer": f"/payload/{name}", "message": "not what the form asks for"}
+
+
+def _fits(field: Mapping[str, Any], value: Json) -> bool:
+    return isinstance(value, str) and (field["t"] != "enum" or value in field["vs"])

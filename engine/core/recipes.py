@@ -1,0 +1,159 @@
+"""What a recipe is, and how a form becomes an intent through it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.core.canon import Json, canonical, digest
+from engine.errors import Malformed
+
+STABLE: Final = "stable"
+PRIMITIVES: Final = (
+    "Collect",
+    "Fetch",
+    "Extract",
+    "Normalize",
+    "Decide",
+    "Act",
+    "Report",
+    "Legacy",
+)
+_WHOLE: Final = re.compile(r"\{\{\s*([A-Za-z0-9_.]+)\s*\}\}")
+_INTENT_KEYS: Final = frozenset({"goal", "inputs", "constraints", "connectors"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one version of a recipe allows a run to ask for."""
+
+    max_steps: int
+    max_fanout: int
+    max_sbx_min: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One version of a recipe."""
+
+    id: str
+    v: str
+    hash: str
+    status: str
+    spec: Mapping[str, Any]
+
+    @property
+    def form_schema(self) -> dict[str, Any]:
+        """The JSON Schema of its form; undeclared keys are refused unless it says so (D26)."""
+        return {"additionalProperties": False, **self.spec["formSchema"]}
+
+    @property
+    def limits(self) -> Limits:
+        """The caps of this very version, whatever the newest says."""
+        caps = self.spec["limits"]
+        return Limits(caps["maxSteps"], caps["maxFanout"], caps["maxSbxMin"])
+
+
+def spec_hash(spec: Json) -> str:
+    """sha256 of the canonical recipe spec."""
+    return digest(spec)
+
+
+def natural(version: str) -> list[tuple[int, int, str]]:
+    """A sort key by which v2 comes before v10, and a number before a word."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", version)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def with_defaults(schema: Mapping[str, Any], form: Mapping[str, Json]) -> dict[str, Json]:
+    """``form`` with the top-level defaults of its schema for keys it leaves out."""
+    properties = schema.get("properties", {})
+    absent = {
+        name: rule["default"]
+        for name, rule in properties.items()
+        if name not in form and isinstance(rule, dict) and "default" in rule
+    }
+    return {**absent, **form}
+
+
+def instantiate(recipe: Recipe, form: Mapping[str, Json]) -> dict[str, Json]:
+    """The intent that ``form`` stands for, canonical in its values.
+
+    Raises Malformed for a template key without a value, a result that is no intent, and a step
+    library that is not drawn from the eight primitives.
+    """
+    intent = _rendered(recipe.spec["intentTmpl"], {"formData": dict(form)})
+    if not _is_intent(intent):
+        raise Malformed("invalid Intent: the recipe rendered no intent", code="invalid_request")
+    constraints: Any = intent["constraints"]
+    library = {"primitives": _primitives(constraints.get("stepLibrary"))}
+    return {**intent, "constraints": {**constraints, "stepLibrary": library}}
+
+
+def _primitives(library: Any) -> list[Json]:
+    if not isinstance(library, dict):
+        return [*PRIMITIVES]
+    names = library.get("primitives")
+    if not isinstance(names, list) or not names or not all(name in PRIMITIVES for name in names):
+        raise Malformed(
+            "constraints.stepLibrary.primitives must be a non-empty canonical list",
+            code="invalid_request",
+        )
+    return names
+
+
+def _is_intent(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() <= _INTENT_KEYS
+        and isinstance(value.get("goal"), str)
+        and value["goal"] != ""
+        and isinstance(value.get("inputs"), dict)
+        and isinstance(value.get("constraints"), dict)
+        and _is_strings(value.get("connectors", []))
+    )
+
+
+def _is_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _rendered(template: Any, scope: Mapping[str, Any]) -> Any:
+    """``template`` with its ``{{path}}`` filled in: alone in a string a value keeps its type."""
+    match template:
+        case str():
+            return _text(template, scope)
+        case list():
+            return [_rendered(item, scope) for item in template]
+        case dict():
+            return {key: _rendered(item, scope) for key, item in template.items()}
+        case _:
+            return template
+
+
+def _text(template: str, scope: Mapping[str, Any]) -> Any:
+    if whole := _WHOLE.fullmatch(template):
+        return _found(whole[1], scope)
+    return _WHOLE.sub(lambda path: _printed(_found(path[1], scope)), template)
+
+
+def _printed(value: Json) -> str:
+    """``value`` inside a sentence: a string as it is, else canonical JSON (1.0 is 1)."""
+    return value if isinstance(value, str) else canonical(value).decode()
+
+
+def _found(path: str, scope: Mapping[str, Any]) -> Json:
+    value: Any = scope
+    for name in path.split("."):
+        if not isinstance(value, dict) or name not in value:
+            raise Malformed(
+                f"missing template key: {path}",
+                code="invalid_request",
+                details=[
+                    {"pointer": f"/{path.replace('.', '/')}", "message": "the recipe needs it"}
+                ],
+            )
+        value = value[name]
+    return value

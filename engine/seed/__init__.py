@@ -1,0 +1,1 @@
+"""The ten recipes that a fresh database starts with, as data (D8)."""

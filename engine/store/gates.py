@@ -1,0 +1,107 @@
+"""Gates, the ledger of accepted answers, and the one statement that accepts one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg.rows import class_row
+
+from engine.core.canon import Json, canonical, digest
+from engine.store import Tx, faults, sql
+
+SQL: Final = sql.load("gates")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One gate as the API shows it: its row, and the origin and hash of the accepted answer."""
+
+    workflow_id: str
+    run_id: str
+    gate_key: str
+    topic: str
+    state: str
+    prompt: dict[str, Any]
+    result: dict[str, Any] | None
+    decision: str | None
+    origin: str | None
+    payload_hash: str | None
+    created_at: datetime
+    deadline_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interaction:
+    """One accepted answer, without its payload."""
+
+    workflow_id: str
+    gate_key: str
+    topic: str
+    dedupe_key: str
+    payload_hash: str
+    origin: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer offered to a gate."""
+
+    payload: dict[str, Json]
+    dedupe_key: str
+    origin: str
+
+    @property
+    def payload_hash(self) -> str:
+        """sha256 of the canonical payload."""
+        return digest(self.payload)
+
+
+async def of_run(tx: Tx, run_id: str) -> list[Gate]:
+    """The run's gates in the order of their creation."""
+    return await _views(tx, run_id, None)
+
+
+async def find(tx: Tx, run_id: str, gate_key: str) -> Gate | None:
+    """The run's gate of this key, if there is one."""
+    return next(iter(await _views(tx, run_id, gate_key)), None)
+
+
+async def _views(tx: Tx, run_id: str, gate_key: str | None) -> list[Gate]:
+    async with tx.cursor(row_factory=class_row(Gate)) as rows:
+        values = {"run_id": run_id, "gate_key": gate_key}
+        return await (await rows.execute(SQL["views"], values)).fetchall()
+
+
+async def accept(tx: Tx, gate: Gate, reply: Reply) -> bool:
+    """Whether ``reply`` became the gate's one answer, and its message was sent (D6, D17).
+
+    Raises what ``faults`` makes of a key that the ledger refuses.
+    """
+    values = {
+        "run_id": gate.run_id,
+        "gate_key": gate.gate_key,
+        "dedupe_key": reply.dedupe_key,
+        "origin": reply.origin,
+        "payload": canonical(reply.payload).decode(),
+        "payload_hash": reply.payload_hash,
+    }
+    with faults.translated():
+        rows = await tx.execute(SQL["accept"], values)
+    return rows.rowcount == 1
+
+
+async def answer(tx: Tx, gate: Gate) -> Interaction | None:
+    """The answer that the gate accepted, if it did."""
+    async with tx.cursor(row_factory=class_row(Interaction)) as rows:
+        values = {"run_id": gate.run_id, "gate_key": gate.gate_key}
+        return await (await rows.execute(SQL["answer"], values)).fetchone()
+
+
+async def interactions(tx: Tx, run_id: str, limit: int) -> list[Interaction]:
+    """The run's ledger, oldest first."""
+    async with tx.cursor(row_factory=class_row(Interaction)) as rows:
+        values = {"run_id": run_id, "limit": limit}
+        return await (await rows.execute(SQL["interactions"], values)).fetchall()

@@ -1,0 +1,71 @@
+"""Rows of ``app.runs`` and ``app.intents``, and the one statement that starts a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from engine.core.canon import Json, canonical
+from engine.core.runs import WORKFLOW_NAME, Progress, Run
+from engine.errors import Missing
+from engine.store import Tx, sql
+
+SQL: Final = sql.load("runs")
+_RUN: Final = tuple(field.name for field in fields(Run))
+_PROGRESS: Final = tuple(field.name for field in fields(Progress))
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A stored intent and the recipe that rendered it."""
+
+    id: str
+    json: dict[str, Json]
+    recipe_id: str
+    recipe_v: str
+    recipe_hash: str
+
+
+async def start(tx: Tx, run: Run, intent: dict[str, Json]) -> Progress | None:
+    """The progress of the run just kept and enqueued; None when a key was taken (D6)."""
+    values: dict[str, Any] = {name: getattr(run, name) for name in _RUN}
+    values["workload"] = None if run.workload is None else Jsonb(run.workload)
+    values["budget"] = None if run.budget is None else Jsonb(run.budget)
+    values["intent"] = canonical(intent).decode()
+    values["goal"] = intent["goal"]
+    values["workflow_name"] = WORKFLOW_NAME
+    async with tx.cursor(row_factory=dict_row) as rows:
+        row = await (await rows.execute(SQL["start"], values)).fetchone()
+    if row is None:
+        return None
+    return Progress(
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        execution_id=row["execution_id"],
+    )
+
+
+async def load(tx: Tx, wid: str) -> tuple[Run, Progress]:
+    """The run with this workflow id or run id. Raises Missing."""
+    if found := await find(tx, wid):
+        return found
+    raise Missing("run not found")
+
+
+async def find(tx: Tx, wid: str) -> tuple[Run, Progress] | None:
+    """The run with this workflow id or run id, if there is one."""
+    async with tx.cursor(row_factory=dict_row) as rows:
+        row = await (await rows.execute(SQL["by_id"], {"wid": wid})).fetchone()
+    if row is None:
+        return None
+    run = Run(**{name: row[name] for name in _RUN})
+    return run, Progress(**{name: row[name] for name in _PROGRESS})
+
+
+async def intent(tx: Tx, intent_id: str) -> Intent | None:
+    """The stored intent, if there is one."""
+    async with tx.cursor(row_factory=class_row(Intent)) as rows:
+        return await (await rows.execute(SQL["intent"], {"intent_id": intent_id})).fetchone()

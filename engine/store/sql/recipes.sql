@@ -1,0 +1,26 @@
+-- name: version
+SELECT id, v, hash, status, json AS spec FROM app.recipe_versions WHERE id = %(id)s AND v = %(v)s;
+
+-- name: versions
+SELECT id, v, hash, status, json AS spec, created_at FROM app.recipe_versions WHERE id = %(id)s;
+
+-- name: every_version
+SELECT n.id, r.name, n.v, n.status, n.created_at
+FROM app.recipe_versions n
+JOIN app.recipes r USING (id)
+ORDER BY n.id;
+
+-- name: keep_recipe
+INSERT INTO app.recipes (id, name, queue_name, active_v, created_at, updated_at)
+VALUES (%(id)s, %(name)s, %(queue)s, %(v)s, %(at)s, %(at)s)
+ON CONFLICT DO NOTHING;
+
+-- name: keep_version
+INSERT INTO app.recipe_versions (id, v, hash, status, json, created_at)
+VALUES (%(id)s, %(v)s, %(hash)s, 'stable', %(spec)s::jsonb, %(at)s)
+ON CONFLICT DO NOTHING;
+
+-- name: keep_fixture
+INSERT INTO app.recipe_fixtures (recipe_id, v, fixture_id, json, created_at)
+VALUES (%(id)s, %(v)s, %(fixture_id)s, %(fixture)s::jsonb, %(at)s)
+ON CONFLICT DO NOTHING;

@@ -1,0 +1,43 @@
+-- name: start
+-- One statement, so one transaction: the intent, the run and the enqueue, or none of them (D6). No row comes
+-- back when a key was taken or the stored intent belongs to another recipe; the caller then reads and compares.
+WITH kept AS (
+    INSERT INTO app.intents (id, intent_hash, goal, json, recipe_id, recipe_v, recipe_hash)
+    VALUES (%(workflow_id)s, %(intent_hash)s, %(goal)s, %(intent)s::jsonb,
+            %(recipe_id)s, %(recipe_v)s, %(recipe_hash)s)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+), started AS (
+    INSERT INTO app.runs (id, workflow_id, intent_id, intent_hash, recipe_id, recipe_v, recipe_hash, execution_id,
+                          trace_id, tenant_id, queue_name, queue_partition_key, lane, priority, timeout_ms, workload,
+                          budget, gate_ttl_s, app_version, created_at, updated_at)
+    SELECT %(id)s, %(workflow_id)s, %(workflow_id)s, %(intent_hash)s, %(recipe_id)s, %(recipe_v)s, %(recipe_hash)s,
+           %(workflow_id)s, %(trace_id)s, %(tenant_id)s, %(queue_name)s, %(queue_partition_key)s, %(lane)s,
+           %(priority)s, %(timeout_ms)s, %(workload)s::jsonb, %(budget)s::jsonb, %(gate_ttl_s)s, %(app_version)s,
+           statement_timestamp(), statement_timestamp()
+    WHERE EXISTS (SELECT FROM kept)
+       OR EXISTS (SELECT FROM app.intents
+                  WHERE id = %(workflow_id)s AND recipe_id = %(recipe_id)s AND recipe_v = %(recipe_v)s
+                    AND recipe_hash = %(recipe_hash)s)
+    ON CONFLICT DO NOTHING
+    RETURNING created_at, updated_at, execution_id
+)
+SELECT created_at, updated_at, execution_id,
+       dbos.enqueue_workflow(workflow_name => %(workflow_name)s, queue_name => %(queue_name)s,
+                             named_args => json_build_object('workflow_id', execution_id),
+                             workflow_id => execution_id, app_version => %(app_version)s,
+                             timeout_ms => %(timeout_ms)s, priority => %(priority)s,
+                             queue_partition_key => %(queue_partition_key)s,
+                             application_name => 'spec11') IS NOT NULL AS enqueued
+FROM started;
+
+-- name: by_id
+-- Either name of a run finds it: its workflow id or its own.
+SELECT id, workflow_id, intent_hash, recipe_id, recipe_v, recipe_hash, trace_id, tenant_id, queue_name,
+       queue_partition_key, lane, priority, timeout_ms, workload, budget, gate_ttl_s, app_version, created_at,
+       updated_at, execution_id, status, last_step, next_action, error, retry_count
+FROM app.runs
+WHERE workflow_id = %(wid)s OR id = %(wid)s;
+
+-- name: intent
+SELECT id, json, recipe_id, recipe_v, recipe_hash FROM app.intents WHERE id = %(intent_id)s;

@@ -1,0 +1,29 @@
+"""Plant the ten recipes that a fresh database starts with (D8)."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from typing import Any, Final
+
+from engine.core.recipes import STABLE, Recipe, spec_hash
+from engine.store import Tx, recipes
+
+FIRST_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def pack() -> list[Recipe]:
+    """The recipes that ship with the engine, ``compile-default`` first."""
+    specs: list[Any] = json.loads((resources.files("engine.seed") / "pack.json").read_text("utf-8"))
+    return [Recipe(one["id"], one["v"], spec_hash(one), STABLE, one) for one in specs]
+
+
+async def seed(tx: Tx) -> None:
+    """Every recipe of the pack, stable; what is there stays as it is.
+
+    Their times are fixed, so that two fresh databases are equal, and ``compile-default`` is the newest.
+    """
+    shipped = pack()
+    for age, recipe in enumerate(shipped):
+        await recipes.keep_stable(tx, recipe, FIRST_AT + timedelta(seconds=len(shipped) - age))

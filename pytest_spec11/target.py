@@ -1,0 +1,128 @@
+"""What is under test, as values: processes, services they need, a database, addresses.
+
+Strings may hold placeholders, filled in once the thing named is up: ``{postgres.port}`` is the
+group ``port`` of the ready line of the process ``postgres``, ``{database.name}`` the database of
+this stack, ``{stack.dir}`` its private directory. Other braces stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+PLACEHOLDER: Final = re.compile(r"\{(\w[\w-]*)\.(\w+)\}")
+GIVEN: Final = frozenset({("database", "name"), ("stack", "dir")})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A command, and the line of its output that says it is ready.
+
+    ``ready`` is a regular expression; its named groups are what placeholders can name. None is
+    a step: it must exit 0, and processes listed after it wait for that. ``env`` is the whole
+    environment. At the end ``stop_signal`` is sent; SIGKILL follows after ``stop_s``.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    ready: str | None = None
+    deadline_s: float = 60.0
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_s: float = 15.0
+
+    def using(self, env: Mapping[str, str], *, name: str = "") -> Process:
+        """This process with ``env`` laid over its environment, under ``name`` when given."""
+        return replace(self, name=name or self.name, env={**self.env, **env})
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The names its ready line will give values to."""
+        return frozenset(re.compile(self.ready).groupindex) if self.ready else frozenset()
+
+    @property
+    def needs(self) -> frozenset[tuple[str, str]]:
+        """Every placeholder of its command and environment, as (owner, name)."""
+        return placeholders((*self.command, *self.env.values()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateDatabase:
+    """A database that each stack gets a copy of. ``admin_dsn``: a role that may copy and drop."""
+
+    admin_dsn: str
+    template: str
+    strategy: Literal["file_copy", "wal_log"] = "file_copy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A system under test. Services start once per run; a stack is a database and processes.
+
+    ``app_dsn`` and ``sys_dsn`` belong to roles that may only read; ``admin_dsn`` is for planting
+    faults in private stacks. ``posture`` is what the system is configured to be, recorded with
+    the evidence. Raises ValueError that names every fault of the description.
+    """
+
+    name: str
+    services: tuple[Process, ...] = ()
+    database: TemplateDatabase | None = None
+    processes: tuple[Process, ...] = ()
+    base_url: str = ""
+    app_dsn: str = ""
+    sys_dsn: str = ""
+    admin_dsn: str | None = None
+    app_version: str = ""
+    posture: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if faults := tuple(_faults(self)):
+            raise ValueError(f"target {self.name}: " + "; ".join(faults))
+
+    def process(self, name: str) -> Process:
+        """The process (not service) of that name. Raises KeyError."""
+        return next(each for each in self.processes if each.name == name)
+
+    @property
+    def controllable(self) -> bool:
+        """Whether stacks of its own can be started; an attached system has none."""
+        return bool(self.processes)
+
+
+def attached(base_url: str, app_dsn: str, sys_dsn: str) -> Target:
+    """The target that is a system somebody else started."""
+    return Target(name="attached", base_url=base_url, app_dsn=app_dsn, sys_dsn=sys_dsn)
+
+
+def placeholders(texts: Iterable[str]) -> frozenset[tuple[str, str]]:
+    """Every placeholder of ``texts``, as (owner, name)."""
+    return frozenset(pair for text in texts for pair in PLACEHOLDER.findall(text))
+
+
+def filled(text: str, values: Mapping[tuple[str, str], str]) -> str:
+    """``text`` with its placeholders replaced. Raises KeyError with the pair that has no value."""
+    return PLACEHOLDER.sub(lambda match: values[match.group(1), match.group(2)], text)
+
+
+def _faults(target: Target) -> Iterator[str]:
+    everyone = (*target.services, *target.processes)
+    names = [each.name for each in everyone]
+    yield from (
+        f"two processes named {name}" for name in sorted(set(names)) if names.count(name) > 1
+    )
+    known = set(GIVEN)
+    for each in everyone:
+        yield from (_unknown(each.name, pair) for pair in sorted(each.needs - known))
+        known |= {(each.name, group) for group in each.groups}
+    addresses = (target.base_url, target.app_dsn, target.sys_dsn, target.admin_dsn or "")
+    admin = (target.database.admin_dsn,) if target.database else ()
+    served = {(each.name, group) for each in target.services for group in each.groups}
+    yield from (_unknown("an address", pair) for pair in sorted(placeholders(addresses) - known))
+    yield from (_unknown("admin_dsn", pair) for pair in sorted(placeholders(admin) - served))
+
+
+def _unknown(where: str, pair: tuple[str, str]) -> str:
+    return f"{where} names {{{pair[0]}.{pair[1]}}}, which nothing earlier provides"

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from engine.postgres.server import EmbeddedServer, connected
+
+
+def test_a_throw_away_server_answers_and_leaves_nothing_behind() -> None:
+    with EmbeddedServer() as server:
+        with connected(server.dsn("postgres", "postgres")) as admin:
+            seen = admin.execute("SELECT current_user").fetchone()
+        root = server.root
+
+    assert seen == ("postgres",)
+    assert not root.exists()
