@@ -1,7 +1,7 @@
-"""The floor to measure finished runs against: a durable workflow of the run's shape that does nothing.
+"""The floor to measure finished runs against: a workflow of the run's shape that does nothing.
 
-`python -m benchmarks.bare_flow DSN` prints `ready` and executes `Bare` on bareQ until SIGTERM: four steps, a
-status stream, a prompt event, a wait for one message, three more events and one child on a queue of its own.
+`python -m benchmarks.bare_flow DSN` prints `ready` and executes `Bare` on bareQ until SIGTERM:
+steps, a prompt event, a wait for one message, three more events and one child on its own queue.
 """
 
 from __future__ import annotations

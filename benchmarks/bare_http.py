@@ -1,4 +1,4 @@
-"""The floor to measure starts against: Starlette, one INSERT and one enqueue in one statement, nothing checked.
+"""The floor to measure starts against: Starlette, one INSERT and one enqueue, nothing checked.
 
 `python -m benchmarks.bare_http DSN` prints `listening on http://127.0.0.1:<port>`.
 """

@@ -1,1 +1,1 @@
-"""The reference engine: an api-shim and workers on DBOS and one Postgres database. It knows nothing of the prover."""
+"""The reference engine: an api-shim and workers on DBOS and one Postgres database."""

@@ -54,7 +54,7 @@ class Config:
     dsn: str | None = _setting("SPEC11_DSN", None)
     app_dsn: str | None = _setting("SPEC11_APP_DSN", None)
     sys_dsn: str | None = _setting("SPEC11_SYS_DSN", None)
-    data_dir: Path | None = _setting("SPEC11_DATA_DIR", None, Path)
+    data_dir: Path | None = _setting("SPEC11_DATA_DIR", None, Path)  # noqa: RUF009  # a field
     host: str = _setting("SPEC11_HOST", "127.0.0.1")
     api_token: str | None = _setting("SPEC11_API_TOKEN", None)
     port: int = _setting("PORT", 3001, _integer(0, 65535))

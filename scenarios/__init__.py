@@ -1,1 +1,1 @@
-"""The suite: one file a scenario, S00 to S15. It sees the engine only through the prover's oracles."""
+"""The suite: one file a scenario, S00 to S15, seeing the engine only through oracles."""

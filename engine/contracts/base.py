@@ -33,7 +33,7 @@ def pointer(path: tuple[int | str, ...]) -> str:
 
 
 def validated(model: type[Body], name: str, value: Mapping[str, Any]) -> Body:
-    """``value`` as ``model``, by wire names alone. Raises Malformed that names every fault at once."""
+    """``value`` as ``model``, by wire names alone. Raises Malformed, naming every fault."""
     try:
         return model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import psycopg
 
@@ -67,7 +67,7 @@ class EmbeddedServer:
     root: Path = field(init=False)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
 
-    def __enter__(self) -> EmbeddedServer:
+    def __enter__(self) -> Self:
         account = _account()
         programs = binaries.find()
         programs = binaries.reachable(programs) if account else programs

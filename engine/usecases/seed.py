@@ -22,7 +22,7 @@ def pack() -> list[Recipe]:
 async def seed(tx: Tx) -> None:
     """Every recipe of the pack, stable; what is there stays as it is.
 
-    Their times are fixed, so that two fresh databases are equal, and ``compile-default`` is the newest.
+    Their times are fixed: two fresh databases are equal, ``compile-default`` is the newest.
     """
     shipped = pack()
     for age, recipe in enumerate(shipped):

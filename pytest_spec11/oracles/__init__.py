@@ -1,1 +1,1 @@
-"""Witnesses. An oracle reads, records what it read and says no more: no retry, no interpretation."""
+"""Witnesses. An oracle reads and records what it read: no retry, no interpretation."""

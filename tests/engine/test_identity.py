@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from engine.core import identity
 from engine.core.canon import canonical, digest
-from engine.usecases.seed import pack
 from engine.core.recipes import instantiate, with_defaults
+from engine.usecases.seed import pack
 from pytest_spec11 import canon
 
 FORM = {"goal": "spec11 tutorial", "tenant": "acme"}

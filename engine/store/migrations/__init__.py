@@ -1,7 +1,7 @@
 """Brings a database to the newest schema: numbered files, one transaction each, a ledger (D8).
 
-Repeating it changes nothing, two at once take turns, a crash leaves whole files only, and a file that was
-changed after it was applied is refused.
+Repeating it changes nothing, two at once take turns, a crash leaves whole files only, and a file
+that was changed after it was applied is refused.
 """
 
 from __future__ import annotations
