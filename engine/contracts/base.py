@@ -1,16 +1,19 @@
-"""The base of every wire model, and what its faults look like."""
+"""The base of every wire model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from engine.errors import Malformed
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LONGEST_NAME: Final = 256  # what the durable engine's indexes can hold with room to spare
 
-Body = TypeVar("Body", bound="Wire")
+Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Millis = Annotated[int, Field(ge=0, description="epoch milliseconds")]
 
 
 class Wire(BaseModel):
@@ -22,22 +25,15 @@ class Wire(BaseModel):
         strict=True,
         alias_generator=to_camel,
         serialize_by_alias=True,
-        validate_by_alias=True,
-        validate_by_name=True,
     )
 
 
-def pointer(path: tuple[int | str, ...]) -> str:
-    """``path`` as a JSON pointer (RFC 6901)."""
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+class View(Wire):
+    """What goes out: built by field name here, and refused like any input if it breaks its shape."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
 
-def validated(model: type[Body], name: str, value: Mapping[str, Any]) -> Body:
-    """``value`` as ``model``, by wire names alone. Raises Malformed, naming every fault."""
-    try:
-        return model.model_validate(value, by_alias=True, by_name=False)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        details = [{"pointer": pointer(each["loc"]), "message": each["msg"]} for each in faults]
-        message = f"invalid {name}: {len(details)} faults"
-        raise Malformed(message, code="invalid_request", details=details) from error
+def millis(at: datetime) -> int:
+    """Whole epoch milliseconds."""
+    return (at - EPOCH) // timedelta(milliseconds=1)

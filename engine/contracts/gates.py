@@ -1,56 +1,93 @@
-"""Gate views and replies."""
+"""Bodies about gates, their answers and the ledger."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from engine.contracts.base import Wire
+from engine.contracts.base import Digest, Millis, View, Wire
 
 Origin = Literal[
     "manual", "engine-dbos", "api-shim", "webhook", "webhook-ci", "external", "unknown"
 ]
+Ttl = Annotated[int, Field(ge=1, le=86_400)]
+DedupeKey = Annotated[str, Field(min_length=1, max_length=256)]
+GateState = Literal["PENDING", "RECEIVED", "RESOLVED", "TIMED_OUT", "CANCELLED"]
+
+
+class GateQuery(Wire):
+    """How long to wait for the gate to leave PENDING, in seconds."""
+
+    timeout_s: Annotated[int, Field(ge=0, le=30)] = 0
+
+
+class InteractionsQuery(Wire):
+    """How many rows of the ledger."""
+
+    limit: Annotated[int, Field(ge=1, le=500)] = 200
 
 
 class GateReply(Wire):
-    """Body of a reply. All three are required."""
+    """Body of a reply: an answer, the key that makes it one, and the door it came through."""
 
-    payload: dict[str, JsonValue]
-    dedupe_key: Annotated[str, Field(min_length=1, max_length=256)]
+    payload: dict[str, Any]
+    dedupe_key: DedupeKey
     origin: Origin
 
 
-class ReplyTaken(Wire):
-    """Answer to a reply: whether it had been accepted before (D17)."""
+class ReplyAccepted(View):
+    """The answer counts; ``isReplay`` says that it already did."""
 
-    ok: Literal[True] = True
+    ok: Literal[True]
     is_replay: bool
 
 
-class Prompt(Wire):
-    """What a gate asks, and until when; times in epoch milliseconds."""
+class Prompt(View):
+    """What a gate asks, and until when."""
 
     schema_version: Annotated[int, Field(ge=1)]
     form_schema: dict[str, Any]
-    ttl_s: Annotated[int, Field(alias="ttlS", ge=1, le=86_400)]
-    created_at: int
-    deadline_at: int
+    ttl_s: Ttl
+    created_at: Millis
+    deadline_at: Millis
     ui_hints: dict[str, Any] | None
     defaults: dict[str, Any] | None
 
 
-class GateView(Wire):
+class GateResult(View):
+    """How a gate left PENDING."""
+
+    schema_version: Annotated[int, Field(ge=1)]
+    state: Literal["RECEIVED", "TIMED_OUT", "CANCELLED"]
+    payload: dict[str, Any] | None = None
+    payload_hash: Digest | None = None
+    at: Millis | None = None
+
+
+class GateView(View):
     """One gate."""
 
-    workflow_id: Annotated[str, Field(alias="workflowID")]
+    workflow_id: str = Field(alias="workflowID")
     gate_key: str
     topic: str
-    state: Literal["PENDING", "RECEIVED", "RESOLVED", "TIMED_OUT", "CANCELLED"]
+    state: GateState
     prompt: Prompt
-    result: dict[str, JsonValue] | None
+    result: GateResult | None
     decision: Literal["yes", "no"] | None
     origin: Origin | None
-    payload_hash: str | None
-    created_at: int
-    deadline_at: int
+    payload_hash: Digest | None
+    created_at: Millis
+    deadline_at: Millis
+
+
+class InteractionView(View):
+    """One accepted answer, without its payload."""
+
+    workflow_id: str = Field(alias="workflowID")
+    gate_key: str
+    topic: str
+    dedupe_key: DedupeKey
+    payload_hash: Digest
+    origin: Origin
+    created_at: Millis

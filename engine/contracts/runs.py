@@ -1,115 +1,124 @@
-"""Bodies of ``POST /api/run`` and ``POST /api/runs``; the run header, its steps and its ledger."""
+"""Bodies of starts and of the run header."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
-from engine.contracts.base import Wire
+from engine.contracts.base import Digest, Millis, Name, View, Wire
 from engine.core.policy import Options
 
-Text = Annotated[str, Field(min_length=1, max_length=1024)]
-Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Amount = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Priority = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Lane = Literal["interactive", "batch"]
+Queue = Literal["compileQ", "sbxQ", "controlQ", "intentQ"]
 
 
 class RecipeRef(Wire):
     """A pinned recipe: id and version, never just the id."""
 
-    id: Text
-    v: Text
+    id: Annotated[Name, Field(min_length=1)]
+    v: Annotated[Name, Field(min_length=1)]
 
 
 class Workload(Wire):
-    """How much the caller means to run."""
+    """How much a run expects to do."""
 
-    concurrency: Amount
-    steps: Amount
-    sandbox_minutes: Amount
+    concurrency: Count
+    steps: Count
+    sandbox_minutes: Count
 
 
 class Budget(Wire):
-    """What the run may cost at most (D27)."""
+    """How much a run may do at most."""
 
     max_fanout: Positive
-    max_sbx_minutes: Annotated[Positive, Field(alias="maxSBXMinutes")]
-    max_artifacts_mb: Annotated[Positive, Field(alias="maxArtifactsMB")]
-    max_retries_per_step: Amount
-    max_wall_clock_ms: Annotated[Positive, Field(alias="maxWallClockMS")]
+    max_sbx_minutes: Positive = Field(alias="maxSBXMinutes")
+    max_artifacts_mb: Positive = Field(alias="maxArtifactsMB")
+    max_retries_per_step: Count
+    max_wall_clock_ms: Positive = Field(alias="maxWallClockMS")
 
 
-class StartOptions(Wire):
-    """What a caller may ask for beside the form; JSON null means absent (D4)."""
+class RunOptions(Wire):
+    """What a caller may ask for beside the form. JSON null means absent (D4)."""
 
-    trace_id: Text | None = None
-    queue_name: Literal["compileQ", "sbxQ", "controlQ", "intentQ"] | None = None
-    lane: Literal["interactive", "batch"] | None = None
-    priority: Positive | None = None
-    deduplication_id: Annotated[Text | None, Field(alias="deduplicationID")] = None
-    timeout_ms: Annotated[int | None, Field(alias="timeoutMS", ge=1, le=2**53 - 1)] = None
-    recipe_name: Text | None = None
-    recipe_version: Text | None = None
+    trace_id: Name | None = None
+    queue_name: Queue | None = None
+    lane: Lane | None = None
+    priority: Priority | None = None
+    deduplication_id: Name | None = Field(default=None, alias="deduplicationID")
+    timeout_ms: Positive | None = Field(default=None, alias="timeoutMS")
+    recipe_name: Name | None = None
+    recipe_version: Name | None = None
     workload: Workload | None = None
-    tenant_id: Annotated[str, Field(max_length=1024)] | None = None
-    task_key: Text | None = None
-    queue_partition_key: Annotated[str, Field(max_length=1024)] | None = None
+    tenant_id: Name | None = None
+    task_key: Name | None = None
+    queue_partition_key: Name | None = None
     budget: Budget | None = None
 
-    def to_options(self) -> Options:
+    def to_core(self) -> Options:
         """The only way from the wire into the core."""
-        values = self.model_dump(by_alias=False, exclude={"workload", "budget"})
-        known = {name: values[name] for name in Options.__dataclass_fields__ if name in values}
-        return Options(**known, workload=_plain(self.workload), budget=_plain(self.budget))
-
-
-def _plain(part: Wire | None) -> dict[str, int] | None:
-    return None if part is None else part.model_dump(by_alias=True)
+        return Options(
+            trace_id=self.trace_id,
+            queue_name=self.queue_name,
+            lane=self.lane,
+            priority=self.priority,
+            deduplication_id=self.deduplication_id,
+            timeout_ms=self.timeout_ms,
+            recipe_name=self.recipe_name,
+            recipe_version=self.recipe_version,
+            workload=self.workload and self.workload.model_dump(),
+            tenant_id=self.tenant_id,
+            task_key=self.task_key,
+            queue_partition_key=self.queue_partition_key,
+            budget=self.budget and self.budget.model_dump(),
+        )
 
 
 class RunStartRequest(Wire):
-    """Body of ``POST /api/run``. Unknown keys are a 400, not a shrug."""
+    """Body of ``POST /api/run``."""
 
     recipe_ref: RecipeRef
-    form_data: dict[str, JsonValue]
-    opts: StartOptions | None = None
+    form_data: dict[str, Any]
+    opts: RunOptions | None = None
 
 
-class CompatRunRequest(StartOptions):
-    """Body of ``POST /api/runs``: a stored intent, and the options beside it."""
+class CompatRunRequest(RunOptions):
+    """Body of ``POST /api/runs``: the options, flat, of a stored intent."""
 
-    intent_id: Text
+    intent_id: Annotated[Name, Field(min_length=1)]
 
 
-class RunError(Wire):
-    """Why a run failed."""
+class RunError(View):
+    """Why a run did not succeed."""
 
     message: str
 
 
-class RunHeader(Wire):
-    """Everything about a run but its steps; every key always present."""
+class RunHeader(View):
+    """Where a run stands and under which posture; every key is always present."""
 
-    workflow_id: Annotated[str, Field(alias="workflowID")]
+    workflow_id: str = Field(alias="workflowID")
     run_id: str
     recipe_ref: RecipeRef
     recipe_hash: Digest
     intent_hash: Digest
     status: Literal["ENQUEUED", "PENDING", "WAITING_INPUT", "SUCCESS", "ERROR", "CANCELLED"]
     durable_status: str
-    workflow_name: str
-    created_at: int
-    updated_at: int
-    queue: str
+    workflow_name: Literal["RunIntent"]
+    created_at: Millis
+    updated_at: Millis
+    queue: Queue
     queue_partition_key: str | None
-    lane: Literal["interactive", "batch"]
-    priority: Positive
+    lane: Lane
+    priority: Priority
     trace_id: str | None
     span_id: str | None
     next_action: str | None
     last_step: str | None
-    retry_count: Amount
+    retry_count: Count
     error: RunError | None
     output: JsonValue
     topology: str
@@ -121,45 +130,10 @@ class RunHeader(Wire):
     app_version: str
     claim_scope: str
     workflow_version: str | None
-    execution_id: Annotated[str, Field(alias="executionID")]
+    execution_id: str = Field(alias="executionID")
 
 
-class StartedRun(RunHeader):
-    """Answer to a start: the header, and whether this was a repeat (D2)."""
+class RunStarted(RunHeader):
+    """The header of a run just started, or started before (D2)."""
 
     is_replay: bool
-
-
-class ArtifactRef(Wire):
-    """Where one artifact of a step is."""
-
-    id: str
-    kind: str
-    sha256: Digest
-
-
-class StepRow(Wire):
-    """The newest attempt of one of the domain's steps (D9)."""
-
-    step_id: Annotated[str, Field(alias="stepID")]
-    name: str
-    phase: str
-    status: Literal["SUCCESS"]
-    attempt: Positive
-    started_at: int
-    ended_at: int
-    artifact_refs: list[ArtifactRef]
-    trace_id: str | None
-    span_id: str | None
-
-
-class InteractionRow(Wire):
-    """One accepted answer, without its payload."""
-
-    workflow_id: Annotated[str, Field(alias="workflowID")]
-    gate_key: str
-    topic: str
-    dedupe_key: str
-    payload_hash: Digest
-    origin: str
-    created_at: int

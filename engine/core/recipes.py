@@ -144,7 +144,7 @@ def _printed(value: Json) -> str:
     return value if isinstance(value, str) else canonical(value).decode()
 
 
-def _found(path: str, scope: Mapping[str, Any]) -> Json:
+def _found(path: str, scope: Mapping[str, Any]) -> Any:
     value: Any = scope
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:

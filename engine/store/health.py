@@ -13,9 +13,7 @@ from psycopg.rows import class_row, scalar_row
 from engine.store import Tx, sql
 
 SQL: Final = sql.load("health")
-DBOS_SCHEMA: Final = (
-    125  # what dbos 3.4.0 migrates to; the api-shim cannot ask it (D9 of the stack)
-)
+DBOS_SCHEMA: Final = 125  # what dbos 3.4.0 migrates to; the api-shim does not load it to ask
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,19 @@
-"""What this process is configured to be, as every header says it."""
+"""What this process says about itself in every run header."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posture:
-    """The environment's words that a reader of a header must know."""
+    """The modes this process runs under, as its environment set them."""
 
     topology: str
     runtime_mode: str
     oc_mode: str
+    oc_strict_mode: bool
     sbx_mode: str
     sbx_provider: str
-    oc_strict_mode: bool
     app_version: str
     claim_scope: str
-
-    def as_header(self) -> dict[str, object]:
-        """The fields of the run header that it fills."""
-        return asdict(self)

@@ -1,0 +1,163 @@
+"""Bytes in, a wire model out: strict JSON (RFC 8259, I-JSON), bounded before it is read or parsed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Never, TypeVar
+
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from engine.contracts.base import Wire
+from engine.core.canon import MAX_SAFE_INTEGER, Json
+from engine.core.pointers import pointer
+from engine.errors import Malformed
+
+MAX_BODY: Final = 1024 * 1024
+MAX_DRAINED: Final = 16 * MAX_BODY  # read and dropped, so that the client gets to read the refusal
+BODY_S: Final = 10.0
+MAX_DEPTH: Final = 64
+MAX_FAULTS: Final = 100
+_WHOLE: Final = re.compile(r"-?[0-9]{1,9}")
+_TEXT_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+
+Body = TypeVar("Body", bound=Wire)
+
+
+async def body(request: Request, model: type[Body]) -> Body:
+    """The request's body as ``model``. Raises Malformed; runs before anything is written."""
+    return checked(model, strict_json(await _bytes(request)))
+
+
+def query(request: Request, model: type[Body]) -> Body:
+    """The request's query as ``model``, whole numbers read as such. Raises Malformed."""
+    pairs = request.query_params.multi_items()
+    values = {name: int(text) if _WHOLE.fullmatch(text) else text for name, text in pairs}
+    if len(values) < len(pairs):
+        raise refused("Query", [((), "a name may be given once")])
+    return checked(model, values, "Query")
+
+
+def checked(model: type[Body], value: Any, name: str | None = None) -> Body:
+    """``value`` as ``model``. Raises Malformed, naming every fault by its JSON pointer."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        named = ((fault["loc"], fault["msg"]) for fault in faults)
+        raise refused(name or model.__name__, named) from error
+
+
+def refused(name: str, faults: Iterable[tuple[Iterable[str | int], str]]) -> Malformed:
+    """The refusal of a ``name`` with these faults, each a path and what is wrong there."""
+    details = [{"pointer": pointer(path), "message": message} for path, message in faults]
+    message = f"invalid {name}: {len(details)} faults"
+    return Malformed(message, code="invalid_request", details=details[:MAX_FAULTS])
+
+
+def strict_json(raw: bytes) -> Json:
+    """The one value in ``raw``. Raises Malformed for all that has no single, exact meaning.
+
+    That is: invalid UTF-8, a byte-order mark, NaN and infinities, numbers too large for what holds
+    them, lone surrogates, NUL, a repeated key, more than 64 levels, and no value at all.
+    """
+    try:
+        text = raw.decode()
+        _require_shallow(text)
+        value = _DECODER.decode(text)
+        if "\\u" in text:
+            _require_text(value)
+    except ValueError as error:
+        raise Malformed("invalid json", code="invalid_json") from error
+    return value
+
+
+async def _bytes(request: Request) -> bytes:
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared) > MAX_DRAINED:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await _gathered(request)
+    except TimeoutError as error:
+        raise Malformed("body too slow", code="body_too_slow") from error
+    except ClientDisconnect as error:
+        raise Malformed("body cut off", code="invalid_json") from error
+
+
+async def _gathered(request: Request) -> bytes:
+    kept, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_DRAINED:
+            break
+        if size <= MAX_BODY:
+            kept.append(chunk)
+    if size > MAX_BODY:
+        raise _too_large()
+    return b"".join(kept)
+
+
+def _too_large() -> Malformed:
+    return Malformed("body too large", code="body_too_large")
+
+
+def _require_shallow(text: str) -> None:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for token in _TEXT_OR_BRACKET.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if depth > MAX_DEPTH:
+            raise ValueError("nested too deeply")
+
+
+def _require_text(value: Json) -> None:
+    for text in _texts(value):
+        if "\0" in text:
+            raise ValueError("NUL in a string")
+        text.encode()  # UnicodeEncodeError, a ValueError, for a lone surrogate
+
+
+def _texts(value: Json) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            for item in value:
+                yield from _texts(item)
+        case dict():
+            yield from value
+            for item in value.values():
+                yield from _texts(item)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("repeated key")
+    return found
+
+
+def _integer(text: str) -> int:
+    if abs(value := int(text)) > MAX_SAFE_INTEGER:
+        raise ValueError("beyond 2**53 - 1")
+    return value
+
+
+def _float(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError("too large for a double")
+    return value
+
+
+def _constant(text: str) -> Never:
+    raise ValueError(f"{text} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)

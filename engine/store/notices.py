@@ -1,0 +1,111 @@
+"""Wakes those who wait for a gate: one LISTEN connection, no query while nothing happens (D21)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Final
+
+from psycopg import AsyncConnection, Error
+
+from engine.store import pool
+from engine.store.gates import Gate
+
+log = logging.getLogger(__name__)
+RETRY_S: Final = 0.25
+
+
+class Watch:
+    """What all pollers of one gate share: one read of it, good until the next notice."""
+
+    def __init__(self) -> None:
+        self.pollers = 0
+        self._noticed = asyncio.Event()
+        self._reads: dict[str, asyncio.Task[Gate]] = {}
+
+    def notify(self) -> None:
+        """Forget what was read, then wake every poller."""
+        self._reads.clear()
+        self._noticed.set()
+        self._noticed = asyncio.Event()
+
+    def noticed(self) -> asyncio.Event:
+        """Set by the next notice. Take it before reading, or a notice may be missed."""
+        return self._noticed
+
+    async def read(self, wid: str, load: Callable[[], Awaitable[Gate]]) -> Gate:
+        """The gate as ``load`` found it since the last notice; polls at once share one query."""
+        if wid not in self._reads:
+            self._reads[wid] = task = asyncio.ensure_future(load())
+            task.add_done_callback(lambda done: self._forget_failure(wid, done))
+        return await asyncio.shield(self._reads[wid])
+
+    def _forget_failure(self, wid: str, done: asyncio.Task[Gate]) -> None:
+        failed = done.cancelled() or done.exception() is not None
+        if failed and self._reads.get(wid) is done:
+            del self._reads[wid]
+
+
+class Notices:
+    """One LISTEN connection, and who waits for what. Losing it wakes everybody to look again."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._watches: dict[str, Watch] = {}
+        self.listening = False
+        self.closed = False
+
+    @contextmanager
+    def watch(self, gate_key: str) -> Iterator[Watch]:
+        """The shared watch over a gate, for as long as somebody polls it."""
+        watch = self._watches.setdefault(gate_key, Watch())
+        watch.pollers += 1
+        try:
+            yield watch
+        finally:
+            watch.pollers -= 1
+            if not watch.pollers:
+                del self._watches[gate_key]
+
+    def close(self) -> None:
+        """Let every poller go with what it has."""
+        self.closed = True
+        self._wake_all()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listens in the background until left."""
+        task = asyncio.create_task(self._listen_for_ever())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _listen_for_ever(self) -> None:
+        while True:
+            try:
+                async with await pool.connect(self._dsn) as connection:
+                    await self._listen(connection)
+            except Error as error:
+                log.warning("not listening for gates: %s", error)
+            finally:
+                self.listening = False
+                self._wake_all()
+            await asyncio.sleep(RETRY_S)
+
+    async def _listen(self, connection: AsyncConnection[Any]) -> None:
+        await connection.execute("LISTEN spec11_gates")
+        self.listening = True
+        self._wake_all()
+        async for notice in connection.notifies():
+            gate_key = notice.payload.rpartition("/")[2]
+            if watch := self._watches.get(gate_key):
+                watch.notify()
+
+    def _wake_all(self) -> None:
+        for watch in list(self._watches.values()):
+            watch.notify()

@@ -1,0 +1,106 @@
+"""Connections lent for one request each, with a bound on every wait for the database.
+
+Connections are opened on demand: when Postgres is away a request fails at once, and the first one
+after its return succeeds, with no back-off in between. A connection whose server went away while it
+lay idle is noticed at checkout without a round trip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from psycopg import AsyncConnection, OperationalError
+from psycopg.pq import TransactionStatus
+
+from engine.store import Tx
+
+CONNECT_S: Final = 2
+DEADLINE_S: Final = 4.0
+
+
+class Pool:
+    """At most ``size`` connections to ``dsn``; each loan ends within its deadline."""
+
+    def __init__(self, dsn: str, size: int = 8) -> None:
+        self._dsn = dsn
+        self._free = asyncio.Semaphore(size)
+        self._idle: list[AsyncConnection[Any]] = []
+
+    @asynccontextmanager
+    async def connection(self, deadline_s: float = DEADLINE_S) -> AsyncIterator[Tx]:
+        """A connection in autocommit. Raises OperationalError or TimeoutError past the deadline."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + deadline_s
+        await self._turn(deadline_s)
+        try:
+            lent = self._kept() or await self._opened(deadline)
+            timer = loop.call_at(deadline, _sever, lent)
+            try:
+                yield lent
+            finally:
+                timer.cancel()
+                await self._returned(lent)
+        finally:
+            self._free.release()
+
+    async def close(self) -> None:
+        """Close what lies idle."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def _turn(self, deadline_s: float) -> None:
+        if self._free.locked():
+            async with asyncio.timeout(deadline_s):
+                await self._free.acquire()
+        else:
+            await self._free.acquire()
+
+    def _kept(self) -> AsyncConnection[Any] | None:
+        while self._idle:
+            if _is_quiet(found := self._idle.pop()):
+                return found
+            found.pgconn.finish()
+        return None
+
+    async def _opened(self, deadline: float) -> AsyncConnection[Any]:
+        async with asyncio.timeout_at(deadline):
+            return await connect(self._dsn)
+
+    async def _returned(self, lent: AsyncConnection[Any]) -> None:
+        if lent.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._idle.append(lent)
+        else:
+            await lent.close()
+
+
+async def connect(dsn: str) -> AsyncConnection[Any]:
+    """A connection of one's own, in autocommit. Raises OperationalError when nobody answers."""
+    return await AsyncConnection.connect(
+        dsn, autocommit=True, prepare_threshold=0, connect_timeout=CONNECT_S
+    )
+
+
+def _is_quiet(lent: AsyncConnection[Any]) -> bool:
+    """Whether the server has said nothing since: what it says to an idle connection is goodbye."""
+    try:
+        waiting = select.poll()
+        waiting.register(lent.fileno(), select.POLLIN)
+    except OperationalError:
+        return False
+    return not waiting.poll(0)
+
+
+def _sever(lent: AsyncConnection[Any]) -> None:
+    """Cut the line under a statement that takes too long: it fails, and its transaction with it."""
+    if lent.closed:
+        return
+    line = socket.socket(fileno=lent.fileno())
+    try:
+        line.shutdown(socket.SHUT_RDWR)
+    finally:
+        line.detach()

@@ -1,0 +1,75 @@
+"""Steps of a run, and the bytes they left behind."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from engine.core import artifacts as rules
+from engine.errors import Missing
+from engine.store import Tx, runs
+from engine.store import artifacts as store
+from engine.store.artifacts import Artifact, Step, StepArtifact
+
+BUDGET: Final = "BUDGET"
+
+
+@dataclass(frozen=True, slots=True)
+class StepSeen:
+    """One step of a run with what it left behind."""
+
+    workflow_id: str
+    step: Step
+    artifacts: list[StepArtifact]
+
+
+async def steps(tx: Tx, wid: str) -> list[StepSeen]:
+    """The newest attempt of every step, in the order they began. Raises Missing."""
+    run, _ = await runs.load(tx, wid)
+    found = await store.steps(tx, run.id)
+    left: dict[str, list[StepArtifact]] = defaultdict(list)
+    for artifact in await store.of_run(tx, run.id):
+        left[artifact.step_id].append(artifact)
+    every = [*found, *_budget(left[BUDGET])]
+    every.sort(key=lambda step: (step.started_at, rules.place(step.step_id)))
+    return [StepSeen(run.workflow_id, step, _of_attempt(step, left[step.step_id])) for step in every]
+
+
+def _of_attempt(step: Step, artifacts: list[StepArtifact]) -> list[StepArtifact]:
+    return [artifact for artifact in artifacts if artifact.attempt == step.attempt]
+
+
+def _budget(artifacts: list[StepArtifact]) -> list[Step]:
+    """A step of its own when a budget was exceeded, though nothing was recorded as one."""
+    if not artifacts:
+        return []
+    at = artifacts[-1]
+    return [
+        Step(
+            step_id=BUDGET,
+            attempt=at.attempt,
+            phase="budget",
+            output={"errCode": BUDGET},
+            trace_id=None,
+            span_id=None,
+            started_at=at.created_at,
+            finished_at=at.created_at,
+        )
+    ]
+
+
+async def content(tx: Tx, uri: str) -> tuple[bytes, str]:
+    """The bytes whose sha256 is the artifact's, and their media type. Raises Missing."""
+    artifact = await store.by_uri(tx, uri)
+    if artifact is None:
+        raise Missing("artifact not found")
+    return _verified(artifact), rules.media_type(artifact.kind)
+
+
+def _verified(artifact: Artifact) -> bytes:
+    served = rules.content(artifact.kind, artifact.inline)
+    if sha256(served).hexdigest() != artifact.sha256:
+        raise RuntimeError(f"{artifact.uri} does not have the digest that was recorded for it")
+    return served
