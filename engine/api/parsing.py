@@ -1,4 +1,4 @@
-"""Bytes in, a wire model out: strict JSON (RFC 8259, I-JSON), bounded before it is read or parsed."""
+"""Bytes in, a wire model out: strict JSON, bounded before it is read and before it is parsed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def strict_json(raw: bytes) -> Json:
     try:
         text = raw.decode()
         _require_shallow(text)
-        value = _DECODER.decode(text)
+        value: Json = _DECODER.decode(text)
         if "\\u" in text:
             _require_text(value)
     except ValueError as error:
@@ -134,6 +134,8 @@ def _texts(value: Json) -> Iterator[str]:
             yield from value
             for item in value.values():
                 yield from _texts(item)
+        case _:
+            pass
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Wire(BaseModel):
 
 
 class View(Wire):
-    """What goes out: built by field name here, and refused like any input if it breaks its shape."""
+    """What goes out: built by field name, and refused like any input if it breaks its shape."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 

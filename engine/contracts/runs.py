@@ -69,12 +69,17 @@ class RunOptions(Wire):
             timeout_ms=self.timeout_ms,
             recipe_name=self.recipe_name,
             recipe_version=self.recipe_version,
-            workload=self.workload and self.workload.model_dump(),
+            workload=_document(self.workload),
             tenant_id=self.tenant_id,
             task_key=self.task_key,
             queue_partition_key=self.queue_partition_key,
-            budget=self.budget and self.budget.model_dump(),
+            budget=_document(self.budget),
         )
+
+
+def _document(part: Wire | None) -> dict[str, int] | None:
+    """``part`` as it is stored and compared: by its wire names."""
+    return None if part is None else part.model_dump()
 
 
 class RunStartRequest(Wire):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
-from typing import Final
+from typing import Final, LiteralString
 
-from psycopg import errors
+from psycopg import Error, errors
 from psycopg.rows import class_row, scalar_row
 
 from engine.store import Tx, sql
+from engine.store.pool import Pool
 
 SQL: Final = sql.load("health")
 DBOS_SCHEMA: Final = 125  # what dbos 3.4.0 migrates to; the api-shim does not load it to ask
+DEADLINE_S: Final = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,29 +27,44 @@ class Worker:
     seen_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the database found; None where there is no such schema."""
+
+    server: str
+    app_schema: int | None
+    dbos_schema: int | None
+    workers: list[Worker]
+
+
 def app_schema() -> int:
     """The newest migration that ships with this code."""
     names = (file.name for file in resources.files("engine.store.migrations").iterdir())
     return max(int(name[:4]) for name in names if name.endswith(".sql"))
 
 
-async def server_version(tx: Tx) -> str:
-    """The server's version, such as 18.6."""
-    async with tx.cursor(row_factory=scalar_row) as rows:
-        return str(await (await rows.execute(SQL["server"])).fetchone())
+async def look(pool: Pool) -> Look | None:
+    """What the database answers within ``DEADLINE_S``; None if it does not."""
+    try:
+        async with pool.connection(DEADLINE_S) as tx:
+            async with tx.cursor(row_factory=scalar_row) as rows:
+                server = str(await (await rows.execute(SQL["server"])).fetchone())
+            app = await _version(tx, SQL["app_schema"])
+            dbos = await _version(tx, SQL["dbos_schema"])
+            return Look(server, app, dbos, [] if app is None else await _workers(tx))
+    except (Error, TimeoutError):
+        return None
 
 
-async def schema_version(tx: Tx, schema: str) -> int | None:
-    """The newest migration applied to schema ``app`` or ``dbos``; None if it is missing."""
+async def _version(tx: Tx, query: LiteralString) -> int | None:
     async with tx.cursor(row_factory=scalar_row) as rows:
         try:
-            found = await (await rows.execute(SQL[f"{schema}_schema"])).fetchone()
+            found = await (await rows.execute(query)).fetchone()
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             return None
     return None if found is None else int(found)
 
 
-async def workers(tx: Tx) -> list[Worker]:
-    """The live executors, by id."""
+async def _workers(tx: Tx) -> list[Worker]:
     async with tx.cursor(row_factory=class_row(Worker)) as rows:
         return await (await rows.execute(SQL["workers"])).fetchall()

@@ -55,7 +55,7 @@ class Notices:
         self._dsn = dsn
         self._watches: dict[str, Watch] = {}
         self.listening = False
-        self.closed = False
+        self._closed = False
 
     @contextmanager
     def watch(self, gate_key: str) -> Iterator[Watch]:
@@ -69,9 +69,13 @@ class Notices:
             if not watch.pollers:
                 del self._watches[gate_key]
 
+    def is_closed(self) -> bool:
+        """Whether everybody shall go: the process ends."""
+        return self._closed
+
     def close(self) -> None:
         """Let every poller go with what it has."""
-        self.closed = True
+        self._closed = True
         self._wake_all()
 
     @asynccontextmanager

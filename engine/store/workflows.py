@@ -22,6 +22,12 @@ class Workflow:
     application_version: str | None
     output: str | None
 
+    @property
+    def result(self) -> Json:
+        """What the workflow returned, if it did: portable JSON."""
+        value: Json = None if self.output is None else json.loads(self.output)
+        return value
+
 
 async def find(tx: Tx, execution_id: str) -> Workflow | None:
     """The execution's row, if there is one."""

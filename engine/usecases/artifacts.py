@@ -34,7 +34,9 @@ async def steps(tx: Tx, wid: str) -> list[StepSeen]:
         left[artifact.step_id].append(artifact)
     every = [*found, *_budget(left[BUDGET])]
     every.sort(key=lambda step: (step.started_at, rules.place(step.step_id)))
-    return [StepSeen(run.workflow_id, step, _of_attempt(step, left[step.step_id])) for step in every]
+    return [
+        StepSeen(run.workflow_id, step, _of_attempt(step, left[step.step_id])) for step in every
+    ]
 
 
 def _of_attempt(step: Step, artifacts: list[StepArtifact]) -> list[StepArtifact]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from engine.core import gates as rules
 from engine.core.gates import State
@@ -12,7 +11,7 @@ from engine.errors import Drift, IllegalState, Missing
 from engine.store import Tx, runs
 from engine.store import gates as store
 from engine.store.gates import Gate, Interaction, Reply
-from engine.store.notices import Notices, Watch
+from engine.store.notices import Notices
 from engine.store.pool import Pool
 
 
@@ -31,9 +30,7 @@ async def seen(tx: Tx, wid: str, gate_key: str) -> Gate:
     return gate
 
 
-async def awaited(
-    pool: Pool, notices: Notices, wid: str, gate_key: str, timeout_s: float
-) -> Gate:
+async def awaited(pool: Pool, notices: Notices, wid: str, gate_key: str, timeout_s: float) -> Gate:
     """The gate as soon as it is not PENDING, or as it is after ``timeout_s`` seconds (D21)."""
 
     async def load() -> Gate:
@@ -45,7 +42,7 @@ async def awaited(
         while True:
             noticed = watch.noticed()
             gate = await (watch.read(wid, load) if notices.listening else load())
-            if gate.state != State.PENDING or notices.closed:
+            if gate.state != State.PENDING or notices.is_closed():
                 return gate
             if not await _set_before(noticed, deadline):
                 return gate
@@ -63,7 +60,7 @@ async def reply(tx: Tx, wid: str, gate_key: str, offered: Reply) -> bool:
     """Whether this very answer had been accepted before (D17).
 
     Raises Missing, Malformed for an answer that the gate does not understand (D18), Drift for the
-    key of the accepted answer with another payload, IllegalState for a second answer or a closed gate.
+    accepted key with another payload, IllegalState for a second answer or a closed gate.
     """
     run, progress = await runs.load(tx, wid)
     gate = await store.find(tx, run.id, gate_key)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +18,6 @@ from engine.store.workflows import Workflow
 from engine.usecases.recipes import Catalogue
 
 ATTEMPTS: Final = 3  # a key taken by a transaction that then rolled back is free again
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

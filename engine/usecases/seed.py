@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any, Final
 
 from engine.core.recipes import STABLE, Recipe, spec_hash
+from engine.errors import Drift
 from engine.store import Tx, recipes
 
 FIRST_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,8 +23,12 @@ def pack() -> list[Recipe]:
 async def seed(tx: Tx) -> None:
     """Every recipe of the pack, stable; what is there stays as it is.
 
-    Their times are fixed: two fresh databases are equal, ``compile-default`` is the newest.
+    Their times are fixed: two fresh databases are equal, ``compile-default`` is the newest. Raises
+    Drift when a version is there with another content: what is stable does not change.
     """
     shipped = pack()
     for age, recipe in enumerate(shipped):
         await recipes.keep_stable(tx, recipe, FIRST_AT + timedelta(seconds=len(shipped) - age))
+        stored = await recipes.find(tx, recipe.id, recipe.v)
+        if stored is None or stored.hash != recipe.hash:
+            raise Drift(f"stable recipe version is immutable: {recipe.id}@{recipe.v}")

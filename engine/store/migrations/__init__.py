@@ -18,7 +18,6 @@ import psycopg
 from psycopg import conninfo
 
 from engine.errors import EngineError
-from engine.store import seed
 
 DBOS_SCHEMA: Final = 125  # rows of dbos' own ledger with the pinned dbos; a test compares
 LOCK: Final = 0x5EC11
@@ -71,8 +70,6 @@ def migrate(dsn: str) -> list[str]:
             _migrate_dbos(dsn)
         connection.execute(LEDGER)
         applied = [each.name for each in files() if _apply(connection, each)]
-        with connection.transaction():
-            seed.plant(connection)
         _let_read(connection)
         return applied
 

@@ -1,0 +1,98 @@
+"""OpenAPI 3.1 of a table of operations, made from the table and the wire models alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.api.routing import Operation
+from engine.contracts.base import Wire
+from engine.contracts.errors import Refusal
+
+Mode: TypeAlias = Literal["validation", "serialization"]
+Use: TypeAlias = "tuple[Any, Mode]"  # a wire model, and which way it goes
+Json: TypeAlias = "dict[str, Any]"
+REF: Final = "#/components/schemas/{model}"
+JSON: Final = "application/json"
+
+
+async def served(request: Request) -> Response:
+    """``GET /openapi.json``: the document of the table that is served."""
+    text: bytes = request.app.state.openapi
+    return Response(text, media_type=JSON)
+
+
+def document(operations: Sequence[Operation]) -> Json:
+    """The OpenAPI document of ``operations``."""
+    used = dict.fromkeys(use for each in operations for use in _uses(each))
+    refs, schemas = models_json_schema(list(used), ref_template=REF)
+    paths: dict[str, Json] = {}
+    for each in operations:
+        at = paths.setdefault(each.path.replace(":path", ""), {})
+        at[each.method.lower()] = _described(each, refs)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "spec11 reference engine", "version": "1"},
+        "paths": paths,
+        "components": {"schemas": schemas["$defs"]},
+    }
+
+
+def _uses(each: Operation) -> Iterator[Use]:
+    if each.body is not None:
+        yield each.body, "validation"
+    for _, kind in _replies(each):
+        if not isinstance(kind, str):
+            yield _model(kind), "serialization"
+
+
+def _described(each: Operation, refs: Mapping[Use, Json]) -> Json:
+    found: Json = {"summary": each.summary, "parameters": list(_parameters(each))}
+    if each.body is not None:
+        content = {JSON: {"schema": refs[each.body, "validation"]}}
+        found["requestBody"] = {"required": True, "content": content}
+    found["responses"] = {
+        str(int(status)): {
+            "description": HTTPStatus(status).phrase,
+            "content": _content(kind, refs),
+        }
+        for status, kind in _replies(each)
+    }
+    return found
+
+
+def _parameters(each: Operation) -> Iterator[Json]:
+    for name in each.parameters:
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    properties = each.query.model_json_schema()["properties"] if each.query else {}
+    for name, schema in properties.items():
+        yield {"name": name, "in": "query", "required": False, "schema": schema}
+
+
+def _replies(each: Operation) -> Iterator[tuple[int, Any]]:
+    """What it answers, and how it refuses: bodies and queries with 400, names with 404."""
+    yield from each.replies.items()
+    yield HTTPStatus.BAD_REQUEST, Refusal
+    if each.parameters or each.body:
+        yield HTTPStatus.NOT_FOUND, Refusal
+    if each.body:
+        yield HTTPStatus.CONFLICT, Refusal
+    yield HTTPStatus.INTERNAL_SERVER_ERROR, Refusal
+
+
+def _content(kind: Any, refs: Mapping[Use, Json]) -> Json:
+    if isinstance(kind, str):
+        return {kind: {}}
+    one = refs[_model(kind), "serialization"]
+    return {JSON: {"schema": {"type": "array", "items": one} if get_args(kind) else one}}
+
+
+def _model(kind: Any) -> type[Wire]:
+    """The wire model of a reply: the reply itself, or what it lists."""
+    model: type[Wire] = next(iter(get_args(kind)), kind)
+    return model

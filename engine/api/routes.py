@@ -1,0 +1,138 @@
+"""The one table of routes: it serves them and it documents them, so the two cannot differ."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.api import gates, openapi, ops, recipes, runs, steps
+from engine.api.routing import Operation
+from engine.contracts.gates import (
+    GateQuery,
+    GateReply,
+    GateView,
+    InteractionsQuery,
+    InteractionView,
+    ReplyAccepted,
+)
+from engine.contracts.health import Health
+from engine.contracts.queues import DepthQuery, DepthRow
+from engine.contracts.recipes import RecipeRow, RecipeVersionRow
+from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
+from engine.contracts.steps import StepView
+
+NDJSON: Final = "application/x-ndjson"
+BYTES: Final = "application/octet-stream"
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/api/run",
+        handler=runs.start,
+        summary="Start the run of a form: 201 the first time, 200 after",
+        body=RunStartRequest,
+        replies={201: RunStarted, 200: RunStarted},
+    ),
+    Operation(
+        method="POST",
+        path="/api/runs",
+        handler=runs.start_stored,
+        summary="Start the run of a stored intent, under the same law",
+        body=CompatRunRequest,
+        replies={201: RunStarted, 200: RunStarted},
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{wid}",
+        handler=runs.header,
+        summary="Where a run stands; wid is a workflow id or a run id",
+        replies={200: RunHeader},
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{wid}/steps",
+        handler=steps.listed,
+        summary="The newest attempt of each of the run's steps",
+        replies={200: list[StepView]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{wid}/gates",
+        handler=gates.listed,
+        summary="The run's gates in the order of their creation",
+        replies={200: list[GateView]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{wid}/gates/{gateKey}",
+        handler=gates.one,
+        summary="One gate, as soon as it leaves PENDING or timeoutS is over",
+        query=GateQuery,
+        replies={200: GateView},
+    ),
+    Operation(
+        method="POST",
+        path="/api/runs/{wid}/gates/{gateKey}/reply",
+        handler=gates.reply,
+        summary="Answer a gate: one accepted answer, its exact repeat for ever",
+        body=GateReply,
+        replies={200: ReplyAccepted},
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{wid}/interactions",
+        handler=gates.interactions,
+        summary="The run's accepted answers, oldest first",
+        query=InteractionsQuery,
+        replies={200: list[InteractionView]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{wid}/stream/status",
+        handler=runs.status_stream,
+        summary="The run's status words as they come, one JSON value a line",
+        replies={200: NDJSON},
+    ),
+    Operation(
+        method="GET",
+        path="/api/artifacts/{uri:path}",
+        handler=steps.content,
+        summary="The bytes whose sha256 is the artifact's",
+        replies={200: BYTES},
+    ),
+    Operation(
+        method="GET",
+        path="/api/recipes",
+        handler=recipes.listed,
+        summary="Each recipe at its newest version",
+        replies={200: list[RecipeRow]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/recipes/{id}/versions",
+        handler=recipes.versions,
+        summary="Every version of a recipe, newest first",
+        replies={200: list[RecipeVersionRow]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/ops/queue-depth",
+        handler=ops.queue_depth,
+        summary="Workflows by queue and status",
+        query=DepthQuery,
+        replies={200: list[DepthRow]},
+    ),
+    Operation(
+        method="GET",
+        path="/healthz",
+        handler=ops.healthz,
+        summary="Whether starts and replies are durable now",
+        replies={200: Health, 503: Health},
+    ),
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        handler=openapi.served,
+        summary="This document",
+        replies={200: openapi.JSON},
+    ),
+)

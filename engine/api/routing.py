@@ -1,0 +1,86 @@
+"""Routes matched on the path as sent, then decoded: an encoded slash stays in its segment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, request_response
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+from engine.api import parsing
+from engine.contracts.base import Wire
+
+Handler = Callable[[Request], Awaitable[Response]]
+_PARAMETER: Final = re.compile(r"\{(\w+)(:path)?\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path: what serves it, what it takes, what it answers."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    replies: Mapping[int, Any]
+    body: type[Wire] | None = None
+    query: type[Wire] | None = None
+    parameters: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = tuple(match[1] for match in _PARAMETER.finditer(self.path))
+        object.__setattr__(self, "parameters", names)
+
+
+class Served(BaseRoute):
+    """An operation under its path. Another method is another path: 404, never 405 (D0)."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._method = operation.method
+        self._path = re.compile(_pattern(operation.path))
+        self._app = request_response(_guarded(operation))
+
+    @override
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or scope["method"] != self._method:
+            return Match.NONE, {}
+        found = self._path.fullmatch(scope["raw_path"].decode("ascii", "replace"))
+        params = None if found is None else _decoded(found.groupdict())
+        return (Match.NONE, {}) if params is None else (Match.FULL, {"path_params": params})
+
+    @override
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def _pattern(path: str) -> str:
+    return _PARAMETER.sub(lambda name: f"(?P<{name[1]}>{'.+' if name[2] else '[^/]+'})", path)
+
+
+def _decoded(raw: Mapping[str, str]) -> dict[str, str] | None:
+    """The parameters as text; None if one is not text that a database could hold."""
+    try:
+        params = {name: unquote_to_bytes(value).decode() for name, value in raw.items()}
+    except UnicodeDecodeError:
+        return None
+    return None if any("\0" in value for value in params.values()) else params
+
+
+def _guarded(operation: Operation) -> Handler:
+    """The handler; where no query is declared, any is refused before it runs."""
+    if operation.query is not None:
+        return operation.handler
+
+    async def handler(request: Request) -> Response:
+        if request.scope["query_string"]:
+            parsing.query(request, Wire)
+        return await operation.handler(request)
+
+    return handler

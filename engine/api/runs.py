@@ -1,0 +1,112 @@
+"""``/api/run``, ``/api/runs`` and what can be read of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from engine.api import http, parsing
+from engine.contracts.base import millis
+from engine.contracts.runs import (
+    CompatRunRequest,
+    RecipeRef,
+    RunError,
+    RunHeader,
+    RunOptions,
+    RunStarted,
+    RunStartRequest,
+)
+from engine.core import runs as rules
+from engine.usecases import runs, streams
+from engine.usecases.posture import Posture
+from engine.usecases.runs import Seen
+
+
+async def start(request: Request) -> Response:
+    """``POST /api/run``: 201 on the first start, 200 on every faithful repeat of it (D2)."""
+    body = await parsing.body(request, RunStartRequest)
+    lent = http.ports(request)
+    options = (body.opts or RunOptions()).to_core()
+    ref = (body.recipe_ref.id, body.recipe_ref.v)
+    async with lent.pool.connection() as tx:
+        seen = await lent.ingress.start(tx, ref, body.form_data, options)
+    return _started(seen, lent.posture)
+
+
+async def start_stored(request: Request) -> Response:
+    """``POST /api/runs``: the same for an intent that is already stored."""
+    body = await parsing.body(request, CompatRunRequest)
+    lent = http.ports(request)
+    async with lent.pool.connection() as tx:
+        seen = await lent.ingress.start_stored(tx, body.intent_id, body.to_core())
+    return _started(seen, lent.posture)
+
+
+async def header(request: Request) -> Response:
+    """``GET /api/runs/:wid``."""
+    lent = http.ports(request)
+    async with lent.pool.connection() as tx:
+        seen = await runs.seen(tx, request.path_params["wid"])
+    return http.reply(RunHeader(**_fields(seen, lent.posture)))
+
+
+async def status_stream(request: Request) -> Response:
+    """``GET /api/runs/:wid/stream/status``: one JSON value a line, until the run ends."""
+    lent, wid = http.ports(request), request.path_params["wid"]
+    async with lent.pool.connection() as tx:
+        execution_id = await streams.execution(tx, wid)
+
+    async def lines() -> AsyncIterator[str]:
+        is_over = lent.notices.is_closed
+        async for value in streams.values(lent.pool, wid, execution_id, is_over):
+            yield f"{json.dumps(value)}\n"
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def _started(seen: Seen, posture: Posture) -> Response:
+    status = HTTPStatus.OK if seen.is_replay else HTTPStatus.CREATED
+    return http.reply(RunStarted(**_fields(seen, posture), is_replay=seen.is_replay), status)
+
+
+def _fields(seen: Seen, posture: Posture) -> dict[str, Any]:
+    """Every key of the header, from the app row, the engine row and the process."""
+    run, progress, workflow = seen.run, seen.progress, seen.workflow
+    return {
+        "workflow_id": run.workflow_id,
+        "run_id": run.id,
+        "recipe_ref": RecipeRef(id=run.recipe_id, v=run.recipe_v),
+        "recipe_hash": run.recipe_hash,
+        "intent_hash": run.intent_hash,
+        "status": str(rules.merged(progress.status, workflow.status if workflow else None)),
+        "durable_status": str(progress.status),
+        "workflow_name": rules.WORKFLOW_NAME,
+        "created_at": millis(progress.created_at),
+        "updated_at": millis(progress.updated_at),
+        "queue": run.queue_name,
+        "queue_partition_key": run.queue_partition_key,
+        "lane": run.lane,
+        "priority": run.priority,
+        "trace_id": run.trace_id,
+        "span_id": None,
+        "next_action": progress.next_action,
+        "last_step": progress.last_step,
+        "retry_count": progress.retry_count,
+        "error": None if progress.error is None else RunError(message=progress.error),
+        "output": workflow.result if workflow else None,
+        "topology": posture.topology,
+        "runtime_mode": posture.runtime_mode,
+        "oc_mode": posture.oc_mode,
+        "sbx_mode": posture.sbx_mode,
+        "sbx_provider": posture.sbx_provider,
+        "oc_strict_mode": posture.oc_strict_mode,
+        "app_version": posture.app_version,
+        "claim_scope": posture.claim_scope,
+        "workflow_version": workflow.application_version if workflow else None,
+        "execution_id": progress.execution_id,
+    }

@@ -1,0 +1,125 @@
+"""The api-shim process: JSON over one pool of connections. It enqueues and never executes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from typing_extensions import override
+
+from engine.api.http import HANDLERS, Ports
+from engine.api.openapi import document
+from engine.api.routes import OPERATIONS
+from engine.api.routing import Served
+from engine.config import Config
+from engine.core.policy import Rules
+from engine.errors import Misconfigured
+from engine.store.notices import Notices
+from engine.store.pool import Pool
+from engine.usecases.posture import Posture
+from engine.usecases.runs import Ingress
+
+TOPOLOGY: Final = "api-shim"
+GRACE_S: Final = 5  # more than any loan of a connection lasts
+BACKLOG: Final = 2048
+
+
+def build(config: Config, dsn: str) -> Starlette:
+    """The ASGI application for ``config`` on ``dsn``. The database may come later."""
+    pool, notices = Pool(dsn), Notices(dsn)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with notices.running():
+            yield
+        await pool.close()
+
+    app = Starlette(
+        routes=[Served(operation) for operation in OPERATIONS],
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
+    )
+    app.state.openapi = json.dumps(document(OPERATIONS), indent=1).encode()
+    app.state.ports = Ports(pool, notices, Ingress(_rules(config)), _posture(config))
+    return app
+
+
+def serve(config: Config, dsn: str) -> int:
+    """0, after SIGTERM or SIGINT. Raises Misconfigured for a port that is taken."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again at its end
+    app = build(config, dsn)
+    settings = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    with _bound(config) as listener, suppress(KeyboardInterrupt):
+        Server(settings, app.state.ports.notices).run(sockets=[listener])
+    return 0
+
+
+class Server(uvicorn.Server):
+    """A server that says when it listens, and lets long-polls go before it waits for them."""
+
+    def __init__(self, settings: uvicorn.Config, notices: Notices) -> None:
+        super().__init__(settings)
+        self._notices = notices
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            sys.stdout.write(f"listening on http://{host}:{port}\n")
+            sys.stdout.flush()
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._notices.close()
+        await super().shutdown(sockets)
+
+
+def _bound(config: Config) -> socket.socket:
+    try:
+        return socket.create_server((config.host, config.port), backlog=BACKLOG)
+    except OSError as error:
+        raise Misconfigured(f"PORT={config.port}: {error.strerror}") from error
+
+
+def _rules(config: Config) -> Rules:
+    """A key is needed for the run itself or for its tasks, whichever is partitioned (B57)."""
+    return Rules(
+        partitioned=config.intent_queue_partition or config.sbx_queue_partition,
+        gate_ttl_s=config.gate_ttl_s,
+        app_version=config.app_version,
+    )
+
+
+def _posture(config: Config) -> Posture:
+    return Posture(
+        topology=TOPOLOGY,
+        runtime_mode=config.runtime_mode,
+        oc_mode=config.oc_mode,
+        oc_strict_mode=config.oc_strict_mode,
+        sbx_mode=config.sbx_mode,
+        sbx_provider=config.sbx_provider,
+        app_version=config.app_version,
+        claim_scope=config.claim_scope,
+    )

@@ -1,0 +1,20 @@
+"""Bring a database to where the engine can use it: its schemas, then its first recipes (D8)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.store import migrations, pool
+from engine.usecases.seed import seed
+
+
+def migrate(dsn: str) -> list[str]:
+    """The names of the migrations applied now; repeating it changes nothing."""
+    applied = migrations.migrate(dsn)
+    asyncio.run(_planted(dsn))
+    return applied
+
+
+async def _planted(dsn: str) -> None:
+    async with await pool.connect(dsn) as tx, tx.transaction():
+        await seed(tx)
