@@ -153,8 +153,14 @@ class Difference:
 
 def differences(wanted: Run, stored: Run) -> tuple[Difference, ...]:
     """What the caller sent differently from what is stored; a traceId may change (D3)."""
-    pairs = ((name, getattr(stored, name), getattr(wanted, name)) for name in COMPARED)
-    return tuple(Difference(name, old, new) for name, old, new in pairs if old != new)
+    names = [name for name in COMPARED if getattr(stored, name) != getattr(wanted, name)]
+    if "lane" in names and _follows_lane(wanted) and _follows_lane(stored):
+        names = [name for name in names if name != "priority"]  # nobody asked for one
+    return tuple(Difference(name, getattr(stored, name), getattr(wanted, name)) for name in names)
+
+
+def _follows_lane(run: Run) -> bool:
+    return run.priority == PRIORITY_OF_LANE[run.lane]
 
 
 def drift(workflow_id: str, found: tuple[Difference, ...]) -> Drift:

@@ -153,7 +153,9 @@ class EmbeddedServer:
         )
 
     def _give(self, account: pwd.struct_passwd | None) -> None:
-        for path in (self.cluster, *self.cluster.rglob("*")) if account else ():
+        if account is None:
+            return
+        for path in (self.cluster, *self.cluster.rglob("*")):
             os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
     def _start(self, programs: Path, account: pwd.struct_passwd | None) -> None:

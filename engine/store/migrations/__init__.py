@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import conninfo
@@ -58,7 +58,7 @@ def files() -> list[Migration]:
     found = []
     for item in resources.files(__package__).iterdir():
         if match := NAME.fullmatch(item.name):
-            text = cast("LiteralString", item.read_text(encoding="utf-8"))  # ships with the code
+            text = item.read_text(encoding="utf-8")
             found.append(Migration(int(match[1]), match[2], text))
     return sorted(found, key=lambda each: each.version)
 
