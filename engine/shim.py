@@ -13,9 +13,10 @@ from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from typing_extensions import override
 
-from engine.api.http import HANDLERS, Ports
+from engine.api.http import Ports, on_no_route
 from engine.api.openapi import document
 from engine.api.routes import OPERATIONS
 from engine.api.routing import Served
@@ -44,7 +45,7 @@ def build(config: Config, dsn: str) -> Starlette:
 
     app = Starlette(
         routes=[Served(operation) for operation in OPERATIONS],
-        exception_handlers=HANDLERS,
+        exception_handlers={HTTPException: on_no_route},
         lifespan=lifespan,
     )
     app.state.openapi = json.dumps(document(OPERATIONS), indent=1).encode()

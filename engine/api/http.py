@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
 from pydantic import TypeAdapter
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +21,7 @@ from engine.usecases.posture import Posture
 from engine.usecases.runs import Ingress
 
 log = logging.getLogger(__name__)
+Handler = Callable[[Request], Awaitable[Response]]
 JSON: Final = "application/json"
 CUT_OFF: Final = frozenset({"body_too_large", "body_too_slow"})  # the rest of the body is not read
 _ANY: Final[TypeAdapter[Any]] = TypeAdapter(Any)
@@ -57,39 +57,32 @@ def _plain(view: View) -> dict[str, Any]:
     return view.model_dump(mode="json", exclude_unset=True)
 
 
-async def on_engine_error(request: Request, error: Exception) -> Response:
-    """The one place where an error becomes a status (D0)."""
-    if not isinstance(error, EngineError):
-        raise error
-    body = Refusal.model_validate(_facts(error))
-    log.info("refused %s %s: %s", request.method, request.url.path, error)
-    headers = {"connection": "close"} if body.code in CUT_OFF else None
-    return Response(
-        body.model_dump_json(exclude_unset=True), error.status, headers, media_type=JSON
-    )
+async def answered(handler: Handler, request: Request) -> Response:
+    """What ``handler`` answers. The one place where an error becomes a status (D0).
 
-
-def _facts(error: EngineError) -> dict[str, Any]:
-    code = {} if error.code is None else {"code": error.code}
-    return {"error": str(error), **code, **error.facts}
+    Whatever is no EngineError is a bug or an outage: the log learns all, the client nothing.
+    """
+    try:
+        return await handler(request)
+    except EngineError as error:
+        log.info("refused %s %s: %s", request.method, request.url.path, error)
+        return _refusal(Refusal.model_validate(_facts(error)), error.status)
+    except Exception:
+        log.exception("failed %s %s", request.method, request.url.path)
+        return _refusal(Refusal(error="internal error"), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 async def on_no_route(request: Request, error: Exception) -> Response:
     """An unknown path, or a known one under another method (D0)."""
     log.info("no route %s %s: %s", request.method, request.url.path, error)
-    return _refusal("not found", HTTPStatus.NOT_FOUND)
+    return _refusal(Refusal(error="not found"), HTTPStatus.NOT_FOUND)
 
 
-def _refusal(text: str, status: HTTPStatus) -> Response:
-    return Response(
-        Refusal(error=text).model_dump_json(exclude_unset=True), status, media_type=JSON
-    )
+def _refusal(body: Refusal, status: HTTPStatus) -> Response:
+    headers = {"connection": "close"} if body.code in CUT_OFF else None
+    return Response(body.model_dump_json(exclude_unset=True), status, headers, media_type=JSON)
 
 
-async def on_bug(request: Request, error: Exception) -> Response:
-    """Whatever else escapes: the client learns nothing but that; the server logs the traceback."""
-    del request, error
-    return _refusal("internal error", HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-HANDLERS: Final = {EngineError: on_engine_error, HTTPException: on_no_route, Exception: on_bug}
+def _facts(error: EngineError) -> dict[str, Any]:
+    code = {} if error.code is None else {"code": error.code}
+    return {"error": str(error), **code, **error.facts}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -14,10 +14,10 @@ from starlette.routing import BaseRoute, Match, request_response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from engine.api import parsing
+from engine.api import http, parsing
+from engine.api.http import Handler
 from engine.contracts.base import Wire
 
-Handler = Callable[[Request], Awaitable[Response]]
 _PARAMETER: Final = re.compile(r"\{(\w+)(:path)?\}")
 
 
@@ -74,13 +74,14 @@ def _decoded(raw: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def _guarded(operation: Operation) -> Handler:
-    """The handler; where no query is declared, any is refused before it runs."""
-    if operation.query is not None:
-        return operation.handler
+    """The handler behind its error lattice; a query that it does not declare is refused."""
 
     async def handler(request: Request) -> Response:
-        if request.scope["query_string"]:
+        if operation.query is None and request.scope["query_string"]:
             parsing.query(request, Wire)
         return await operation.handler(request)
 
-    return handler
+    async def guarded(request: Request) -> Response:
+        return await http.answered(handler, request)
+
+    return guarded

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 _SHORTEST_FIXED: Final = -7  # ECMAScript prints 1e-6 as 0.000001 and 1e-7 as 1e-7
 _LONGEST_FIXED: Final = 21  # … and 1e20 in full, 1e21 as 1e+21
 
@@ -34,7 +35,7 @@ def digest(value: Json) -> str:
 def _text(value: Json) -> str:
     match value:
         case None | bool() | str():
-            return json.dumps(value, ensure_ascii=False)
+            return _ENCODER.encode(value)
         case int():
             if abs(value) > MAX_SAFE_INTEGER:
                 raise ValueError(f"{value} is beyond 2**53 - 1")

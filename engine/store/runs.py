@@ -8,7 +8,7 @@ from typing import Any, Final
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from engine.core.canon import Json, canonical
+from engine.core.canon import Json
 from engine.core.runs import WORKFLOW_NAME, Progress, Run
 from engine.errors import Missing
 from engine.store import Tx, sql
@@ -34,7 +34,7 @@ async def start(tx: Tx, run: Run, intent: dict[str, Json]) -> Progress | None:
     values: dict[str, Any] = {name: getattr(run, name) for name in _RUN}
     values["workload"] = None if run.workload is None else Jsonb(run.workload)
     values["budget"] = None if run.budget is None else Jsonb(run.budget)
-    values["intent"] = canonical(intent).decode()
+    values["intent"] = Jsonb(intent)
     values["goal"] = intent["goal"]
     values["workflow_name"] = WORKFLOW_NAME
     async with tx.cursor(row_factory=dict_row) as rows:

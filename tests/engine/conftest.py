@@ -1,18 +1,17 @@
-"""One throw-away server a session, one migrated template, one clone of it a test."""
+"""One throw-away server a session, one migrated template; a clone of it for whoever asks."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from itertools import count
 
-import psycopg
 import pytest
 
 from engine.postgres.server import EmbeddedServer, connected
 from engine.usecases import bootstrap
+from tests.engine.shim_process import Shim, running_shim
 
-TEMPLATE = "api_template"
+TEMPLATE = "engine_template"
 NUMBERS = count()
 
 
@@ -28,10 +27,30 @@ def server() -> Iterator[EmbeddedServer]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def clone(server: EmbeddedServer) -> Callable[[], str]:
+    """Makes a fresh copy of the migrated database and says how to reach it."""
+
+    def make() -> str:
+        name = f"engine_{next(NUMBERS)}"
+        with connected(server.dsn("postgres", "postgres")) as admin:
+            admin.execute(
+                f"CREATE DATABASE {name} OWNER spec11 TEMPLATE {TEMPLATE} STRATEGY file_copy"
+            )
+        return server.dsn(name)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def shim(clone: Callable[[], str]) -> Iterator[Shim]:
+    """An api-shim on a database of this module; tests use goals of their own."""
+    with running_shim(clone()) as running:
+        yield running
+
+
 @pytest.fixture
-def dsn(server: EmbeddedServer) -> str:
-    """A fresh copy of the migrated database."""
-    name = f"api_{next(NUMBERS)}"
-    with connected(server.dsn("postgres", "postgres")) as admin:
-        admin.execute(f"CREATE DATABASE {name} OWNER spec11 TEMPLATE {TEMPLATE} STRATEGY file_copy")
-    return server.dsn(name)
+def own_shim(clone: Callable[[], str]) -> Iterator[Shim]:
+    """An api-shim and a database of this test alone."""
+    with running_shim(clone()) as running:
+        yield running

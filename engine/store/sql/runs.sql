@@ -3,7 +3,7 @@
 -- back when a key was taken or the stored intent belongs to another recipe; the caller then reads and compares.
 WITH kept AS (
     INSERT INTO app.intents (id, intent_hash, goal, json, recipe_id, recipe_v, recipe_hash)
-    VALUES (%(workflow_id)s, %(intent_hash)s, %(goal)s, %(intent)s::jsonb,
+    VALUES (%(workflow_id)s, %(intent_hash)s, %(goal)s, %(intent)s,
             %(recipe_id)s, %(recipe_v)s, %(recipe_hash)s)
     ON CONFLICT DO NOTHING
     RETURNING id
