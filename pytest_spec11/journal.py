@@ -159,6 +159,13 @@ class Journal:
             self._closed = "sealed"
             self._file.close()
 
+    def close(self) -> None:
+        """An end without a seal: what was written stays readable, and is never enough."""
+        with self._lock:
+            self._closed = self._closed or "closed"
+            with suppress(OSError):
+                self._file.close()
+
     def _refuse_closed(self) -> None:
         if self._closed:
             raise JournalBroken(f"journal {self.path.name}: nothing may follow ({self._closed})")

@@ -1,0 +1,249 @@
+"""The bundle: run directories read as one body of evidence, with every blob looked at."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pytest_spec11 import journal
+from pytest_spec11.errors import BadInput
+from pytest_spec11.journal import Reading, Record
+
+MAX_FILES: Final = 10_000
+MAX_JOURNAL: Final = 1 << 30
+_HEX: Final = frozenset("0123456789abcdef")
+
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One journal of a run: where it lay and what could be read of it."""
+
+    path: Path
+    reading: Reading
+
+    @property
+    def start(self) -> Data:
+        """The data of the first record; empty when there is none."""
+        return self.reading.records[0].data if self.reading.records else {}
+
+    @property
+    def role(self) -> str:
+        """Which process wrote it: main, controller, gw0 …; empty when it does not say."""
+        return str(self.start.get("role", ""))
+
+    @property
+    def run(self) -> str:
+        """The run it belongs to."""
+        return str(self.start.get("runId", ""))
+
+    @property
+    def binding(self) -> Data:
+        """What the process measured before it began."""
+        found: Data = self.start.get("binding", {})
+        return found
+
+    @property
+    def name(self) -> str:
+        """Directory and file, short enough for a sentence."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """An observation whose bytes are not there, or are others."""
+
+    node: str
+    blob: str
+    problem: Literal["missing", "altered"]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All journals and all flaws of their blobs; the rest is views."""
+
+    leaves: tuple[Leaf, ...]
+    flaws: tuple[Flaw, ...]
+
+    def records(self, kind: str) -> Iterator[tuple[Leaf, Record]]:
+        """Every record of a kind, with the journal that holds it."""
+        for leaf in self.leaves:
+            for record in leaf.reading.records:
+                if record.kind == kind:
+                    yield leaf, record
+
+    @cached_property
+    def journals(self) -> tuple[tuple[str, Reading], ...]:
+        """Role and reading of each journal."""
+        return tuple((leaf.role, leaf.reading) for leaf in self.leaves)
+
+    @cached_property
+    def items(self) -> Mapping[str, frozenset[str]]:
+        """Claims of every collected test, by node."""
+        return self._claims_of("items")
+
+    @cached_property
+    def deselected(self) -> Mapping[str, frozenset[str]]:
+        """Claims of every test that was taken out of the run, by node."""
+        return self._claims_of("deselected")
+
+    def _claims_of(self, key: str) -> Mapping[str, frozenset[str]]:
+        found: dict[str, frozenset[str]] = {}
+        for _, record in self.records("collected"):
+            for item in record.data[key]:
+                found[item["node"]] = found.get(item["node"], frozenset()) | {*item["claims"]}
+        return found
+
+    @cached_property
+    def outcomes(self) -> Mapping[str, tuple[Data, ...]]:
+        """Every outcome of every test, by node."""
+        return self._by_node("outcome")
+
+    @cached_property
+    def observations(self) -> Mapping[str, tuple[Data, ...]]:
+        """What each test observed, by node."""
+        return self._by_node("observation")
+
+    @cached_property
+    def assertions(self) -> Mapping[str, tuple[Data, ...]]:
+        """What each test asserted, by node."""
+        return self._by_node("assertion")
+
+    @cached_property
+    def provocations(self) -> tuple[Data, ...]:
+        """Damage that tests did on purpose."""
+        return tuple(record.data for _, record in self.records("provocation"))
+
+    def _by_node(self, kind: str) -> Mapping[str, tuple[Data, ...]]:
+        found: dict[str, list[Data]] = defaultdict(list)
+        for _, record in self.records(kind):
+            found[record.data["node"]].append(record.data)
+        return {node: tuple(data) for node, data in found.items()}
+
+    @cached_property
+    def damage(self) -> tuple[tuple[str, str], ...]:
+        """Journal and damage, of every journal that has one."""
+        return tuple(
+            (leaf.name, leaf.reading.damage) for leaf in self.leaves if leaf.reading.damage
+        )
+
+    @cached_property
+    def nodes(self) -> Mapping[str, tuple[str, ...]]:
+        """Tests of every claim, as collected or as they ended."""
+        found: dict[str, dict[str, None]] = defaultdict(dict)
+        for node, claims in self.items.items():
+            for claim in claims:
+                found[claim][node] = None
+        for node, outcomes in self.outcomes.items():
+            for claim in (claim for outcome in outcomes for claim in outcome["claims"]):
+                found[claim][node] = None
+        return {claim: tuple(nodes) for claim, nodes in found.items()}
+
+    @cached_property
+    def checked(self) -> frozenset[str]:
+        """Tests that asserted something after their first real observation, in one journal."""
+        found: set[str] = set()
+        for leaf in self.leaves:
+            seen: set[str] = set()
+            for record in leaf.reading.records:
+                if record.kind == "observation" and real(record.data):
+                    seen.add(record.data["node"])
+                elif record.kind == "assertion" and record.data["node"] in seen:
+                    found.add(record.data["node"])
+        return frozenset(found)
+
+
+def real(observation: Data) -> bool:
+    """Whether an observation saw anything at all."""
+    return not observation["empty"] and observation["size"] > 0
+
+
+def load(paths: Sequence[Path]) -> Bundle:
+    """Run directories merged into one bundle.
+
+    Raises BadInput for what is no run directory, for links, for too many files, for unreadable
+    ones.
+    """
+    leaves: list[Leaf] = []
+    flaws: list[Flaw] = []
+    count = 0
+    if not paths:
+        raise BadInput("no bundle was named")
+    try:
+        for folder in paths:
+            found = _journals(folder)
+            count += len(found) + _census(folder / "blobs", MAX_FILES - count - len(found))
+            own = [Leaf(path, journal.read(path)) for path in found]
+            leaves += own
+            flaws += _flaws(folder / "blobs", own)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"bundle: {error}") from error
+    return Bundle(tuple(leaves), tuple(flaws))
+
+
+def _journals(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: not a directory")
+    found = sorted(folder.glob("journal-*.ndjson"))
+    if not found:
+        raise BadInput(f"{folder}: no journal-*.ndjson in it")
+    for path in found:
+        kind = path.lstat()
+        if not stat.S_ISREG(kind.st_mode) or kind.st_size > MAX_JOURNAL:
+            raise BadInput(f"{path}: not a regular file of at most {MAX_JOURNAL} bytes")
+    return found
+
+
+def _census(folder: Path, allowed: int) -> int:
+    """How many files lie in ``folder``; refuses links and more than ``allowed``."""
+    if folder.is_symlink():
+        raise BadInput(f"{folder}: a symbolic link")
+    count = 0
+    pending = [folder] if folder.is_dir() else []
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    raise BadInput(f"{entry.path}: a symbolic link")
+                if entry.is_dir():
+                    pending.append(Path(entry.path))
+                count += 1
+                if count > allowed:
+                    raise BadInput(f"more than {MAX_FILES} files")
+    if count > allowed:
+        raise BadInput(f"more than {MAX_FILES} files")
+    return count
+
+
+def _flaws(blobs: Path, leaves: Sequence[Leaf]) -> Iterator[Flaw]:
+    known: dict[str, Literal["missing", "altered"] | None] = {}
+    for _, record in Bundle(tuple(leaves), ()).records("observation"):
+        name = record.data["blob"]
+        if name is None:
+            continue
+        if name not in known:
+            known[name] = _problem(blobs, name)
+        problem = known[name]
+        if problem:
+            yield Flaw(record.data["node"], name, problem)
+
+
+def _problem(blobs: Path, name: str) -> Literal["missing", "altered"] | None:
+    path = blobs / name[:2] / name
+    if len(name) != sha256().digest_size * 2 or not _HEX.issuperset(name):
+        return "missing"
+    if not path.is_file():
+        return "missing"
+    with path.open("rb") as file:
+        total = sha256()
+        while chunk := file.read(1 << 20):
+            total.update(chunk)
+    return None if total.hexdigest() == name else "altered"

@@ -1,0 +1,42 @@
+"""The command ``spec11``: judges evidence and lists claims; it never runs anything."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from pytest_spec11.cli import claims, gate
+from pytest_spec11.errors import BadInput, CannotJudge
+
+CANNOT_JUDGE: Final = 2
+BAD_INPUT: Final = 3
+INTERNAL: Final = 4
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    made = argparse.ArgumentParser(prog="spec11", description=__doc__, allow_abbrev=False)
+    commands = made.add_subparsers(dest="command", required=True)
+    gate.add(commands)
+    claims.add(commands)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status: 0 GO or done, 1 NO_GO, 2 no verdict, 3 bad input or usage, 4 internal."""
+    try:
+        arguments = parser().parse_args(argv)
+        return int(arguments.run(arguments))
+    except SystemExit as end:  # argparse: 0 after --help, 2 for wrong usage
+        return BAD_INPUT if end.code else 0
+    except BadInput as error:
+        print(f"spec11: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except CannotJudge as error:
+        print(f"spec11: no verdict: {error}", file=sys.stderr)
+        return CANNOT_JUDGE
+    except Exception as error:  # noqa: BLE001  # whatever it is, it must not look like GO
+        print(f"spec11: internal: {type(error).__name__}: {error}", file=sys.stderr)
+        return INTERNAL

@@ -1,0 +1,72 @@
+"""Reasons: why a verdict is NO_GO, what to do about it, and the command that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+_ALL: Final = "pytest scenarios"
+_GATE: Final = "spec11 gate --help"
+_STATUS: Final = "git status --short"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One obstacle to GO."""
+
+    code: str
+    subject: str
+    text: str
+    remedy: str
+    command: str
+
+
+# code: remedy, command; the order is the order in which a person should look at them.
+REMEDIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "E-NO-EVIDENCE": ("Run the scenarios and gate the directory they write.", _ALL),
+        "E-TRUNCATED": ("Run again and let the run end by itself.", _ALL),
+        "E-CHAIN": ("Run again; evidence that was changed cannot be repaired.", _ALL),
+        "E-UNSEALED": ("Run again and let the run end by itself.", _ALL),
+        "E-LOST": ("Run again; every worker has to live and to leave its journal.", _ALL),
+        "E-BINDING": ("Run again with this version of the plugin inside the work tree.", _ALL),
+        "claim_scope_demo": (
+            "Run with the scope of a sign-off; a demo proves nothing to anyone.",
+            "pytest scenarios --spec11-scope signoff",
+        ),
+        "E-SCOPE": (
+            "Run with the scope that is to be signed off.",
+            "pytest --spec11-scope signoff",
+        ),
+        "E-DIRTY": ("Commit or remove what is not committed, then run again.", _STATUS),
+        "E-TREE": ("Run again on the tree that is to be released.", _ALL),
+        "E-COMMIT": ("Run again on the commit that is to be released.", _ALL),
+        "E-CATALOGUE": ("Run again with the catalogue that is to be judged by.", _ALL),
+        "E-APPVERSION": ("Run again against the one version that is to be released.", _ALL),
+        "E-STALE": ("Run again; evidence is good for 24 hours.", _ALL),
+        "E-FUTURE": ("Set the clocks right, then run again.", "date -u"),
+        "E-REF": ("Run again, or gate the whole directory with its blobs.", _ALL),
+        "E-DIGEST": ("Run again; evidence that was changed cannot be repaired.", _ALL),
+        "E-CONSERVATION": ("Run again; every collected test has to end.", _ALL),
+        "E-UNKNOWN-CLAIM": ("Name a claim of the catalogue.", "spec11 claims"),
+        "E-FAILED": ("Repair the product, or the test if it is wrong.", _ALL),
+        "E-ERROR": ("Repair what the test stands on.", _ALL),
+        "E-RERUN": ("Find out why the test was run again; a proof holds the first time.", _ALL),
+        "E-XFAIL": ("Remove the mark once the claim holds.", _ALL),
+        "E-XPASS": ("Remove the mark; the claim holds.", _ALL),
+        "E-SKIPPED": ("Give the test what it needs and run it.", _ALL),
+        "E-DESELECTED": ("Run it without the selection that left it out.", _ALL),
+        "E-NOT-RUN": ("Write or run a test of this claim.", _ALL),
+        "E-EMPTY": ("Let the test look at the system through an oracle.", _ALL),
+        "E-NO-ASSERTION": ("Assert on what was observed, after it was observed.", _ALL),
+        "E-SOURCE": ("Observe the claim through every source the catalogue lists.", _ALL),
+    }
+)
+
+
+def reason(code: str, subject: str, text: str, command: str = "") -> Reason:
+    """A reason with the remedy of its code; ``command`` replaces the general one."""
+    remedy, general = REMEDIES.get(code, ("Run again.", _GATE))
+    return Reason(code, subject, text, remedy, command or general)
