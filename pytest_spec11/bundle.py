@@ -18,6 +18,7 @@ from pytest_spec11.journal import Reading, Record
 
 MAX_FILES: Final = 10_000
 MAX_JOURNAL: Final = 1 << 30
+_NOTHING: Final = sha256(b"").hexdigest()
 _HEX: Final = frozenset("0123456789abcdef")
 
 Data = Mapping[str, Any]
@@ -163,7 +164,8 @@ class Bundle:
 
 def real(observation: Data) -> bool:
     """Whether an observation saw anything at all."""
-    return not observation["empty"] and observation["size"] > 0
+    nothing = _NOTHING in {observation["blob"], observation["digest"]}
+    return not observation["empty"] and observation["size"] > 0 and not nothing
 
 
 def load(paths: Sequence[Path]) -> Bundle:

@@ -1,7 +1,8 @@
 """The journal: what a process of the run saw, line by line, each line bound to the one before it.
 
 A line is canonical JSON ``{"at", "data", "kind", "prev", "seq"}`` and a newline; ``prev`` is the
-sha256 of the previous line, its newline included. The last line is the seal.
+sha256 of the previous line, its newline included. The last line is the seal, whose ``sum`` is the
+digest of the seal without it, so that no byte of a journal is bound by nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from pytest_spec11.canon import canonical
+from pytest_spec11.canon import canonical, digest
 from pytest_spec11.errors import BadInput, JournalBroken
 
 ZERO: Final = "0" * 64
@@ -52,7 +53,7 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "provocation": {"node": (str,), "workflowId": (str,), "why": (str,)},
     "workers": {"expected": (list,), "lost": (list,)},
     "note": {},
-    "seal": {"count": (int,), "head": (str,), "exitStatus": (int,)},
+    "seal": {"count": (int,), "head": (str,), "exitStatus": (int,), "sum": (str,)},
 }
 
 
@@ -114,13 +115,15 @@ class Journal:
             self._seq += 1
 
     def _line(self, kind: str, data: Mapping[str, object]) -> bytes:
-        body = {
+        body: dict[str, Any] = {
             "seq": self._seq,
             "kind": kind,
             "prev": self._head,
             "at": time.time_ns() // 1_000_000,
             "data": data,
         }
+        if kind == "seal":
+            body["data"] = {**data, "sum": digest(body)}
         line = canonical(body) + b"\n"
         wrong = _misshapen(kind, json.loads(line)["data"])
         if wrong:
@@ -246,9 +249,12 @@ def _misplaced(body: Mapping[str, Any], seq: int, prev: str) -> str:
     data = body["data"]
     if (body["kind"] == "start") != (seq == 0):
         return "start is the first record and only that"
-    if body["kind"] == "seal" and (data["count"], data["head"]) != (seq, prev):
+    if body["kind"] != "seal":
+        return ""
+    if (data["count"], data["head"]) != (seq, prev):
         return "the seal counts other records"
-    return ""
+    bare = {key: value for key, value in data.items() if key != "sum"}
+    return "" if digest({**body, "data": bare}) == data["sum"] else "the seal was changed"
 
 
 def _misshapen(kind: str, data: object) -> str:

@@ -118,7 +118,9 @@ def _manned(case: Case) -> Iterator[Reason]:
     for leaf in case.bundle.leaves:
         runs[leaf.run].append(leaf)
     for run, leaves in runs.items():
-        yield from _crew(run, Counter(leaf.role for leaf in leaves), _orders(leaves))
+        yield from _crew(
+            run or "(unnamed run)", Counter(leaf.role for leaf in leaves), _orders(leaves)
+        )
 
 
 def _orders(leaves: list[Leaf]) -> list[Data]:
@@ -151,6 +153,8 @@ def _fresh(case: Case) -> Iterator[Reason]:
         times = [record.at for record in leaf.reading.records]
         if times and case.now_ms - times[0] > STALE_MS:
             yield reason("E-STALE", leaf.name, "the run began more than 24 hours ago")
+        if times and (times[-1] < times[0] or min(times) <= 0):
+            yield reason("E-TIME", leaf.name, "the run ended before it began")
         if times and max(times) - case.now_ms > FUTURE_MS:
             yield reason("E-FUTURE", leaf.name, "a record is more than 120 s ahead of the clock")
 

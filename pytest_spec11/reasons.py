@@ -47,6 +47,7 @@ REMEDIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "E-APPVERSION": ("Run again against the one version that is to be released.", _ALL),
         "E-STALE": ("Run again; evidence is good for 24 hours.", _ALL),
         "E-FUTURE": ("Set the clocks right, then run again.", "date -u"),
+        "E-TIME": ("Set the clocks right, then run again.", "date -u"),
         "E-REF": ("Run again, or gate the whole directory with its blobs.", _ALL),
         "E-DIGEST": ("Run again; evidence that was changed cannot be repaired.", _ALL),
         "E-CONSERVATION": ("Run again; every collected test has to end.", _ALL),

@@ -35,6 +35,9 @@ def _line(scenario: Scenario, verdict: Verdict, codes: dict[str, str]) -> str:
     proven = f"{len(scenario.claims) - len(open_)}/{len(scenario.claims)} proven"
     if not open_:
         return f"{scenario.id}  {proven}"
+    why = {codes.get(claim, verdict.claims[claim]) for claim in open_}
+    if len(open_) == len(scenario.claims) > 1 and len(why) == 1:
+        return f"{scenario.id}  {proven}   unproven: all ({why.pop()})"
     return f"{scenario.id}  {proven}   unproven: {_named(open_, verdict, codes)}"
 
 

@@ -320,6 +320,10 @@ DAMAGES: dict[str, tuple[str, Change]] = {
     "no assertion": ("E-NO-ASSERTION", without(6)),
     "asserted before": ("E-NO-ASSERTION", lambda it: it.entries.insert(5, it.entries.pop(6))),
     "source missing": ("E-SOURCE", without(2)),
+    "source of no bytes": (
+        "E-SOURCE",
+        instead(2, observed(A, "sql:app", digest=sha256().hexdigest())),
+    ),
     "source empty": ("E-SOURCE", instead(2, observed(A, "sql:app", size=0))),
 }
 
@@ -353,8 +357,7 @@ def test_a_flipped_byte_is_never_go(tmp_path: Path, claims: catalogue.Catalogue)
     folder = stand.write(tmp_path / "run")
     path = folder / "journal-main.ndjson"
     content = path.read_bytes()
-    unseen = content.rindex(b'{"at":')  # only the time of the seal is bound by nothing after it
-    for place in range(0, unseen, 3):
+    for place in [*range(0, len(content) - 900, 3), *range(len(content) - 900, len(content))]:
         path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
         assert stand.judge(folder).verdict == "NO_GO", place
 
@@ -417,6 +420,16 @@ def test_one_bad_record_turns_go_into_no_go(entry: Entry, claims: catalogue.Cata
     stand = happy(claims)
     assert stand.verdict(stand.in_memory(NOTHING)).verdict == "GO"
     assert stand.verdict(stand.in_memory([entry])).verdict == "NO_GO"
+
+
+def test_an_end_before_the_start_is_a_matter_of_time(claims: catalogue.Catalogue) -> None:
+    stand = happy(claims)
+    leaf = stand.in_memory([]).leaves[0]
+    *head, last = leaf.reading.records
+    early = Record(last.seq, last.kind, head[0].at - 1, last.data)
+    reading = Reading((*head, early), None, sealed=True)
+    found = stand.verdict(Bundle((Leaf(leaf.path, reading),), ()))
+    assert {item.code for item in found.reasons} == {"E-TIME"}
 
 
 def test_no_journal_at_all_is_no_evidence(claims: catalogue.Catalogue) -> None:
