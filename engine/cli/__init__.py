@@ -1,0 +1,86 @@
+"""The command line of the engine: parse, one call, an exit status that means something."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Final
+
+from engine.config import Config
+from engine.errors import EngineError, InUse, Misconfigured
+
+COMMANDS: Final = {  # each is a module here with ARGUMENTS and run()
+    "up": "Postgres, api-shim and workers in the foreground, until Ctrl-C",
+    "api": "the api-shim alone: HTTP on PORT",
+    "worker": "one worker alone: executes runs as DBOS__VMID",
+    "db": "the database: serve, migrate, reset",
+    "psql": "psql on the database, as the app or as the system sees it",
+}
+EPILOG: Final = """
+first steps:
+  spec11-engine up                  then open http://127.0.0.1:3001/healthz
+  spec11-engine psql app -c 'select workflow_id, status from runs'
+
+Commands find each other through the data directory (--data-dir or SPEC11_DATA_DIR), or all use the
+Postgres that SPEC11_DSN names. The environment is described in docs/contract.md.
+
+exit status: 0 done, 2 wrong usage or environment, 3 in use by somebody else, 4 unexpected
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 2 wrong usage or environment, 3 in use, 4 unexpected."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser(words[:1]).parse_args(words)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _run(arguments, Config.from_env())
+    except KeyboardInterrupt:
+        return 0
+    except EngineError as error:
+        return _refused(arguments.command, error)
+    except Exception as error:  # noqa: BLE001  # a bug: its trace, and a status of its own
+        traceback.print_exc()
+        return _refused(arguments.command, error)
+
+
+def _run(arguments: argparse.Namespace, config: Config) -> int:
+    status: int = importlib.import_module(f"engine.cli.{arguments.command}").run(arguments, config)
+    return status
+
+
+def _refused(command: str, error: Exception) -> int:
+    message = " ".join(str(error).split()) or type(error).__name__
+    print(f"spec11-engine {command}: {message}", file=sys.stderr)
+    match error:
+        case Misconfigured():
+            return 2
+        case InUse():
+            return 3
+        case _:
+            return 4
+
+
+def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; only the wanted command's module is loaded for its own arguments."""
+    parser = argparse.ArgumentParser(
+        prog="spec11-engine",
+        description="The reference engine: an HTTP api-shim and workers on one Postgres.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, meaning in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=meaning,
+            description=f"{meaning[0].upper()}{meaning[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name in wanted:
+            importlib.import_module(f"engine.cli.{name}").arguments(command)
+    return parser

@@ -1,0 +1,82 @@
+"""`spec11-engine db serve|migrate|reset`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import threading
+from typing import Final
+
+from engine.cli import where
+from engine.config import Config
+from engine.errors import EngineError, Misconfigured
+from engine.postgres.server import PORT, EmbeddedServer
+from engine.store import migrations
+from engine.usecases import bootstrap, cluster
+
+LOOK_EVERY_S: Final = 0.1
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the three."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    serve = verbs.add_parser("serve", help="the embedded Postgres alone, until its owner ends")
+    places = serve.add_mutually_exclusive_group()
+    where.argument(places)
+    places.add_argument(
+        "--ephemeral", action="store_true", help="a throw-away server, in memory when there is room"
+    )
+    migrate = verbs.add_parser(
+        "migrate", help="bring the database to the newest schema; repeatable"
+    )
+    where.argument(migrate)
+    migrate.add_argument("--json", action="store_true", help="say what was applied as JSON")
+    reset = verbs.add_parser("reset", help="drop both schemas with all runs; migrate comes next")
+    where.argument(reset)
+    reset.add_argument("--yes", action="store_true", help="mean it; nothing is asked")
+
+
+def run(arguments: argparse.Namespace, config: Config) -> int:
+    """0 when the verb is done."""
+    return {"serve": _serve, "migrate": _migrate, "reset": _reset}[arguments.verb](
+        arguments, config
+    )
+
+
+def _serve(arguments: argparse.Namespace, config: Config) -> int:
+    owner = os.getppid()
+    data = None if arguments.ephemeral else where.directory(arguments, config)
+    with cluster.running(data, config.cache) as server:
+        print(f"postgres ready host={server.place.socket_dir} port={PORT}", flush=True)
+        _stay(server, owner)
+    return 0
+
+
+def _stay(server: EmbeddedServer, owner: int) -> None:
+    """Return when ``owner`` is gone. Raises EngineError when the server is."""
+    pause = threading.Event()
+    while os.getppid() == owner:
+        if server.exit_code is not None:
+            raise EngineError(f"postgres ended with {server.exit_code}, see {server.place.log}")
+        pause.wait(LOOK_EVERY_S)
+
+
+def _migrate(arguments: argparse.Namespace, config: Config) -> int:
+    with where.reachable(arguments, config) as dsn:
+        applied = bootstrap.migrate(dsn)
+    if arguments.json:
+        print(json.dumps({"applied": applied}))
+    else:
+        print(f"applied {', '.join(applied)}" if applied else "nothing to apply")
+    return 0
+
+
+def _reset(arguments: argparse.Namespace, config: Config) -> int:
+    if not arguments.yes:
+        raise Misconfigured("reset deletes every run for good; say --yes to mean it")
+    with where.reachable(arguments, config) as dsn:
+        migrations.reset(dsn)
+    print("both schemas are gone; `spec11-engine db migrate` makes them anew", file=sys.stderr)
+    return 0
