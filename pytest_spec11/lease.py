@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -80,7 +81,10 @@ class Owned:
         self._timings = timings
         self._wanted: frozenset[str] = frozenset()
         self._threads: list[threading.Thread] = []
-        self._begun: dict[str, Running] = {}
+        self._begun = {
+            each.name: Running(each, site.logs / SERVICES / f"{each.name}.log", self._site)
+            for each in target.services
+        }
         self._stack: Parts | None = None
 
     def want(self, needs: frozenset[str]) -> None:
@@ -128,16 +132,15 @@ class Owned:
     def _start_services(self) -> None:
         values: Values = {}
         with self._timings.phase("services"):
-            self._begun = launch(
-                self._target.services, values, self._site.logs / SERVICES, self._site
-            )
+            launch(tuple(self._begun.values()), values, self._site)
         self._time(self._begun)
         self._shelf.put_services(values)
 
     def _start_main(self) -> None:
         self._stack = Parts(self._target, MAIN, self._site, self._shelf.services())
         with self._timings.phase("stack main"):
-            self._stack.start(self._target.processes)
+            names = {process.name for process in self._target.processes}
+            self._stack.start(self._target.processes, names)
         self._time(self._stack.running)
         self._shelf.put_main(self._stack.address)
 
@@ -172,8 +175,12 @@ class Shelf:
     """The files through which the owner tells others what there is; a directory of the run."""
 
     def __init__(self, path: Path, wait_s: float) -> None:
-        self._path = path
+        self.path = path
         self._wait_s = wait_s
+
+    def remove(self) -> None:
+        """Nothing is left of it."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def put_needs(self, needs: frozenset[str]) -> None:
         """What the selected tests of one process need; only ever added to."""
@@ -182,7 +189,7 @@ class Shelf:
 
     def needs(self) -> frozenset[str]:
         """What all processes asked for so far."""
-        return frozenset(each.name.removeprefix("need-") for each in self._path.glob("need-*"))
+        return frozenset(each.name.removeprefix("need-") for each in self.path.glob("need-*"))
 
     def put_services(self, values: Values) -> None:
         """Values of the ready lines."""
@@ -206,10 +213,10 @@ class Shelf:
         self._put(_FAILED, message)
 
     def _put(self, name: str, text: str) -> None:
-        self._path.mkdir(parents=True, exist_ok=True)
-        unseen = self._path / f".{name}-{os.getpid()}"
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        unseen = self.path / f".{name}-{os.getpid()}"
         unseen.write_text(text)
-        unseen.replace(self._path / name)
+        unseen.replace(self.path / name)
 
     def _get(self, name: str) -> str:
         try:
@@ -219,8 +226,8 @@ class Shelf:
             raise TargetFailed(message) from error
 
     def _look(self, name: str) -> str | None:
-        if (self._path / name).exists():
-            return (self._path / name).read_text()
-        if (self._path / _FAILED).exists():
-            raise TargetFailed((self._path / _FAILED).read_text())
+        if (self.path / name).exists():
+            return (self.path / name).read_text()
+        if (self.path / _FAILED).exists():
+            raise TargetFailed((self.path / _FAILED).read_text())
         return None

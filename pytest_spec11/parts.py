@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,16 +27,34 @@ class Parts:
         self._dir: Path | None = None
         self._database: tuple[str, str] | None = None
 
-    def start(self, plan: tuple[Process, ...]) -> None:
-        """Database copied and every process of ``plan`` ready. Raises TargetFailed."""
+    def start(self, everyone: Sequence[Process], begin: Collection[str]) -> None:
+        """Database copied and the processes that ``begin`` names ready. Raises TargetFailed."""
         try:
             self._make_database()
-            self._make_dir(plan)
-            logs = self._site.logs / self.name
-            self.running = launch(plan, self.values, logs, self._site)
+            self._make_dir(everyone)
+            for process in everyone:
+                self.add(process)
+            launch(
+                [self.running[name] for name in self.running if name in begin],
+                self.values,
+                self._site,
+            )
         except BaseException:
             self.stop()
             raise
+
+    def add(self, process: Process) -> Running:
+        """The process belongs to the stack, not begun; it takes the place of an ended namesake."""
+        log = self._site.logs / self.name / f"{process.name}.log"
+        self.running[process.name] = running = Running(process, log, self._site)
+        return running
+
+    def filled(self, name: str) -> Process:
+        """The process of that name with its placeholders filled in."""
+        process = self.running[name].process
+        command = tuple(filled(part, self.values) for part in process.command)
+        env = {key: filled(value, self.values) for key, value in process.env.items()}
+        return replace(process, command=command, env=env)
 
     def _make_database(self) -> None:
         template = self.target.database
@@ -50,7 +68,7 @@ class Parts:
         databases.copy(replace(template, admin_dsn=admin), name)
         self.values["database", "name"] = name
 
-    def _make_dir(self, plan: tuple[Process, ...]) -> None:
+    def _make_dir(self, plan: Sequence[Process]) -> None:
         if any(("stack", "dir") in process.needs for process in plan):
             self._dir = Path(tempfile.mkdtemp(prefix="spec11-"))
             self._site.reaper.tell("dir", str(self._dir))
@@ -59,7 +77,7 @@ class Parts:
     @property
     def address(self) -> Address:
         """Where it answers now; a restarted process may have moved."""
-        pids = {name: each.pid for name, each in self.running.items()}
+        pids = {name: each.pid for name, each in self.running.items() if each.started}
         logs = {name: each.log for name, each in self.running.items()}
         return address_of(self.target, self.values, pids, logs)
 

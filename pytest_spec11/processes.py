@@ -57,6 +57,11 @@ class Running:
         return self.process.name
 
     @property
+    def started(self) -> bool:
+        """Whether it was ever started; it may have ended since."""
+        return self._popen is not None
+
+    @property
     def pid(self) -> int:
         """The process id, also of its process group. Raises TargetFailed when never started."""
         if self._popen is None:
@@ -172,31 +177,28 @@ class Running:
         return code
 
 
-def launch(plan: Sequence[Process], values: Values, logs: Path, site: Site) -> dict[str, Running]:
-    """Every process of ``plan`` ready; ``values`` has grown by the groups of their ready lines.
+def launch(plan: Sequence[Running], values: Values, site: Site) -> None:
+    """Every process of ``plan`` is ready; ``values`` has grown by the groups of their ready lines.
 
     Each starts as soon as its placeholders have values and the steps listed before it are done.
     Raises TargetFailed naming the one that failed; the others are ended first.
     """
-    launching = Launch(plan, values, logs, site)
+    launching = Launch(plan, values, site)
+    deadline_s = sum(running.process.deadline_s for running in plan) + 1
     try:
-        eventually(launching.step, deadline_s=launching.deadline_s, every_s=LOOK_EVERY_S)
+        eventually(launching.step, deadline_s=deadline_s, every_s=LOOK_EVERY_S)
     except BaseException:
-        end(launching.begun.values())
+        end(plan)
         raise
-    return launching.begun
 
 
 class Launch:
-    """The state of one launch: who waits for values, who has begun, who is ready."""
+    """The state of one launch: who waits for values, who has begun and is not ready yet."""
 
-    def __init__(self, plan: Sequence[Process], values: Values, logs: Path, site: Site) -> None:
-        self.begun: dict[str, Running] = {}
-        self.deadline_s = sum(process.deadline_s for process in plan) + 1
+    def __init__(self, plan: Sequence[Running], values: Values, site: Site) -> None:
         self._waiting = list(plan)
         self._starting: list[Running] = []
         self._values = values
-        self._logs = logs
         self._site = site
 
     def step(self) -> bool:
@@ -207,22 +209,20 @@ class Launch:
             if (found := running.readiness()) is not None:
                 self._starting.remove(running)
                 self._values.update({(running.name, key): each for key, each in found.items()})
-        for process in self._free():
-            self._waiting.remove(process)
-            running = Running(process, self._logs / f"{process.name}.log", self._site)
-            self.begun[process.name] = running
-            running.spawn(self._values)
+        for running in self._free():
+            self._waiting.remove(running)
             self._starting.append(running)
+            running.spawn(self._values)
         return not self._waiting and not self._starting
 
-    def _free(self) -> list[Process]:
+    def _free(self) -> list[Running]:
         if any(running.process.ready is None for running in self._starting):
             return []
-        free: list[Process] = []
-        for process in self._waiting:
-            if process.needs <= self._values.keys():
-                free.append(process)
-            if process.ready is None:  # a step: nobody passes it
+        free: list[Running] = []
+        for running in self._waiting:
+            if running.process.needs <= self._values.keys():
+                free.append(running)
+            if running.process.ready is None:  # a step: nobody passes it
                 break
         return free
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Self
 
 from pytest_spec11.addresses import Address, Values
 from pytest_spec11.errors import NotProvable
 from pytest_spec11.oracles.access import Access
-from pytest_spec11.oracles.api import Api
+from pytest_spec11.oracles.http import Api
 from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.oracles.sql import Admin, Sql
 from pytest_spec11.oracles.witness import Witness
@@ -38,6 +39,7 @@ class Control:
     @property
     def alive(self) -> bool:
         """Whether the process exists and has not ended."""
+        self._saw("alive", self._running.alive)
         return self._running.alive
 
     @property
@@ -45,10 +47,21 @@ class Control:
         """The file with everything it printed, over all its starts."""
         return self._running.log
 
-    def kill(self, signum: signal.Signals = signal.SIGKILL) -> None:
+    def signal(self, signum: signal.Signals) -> None:
         """The signal was sent to the process itself, children excluded. Raises TargetFailed."""
         self._running.signal(signum)
         self._saw("signal", signum.name)
+
+    def kill(self) -> int:
+        """The exit code after SIGKILL: -9, unless it ended by itself just before."""
+        self.signal(signal.SIGKILL)
+        return self.wait_exit()
+
+    def output(self) -> str:
+        """All that it printed since its last start, both streams."""
+        text = self._running.output()
+        self._saw("output", text[-2000:])
+        return text
 
     def wait_exit(self, deadline_s: float = 15.0) -> int:
         """The exit code, negative for a signal. Raises NotObserved while it still runs."""
@@ -74,7 +87,8 @@ class Control:
         self.start()
 
     def _saw(self, what: str, value: str | float | None) -> None:
-        facts = {"process": self._name, "pid": self.pid, "stack": self._parts.name, what: value}
+        pid = self._running.pid if self._running.started else None
+        facts = {"process": self._name, "pid": pid, "stack": self._parts.name, what: value}
         self._witness()("process", f"{self._name}.{what}", facts)
 
 
@@ -131,12 +145,32 @@ class Stack:
             raise NotProvable("this target names no admin_dsn: nothing can be planted")
         return Admin(filled(dsn, self._parts.values), self._witness())
 
+    @property
+    def base_url(self) -> str:
+        """Where its API answers now; empty while the process that serves it never ran."""
+        return self.address.base_url
+
     def process(self, name: str) -> Control:
-        """Power over the process of that name. Raises NotProvable."""
+        """Power over the process of that name, started or not. Raises NotProvable."""
         if name not in self._parts.running:
             known = ", ".join(self._parts.running)
             raise NotProvable(f"stack {self.name} has no process {name}; it has: {known}")
         return Control(self._parts, name, self._witness)
+
+    def spawn(self, process: Process) -> Control:
+        """One more process on this stack, begun; whether it is ready is not waited for."""
+        self._parts.add(process).spawn(self._parts.values)
+        return Control(self._parts, process.name, self._witness)
+
+    def filled(self, process: str) -> Process:
+        """The process of that name as it is started here: placeholders have their values."""
+        return self._parts.filled(process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def stop(self) -> dict[str, int | None]:
         """Exit codes by process; database, processes and connections are gone."""
@@ -180,18 +214,21 @@ class Stacks:
         self,
         *,
         env: Mapping[str, str] | None = None,
-        only: Collection[str] = (),
+        only: Collection[str] | None = None,
         extra: Mapping[str, Process] | None = None,
     ) -> Stack:
-        """A new stack, ready: the processes named by ``only`` (all by default) and ``extra``.
+        """A new stack, ready: the processes named by ``only`` (None: all) and ``extra``.
 
-        ``env`` is laid over the environment of each of them. Raises NotProvable when the target
-        is a system that somebody else runs, TargetFailed when a process does not get ready.
+        ``env`` is laid over the environment of each of them. What ``only`` leaves out can be
+        started later, by ``stack.process(name).start()``; ``only=()`` is a bare database.
+        Raises NotProvable when the target is a system that somebody else runs, TargetFailed when
+        a process does not get ready.
         """
         if not self.target.controllable:
             raise NotProvable("needs processes of its own, and the target was started elsewhere")
         parts = Parts(self.target, self._site.next_name("s"), self._site, self._values())
-        parts.start(self._plan(env or {}, only, extra or {}))
+        everyone = self._everyone(env or {}, extra or {})
+        parts.start(everyone, self._names(only) | set(extra or {}))
         stack = Stack(parts, self._witness)
         self._started.append(stack)
         return stack
@@ -201,14 +238,14 @@ class Stacks:
         while self._started:
             self._started.pop().stop()
 
-    def _plan(
-        self, env: Mapping[str, str], only: Collection[str], extra: Mapping[str, Process]
+    def _everyone(
+        self, env: Mapping[str, str], extra: Mapping[str, Process]
     ) -> tuple[Process, ...]:
-        unknown = set(only) - {process.name for process in self.target.processes}
-        if unknown:
-            raise NotProvable(
-                f"target {self.target.name} has no process {', '.join(sorted(unknown))}"
-            )
-        usual = [each for each in self.target.processes if not only or each.name in only]
         more = [process.using({}, name=name) for name, process in extra.items()]
-        return tuple(process.using(env) for process in (*usual, *more))
+        return tuple(process.using(env) for process in (*self.target.processes, *more))
+
+    def _names(self, only: Collection[str] | None) -> set[str]:
+        known = {process.name for process in self.target.processes}
+        if unknown := set(only or ()) - known:
+            raise NotProvable(f"{self.target.name} has no process {', '.join(sorted(unknown))}")
+        return known if only is None else set(only)

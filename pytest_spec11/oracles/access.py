@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from pytest_spec11.addresses import Address
-from pytest_spec11.oracles.api import Api, HttpDoor
+from pytest_spec11.oracles.http import Api, HttpDoor
 from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.oracles.sql import Sql, SqlDoor
 from pytest_spec11.oracles.witness import Witness

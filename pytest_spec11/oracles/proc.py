@@ -61,16 +61,27 @@ class Proc:
 
     def alive(self, name: str) -> bool:
         """Whether the process exists and is no zombie."""
-        pid = self.pid(name)
-        found = psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        found = _exists(self.pid(name))
         self._saw(name, "alive", found)
+        return found
+
+    def exists(self, pid: int) -> bool:
+        """Whether there is a process of that id which is no zombie."""
+        found = _exists(pid)
+        self._witness("process", f"pid {pid}", {"pid": pid, "exists": found})
+        return found
+
+    def tree(self, pid: int) -> list[int]:
+        """Process ids of the process and all its descendants, itself first."""
+        found = [each.pid for each in _tree(pid)]
+        self._witness("process", f"tree of {pid}", {"pid": pid, "tree": found})
         return found
 
     def sockets(self, name: str) -> list[Socket]:
         """Listening TCP sockets of the process and all its descendants, sorted."""
         found = sorted(
             Socket(each.laddr.ip, each.laddr.port, process.pid)
-            for process in self._tree(name)
+            for process in _tree(self.pid(name))
             for each in process.net_connections(kind="tcp")
             if each.status == psutil.CONN_LISTEN
         )
@@ -97,7 +108,7 @@ class Proc:
 
     def children(self, name: str) -> list[int]:
         """Process ids of all its descendants, sorted."""
-        found = sorted(child.pid for child in self._tree(name)[1:])
+        found = sorted(child.pid for child in _tree(self.pid(name))[1:])
         self._saw(name, "children", list(found))
         return found
 
@@ -107,15 +118,15 @@ class Proc:
         *,
         env: Mapping[str, str] | None = None,
         stdin: str = "",
-        timeout: float = RUN_S,
+        deadline_s: float = RUN_S,
     ) -> Exit:
         """How the command ended; ``env`` is its whole environment, None is ours.
 
-        Raises subprocess.TimeoutExpired after ``timeout`` seconds; the command was killed then.
+        Raises subprocess.TimeoutExpired after ``deadline_s`` seconds; the command was killed then.
         """
         done = subprocess.run(  # noqa: S603  # the test author's own command, no shell
             list(argv), env=env, input=stdin, capture_output=True, text=True,
-            timeout=timeout, check=False,
+            timeout=deadline_s, check=False,
         )  # fmt: skip
         ended = Exit(done.returncode, done.stdout, done.stderr)
         self._ran(argv, env or {}, ended)
@@ -131,10 +142,18 @@ class Proc:
         }
         self._witness("process", f"run {facts['argv']}", facts, body=printed)
 
-    def _tree(self, name: str) -> list[psutil.Process]:
-        root = psutil.Process(self.pid(name))
-        return [root, *root.children(recursive=True)]
-
     def _saw(self, name: str, what: str, value: Json) -> None:
         facts: dict[str, Json] = {"process": name, "pid": self._pids[name], what: value}
         self._witness("process", f"{name}.{what}", facts)
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
+def _exists(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -130,8 +130,9 @@ class Admin:
         return rows
 
     @contextmanager
-    def session(self) -> Iterator[Connection]:
-        """A connection that stays open, for locks that must be held; autocommit."""
-        self._witness("provocation", "session", {"query": "(a session)"})
-        with psycopg.connect(self._dsn, autocommit=True, row_factory=dict_row) as connection:
-            yield connection
+    def holding(self, key: int) -> Iterator[None]:
+        """The block runs while a session of ours holds the advisory lock ``key``."""
+        self._witness("provocation", "advisory lock", {"key": key})
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", (key,))
+            yield

@@ -1,0 +1,130 @@
+"""The plugin's state in one pytest process; made only when something asks for the plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import pytest
+
+from pytest_spec11 import claims, summary
+from pytest_spec11.crew import Crew
+from pytest_spec11.journal import Journal
+from pytest_spec11.lease import MAIN, SERVICES
+from pytest_spec11.options import Settings
+from pytest_spec11.recorder import Recorder
+from pytest_spec11.run import CONTROLLER, run_of
+from pytest_spec11.runtime import Runtime
+from pytest_spec11.watch import Watch
+
+RECORD: Final = "record"  # a selected test is marked: there is something to prove
+_STACK: Final = frozenset({SERVICES, MAIN})
+NEEDS: Final = {
+    "api": _STACK,
+    "app_sql": _STACK,
+    "sys_sql": _STACK,
+    "proc": _STACK,
+    "stacks": frozenset({SERVICES}),
+}
+
+
+class ProofSession:
+    """One per pytest process that uses the plugin; its hooks follow collection and the end."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.runtime = Runtime(config, settings, run_of(config, settings.dir))
+        self.recorder: Recorder | None = None
+        self._known: frozenset[str] | None = None
+        self._deselected: list[str] = []
+        if self.runtime.run.writer == CONTROLLER:
+            config.pluginmanager.register(Crew(self), "spec11-crew")
+
+    def check(self, collector: pytest.Collector, made: Iterable[object]) -> None:
+        """Every claim named exists and fits its scenario. Raises CollectError naming the faults."""
+        items = [each for each in made if isinstance(each, pytest.Item) and claims.is_marked(each)]
+        if items and self._known is None:
+            self._known = claims.known_claims(self.settings.catalogue)
+        faults = [fault for item in items for fault in claims.faults_of(item, self._known or ())]
+        if faults:
+            raise collector.CollectError("\n".join(faults))
+
+    def need(self, needs: frozenset[str]) -> None:
+        """What selected tests need begins to start; a journal opens once one has to prove."""
+        if RECORD in needs and self.recorder is None:
+            self.recorder = self._opened()
+            self.config.pluginmanager.register(Watch(self.recorder), "spec11-watch")
+        self.runtime.lease.want(needs)
+
+    def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
+        """What was left out of the selection is on record, too."""
+        self._deselected += [item.nodeid for item in items]
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """The selection is known."""
+        needs = frozenset[str]().union(*(_needs(item) for item in session.items))
+        if not needs or self.config.getoption("collectonly"):
+            return
+        self.need(needs)
+        if self.recorder is not None:
+            self.recorder.collected(map(_listed, session.items), self._deselected)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """The target is gone and the journal sealed; unproven claims are no success."""
+        recorder = self.recorder
+        if recorder is not None and recorder.unproven and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = exitstatus = pytest.ExitCode.TESTS_FAILED
+        self.close(keep_logs=self.settings.keep_logs or exitstatus != pytest.ExitCode.OK)
+        if recorder is not None:
+            recorder.seal(int(exitstatus))
+
+    def pytest_unconfigure(self) -> None:
+        """A run that broke before its session ended leaves nothing either."""
+        self.close(keep_logs=True)
+
+    def close(self, *, keep_logs: bool) -> None:
+        """Nothing that this process started is left."""
+        self.runtime.close(keep_logs=keep_logs)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """What this run proves and what it cannot; silent when it had nothing to prove."""
+        if self.recorder is not None:
+            summary.write(terminalreporter, self)
+        if self.settings.timings:
+            terminalreporter.section("spec11 timings")
+            for line in self.runtime.timings.lines():
+                terminalreporter.line(line)
+
+    def _opened(self) -> Recorder:
+        run = self.runtime.run
+        return Recorder(Journal(run.path, run.writer, self._start_record()))
+
+    def _start_record(self) -> dict[str, Any]:
+        run, target = self.runtime.run, self.runtime.target
+        return {
+            "run": run.id,
+            "nonce": run.nonce,
+            "writer": run.writer,
+            "scope": self.settings.scope or "demo",
+            "target": target.name,
+            "appVersion": target.app_version,
+            "posture": dict(target.posture),
+            "arguments": [str(each) for each in self.config.invocation_params.args],
+        }
+
+
+def _needs(item: pytest.Item) -> frozenset[str]:
+    names = set(getattr(item, "fixturenames", ()))
+    asked = (NEEDS[name] for name in names & NEEDS.keys())
+    marked = frozenset({RECORD}) if claims.is_marked(item) else frozenset[str]()
+    return marked.union(*asked)
+
+
+def _listed(item: pytest.Item) -> dict[str, Any]:
+    return {
+        "nodeid": item.nodeid,
+        "scenarios": list(claims.scenarios_of(item)),
+        "claims": list(claims.claims_of(item)),
+    }
