@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Iterator
-from difflib import get_close_matches
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
+
+from pytest_spec11.catalogue import Catalogue
 
 SCENARIO: Final = re.compile(r"S\d\d")
 CLAIM: Final = "claim"
@@ -25,16 +24,6 @@ def is_marked(node: pytest.Item | pytest.Collector) -> bool:
     return any(mark.name == CLAIM or is_scenario(mark.name) for mark in node.iter_markers())
 
 
-def known_claims(catalogue: str) -> frozenset[str]:
-    """The claim ids of the catalogue in that file, of this package's own when it is empty."""
-    path = Path(catalogue) if catalogue else Path(__file__).with_name("catalogue.json")
-    try:
-        scenarios = json.loads(path.read_bytes())["scenarios"]
-        return frozenset(claim["id"] for each in scenarios for claim in each["claims"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise pytest.UsageError(f"spec11_catalogue {path}: {error!r}") from error
-
-
 def scenarios_of(node: pytest.Item | pytest.Collector) -> tuple[str, ...]:
     """The scenarios a test is marked with, sorted."""
     return tuple(sorted({mark.name for mark in node.iter_markers() if is_scenario(mark.name)}))
@@ -46,20 +35,18 @@ def claims_of(node: pytest.Item | pytest.Collector) -> tuple[str, ...]:
     return tuple(sorted({name for name in marked if isinstance(name, str)}))
 
 
-def faults_of(item: pytest.Item, known: Collection[str]) -> Iterator[str]:
+def faults_of(item: pytest.Item, known: Catalogue) -> Iterator[str]:
     """What is wrong with the markers of ``item``: one sentence a fault, none when all is well."""
     for mark in item.iter_markers(CLAIM):
         if len(mark.args) != 1 or mark.kwargs or not isinstance(mark.args[0], str):
             yield f"{item.nodeid}: claim takes one claim id, as in claim('S02.replay-any-encoding')"
     scenarios = scenarios_of(item)
     for claim in claims_of(item):
-        if claim not in known:
-            yield f"{item.nodeid}: no claim {claim!r} in the catalogue{_nearest(claim, known)}"
+        if known.find(claim) is None:
+            near = known.closest(claim)
+            yield f"{item.nodeid}: no claim {claim!r} in the catalogue" + (
+                f"; did you mean {near!r}?" if near else ""
+            )
         elif (scenario := claim.partition(".")[0]) not in scenarios:
             marked = ", ".join(scenarios) or "none"
             yield f"{item.nodeid}: claim {claim!r} needs marker {scenario}; the test has {marked}"
-
-
-def _nearest(claim: str, known: Collection[str]) -> str:
-    near = get_close_matches(claim, known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""

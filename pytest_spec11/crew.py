@@ -17,11 +17,13 @@ class Crew:
 
     def __init__(self, session: ProofSession) -> None:
         self._session = session
+        self._expected: list[str] = []
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """A worker is told which run it belongs to."""
         node.workerinput.update(told(self._session.runtime.run))
+        self._expected.append(node.workerinput["workerid"])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:
@@ -32,10 +34,10 @@ class Crew:
     def pytest_handlecrashitem(self, crashitem: str) -> None:
         """The test that a worker was running when it died."""
         if (recorder := self._session.recorder) is not None:
-            recorder.lost("", crashitem, "its worker crashed while it ran")
+            recorder.note(crashed=crashitem)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
         """A worker that ended before its time."""
         if error and (recorder := self._session.recorder) is not None:
-            recorder.lost(node.workerinput["workerid"], None, f"{error}".splitlines()[0][:300])
+            recorder.lost(node.workerinput["workerid"], f"{error}"[:300])

@@ -60,22 +60,10 @@ def _is_marked(collector: pytest.Collector, obj: object) -> bool:
 
 
 def _activate(config: pytest.Config, settings: options.Settings) -> None:
+    from pytest_spec11 import hearing  # noqa: PLC0415  # the heavy half
     from pytest_spec11.session import ProofSession  # noqa: PLC0415  # the heavy half
 
     pytest.register_assert_rewrite("pytest_spec11.oracles.snapshot")
-    _hear_assertions(config)
+    hearing.switch_on(config)
     config.pluginmanager.register(ProofSession(config, settings), _SESSION)
     config.pluginmanager.import_plugin("pytest_spec11.fixtures")
-
-
-def _hear_assertions(config: pytest.Config) -> None:
-    """Pytest tells of assertions that hold; files compiled while it did not are set aside.
-
-    pytest reads the switch from its ini cache, and does not make it part of the compiled file's
-    name: without a name of our own a test compiled earlier would look as if it asserted nothing.
-    """
-    from _pytest.assertion import rewrite  # noqa: PLC0415  # no public way to either
-
-    if not config.getini("enable_assertion_pass_hook"):
-        config._inicache["enable_assertion_pass_hook"] = True  # noqa: SLF001  # as above
-    rewrite.PYC_TAIL = f".{rewrite.PYTEST_TAG}-spec11{rewrite.PYC_EXT}"

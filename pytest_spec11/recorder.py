@@ -5,57 +5,46 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from hashlib import sha256
+from typing import Any
 
+from pytest_spec11.journal import Journal
 from pytest_spec11.trial import Trial
 
-
-class Book(Protocol):
-    """A journal open for writing: append-only, in order, safe for threads."""
-
-    def append(self, kind: str, record: Mapping[str, Any]) -> None:
-        """The record is in the journal, at the latest after the next :meth:`sync`."""
-        ...
-
-    def blob(self, body: bytes) -> str:
-        """sha256 of ``body``, which is kept under that name."""
-        ...
-
-    def sync(self) -> None:
-        """All records so far are on the disk."""
-        ...
-
-    def seal(self, counts: Mapping[str, Any]) -> None:
-        """The journal is complete: nothing can be added to it."""
-        ...
+_TEXT_KEPT = 300
 
 
 class Recorder:
     """Observations, assertions and outcomes of the tests of one process, each to its test."""
 
-    def __init__(self, book: Book) -> None:
-        self._book = book
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._trial: Trial | None = None
         self._lock = threading.Lock()
-        self.tally: dict[str, int] = {"collected": 0, "deselected": 0, "run": 0}
+        self.claims: dict[str, list[str]] = {}
         self.unproven: dict[str, str] = {}
+        self._lost: list[str] = []
 
     @property
     def trial(self) -> Trial | None:
         """The test under way in this process."""
         return self._trial
 
-    def collected(self, tests: Iterable[Mapping[str, Any]], deselected: Iterable[str]) -> None:
+    def collected(
+        self, items: Iterable[Mapping[str, Any]], deselected: Iterable[Mapping[str, Any]]
+    ) -> None:
         """What will be run, with its claims, and what was left out of the selection."""
-        listed, left_out = list(tests), sorted(deselected)
-        self._book.append("collected", {"tests": listed, "deselected": left_out})
-        self.tally.update(collected=len(listed), deselected=len(left_out))
-        self._book.sync()
+        listed = [dict(item) for item in items]
+        self.claims = {item["node"]: item["claims"] for item in listed}
+        self._journal.write(
+            "collected", items=listed, deselected=[dict(each) for each in deselected]
+        )
+        self._journal.sync()
 
     @contextmanager
-    def running(self, nodeid: str, *, claims: bool) -> Iterator[Trial]:
+    def running(self, node: str) -> Iterator[Trial]:
         """The block runs this test; its end writes every attempt and makes the journal durable."""
-        trial = self._trial = Trial(nodeid)
+        trial = self._trial = Trial(node)
         before = threading.excepthook
         threading.excepthook = _noted(trial, before)
         try:
@@ -64,12 +53,15 @@ class Recorder:
             threading.excepthook = before
             self._trial = None
             trial.note_threads()
-            for attempt in trial.attempts:
-                self._book.append("outcome", {"nodeid": nodeid, **attempt.record()})
-            self.tally["run"] += 1
-            self._book.sync()
-            if claims and (reason := why_unproven(trial)):
-                self.unproven[nodeid] = reason
+            self._write(trial)
+
+    def _write(self, trial: Trial) -> None:
+        claims = self.claims.get(trial.node, [])
+        for attempt in trial.attempts:
+            self._journal.write("outcome", node=trial.node, claims=claims, **attempt.record())
+        self._journal.sync()
+        if claims and (reason := trial.why_unproven()):
+            self.unproven[trial.node] = reason
 
     def witness(self) -> Callable[..., None]:
         """What oracles report to, for the test that is under way now, also from its threads."""
@@ -83,50 +75,53 @@ class Recorder:
             body: bytes | None = None,
             empty: bool = False,
         ) -> None:
-            self._saw(
-                trial, {"source": source, "ref": ref, "facts": dict(facts), "empty": empty}, body
-            )
+            blob = None if body is None else self._journal.blob(body)
+            seen = {"source": source, "ref": ref, "empty": empty, "blob": blob}
+            size = len(body or b"")
+            digest = blob or sha256(b"").hexdigest()
+            self._saw(trial, dict(facts), {**seen, "size": size, "digest": digest})
 
         return saw
 
     def provoked(self, workflow_id: str, why: str) -> None:
         """The test under way provoked this on purpose: no trigger may count it (D30)."""
-        nodeid = self._trial.nodeid if self._trial else ""
-        self._book.append("provocation", {"nodeid": nodeid, "workflowId": workflow_id, "why": why})
+        node = self._trial.node if self._trial else ""
+        self._journal.write("provocation", node=node, workflowId=workflow_id, why=why)
 
-    def lost(self, writer: str, nodeid: str | None, why: str) -> None:
-        """A process, and the test it was running if any, is gone without an outcome."""
-        self._book.append("lost", {"writer": writer, "nodeid": nodeid, "why": why})
-        self._book.sync()
+    def asserted(self, line: int, text: str) -> None:
+        """An assertion of the test under way held."""
+        if self._trial is not None:
+            self._trial.asserted()
+            self._journal.write(
+                "assertion", node=self._trial.node, line=line, text=text[:_TEXT_KEPT]
+            )
+
+    def lost(self, role: str, why: str) -> None:
+        """A process of the run is gone without having sealed its journal."""
+        self._lost.append(role)
+        self._journal.write("note", lost=role, why=why)
+        self._journal.sync()
+
+    def note(self, **facts: Any) -> None:
+        """Something worth keeping that proves nothing."""
+        self._journal.write("note", **facts)
+
+    def workers(self, expected: Iterable[str]) -> None:
+        """Which processes of the run must have left a sealed journal, and which did not."""
+        self._journal.write("workers", expected=sorted(expected), lost=sorted(self._lost))
 
     def seal(self, exit_status: int) -> None:
         """The journal is complete."""
-        self._book.seal({**self.tally, "exitStatus": exit_status})
+        self._journal.seal(exitStatus=exit_status)
 
-    def _saw(self, trial: Trial | None, record: dict[str, Any], body: bytes | None) -> None:
-        late = trial is not None and trial is not self._trial
+    def _saw(self, trial: Trial | None, facts: dict[str, Any], seen: dict[str, Any]) -> None:
+        node = trial.node if trial else ""
         with self._lock:
-            if trial is not None:
+            if trial is not None and trial is not self._trial:
+                node, facts["lateFor"] = "", node
+            elif trial is not None:
                 trial.observed()
-            digest = None if body is None else self._book.blob(body)
-            nodeid = trial.nodeid if trial else ""
-            self._book.append(
-                "observation", {"nodeid": nodeid, "late": late, "blob": digest, **record}
-            )
-
-
-def why_unproven(trial: Trial) -> str:
-    """Why the first attempt, though green, proves nothing; empty when it may, or was not green."""
-    first = trial.attempts[0] if trial.attempts else trial.attempt
-    if set(first.phases.values()) != {"passed"}:
-        return ""
-    if first.voids:
-        return first.voids[0]
-    if not first.observations:
-        return "no oracle saw anything"
-    if not first.informed:
-        return "nothing was asserted after the first observation"
-    return ""
+            self._journal.write("observation", node=node, facts=facts, **seen)
 
 
 def _noted(trial: Trial, then: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -20,14 +20,14 @@ _KEY: Final = "spec11_run"
 class Run:
     """One invocation of pytest: ``id`` sorts by time, ``nonce`` is like no other run's.
 
-    ``path`` is its bundle. ``writer`` names this process: ``main`` without xdist, else
+    ``path`` is its bundle. ``role`` names this process: ``main`` without xdist, else
     ``controller`` or the worker's own name.
     """
 
     id: str
     nonce: str
     path: Path
-    writer: str
+    role: str
 
     @property
     def short(self) -> str:
@@ -37,7 +37,7 @@ class Run:
     @property
     def borrows(self) -> bool:
         """Whether another process owns the target."""
-        return self.writer not in {MAIN, CONTROLLER}
+        return self.role not in {MAIN, CONTROLLER}
 
 
 def run_of(config: pytest.Config, directory: str) -> Run:
@@ -45,7 +45,7 @@ def run_of(config: pytest.Config, directory: str) -> Run:
     given = getattr(config, "workerinput", None)
     if given is not None and _KEY in given:
         told = json.loads(given[_KEY])
-        return Run(**{**told, "path": Path(told["path"])}, writer=given["workerid"])
+        return Run(**{**told, "path": Path(told["path"])}, role=given["workerid"])
     distributed = config.getoption("dist", "no") != "no" and bool(config.getoption("tx", None))
     return _new(config.rootpath / directory, CONTROLLER if distributed else MAIN)
 
@@ -56,7 +56,7 @@ def told(run: Run) -> dict[str, str]:
     return {_KEY: json.dumps(facts)}
 
 
-def _new(directory: Path, writer: str) -> Run:
+def _new(directory: Path, role: str) -> Run:
     nonce = secrets.token_hex(16)
     name = f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}-{nonce[:8]}"
-    return Run(id=name, nonce=nonce, path=directory / name, writer=writer)
+    return Run(id=name, nonce=nonce, path=directory / name, role=role)

@@ -62,8 +62,8 @@ class Runtime:
     @cached_property
     def site(self) -> Site:
         """Where this process's processes run."""
-        logs = self.run.path / "logs" / self.run.writer
-        return Site(f"{self.run.short}_{self.run.writer}", logs, self.reaper)
+        logs = self.run.path / "logs" / self.run.role
+        return Site(f"{self.run.short}_{self.run.role}", logs, self.reaper)
 
     @cached_property
     def lease(self) -> Lease:

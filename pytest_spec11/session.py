@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from pytest_spec11 import claims, summary
+from pytest_spec11 import binding, catalogue, claims, hearing, summary
 from pytest_spec11.crew import Crew
+from pytest_spec11.errors import BadInput
 from pytest_spec11.journal import Journal
 from pytest_spec11.lease import MAIN, SERVICES
 from pytest_spec11.options import Settings
@@ -17,6 +21,7 @@ from pytest_spec11.run import CONTROLLER, run_of
 from pytest_spec11.runtime import Runtime
 from pytest_spec11.watch import Watch
 
+DEMO: Final = "demo"
 RECORD: Final = "record"  # a selected test is marked: there is something to prove
 _STACK: Final = frozenset({SERVICES, MAIN})
 NEEDS: Final = {
@@ -36,30 +41,32 @@ class ProofSession:
         self.settings = settings
         self.runtime = Runtime(config, settings, run_of(config, settings.dir))
         self.recorder: Recorder | None = None
-        self._known: frozenset[str] | None = None
-        self._deselected: list[str] = []
-        if self.runtime.run.writer == CONTROLLER:
+        self._deselected: list[pytest.Item] = []
+        if self.runtime.run.role == CONTROLLER:
             config.pluginmanager.register(Crew(self), "spec11-crew")
 
     def check(self, collector: pytest.Collector, made: Iterable[object]) -> None:
         """Every claim named exists and fits its scenario. Raises CollectError naming the faults."""
         items = [each for each in made if isinstance(each, pytest.Item) and claims.is_marked(each)]
-        if items and self._known is None:
-            self._known = claims.known_claims(self.settings.catalogue)
-        faults = [fault for item in items for fault in claims.faults_of(item, self._known or ())]
+        faults = [fault for item in items for fault in claims.faults_of(item, self._catalogue)]
         if faults:
             raise collector.CollectError("\n".join(faults))
 
     def need(self, needs: frozenset[str]) -> None:
         """What selected tests need begins to start; a journal opens once one has to prove."""
+        self.runtime.lease.want(needs)
         if RECORD in needs and self.recorder is None:
             self.recorder = self._opened()
             self.config.pluginmanager.register(Watch(self.recorder), "spec11-watch")
-        self.runtime.lease.want(needs)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makemodule(self, module_path: Path) -> None:
+        """A test file is about to be imported."""
+        hearing.forget_deaf(module_path)
 
     def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
         """What was left out of the selection is on record, too."""
-        self._deselected += [item.nodeid for item in items]
+        self._deselected += items
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """The selection is known."""
@@ -68,7 +75,7 @@ class ProofSession:
             return
         self.need(needs)
         if self.recorder is not None:
-            self.recorder.collected(map(_listed, session.items), self._deselected)
+            self.recorder.collected(map(_listed, session.items), map(_listed, self._deselected))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -98,21 +105,36 @@ class ProofSession:
                 terminalreporter.line(line)
 
     def _opened(self) -> Recorder:
-        run = self.runtime.run
-        return Recorder(Journal(run.path, run.writer, self._start_record()))
-
-    def _start_record(self) -> dict[str, Any]:
         run, target = self.runtime.run, self.runtime.target
-        return {
-            "run": run.id,
-            "nonce": run.nonce,
-            "writer": run.writer,
-            "scope": self.settings.scope or "demo",
-            "target": target.name,
-            "appVersion": target.app_version,
-            "posture": dict(target.posture),
-            "arguments": [str(each) for each in self.config.invocation_params.args],
-        }
+        journal = Journal(run.path / "journals" / f"{run.role}.ndjson", run.path / "blobs")
+        journal.start(
+            runId=run.id,
+            nonce=run.nonce,
+            role=run.role,
+            pid=os.getpid(),
+            binding=self._binding(),
+            scope=self.settings.scope or DEMO,
+            target=target.name,
+            posture=dict(target.posture),
+            arguments=[str(each) for each in self.config.invocation_params.args],
+        )
+        return Recorder(journal)
+
+    def _binding(self) -> dict[str, str | bool]:
+        return binding.measure(
+            self.config.rootpath,
+            self.runtime.target.app_version,
+            self.settings.scope or DEMO,
+            self._catalogue.digest,
+        )
+
+    @cached_property
+    def _catalogue(self) -> catalogue.Catalogue:
+        path = self.settings.catalogue
+        try:
+            return catalogue.load(self.config.rootpath / path if path else None)
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 def _needs(item: pytest.Item) -> frozenset[str]:
@@ -124,7 +146,7 @@ def _needs(item: pytest.Item) -> frozenset[str]:
 
 def _listed(item: pytest.Item) -> dict[str, Any]:
     return {
-        "nodeid": item.nodeid,
+        "node": item.nodeid,
         "scenarios": list(claims.scenarios_of(item)),
         "claims": list(claims.claims_of(item)),
     }

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-_LINES_KEPT: Final = 50
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -17,68 +15,85 @@ class Attempt:
     phases: dict[str, str] = field(default_factory=dict)
     assertions: int = 0
     informed: int = 0  # of those, after the first observation
-    lines: set[int] = field(default_factory=set)
     observations: int = 0
     voids: list[str] = field(default_factory=list)
     message: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """One word for all phases; a pass that something voids is a failure."""
+        words = self.phases
+        if "failed" in (words.get("setup"), words.get("teardown")) or "call" not in words:
+            return "skipped" if words.get("setup") == "skipped" else "error"
+        if words["call"] == "passed" and self.voids:
+            return "failed"
+        return words["call"]
 
     def record(self) -> dict[str, Any]:
         """The attempt as a journal keeps it."""
         return {
             "attempt": self.number,
+            "outcome": self.outcome,
             "phases": dict(self.phases),
             "assertions": self.assertions,
-            "informedAssertions": self.informed,
-            "lines": sorted(self.lines)[:_LINES_KEPT],
+            "informed": self.informed,
             "observations": self.observations,
             "voids": list(self.voids),
-            "message": self.message,
+            "message": self.message or "; ".join(self.voids),
         }
 
 
 class Trial:
     """A test under way. Each setup phase begins a new attempt; the first is the one that counts."""
 
-    def __init__(self, nodeid: str) -> None:
-        self.nodeid = nodeid
-        self.attempts: list[Attempt] = []
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self.attempts = [Attempt(1)]
         self._threads = set(threading.enumerate())
 
     @property
     def attempt(self) -> Attempt:
         """The attempt under way."""
-        if not self.attempts:
-            self.attempts.append(Attempt(1))
         return self.attempts[-1]
 
-    def phase_began(self, when: str) -> None:
-        """A phase begins; ``setup`` after another attempt's end is the next attempt."""
-        if when == "setup" and self.attempts and self.attempts[-1].phases:
+    def setup_began(self) -> None:
+        """A setup begins: the first, or that of the next attempt."""
+        if self.attempt.phases:
             self.attempts.append(Attempt(len(self.attempts) + 1))
 
     def phase_ended(self, when: str, outcome: str, message: str) -> None:
-        """The phase ended so; a failure keeps the last line of its report."""
+        """The phase ended so; the first failure's message is kept."""
         self.attempt.phases[when] = outcome
-        if message and not self.attempt.message:
-            self.attempt.message = message
+        self.attempt.message = self.attempt.message or message
 
     def observed(self) -> None:
         """An oracle looked at something for this test."""
         self.attempt.observations += 1
 
-    def asserted(self, line: int) -> None:
+    def asserted(self) -> None:
         """An assertion of the test held."""
         self.attempt.assertions += 1
-        self.attempt.lines.add(line)
-        if self.attempt.observations:
-            self.attempt.informed += 1
+        self.attempt.informed += bool(self.attempt.observations)
 
     def void(self, reason: str) -> None:
         """Whatever the outcome, this attempt proves nothing."""
         self.attempt.voids.append(reason)
 
     def note_threads(self) -> None:
-        """Threads that the test began and left running make it void: they may yet fail."""
+        """Threads that the test began and left running void it: they may yet fail."""
         left = {each.name for each in set(threading.enumerate()) - self._threads if not each.daemon}
         if left:
             self.void(f"threads left running: {', '.join(sorted(left))}")
+
+    def why_unproven(self) -> str:
+        """Why a green test proves nothing; empty when it may, and when it was not green."""
+        first = self.attempts[0]
+        if set(first.phases.values()) != {"passed"}:
+            return ""
+        if first.voids:
+            return first.voids[0]
+        if not first.observations:
+            return "no oracle saw anything"
+        if not first.informed:
+            return "nothing was asserted after the first observation"
+        return ""

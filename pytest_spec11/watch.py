@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from pytest_spec11.claims import claims_of
 from pytest_spec11.recorder import Recorder
 
 Reporting: TypeAlias = Generator[None, pytest.TestReport, pytest.TestReport]
@@ -23,7 +22,7 @@ class Watch:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Every attempt of a test belongs to one trial."""
-        with self._recorder.running(item.nodeid, claims=bool(claims_of(item))):
+        with self._recorder.running(item.nodeid):
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -32,7 +31,7 @@ class Watch:
     ) -> Reporting:
         """The outcome of a phase, as pytest finally sees it."""
         report = yield
-        if (trial := self._recorder.trial) is not None and trial.nodeid == item.nodeid:
+        if (trial := self._recorder.trial) is not None and trial.node == item.nodeid:
             trial.phase_ended(call.when, _outcome(report), _last_line(report))
         return report
 
@@ -40,7 +39,7 @@ class Watch:
     def pytest_runtest_setup(self) -> None:
         """A setup begins the first attempt, or the next."""
         if (trial := self._recorder.trial) is not None:
-            trial.phase_began("setup")
+            trial.setup_began()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A report that no phase made, such as a failed subtest, voids its test."""
@@ -48,10 +47,9 @@ class Watch:
         if trial is not None and report.failed and "failed" not in trial.attempt.phases.values():
             trial.void("a part of the test failed")
 
-    def pytest_assertion_pass(self, lineno: int) -> None:
+    def pytest_assertion_pass(self, lineno: int, orig: str) -> None:
         """An assertion held."""
-        if (trial := self._recorder.trial) is not None:
-            trial.asserted(lineno)
+        self._recorder.asserted(lineno, orig)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
