@@ -17,13 +17,13 @@ class Crew:
 
     def __init__(self, session: ProofSession) -> None:
         self._session = session
-        self._expected: list[str] = []
+        self.expected: list[str] = []
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """A worker is told which run it belongs to."""
         node.workerinput.update(told(self._session.runtime.run))
-        self._expected.append(node.workerinput["workerid"])
+        self.expected.append(node.workerinput["workerid"])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
+from pytest_spec11.canon import canonical
 from pytest_spec11.journal import Journal
 from pytest_spec11.trial import Trial
 
@@ -22,7 +23,6 @@ class Recorder:
         self._trial: Trial | None = None
         self._lock = threading.Lock()
         self.claims: dict[str, list[str]] = {}
-        self.unproven: dict[str, str] = {}
         self._lost: list[str] = []
 
     @property
@@ -60,8 +60,6 @@ class Recorder:
         for attempt in trial.attempts:
             self._journal.write("outcome", node=trial.node, claims=claims, **attempt.record())
         self._journal.sync()
-        if claims and (reason := trial.why_unproven()):
-            self.unproven[trial.node] = reason
 
     def witness(self) -> Callable[..., None]:
         """What oracles report to, for the test that is under way now, also from its threads."""
@@ -76,9 +74,9 @@ class Recorder:
             empty: bool = False,
         ) -> None:
             blob = None if body is None else self._journal.blob(body)
+            read = canonical(dict(facts)) if body is None else body
+            size, digest = len(read), blob or sha256(read).hexdigest()
             seen = {"source": source, "ref": ref, "empty": empty, "blob": blob}
-            size = len(body or b"")
-            digest = blob or sha256(b"").hexdigest()
             self._saw(trial, dict(facts), {**seen, "size": size, "digest": digest})
 
         return saw

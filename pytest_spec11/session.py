@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from pytest_spec11 import binding, catalogue, claims, hearing, summary
+from pytest_spec11 import binding, catalogue, claims, hearing
+from pytest_spec11.closing import Closing
 from pytest_spec11.crew import Crew
 from pytest_spec11.errors import BadInput
 from pytest_spec11.journal import Journal
@@ -42,8 +43,10 @@ class ProofSession:
         self.runtime = Runtime(config, settings, run_of(config, settings.dir))
         self.recorder: Recorder | None = None
         self._deselected: list[pytest.Item] = []
-        if self.runtime.run.role == CONTROLLER:
-            config.pluginmanager.register(Crew(self), "spec11-crew")
+        self.closing: Closing | None = None
+        self._crew = Crew(self) if self.runtime.run.role == CONTROLLER else None
+        if self._crew is not None:
+            config.pluginmanager.register(self._crew, "spec11-crew")
 
     def check(self, collector: pytest.Collector, made: Iterable[object]) -> None:
         """Every claim named exists and fits its scenario. Raises CollectError naming the faults."""
@@ -79,13 +82,19 @@ class ProofSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """The target is gone and the journal sealed; unproven claims are no success."""
-        recorder = self.recorder
-        if recorder is not None and recorder.unproven and exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = exitstatus = pytest.ExitCode.TESTS_FAILED
-        self.close(keep_logs=self.settings.keep_logs or exitstatus != pytest.ExitCode.OK)
-        if recorder is not None:
-            recorder.seal(int(exitstatus))
+        """The target is gone, the journal sealed; a test that proves nothing is no success."""
+        green = exitstatus == pytest.ExitCode.OK
+        self.close(keep_logs=self.settings.keep_logs or not green)
+        if self.recorder is None:
+            return
+        if (crew := self._crew) is not None:
+            self.recorder.workers(crew.expected)
+        self.recorder.seal(int(exitstatus))
+        if not self.runtime.run.borrows:
+            with self.runtime.timings.phase("verdict"):
+                self.closing = Closing.of(self.runtime.run, self._catalogue, self._binding())
+            if green and self.closing.hollow:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_unconfigure(self) -> None:
         """A run that broke before its session ended leaves nothing either."""
@@ -97,8 +106,10 @@ class ProofSession:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """What this run proves and what it cannot; silent when it had nothing to prove."""
-        if self.recorder is not None:
-            summary.write(terminalreporter, self)
+        if self.closing is not None:
+            terminalreporter.section("spec11")
+            for line in self.closing.lines():
+                terminalreporter.line(line)
         if self.settings.timings:
             terminalreporter.section("spec11 timings")
             for line in self.runtime.timings.lines():
@@ -106,7 +117,7 @@ class ProofSession:
 
     def _opened(self) -> Recorder:
         run, target = self.runtime.run, self.runtime.target
-        journal = Journal(run.path / "journals" / f"{run.role}.ndjson", run.path / "blobs")
+        journal = Journal(run.path / f"journal-{run.role}.ndjson", run.path / "blobs")
         journal.start(
             runId=run.id,
             nonce=run.nonce,

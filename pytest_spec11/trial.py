@@ -84,16 +84,3 @@ class Trial:
         left = {each.name for each in set(threading.enumerate()) - self._threads if not each.daemon}
         if left:
             self.void(f"threads left running: {', '.join(sorted(left))}")
-
-    def why_unproven(self) -> str:
-        """Why a green test proves nothing; empty when it may, and when it was not green."""
-        first = self.attempts[0]
-        if set(first.phases.values()) != {"passed"}:
-            return ""
-        if first.voids:
-            return first.voids[0]
-        if not first.observations:
-            return "no oracle saw anything"
-        if not first.informed:
-            return "nothing was asserted after the first observation"
-        return ""
