@@ -4,7 +4,9 @@ Spec11Error
 ├── BadInput         exit 3  what was given is not what it should be: garbage, wrong shape, too big
 ├── CannotJudge      exit 2  the prover could not do its own half: no verdict at all
 ├── JournalBroken            a record could not be written whole; nothing may follow it
-└── NotObserved              a fact was waited for and did not appear in time
+├── TargetFailed             the system under test did not start, stop or answer as described
+├── NotProvable              the test needs what this target does not give; never a skip
+└── NotObserved              what was waited for did not happen in its time
 """
 
 from __future__ import annotations
@@ -26,5 +28,13 @@ class JournalBroken(Spec11Error):
     """The journal refused a record: the disk, or another process, stands in the way."""
 
 
+class TargetFailed(Spec11Error):
+    """The system under test did not start, stop or answer as its description says."""
+
+
+class NotProvable(Spec11Error):
+    """The test needs something that this target does not give: its claims stay unproven."""
+
+
 class NotObserved(Spec11Error):
-    """A fact was waited for and did not appear in time."""
+    """What was waited for did not happen within its time."""

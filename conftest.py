@@ -1,0 +1,74 @@
+"""Where prover and engine meet: how the reference engine's processes are started."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from pytest_spec11.target import Process, Target, TemplateDatabase
+
+ROOT: Final = Path(__file__).parent
+APP_VERSION: Final = "v-under-test"
+# Nothing else of the caller's environment reaches the engine: the lab is the same everywhere.
+PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "VIRTUAL_ENV")
+SERVER: Final = "host={postgres.host} port={postgres.port}"
+ENGINE: Final = (sys.executable, "-m", "engine")
+
+
+@pytest.hookimpl(optionalhook=True)  # the tests of one part run without the plugin, too
+def pytest_spec11_target(config: pytest.Config) -> Target:
+    """The reference engine: an embedded Postgres, one worker, one api-shim."""
+    clean = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    clean |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    scope = str(config.getoption("spec11_scope") or config.getini("spec11_scope") or "demo")
+    engine = clean | {
+        "SPEC11_DSN": f"{SERVER} user=spec11 dbname={{database.name}}",
+        "DBOS__APPVERSION": APP_VERSION,
+        "CLAIM_SCOPE": scope,
+        "PORT": "0",
+    }
+    return Target(
+        name="spec11-engine",
+        services=(_postgres(clean),),
+        database=TemplateDatabase(
+            admin_dsn=f"{SERVER} user=postgres dbname=postgres", template="spec11_template"
+        ),
+        processes=(_worker(engine), _api(engine)),
+        base_url="{api.url}",
+        app_dsn=f"{SERVER} user=spec11_reader dbname={{database.name}}",
+        sys_dsn=f"{SERVER} user=spec11_reader dbname={{database.name}}",
+        admin_dsn=f"{SERVER} user=postgres dbname={{database.name}}",
+        app_version=APP_VERSION,
+        posture={"topology": "split", "claimScope": scope, "ocMode": "replay", "sbxMode": "mock"},
+    )
+
+
+def _postgres(env: dict[str, str]) -> Process:
+    return Process(
+        name="postgres",
+        command=(*ENGINE, "db", "serve", "--ephemeral"),
+        env=env,
+        ready=r"^postgres ready host=(?P<host>\S+) port=(?P<port>\d+)",
+    )
+
+
+def _worker(env: dict[str, str]) -> Process:
+    return Process(
+        name="worker",
+        command=(*ENGINE, "worker"),
+        env=env,
+        ready=r"^worker (?P<executor>\S+) ready",
+    )
+
+
+def _api(env: dict[str, str]) -> Process:
+    return Process(
+        name="api",
+        command=(*ENGINE, "api"),
+        env=env,
+        ready=r"^listening on (?P<url>http://[^:]+:(?P<port>\d+))",
+    )

@@ -1,0 +1,57 @@
+"""Where a stack answers, as a value that another process can read from a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from pytest_spec11.target import Target, attached, filled
+
+Values = dict[tuple[str, str], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Everything an oracle needs; an empty string or no entry means: not there."""
+
+    base_url: str = ""
+    app_dsn: str = ""
+    sys_dsn: str = ""
+    pids: Mapping[str, int] = field(default_factory=dict)
+    logs: Mapping[str, str] = field(default_factory=dict)
+
+    def dumps(self) -> str:
+        """One JSON object; :meth:`loads` reads it back."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def loads(cls, text: str) -> Address:
+        """The address that :meth:`dumps` wrote."""
+        return cls(**json.loads(text))
+
+
+def address_of(
+    target: Target, values: Values, pids: Mapping[str, int], logs: Mapping[str, Path]
+) -> Address:
+    """The target's addresses with ``values`` filled in; what still lacks one stays empty."""
+    return Address(
+        base_url=_known(target.base_url, values),
+        app_dsn=_known(target.app_dsn, values),
+        sys_dsn=_known(target.sys_dsn, values),
+        pids=dict(pids),
+        logs={name: str(path) for name, path in logs.items()},
+    )
+
+
+def attached_address(base_url: str, app_dsn: str, sys_dsn: str) -> Address:
+    """The addresses of a system somebody else started."""
+    return address_of(attached(base_url, app_dsn, sys_dsn), {}, {}, {})
+
+
+def _known(text: str, values: Values) -> str:
+    try:
+        return filled(text, values)
+    except KeyError:
+        return ""

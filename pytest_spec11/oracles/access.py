@@ -1,0 +1,53 @@
+"""The open ends of one stack: connections are shared, oracles are made per test."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from pytest_spec11.addresses import Address
+from pytest_spec11.oracles.http import Api, HttpDoor
+from pytest_spec11.oracles.proc import Proc
+from pytest_spec11.oracles.sql import Sql, SqlDoor
+from pytest_spec11.oracles.witness import Witness
+
+
+class Access:
+    """Doors to one address, opened when first used. An oracle made here reports to one witness."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    @cached_property
+    def _http(self) -> HttpDoor | None:
+        return HttpDoor(self.address.base_url) if self.address.base_url else None
+
+    @cached_property
+    def _app(self) -> SqlDoor | None:
+        return SqlDoor("sql:app", self.address.app_dsn) if self.address.app_dsn else None
+
+    @cached_property
+    def _sys(self) -> SqlDoor | None:
+        return SqlDoor("sql:sys", self.address.sys_dsn) if self.address.sys_dsn else None
+
+    def api(self, witness: Witness) -> Api:
+        """Requests to the base URL."""
+        return Api(self._http, witness)
+
+    def app_sql(self, witness: Witness) -> Sql:
+        """Facts of schema app."""
+        return Sql(self._app, "sql:app", witness)
+
+    def sys_sql(self, witness: Witness) -> Sql:
+        """Facts of schema dbos."""
+        return Sql(self._sys, "sql:sys", witness)
+
+    def proc(self, witness: Witness) -> Proc:
+        """Facts about the processes of the address."""
+        return Proc(self.address.pids, witness)
+
+    def close(self) -> None:
+        """Every door that was opened is closed."""
+        for name in ("_http", "_app", "_sys"):
+            door = self.__dict__.get(name)
+            if door is not None:
+                door.close()

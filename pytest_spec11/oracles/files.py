@@ -1,0 +1,30 @@
+"""Bytes on disk as a witness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_spec11.oracles.witness import Witness, fingerprint
+
+
+class Files:
+    """Contents of files; a file that is not there is a reading too."""
+
+    def __init__(self, witness: Witness) -> None:
+        self._witness = witness
+
+    def read(self, path: Path | str) -> bytes | None:
+        """The bytes of the file; None when there is no such file."""
+        try:
+            data = Path(path).read_bytes()
+        except FileNotFoundError:
+            self._witness("file", str(path), {"path": str(path), "missing": True}, empty=True)
+            return None
+        facts = {"path": str(path), "bytes": len(data), "sha256": fingerprint(data)}
+        self._witness("file", str(path), facts, body=data, empty=not data)
+        return data
+
+    def sha256(self, path: Path | str) -> str | None:
+        """64 hex digits over the bytes of the file; None when there is no such file."""
+        data = self.read(path)
+        return None if data is None else fingerprint(data)

@@ -1,0 +1,155 @@
+"""The HTTP API as a witness: one request, one reply, both on record, no second try."""
+
+from __future__ import annotations
+
+import json as jsons
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import httpx
+
+from pytest_spec11.errors import NotProvable
+from pytest_spec11.oracles.witness import Witness, fingerprint, shown
+
+TIMEOUT_S: Final = 40.0  # above the longest poll that an API of this kind offers
+_JSON: Final = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: ``status``, ``headers`` (lower-case names) and ``body`` as sent."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    elapsed_s: float
+
+    @cached_property
+    def text(self) -> str:
+        """The body as UTF-8. Raises UnicodeDecodeError."""
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """The body as JSON, a new value at each call. Raises ValueError."""
+        return jsons.loads(self.body)
+
+
+class HttpDoor:
+    """The pooled connections to one base URL; opened at first use, safe for threads."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """The one client: no proxies, no redirects, as many connections as a race wants."""
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
+        secure = self.base_url.startswith("https:")
+        return httpx.Client(
+            base_url=self.base_url, limits=limits, timeout=TIMEOUT_S, trust_env=False, verify=secure
+        )
+
+    def close(self) -> None:
+        """All connections are closed."""
+        if "client" in self.__dict__:
+            self.client.close()
+
+
+class Api:
+    """Requests to the system under test. Safe to use from many threads at once."""
+
+    def __init__(self, door: HttpDoor | None, witness: Witness) -> None:
+        self._door = door
+        self._witness = witness
+
+    @property
+    def base_url(self) -> str:
+        """Where the API answers, without a slash at the end."""
+        return self._open.base_url
+
+    @property
+    def _open(self) -> HttpDoor:
+        if self._door is None:
+            raise NotProvable("this target names no base URL: there is no API to ask")
+        return self._door
+
+    def get(self, path: str, **how: Any) -> Reply:
+        """The reply to ``GET path``; see :meth:`request`."""
+        return self.request("GET", path, **how)
+
+    def post(self, path: str, json: object = None, **how: Any) -> Reply:
+        """The reply to ``POST path``; see :meth:`request`."""
+        return self.request("POST", path, json=json, **how)
+
+    def request(  # noqa: PLR0913  # each is one part of a request
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        content: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Reply:
+        """The reply, whatever its status. ``json`` is sent as JSON, ``content`` as it is.
+
+        Raises httpx.HTTPError when there is no reply; that, too, is on record.
+        """
+        sent = _payload(json, content)
+        implied = _JSON if json is not None else {}
+        names = {**implied, **{name.lower(): each for name, each in (headers or {}).items()}}
+        request = self._open.client.build_request(
+            method, path, content=sent, headers=names, timeout=timeout or TIMEOUT_S
+        )
+        return self._sent(request, {"method": method, **_asked(path, sent, names)})
+
+    def _sent(self, request: httpx.Request, asked: dict[str, Any]) -> Reply:
+        begin = time.perf_counter()
+        ref = f"{asked['method']} {asked['path']}"
+        try:
+            answer = self._open.client.send(request)
+        except httpx.HTTPError as error:
+            facts = {**asked, "error": f"{type(error).__name__}: {error}"}
+            self._witness("api", ref, facts, empty=True)
+            raise
+        took = time.perf_counter() - begin
+        reply = Reply(answer.status_code, dict(answer.headers), answer.content, took)
+        self._witness("api", ref, {**asked, **_answered(reply)}, body=reply.body)
+        return reply
+
+
+def _payload(json: object, content: bytes | str | None) -> bytes | None:
+    if json is not None:
+        return jsons.dumps(json, ensure_ascii=False).encode()
+    return content.encode() if isinstance(content, str) else content
+
+
+def _asked(path: str, sent: bytes | None, headers: Mapping[str, str]) -> dict[str, Any]:
+    body = sent or b""
+    return {
+        "path": _without_secrets(path),
+        "requestHeaders": shown(headers.items()),
+        "requestBytes": len(body),
+        "requestSha256": fingerprint(body),
+    }
+
+
+def _answered(reply: Reply) -> dict[str, Any]:
+    return {
+        "status": reply.status,
+        "responseHeaders": shown(reply.headers.items()),
+        "responseBytes": len(reply.body),
+        "responseSha256": fingerprint(reply.body),
+        "elapsedMs": round(reply.elapsed_s * 1000, 3),
+    }
+
+
+def _without_secrets(path: str) -> str:
+    parts = urlsplit(path)
+    if not parts.query:
+        return path
+    return urlunsplit(parts._replace(query=urlencode(shown(parse_qsl(parts.query, True)))))  # noqa: FBT003  # keep_blank_values has no better place

@@ -1,0 +1,159 @@
+"""The process table as a witness, and commands run to see how they end."""
+
+from __future__ import annotations
+
+import ipaddress
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import psutil
+
+from pytest_spec11.canon import Json
+from pytest_spec11.errors import NotProvable
+from pytest_spec11.oracles.witness import Witness, fingerprint, shown, without_password
+
+RUN_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a command ended: exit code (negative for a signal) and both streams."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, order=True)
+class Socket:
+    """A listening socket of a process tree."""
+
+    host: str
+    port: int
+    pid: int
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+
+class Proc:
+    """Facts about the stack's processes, by the name their target gave them."""
+
+    def __init__(self, pids: Mapping[str, int], witness: Witness) -> None:
+        self._pids = pids
+        self._witness = witness
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The processes that can be asked about."""
+        return tuple(self._pids)
+
+    def pid(self, name: str) -> int:
+        """The process id. Raises NotProvable when nobody started such a process here."""
+        if name not in self._pids:
+            known = ", ".join(self._pids) or "none, the system was started by somebody else"
+            raise NotProvable(f"no process {name} to look at; known: {known}")
+        return self._pids[name]
+
+    def alive(self, name: str) -> bool:
+        """Whether the process exists and is no zombie."""
+        found = _exists(self.pid(name))
+        self._saw(name, "alive", found)
+        return found
+
+    def exists(self, pid: int) -> bool:
+        """Whether there is a process of that id which is no zombie."""
+        found = _exists(pid)
+        self._witness("process", f"pid {pid}", {"pid": pid, "exists": found})
+        return found
+
+    def tree(self, pid: int) -> list[int]:
+        """Process ids of the process and all its descendants, itself first."""
+        found = [each.pid for each in _tree(pid)]
+        self._witness("process", f"tree of {pid}", {"pid": pid, "tree": found})
+        return found
+
+    def sockets(self, name: str) -> list[Socket]:
+        """Listening TCP sockets of the process and all its descendants, sorted."""
+        found = sorted(
+            Socket(each.laddr.ip, each.laddr.port, process.pid)
+            for process in _tree(self.pid(name))
+            for each in process.net_connections(kind="tcp")
+            if each.status == psutil.CONN_LISTEN
+        )
+        self._saw(name, "sockets", [f"{each.host}:{each.port}" for each in found])
+        return found
+
+    def threads(self, name: str) -> int:
+        """The number of threads of the process itself."""
+        found = psutil.Process(self.pid(name)).num_threads()
+        self._saw(name, "threads", found)
+        return found
+
+    def memory(self, name: str) -> int:
+        """Resident bytes of the process itself."""
+        found = psutil.Process(self.pid(name)).memory_info().rss
+        self._saw(name, "memory", found)
+        return found
+
+    def environ(self, name: str) -> dict[str, str]:
+        """The environment the process was started with, as the process table shows it."""
+        found = psutil.Process(self.pid(name)).environ()
+        self._saw(name, "environ", dict(shown(found.items())))
+        return found
+
+    def children(self, name: str) -> list[int]:
+        """Process ids of all its descendants, sorted."""
+        found = sorted(child.pid for child in _tree(self.pid(name))[1:])
+        self._saw(name, "children", list(found))
+        return found
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+        deadline_s: float = RUN_S,
+    ) -> Exit:
+        """How the command ended; ``env`` is its whole environment, None is ours.
+
+        Raises subprocess.TimeoutExpired after ``deadline_s`` seconds; the command was killed then.
+        """
+        done = subprocess.run(  # noqa: S603  # the test author's own command, no shell
+            list(argv), env=env, input=stdin, capture_output=True, text=True,
+            timeout=deadline_s, check=False,
+        )  # fmt: skip
+        ended = Exit(done.returncode, done.stdout, done.stderr)
+        self._ran(argv, env or {}, ended)
+        return ended
+
+    def _ran(self, argv: Sequence[str], env: Mapping[str, str], ended: Exit) -> None:
+        printed = without_password(f"{ended.stdout}\n{ended.stderr}").encode()
+        facts: dict[str, Json] = {
+            "argv": [without_password(part) for part in argv],
+            "env": dict(shown(env.items())),
+            "exitCode": ended.code,
+            "outputSha256": fingerprint(printed),
+        }
+        self._witness("process", f"run {facts['argv']}", facts, body=printed)
+
+    def _saw(self, name: str, what: str, value: Json) -> None:
+        facts: dict[str, Json] = {"process": name, "pid": self._pids[name], what: value}
+        self._witness("process", f"{name}.{what}", facts)
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
+def _exists(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,142 @@
+"""Everything that a database holds, as digests: two equal snapshots mean that nobody wrote.
+
+Every table outside the catalogs is counted and hashed over all its rows as text, sorted, ``xmin``
+included, so that an update to equal values counts as a write (scenarios: "Zero writes").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from psycopg import sql
+
+from pytest_spec11.oracles.sql import Connection, Row, Sql, clock_ms
+
+_TABLES: Final = """
+SELECT n.nspname AS schema, c.relname AS name
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY 1, 2
+"""
+_SEQUENCES: Final = """
+SELECT schemaname || '.' || sequencename AS name, last_value FROM pg_sequences ORDER BY 1
+"""
+_DIGEST: Final = """
+SELECT {label} AS name, count(*) AS rows,
+    encode(sha256(convert_to(
+        coalesce(string_agg(line, E'\\n' ORDER BY line COLLATE "C"), ''), 'UTF8')), 'hex') AS sha256
+FROM (SELECT t.xmin::text || ' ' || t::text AS line FROM {table} AS t) AS lines
+"""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Row count and digest by table. Compared by content; sequences are kept, not compared."""
+
+    tables: Mapping[str, tuple[int, str]]
+    sequences: Mapping[str, int | None] = field(compare=False)
+
+    @property
+    def rows(self) -> int:
+        """All rows of all tables; 0 means that equality would prove nothing."""
+        return sum(count for count, _ in self.tables.values())
+
+    def changes(self, later: Snapshot) -> list[str]:
+        """The tables that differ, each with what happened to it; none when equal."""
+        names = sorted({*self.tables, *later.tables})
+        return [
+            _change(name, self.tables.get(name), later.tables.get(name))
+            for name in names
+            if self.tables.get(name) != later.tables.get(name)
+        ]
+
+
+def take(witness: Sql, *, but: Mapping[str, str] | None = None) -> Snapshot:
+    """What the oracle's schema holds now, read in one repeatable-read transaction.
+
+    ``but`` names tables to leave out (``app.executors``), each with the reason, which is recorded.
+    """
+    left_out = but or {}
+    with witness.door.connection() as connection:
+        now_ms = clock_ms(connection)
+        with _frozen(connection):
+            names = [each for each in _tables(connection, witness) if _dotted(each) not in left_out]
+            rows = _digests(connection, names)
+            sequences = connection.execute(_SEQUENCES).fetchall()
+    witness.saw("snapshot of every table", {"but": dict(left_out)}, rows, now_ms)
+    return Snapshot(
+        {row["name"]: (row["rows"], row["sha256"]) for row in rows},
+        {row["name"]: row["last_value"] for row in sequences},
+    )
+
+
+def control(*witnesses: Sql, but: Mapping[str, str] | None = None) -> list[str]:
+    """Changes between two snapshots with nothing in between: none, or zero writes prove nothing."""
+    return [
+        change
+        for witness in witnesses
+        for change in take(witness, but=but).changes(take(witness, but=but))
+    ]
+
+
+@contextmanager
+def unchanged(*witnesses: Sql, but: Mapping[str, str] | None = None) -> Iterator[None]:
+    """The block wrote nothing that the oracles can see. Raises AssertionError naming the tables.
+
+    The A/A control runs first: what changes by itself would make the comparison void.
+    """
+    before = [take(witness, but=but) for witness in witnesses]
+    restless = _all_changes(before, [take(witness, but=but) for witness in witnesses])
+    assert restless == [], "void: tables change by themselves"  # noqa: S101  # the claim itself
+    yield
+    written = _all_changes(before, [take(witness, but=but) for witness in witnesses])
+    assert written == [], "tables were written"  # noqa: S101  # the claim itself
+
+
+def _all_changes(before: list[Snapshot], after: list[Snapshot]) -> list[str]:
+    return [
+        change
+        for earlier, later in zip(before, after, strict=True)
+        for change in earlier.changes(later)
+    ]
+
+
+def _change(name: str, before: tuple[int, str] | None, after: tuple[int, str] | None) -> str:
+    if before is None or after is None:
+        return f"{name}: {'appeared' if before is None else 'vanished'}"
+    if before[0] != after[0]:
+        return f"{name}: {before[0]} rows became {after[0]}"
+    return f"{name}: rows were rewritten, still {after[0]}"
+
+
+@contextmanager
+def _frozen(connection: Connection) -> Iterator[None]:
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _tables(connection: Connection, witness: Sql) -> list[tuple[str, str]]:
+    """Tables of the oracle's share: the engine's schema is the sys oracle's, all else the app's."""
+    found = [(row["schema"], row["name"]) for row in connection.execute(_TABLES).fetchall()]
+    ours = [each for each in found if (each[0] == "dbos") == (witness.source == "sql:sys")]
+    return ours or found
+
+
+def _digests(connection: Connection, names: list[tuple[str, str]]) -> list[Row]:
+    if not names:
+        return []
+    each = [
+        sql.SQL(_DIGEST).format(label=sql.Literal(_dotted(name)), table=sql.Identifier(*name))
+        for name in names
+    ]
+    return connection.execute(sql.SQL(" UNION ALL ").join(each)).fetchall()
+
+
+def _dotted(name: tuple[str, str]) -> str:
+    return ".".join(name)

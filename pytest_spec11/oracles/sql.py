@@ -1,0 +1,138 @@
+"""A schema of the database as a witness: the server itself refuses writes from here."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from psycopg.rows import dict_row
+
+from pytest_spec11.errors import NotProvable
+from pytest_spec11.oracles.witness import Witness, fingerprint
+
+Row: TypeAlias = dict[str, Any]
+Connection: TypeAlias = psycopg.Connection[Row]
+
+SCHEMAS: Final = {"sql:app": "app", "sql:sys": "dbos"}
+_CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms"
+_READ_ONLY: Final = "-c default_transaction_read_only=on -c search_path={schema}"
+
+
+class SqlDoor:
+    """One connection of the read-only role; opened at first use, reopened once it broke."""
+
+    def __init__(self, source: str, dsn: str) -> None:
+        self.source = source
+        self.schema = SCHEMAS[source]
+        self._dsn = dsn
+        self._connection: Connection | None = None
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """The connection, for one caller at a time."""
+        with self._lock:
+            if self._connection is None or self._connection.closed:
+                self._connection = self._connected()
+            yield self._connection
+
+    def _connected(self) -> Connection:
+        given = psycopg.conninfo.conninfo_to_dict(self._dsn).get("options") or ""
+        options = f"{given} {_READ_ONLY.format(schema=self.schema)}".strip()
+        name = f"spec11 {self.source}"
+        return psycopg.connect(
+            self._dsn, autocommit=True, row_factory=dict_row, options=options, application_name=name
+        )
+
+    def close(self) -> None:
+        """The connection is closed."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+class Sql:
+    """Facts of one schema (``sql:app`` or ``sql:sys``). Reads; never writes, retries or rounds."""
+
+    def __init__(self, door: SqlDoor | None, source: str, witness: Witness) -> None:
+        self.source = source
+        self._door = door
+        self._witness = witness
+
+    @property
+    def door(self) -> SqlDoor:
+        """The connection behind it. Raises NotProvable when the target names no such database."""
+        if self._door is None:
+            raise NotProvable(f"this target names no DSN for {self.source}: nothing can be read")
+        return self._door
+
+    def rows(self, sql: str, /, **params: Any) -> list[Row]:
+        """All rows, as dicts by column name, none included. Parameters: ``%(name)s``."""
+        with self.door.connection() as connection:
+            now_ms = clock_ms(connection)
+            rows = connection.execute(sql, params).fetchall()
+        self.saw(sql, params, rows, now_ms)
+        return rows
+
+    def one(self, sql: str, /, **params: Any) -> Row:
+        """The only row. Raises LookupError when there are none or several."""
+        rows = self.rows(sql, **params)
+        if len(rows) != 1:
+            raise LookupError(f"{len(rows)} rows instead of one: {sql}")
+        return rows[0]
+
+    def value(self, sql: str, /, **params: Any) -> Any:
+        """The only column of the only row. Raises LookupError when there is another number."""
+        row = self.one(sql, **params)
+        if len(row) != 1:
+            raise LookupError(f"{len(row)} columns instead of one: {sql}")
+        return next(iter(row.values()))
+
+    def saw(self, sql: str, params: Mapping[str, Any], rows: Sequence[Row], now_ms: int) -> None:
+        """The reading is on record: query, row count, digest of the rows, the server's clock."""
+        body = json.dumps(rows, default=str, ensure_ascii=False, sort_keys=True).encode()
+        facts = {
+            "query": sql,
+            "params": {name: repr(each) for name, each in params.items()},
+            "rows": len(rows),
+            "rowsSha256": fingerprint(body),
+            "databaseMs": now_ms,
+        }
+        self._witness(self.source, " ".join(sql.split())[:80], facts, body=body, empty=not rows)
+
+
+def clock_ms(connection: Connection) -> int:
+    """The server's clock, epoch milliseconds."""
+    row = connection.execute(_CLOCK).fetchone()
+    assert row is not None  # noqa: S101  # a SELECT without FROM has exactly one row
+    return int(row["now_ms"])
+
+
+class Admin:
+    """Superuser SQL on a private stack, to plant faults. Every statement is on record."""
+
+    def __init__(self, dsn: str, witness: Witness) -> None:
+        self._dsn = dsn
+        self._witness = witness
+
+    def execute(self, sql: str, /, **params: Any) -> list[Row]:
+        """The rows, if the statement gives any; committed at once."""
+        with psycopg.connect(self._dsn, autocommit=True, row_factory=dict_row) as connection:
+            cursor = connection.execute(sql, params or None)
+            rows = cursor.fetchall() if cursor.description else []
+            facts = {"query": sql, "affected": cursor.rowcount}
+        self._witness("provocation", " ".join(sql.split())[:80], facts)
+        return rows
+
+    @contextmanager
+    def holding(self, key: int) -> Iterator[None]:
+        """The block runs while a session of ours holds the advisory lock ``key``."""
+        self._witness("provocation", "advisory lock", {"key": key})
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", (key,))
+            yield

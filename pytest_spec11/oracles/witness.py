@@ -1,0 +1,47 @@
+"""How an oracle hands on what it saw, and what must never be handed on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Final, Protocol
+
+HIDDEN: Final = "[hidden]"
+_SECRET = re.compile(
+    r"authorization|cookie|token|secret|passw|api.?key|signature|credential", re.IGNORECASE
+)
+_IN_DSN = re.compile(r"(://[^:/@\s]*):[^@/\s]*@|\b(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE)
+
+
+class Witness(Protocol):
+    """Keeps one observation of the running test: source, what was read, facts, bytes."""
+
+    def __call__(
+        self,
+        source: str,
+        ref: str,
+        facts: Mapping[str, Any],
+        *,
+        body: bytes | None = None,
+        empty: bool = False,
+    ) -> None:
+        """One observation is in the journal. ``empty``: looked, and there was nothing."""
+        ...
+
+
+def fingerprint(data: bytes) -> str:
+    """sha256 of ``data``: 64 hex digits."""
+    return sha256(data).hexdigest()
+
+
+def shown(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """``pairs`` as a dict, the values of secret-looking names hidden."""
+    return {
+        name: HIDDEN if _SECRET.search(name) else without_password(value) for name, value in pairs
+    }
+
+
+def without_password(text: str) -> str:
+    """``text`` with the password of every connection string or URL in it hidden."""
+    return _IN_DSN.sub(lambda hit: f"{hit[1]}:{HIDDEN}@" if hit[1] else f"{hit[2]}{HIDDEN}", text)

@@ -1,0 +1,62 @@
+"""The identity of one run, shared by all its pytest processes."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+MAIN: Final = "main"
+CONTROLLER: Final = "controller"
+_KEY: Final = "spec11_run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One invocation of pytest: ``id`` sorts by time, ``nonce`` is like no other run's.
+
+    ``path`` is its bundle. ``role`` names this process: ``main`` without xdist, else
+    ``controller`` or the worker's own name.
+    """
+
+    id: str
+    nonce: str
+    path: Path
+    role: str
+
+    @property
+    def short(self) -> str:
+        """Eight characters, enough to keep apart what runs at the same time."""
+        return self.nonce[:8]
+
+    @property
+    def borrows(self) -> bool:
+        """Whether another process owns the target."""
+        return self.role not in {MAIN, CONTROLLER}
+
+
+def run_of(config: pytest.Config, directory: str) -> Run:
+    """The run this process belongs to: a new one, or under xdist the controller's."""
+    given = getattr(config, "workerinput", None)
+    if given is not None and _KEY in given:
+        told = json.loads(given[_KEY])
+        return Run(**{**told, "path": Path(told["path"])}, role=given["workerid"])
+    distributed = config.getoption("dist", "no") != "no" and bool(config.getoption("tx", None))
+    return _new(config.rootpath / directory, CONTROLLER if distributed else MAIN)
+
+
+def told(run: Run) -> dict[str, str]:
+    """What a worker's ``workerinput`` must hold for it to be of this run; strings only."""
+    facts = {"id": run.id, "nonce": run.nonce, "path": str(run.path)}
+    return {_KEY: json.dumps(facts)}
+
+
+def _new(directory: Path, role: str) -> Run:
+    nonce = secrets.token_hex(16)
+    name = f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}-{nonce[:8]}"
+    return Run(id=name, nonce=nonce, path=directory / name, role=role)

@@ -1,0 +1,163 @@
+"""The plugin's state in one pytest process; made only when something asks for the plugin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from pytest_spec11 import binding, catalogue, claims, hearing
+from pytest_spec11.closing import Closing
+from pytest_spec11.crew import Crew
+from pytest_spec11.errors import BadInput
+from pytest_spec11.journal import Journal
+from pytest_spec11.lease import MAIN, SERVICES
+from pytest_spec11.options import Settings
+from pytest_spec11.recorder import Recorder
+from pytest_spec11.run import CONTROLLER, run_of
+from pytest_spec11.runtime import Runtime
+from pytest_spec11.watch import Watch
+
+DEMO: Final = "demo"
+RECORD: Final = "record"  # a selected test is marked: there is something to prove
+_STACK: Final = frozenset({SERVICES, MAIN})
+NEEDS: Final = {
+    "api": _STACK,
+    "app_sql": _STACK,
+    "sys_sql": _STACK,
+    "proc": _STACK,
+    "stacks": frozenset({SERVICES}),
+}
+
+
+class ProofSession:
+    """One per pytest process that uses the plugin; its hooks follow collection and the end."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.runtime = Runtime(config, settings, run_of(config, settings.dir))
+        self.recorder: Recorder | None = None
+        self._deselected: list[pytest.Item] = []
+        self.closing: Closing | None = None
+        self._crew = Crew(self) if self.runtime.run.role == CONTROLLER else None
+        if self._crew is not None:
+            config.pluginmanager.register(self._crew, "spec11-crew")
+
+    def check(self, collector: pytest.Collector, made: Iterable[object]) -> None:
+        """Every claim named exists and fits its scenario. Raises CollectError naming the faults."""
+        items = [each for each in made if isinstance(each, pytest.Item) and claims.is_marked(each)]
+        faults = [fault for item in items for fault in claims.faults_of(item, self._catalogue)]
+        if faults:
+            raise collector.CollectError("\n".join(faults))
+
+    def need(self, needs: frozenset[str]) -> None:
+        """What selected tests need begins to start; a journal opens once one has to prove."""
+        self.runtime.lease.want(needs)
+        if RECORD in needs and self.recorder is None:
+            self.recorder = self._opened()
+            self.config.pluginmanager.register(Watch(self.recorder), "spec11-watch")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makemodule(self, module_path: Path) -> None:
+        """A test file is about to be imported."""
+        hearing.forget_deaf(module_path)
+
+    def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
+        """What was left out of the selection is on record, too."""
+        self._deselected += items
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """The selection is known."""
+        needs = frozenset[str]().union(*(_needs(item) for item in session.items))
+        if not needs or self.config.getoption("collectonly"):
+            return
+        self.need(needs)
+        if self.recorder is not None:
+            self.recorder.collected(map(_listed, session.items), map(_listed, self._deselected))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """The target is gone, the journal sealed; a test that proves nothing is no success."""
+        green = exitstatus == pytest.ExitCode.OK
+        self.close(keep_logs=self.settings.keep_logs or not green)
+        if self.recorder is None:
+            return
+        if (crew := self._crew) is not None:
+            self.recorder.workers(crew.expected)
+        self.recorder.seal(int(exitstatus))
+        if not self.runtime.run.borrows:
+            with self.runtime.timings.phase("verdict"):
+                self.closing = Closing.of(self.runtime.run, self._catalogue, self._binding())
+            if green and self.closing.hollow:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_unconfigure(self) -> None:
+        """A run that broke before its session ended leaves nothing either."""
+        self.close(keep_logs=True)
+
+    def close(self, *, keep_logs: bool) -> None:
+        """Nothing that this process started is left."""
+        self.runtime.close(keep_logs=keep_logs)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """What this run proves and what it cannot; silent when it had nothing to prove."""
+        if self.closing is not None:
+            terminalreporter.section("spec11")
+            for line in self.closing.lines():
+                terminalreporter.line(line)
+        if self.settings.timings:
+            terminalreporter.section("spec11 timings")
+            for line in self.runtime.timings.lines():
+                terminalreporter.line(line)
+
+    def _opened(self) -> Recorder:
+        run, target = self.runtime.run, self.runtime.target
+        journal = Journal(run.path / f"journal-{run.role}.ndjson", run.path / "blobs")
+        journal.start(
+            runId=run.id,
+            nonce=run.nonce,
+            role=run.role,
+            pid=os.getpid(),
+            binding=self._binding(),
+            scope=self.settings.scope or DEMO,
+            target=target.name,
+            posture=dict(target.posture),
+            arguments=[str(each) for each in self.config.invocation_params.args],
+        )
+        return Recorder(journal)
+
+    def _binding(self) -> dict[str, str | bool]:
+        return binding.measure(
+            self.config.rootpath,
+            self.runtime.target.app_version,
+            self.settings.scope or DEMO,
+            self._catalogue.digest,
+        )
+
+    @cached_property
+    def _catalogue(self) -> catalogue.Catalogue:
+        path = self.settings.catalogue
+        try:
+            return catalogue.load(self.config.rootpath / path if path else None)
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from error
+
+
+def _needs(item: pytest.Item) -> frozenset[str]:
+    names = set(getattr(item, "fixturenames", ()))
+    asked = (NEEDS[name] for name in names & NEEDS.keys())
+    marked = frozenset({RECORD}) if claims.is_marked(item) else frozenset[str]()
+    return marked.union(*asked)
+
+
+def _listed(item: pytest.Item) -> dict[str, Any]:
+    return {
+        "node": item.nodeid,
+        "scenarios": list(claims.scenarios_of(item)),
+        "claims": list(claims.claims_of(item)),
+    }

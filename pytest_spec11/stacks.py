@@ -1,0 +1,251 @@
+"""Private stacks for tests that kill, plant or reconfigure, and control over their processes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Self
+
+from pytest_spec11.addresses import Address, Values
+from pytest_spec11.errors import NotProvable
+from pytest_spec11.oracles.access import Access
+from pytest_spec11.oracles.http import Api
+from pytest_spec11.oracles.proc import Proc
+from pytest_spec11.oracles.sql import Admin, Sql
+from pytest_spec11.oracles.witness import Witness
+from pytest_spec11.parts import Parts
+from pytest_spec11.processes import Running, Site
+from pytest_spec11.target import Process, Target, filled
+
+
+class Control:
+    """Power over one process of a private stack; whatever is done to it is on record."""
+
+    def __init__(self, parts: Parts, name: str, witness: Callable[[], Witness]) -> None:
+        self._parts = parts
+        self._name = name
+        self._witness = witness
+
+    @property
+    def _running(self) -> Running:
+        return self._parts.running[self._name]
+
+    @property
+    def pid(self) -> int:
+        """The process id, also of its process group."""
+        return self._running.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process exists and has not ended."""
+        self._saw("alive", self._running.alive)
+        return self._running.alive
+
+    @property
+    def log(self) -> Path:
+        """The file with everything it printed, over all its starts."""
+        return self._running.log
+
+    def signal(self, signum: signal.Signals) -> None:
+        """The signal was sent to the process itself, children excluded. Raises TargetFailed."""
+        self._running.signal(signum)
+        self._saw("signal", signum.name)
+
+    def kill(self) -> int:
+        """The exit code after SIGKILL: -9, unless it ended by itself just before."""
+        self.signal(signal.SIGKILL)
+        return self.wait_exit()
+
+    def output(self) -> str:
+        """All that it printed since its last start, both streams."""
+        text = self._running.output()
+        self._saw("output", text[-2000:])
+        return text
+
+    def wait_exit(self, deadline_s: float = 15.0) -> int:
+        """The exit code, negative for a signal. Raises NotObserved while it still runs."""
+        code = self._running.wait_exit(deadline_s)
+        self._saw("exitCode", code)
+        return code
+
+    def stop(self) -> int | None:
+        """The exit code after its stop signal; its whole process group is gone."""
+        self._running.ask_to_stop()
+        code = self._running.reap()
+        self._saw("exitCode", code)
+        return code
+
+    def start(self) -> None:
+        """The process runs again and is ready. Raises TargetFailed."""
+        self._parts.relaunch(self._name)
+        self._saw("readyAfterMs", round(self._running.ready_after_s * 1000))
+
+    def restart(self) -> None:
+        """Stopped, if it still ran, and ready again."""
+        self.stop()
+        self.start()
+
+    def _saw(self, what: str, value: str | float | None) -> None:
+        pid = self._running.pid if self._running.started else None
+        facts = {"process": self._name, "pid": pid, "stack": self._parts.name, what: value}
+        self._witness()("process", f"{self._name}.{what}", facts)
+
+
+class Stack:
+    """A private stack: oracles on it, control over its processes, superuser SQL to plant faults.
+
+    Every access makes an oracle that reports to the test running then.
+    """
+
+    def __init__(self, parts: Parts, witness: Callable[[], Witness]) -> None:
+        self._parts = parts
+        self._witness = witness
+        self._access: dict[str, Access] = {}
+
+    @property
+    def name(self) -> str:
+        """Its name, also that of its directory of logs."""
+        return self._parts.name
+
+    @property
+    def address(self) -> Address:
+        """Where it answers now."""
+        return self._parts.address
+
+    @property
+    def api(self) -> Api:
+        """Requests to its base URL."""
+        return self._open("").api(self._witness())
+
+    def api_at(self, process: str) -> Api:
+        """Requests to the process of that name, which serves what the target's own one serves."""
+        return self._open(process).api(self._witness())
+
+    @property
+    def app_sql(self) -> Sql:
+        """Facts of its schema app."""
+        return self._open("").app_sql(self._witness())
+
+    @property
+    def sys_sql(self) -> Sql:
+        """Facts of its schema dbos."""
+        return self._open("").sys_sql(self._witness())
+
+    @property
+    def proc(self) -> Proc:
+        """Facts about its processes."""
+        return Access(self.address).proc(self._witness())
+
+    @property
+    def admin(self) -> Admin:
+        """Superuser SQL on its database. Raises NotProvable when the target gives none."""
+        dsn = self._parts.target.admin_dsn
+        if dsn is None:
+            raise NotProvable("this target names no admin_dsn: nothing can be planted")
+        return Admin(filled(dsn, self._parts.values), self._witness())
+
+    @property
+    def base_url(self) -> str:
+        """Where its API answers now; empty while the process that serves it never ran."""
+        return self.address.base_url
+
+    def process(self, name: str) -> Control:
+        """Power over the process of that name, started or not. Raises NotProvable."""
+        if name not in self._parts.running:
+            known = ", ".join(self._parts.running)
+            raise NotProvable(f"stack {self.name} has no process {name}; it has: {known}")
+        return Control(self._parts, name, self._witness)
+
+    def spawn(self, process: Process) -> Control:
+        """One more process on this stack, begun; whether it is ready is not waited for."""
+        self._parts.add(process).spawn(self._parts.values)
+        return Control(self._parts, process.name, self._witness)
+
+    def filled(self, process: str) -> Process:
+        """The process of that name as it is started here: placeholders have their values."""
+        return self._parts.filled(process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> dict[str, int | None]:
+        """Exit codes by process; database, processes and connections are gone."""
+        for access in self._access.values():
+            access.close()
+        self._access.clear()
+        codes = self._parts.stop()
+        if codes:
+            self._witness()(
+                "process", f"{self.name}.stop", {"exitCodes": codes, "stack": self.name}
+            )
+        return codes
+
+    def _open(self, process: str) -> Access:
+        address = self._parts.address_at(process) if process else self.address
+        known = self._access.get(process)
+        if known is None or known.address != address:
+            if known is not None:
+                known.close()
+            known = self._access[process] = Access(address)
+        return known
+
+
+class Stacks:
+    """Private stacks for tests that kill, plant or reconfigure; all end with the session."""
+
+    def __init__(
+        self,
+        target: Target,
+        values: Callable[[], Values],
+        site: Site,
+        witness: Callable[[], Witness],
+    ) -> None:
+        self.target = target
+        self._values = values
+        self._site = site
+        self._witness = witness
+        self._started: list[Stack] = []
+
+    def start(
+        self,
+        *,
+        env: Mapping[str, str] | None = None,
+        only: Collection[str] | None = None,
+        extra: Mapping[str, Process] | None = None,
+    ) -> Stack:
+        """A new stack, ready: the processes named by ``only`` (None: all) and ``extra``.
+
+        ``env`` is laid over the environment of each of them. What ``only`` leaves out can be
+        started later, by ``stack.process(name).start()``; ``only=()`` is a bare database.
+        Raises NotProvable when the target is a system that somebody else runs, TargetFailed when
+        a process does not get ready.
+        """
+        if not self.target.controllable:
+            raise NotProvable("needs processes of its own, and the target was started elsewhere")
+        parts = Parts(self.target, self._site.next_name("s"), self._site, self._values())
+        everyone = self._everyone(env or {}, extra or {})
+        parts.start(everyone, self._names(only) | set(extra or {}))
+        stack = Stack(parts, self._witness)
+        self._started.append(stack)
+        return stack
+
+    def close(self) -> None:
+        """Every stack started here is gone."""
+        while self._started:
+            self._started.pop().stop()
+
+    def _everyone(
+        self, env: Mapping[str, str], extra: Mapping[str, Process]
+    ) -> tuple[Process, ...]:
+        more = [process.using({}, name=name) for name, process in extra.items()]
+        return tuple(process.using(env) for process in (*self.target.processes, *more))
+
+    def _names(self, only: Collection[str] | None) -> set[str]:
+        known = {process.name for process in self.target.processes}
+        if unknown := set(only or ()) - known:
+            raise NotProvable(f"{self.target.name} has no process {', '.join(sorted(unknown))}")
+        return known if only is None else set(only)
