@@ -62,18 +62,23 @@ async def reply(tx: Tx, wid: str, gate_key: str, offered: Reply) -> bool:
     Raises Missing, Malformed for an answer that the gate does not understand (D18), Drift for the
     accepted key with another payload, IllegalState for a second answer or a closed gate.
     """
-    run, progress = await runs.load(tx, wid)
-    gate = await store.find(tx, run.id, gate_key)
-    if gate is None:
-        raise Missing("gate not found")
+    gate = await seen(tx, wid, gate_key)
     rules.understood(gate.prompt["formSchema"], offered.payload)
     if await store.accept(tx, gate, offered):
         return False
     if accepted := await store.answer(tx, gate):
         _require_same(offered, accepted)
         return True
-    stands = gate.state if progress.status == Word.WAITING_INPUT else progress.status
-    raise IllegalState(f"run not waiting for input: {stands}", code="run_not_waiting")
+    raise await _too_late(tx, wid, gate_key)
+
+
+async def _too_late(tx: Tx, wid: str, gate_key: str) -> IllegalState:
+    """The refusal of an answer to a gate that nobody answered and that takes no answer now."""
+    _, progress = await runs.load(tx, wid)
+    gate = await seen(tx, wid, gate_key)
+    closed = State.TIMED_OUT if gate.state == State.PENDING else gate.state
+    stands = closed if progress.status == Word.WAITING_INPUT else progress.status
+    return IllegalState(f"run not waiting for input: {stands}", code="run_not_waiting")
 
 
 def _require_same(offered: Reply, accepted: Interaction) -> None:

@@ -98,10 +98,10 @@ def start_body(goal: str, **opts: object) -> dict[str, Any]:
 
 
 @contextmanager
-def running_shim(dsn: str, **env: str) -> Iterator[Shim]:
-    """A real api-shim process on ``dsn``; it must end with exit 0."""
+def running_shim(dsn: str, before: str = "", **env: str) -> Iterator[Shim]:
+    """A real api-shim process on ``dsn`` that ran ``before``; it must end with exit 0."""
     process = subprocess.Popen(  # noqa: S603  # our own words only
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", before + PROGRAM],
         env={**os.environ, "SPEC11_DSN": dsn, "PORT": "0", **env},  # noqa: TID251  # the child's
         stdout=subprocess.PIPE,
         text=True,

@@ -1,0 +1,123 @@
+"""Bodies that break their schema in exactly one place, and bodies that are no JSON at all."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Path: TypeAlias = "tuple[str, ...]"
+HOLE = "@"  # where a malformed value goes in an otherwise perfect body
+
+# In the hole of a perfect body each of these makes it unreadable.
+UNREADABLE: Mapping[str, bytes] = {
+    "NaN": b"NaN",
+    "Infinity": b"Infinity",
+    "-Infinity": b"-Infinity",
+    "a number beyond doubles": b"1e999",
+    "a lone high surrogate": rb'"\ud800"',
+    "a lone low surrogate": rb'"\udfff"',
+    "NUL, escaped": rb'"\u0000"',
+    "NUL, raw": b'"\0"',
+    "cut UTF-8": b'"\xe2\x82"',
+    "overlong UTF-8": b'"\xc0\xaf"',
+    "a repeated key": b'{"a": 1, "a": 1}',
+    "10,000 levels": b"[" * 10_000 + b"]" * 10_000,
+    "nothing": b"",
+    "a comment": b'/* yes */ "x"',
+    "single quotes": b"'x'",
+}
+
+
+def unreadable(text: str) -> dict[str, bytes]:
+    """The perfect body ``text`` with one thing each that no JSON has."""
+    body, hole = text.encode(), f'"{HOLE}"'.encode()
+    in_place = {name: body.replace(hole, value) for name, value in UNREADABLE.items()}
+    return in_place | {
+        "an open brace": b"{bad",
+        "empty": b"",
+        "white space": b" \n",
+        "cut off": body[:-1],
+        "two values": body + body,
+        "a byte-order mark": b"\xef\xbb\xbf" + body,
+        "UTF-16": text.encode("utf-16"),
+    }
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A body with one fault: what was done, and the JSON pointer of where."""
+
+    what: str
+    pointer: str
+    body: Any
+
+
+def mutants(schema: Mapping[str, Any], body: Any) -> Iterator[Mutant]:
+    """Every single fault that ``schema`` knows of, in a ``body`` that fills all of it."""
+    for what, path, fault in _faults(schema, body, ()):
+        yield Mutant(f"{pointer(path)} {what}", pointer(path), _with(body, path, fault))
+
+
+def pointer(path: Path) -> str:
+    """``path`` as a JSON pointer."""
+    return "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in path)
+
+
+GONE = object()
+
+
+def _faults(schema: Mapping[str, Any], value: Any, path: Path) -> Iterator[tuple[str, Path, Any]]:
+    plain, nullable = _plain(schema)
+    if path:
+        yield from (
+            (f"= {fault!r:.40}", path, fault) for fault in _misfits(plain, nullable=nullable)
+        )
+    if not isinstance(value, dict) or "properties" not in plain:
+        return
+    if plain.get("additionalProperties") is False:
+        yield "is unknown", (*path, "bogus"), 1
+    yield from (("is missing", (*path, name), GONE) for name in plain.get("required", ()))
+    for name, item in value.items():
+        yield from _faults(plain["properties"][name], item, (*path, name))
+
+
+def _plain(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
+    """``schema`` without its null branch, and whether it had one."""
+    branches = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    return (branches[0], True) if branches else (schema, False)
+
+
+def _misfits(schema: Mapping[str, Any], *, nullable: bool) -> Iterator[Any]:
+    """Values of the wrong type, one beyond each bound, none coerced."""
+    if not nullable:
+        yield None
+    match schema:
+        case {"enum": [*_]}:
+            yield from ("bogus", "", 1, ["bogus"])
+        case {"type": "string"}:
+            yield from (1, True, [], {})
+            yield from ("x" * (schema[name] + off) for name, off in _LENGTHS if name in schema)
+        case {"type": "integer"}:
+            yield from ("1", 1.5, True, [1])
+            yield from (schema[name] + off for name, off in _BOUNDS if name in schema)
+        case {"type": "object"}:
+            yield from ("{}", 1, [])
+
+
+_LENGTHS = (("minLength", -1), ("maxLength", 1))
+_BOUNDS = (("minimum", -1), ("maximum", 1))
+
+
+def _with(body: Any, path: Path, fault: Any) -> Any:
+    """``body`` with ``fault`` at ``path``; GONE takes the key away."""
+    changed = copy.deepcopy(body)
+    place = changed
+    for name in path[:-1]:
+        place = place[name]
+    if fault is GONE:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = fault
+    return changed

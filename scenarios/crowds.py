@@ -1,0 +1,44 @@
+"""Many requests at the same moment, and the proof that they met."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Barrier
+
+from pytest_spec11.oracles.http import Reply
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One reply of a crowd, and when its request was under way by our own clock."""
+
+    reply: Reply
+    began_s: float
+    ended_s: float
+
+    @property
+    def status(self) -> int:
+        """The reply's status."""
+        return self.reply.status
+
+
+def at_once(asks: Sequence[Callable[[], Reply]]) -> list[Answer]:
+    """The answers in the order of ``asks``; nobody asks before everybody can."""
+    barrier = Barrier(len(asks))
+
+    def answer(ask: Callable[[], Reply]) -> Answer:
+        barrier.wait()
+        began_s = time.perf_counter()
+        reply = ask()
+        return Answer(reply, began_s, time.perf_counter())
+
+    with ThreadPoolExecutor(len(asks)) as pool:
+        return list(pool.map(answer, asks))
+
+
+def rivals(one: Answer, others: Iterable[Answer]) -> int:
+    """How many of ``others`` had been asked, and not yet answered, when ``one`` was answered."""
+    return sum(other.began_s < one.ended_s < other.ended_s for other in others)

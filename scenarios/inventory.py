@@ -1,0 +1,67 @@
+"""What the engine says it serves: its OpenAPI document, read as a list of operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from pytest_spec11.oracles.http import Api
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path, with the JSON Schema of its body and of each query parameter."""
+
+    method: str
+    path: str
+    query: dict[str, Any]
+    body: dict[str, Any] | None
+    replies: dict[int, str]
+
+    def at(self, **names: str) -> str:
+        """The path with ``names`` filled in, each percent-encoded as one segment."""
+        path = self.path
+        for name, value in names.items():
+            path = path.replace(f"{{{name}}}", quote(value, safe=""))
+        return path
+
+
+def operations(api: Api) -> list[Operation]:
+    """Every operation of ``/openapi.json``, references resolved."""
+    document = api.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    return [
+        _operation(path, method.upper(), _resolved(described, schemas))
+        for path, methods in document["paths"].items()
+        for method, described in methods.items()
+    ]
+
+
+def _operation(path: str, method: str, described: dict[str, Any]) -> Operation:
+    parameters = [each for each in described["parameters"] if each["in"] == "query"]
+    body = described.get("requestBody")
+    return Operation(
+        method=method,
+        path=path,
+        query={each["name"]: each["schema"] for each in parameters},
+        body=body and body["content"]["application/json"]["schema"],
+        replies={
+            int(status): next(iter(reply["content"]))
+            for status, reply in described["responses"].items()
+        },
+    )
+
+
+def _resolved(value: Any, schemas: dict[str, Any]) -> Any:
+    match value:
+        case {"$ref": str(ref)}:
+            return _resolved(schemas[ref.rpartition("/")[2]], schemas)
+        case dict():
+            return {name: _resolved(item, schemas) for name, item in value.items()}
+        case list():
+            return [_resolved(item, schemas) for item in value]
+        case _:
+            return value

@@ -1,0 +1,35 @@
+"""Recipe versions that no release ships, planted by the superuser of a private stack."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pytest_spec11.canon import digest
+from pytest_spec11.oracles.sql import Sql
+from pytest_spec11.stacks import Stack
+
+_SPEC = "SELECT json FROM app.recipe_versions WHERE id = 'compile-default' AND v = 'v1'"
+_RECIPE = """
+INSERT INTO app.recipes (id, name, queue_name) VALUES (%(id)s, %(id)s, 'intentQ')
+ON CONFLICT DO NOTHING
+"""
+_VERSION = """
+INSERT INTO app.recipe_versions (id, v, hash, status, json)
+VALUES (%(id)s, %(v)s, %(hash)s, %(status)s, %(spec)s::jsonb)
+"""
+
+
+def spec(app_sql: Sql) -> dict[str, Any]:
+    """The spec of ``compile-default@v1`` as it is stored."""
+    found: dict[str, Any] = app_sql.value(_SPEC)
+    return found
+
+
+def plant(stack: Stack, spec: dict[str, Any], *, status: str = "stable") -> str:
+    """The hash of ``spec``, which is now a version of the recipe it names."""
+    hashed = digest(spec)
+    names = {"id": spec["id"], "v": spec["v"]}
+    stack.admin.execute(_RECIPE, id=spec["id"])
+    stack.admin.execute(_VERSION, **names, hash=hashed, status=status, spec=json.dumps(spec))
+    return hashed

@@ -1,0 +1,167 @@
+"""S00: the stack says what it is, and what is wrong with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from pytest_spec11.canon import digest
+from pytest_spec11.oracles.http import Api
+from pytest_spec11.oracles.sql import Sql
+from pytest_spec11.stacks import Stack, Stacks
+from pytest_spec11.waiting import eventually
+from scenarios import identity
+from scenarios.lives import succeeded
+
+pytestmark = pytest.mark.S00
+ACTIVE = (  # the course's own query (L10)
+    "select rv.id||'@'||rv.v from app.recipe_versions rv join app.recipes r on r.id=rv.id"
+    " and r.active_v=rv.v order by rv.created_at desc limit 1"
+)
+SEEDED = ["compile-default", *(f"seed.r{number:02}" for number in range(2, 11))]
+
+
+@pytest.mark.claim("S00.stack-answers")
+def test_a_healthy_stack_says_what_runs(
+    api: Api, app_sql: Sql, sys_sql: Sql, app_version: str
+) -> None:
+    health = eventually(lambda: _with_workers(api), deadline_s=10)
+
+    assert (health["ok"], health["reasons"]) == (True, [])
+    assert (health["appVersion"], health["wantedVersion"]) == (app_version, app_version)
+    assert health["postgres"] == {"ok": True, "version": app_sql.value("SHOW server_version")}
+    ours = app_sql.value("SELECT max(version) FROM app.schema_migrations")
+    theirs = sys_sql.value("SELECT max(version) FROM dbos.dbos_migrations")
+    assert health["schemas"] == {"app": ours, "dbos": theirs}
+    assert {worker["appVersion"] for worker in health["workers"]} == {app_version}
+    live = app_sql.rows(
+        "SELECT executor_id FROM app.executors WHERE seen_at > now() - '5 s'::interval"
+    )
+    assert {one["executorId"] for one in health["workers"]} == {row["executor_id"] for row in live}
+    depth = api.get("/api/ops/queue-depth?limit=5")
+    assert (depth.status, type(depth.json())) == (200, list)
+    assert (app_sql.value("select 1"), sys_sql.value("select 1")) == (1, 1)
+
+
+def _with_workers(api: Api) -> dict[str, Any] | None:
+    reply = api.get("/healthz")
+    health: dict[str, Any] = reply.json()
+    return health if reply.status == 200 and health["workers"] else None
+
+
+@pytest.fixture(scope="module")
+def broken(stacks: Stacks) -> Iterator[Stack]:
+    """A private stack for faults: an api-shim alone."""
+    with stacks.start(only=("api",)) as stack:
+        yield stack
+
+
+@contextmanager
+def _refusing(stack: Stack) -> Iterator[None]:
+    """Postgres refuses the engine's role, whose connections are cut; the prover's stay."""
+    name = stack.app_sql.value("SELECT current_database()")
+    stack.admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
+    stack.admin.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND usename = 'spec11'"
+    )
+    yield
+    stack.admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
+
+
+@contextmanager
+def _swapped(stack: Stack, there: str, back: str) -> Iterator[None]:
+    stack.admin.execute(there)
+    yield
+    stack.admin.execute(back)
+
+
+def _aged(stack: Stack, ledger: str) -> Any:
+    """The newest row of ``ledger`` says, for a while, that it is an old one."""
+    return _swapped(
+        stack,
+        f"UPDATE {ledger} SET version = version - 1000"  # noqa: S608  # a table of our list
+        f" WHERE version = (SELECT max(version) FROM {ledger})",
+        f"UPDATE {ledger} SET version = version + 1000 WHERE version < 0",  # noqa: S608  # as above
+    )
+
+
+FAULTS: dict[str, tuple[Callable[[Stack], Any], str]] = {
+    "refuses": (_refusing, "postgres"),
+    "no app": (
+        lambda stack: _swapped(
+            stack, "ALTER SCHEMA app RENAME TO gone", "ALTER SCHEMA gone RENAME TO app"
+        ),
+        "app",
+    ),
+    "no dbos": (
+        lambda stack: _swapped(
+            stack, "ALTER SCHEMA dbos RENAME TO gone", "ALTER SCHEMA gone RENAME TO dbos"
+        ),
+        "dbos",
+    ),
+    "old app": (lambda stack: _aged(stack, "app.schema_migrations"), "app"),
+    "old dbos": (lambda stack: _aged(stack, "dbos.dbos_migrations"), "dbos"),
+}
+
+
+@pytest.mark.claim("S00.stack-answers")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_stack_is_503_within_three_seconds_and_names_why(
+    broken: Stack, fault: str
+) -> None:
+    plant, named = FAULTS[fault]
+    assert broken.api.get("/healthz").status == 200
+    with plant(broken):
+        asked = time.monotonic()
+        reply = broken.api.get("/healthz")
+        took = time.monotonic() - asked
+
+    assert (reply.status, reply.json()["ok"], took < 3) == (503, False, True)
+    assert any(named in reason.lower() for reason in reply.json()["reasons"])
+    eventually(lambda: broken.api.get("/healthz").status == 200, deadline_s=10)
+
+
+@pytest.mark.claim("S00.seed-pack-stable")
+def test_ten_recipes_are_stable_hashed_and_instantiate(app_sql: Sql) -> None:
+    versions = app_sql.rows("SELECT id, v, status, hash, json FROM app.recipe_versions ORDER BY id")
+    fixtures = app_sql.rows("SELECT recipe_id, json FROM app.recipe_fixtures")
+
+    assert [(row["id"], row["v"], row["status"]) for row in versions] == [
+        (name, "v1", "stable") for name in SEEDED
+    ]
+    for row in versions:
+        assert row["hash"] == digest(row["json"])
+        assert len(row["json"]["eval"]) >= 1
+        forms = [each["json"]["formData"] for each in fixtures if each["recipe_id"] == row["id"]]
+        assert len(forms) >= 1
+        for form in forms:
+            assert identity.instantiated(row["json"], form)["goal"]
+
+
+@pytest.mark.claim("S00.seed-pack-stable")
+def test_the_courses_active_recipe_is_compile_default_every_time(app_sql: Sql) -> None:
+    assert [app_sql.value(ACTIVE) for _ in range(20)] == ["compile-default@v1"] * 20
+
+
+@pytest.mark.claim("S00.versions-agree")
+def test_every_engine_row_of_three_runs_has_the_configured_version(
+    api: Api, sys_sql: Sql, app_version: str, unique_goal: str
+) -> None:
+    headers = [succeeded(api, f"{unique_goal} {number}") for number in range(3)]
+
+    parents = [header["workflowID"] for header in headers]
+    rows = sys_sql.rows(
+        "SELECT parent_workflow_id, application_version FROM dbos.workflow_status"
+        " WHERE workflow_uuid = ANY(%(all)s) OR parent_workflow_id = ANY(%(all)s)",
+        all=parents,
+    )
+    assert len(rows) >= 6
+    assert {row["parent_workflow_id"] for row in rows} == {None, *parents}
+    assert {row["application_version"] for row in rows} == {app_version}
+    for header in headers:
+        assert (header["workflowVersion"], header["appVersion"]) == (app_version, app_version)

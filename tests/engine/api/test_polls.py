@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import psycopg
+
+from pytest_spec11.waiting import eventually
+from tests.engine.shim_process import Shim
+
+ANSWER = {"payload": {"choice": "yes"}, "dedupeKey": "k", "origin": "manual"}
+POLLS = 500
+LISTENERS = """
+SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%%'
+"""
+
+
+def poll(shim: Shim, wid: str, gate: str, timeout_s: int) -> tuple[str, float]:
+    """The state that a poll ends with, and how many seconds it took."""
+    began = time.monotonic()
+    answer = shim.http.get(f"/api/runs/{wid}/gates/{gate}", params={"timeoutS": timeout_s})
+    return answer.json()["state"], time.monotonic() - began
+
+
+def test_a_poll_waits_as_long_as_asked_and_no_longer(shim: Shim) -> None:
+    wid, gate = shim.parked("bounds")
+
+    at_once, later = poll(shim, wid, gate, 0), poll(shim, wid, gate, 1)
+    shim.run("UPDATE app.human_gates SET state = 'RESOLVED' WHERE workflow_id = %s", wid)
+    resolved = poll(shim, wid, gate, 30)
+
+    assert (at_once[0], later[0], resolved[0]) == ("PENDING", "PENDING", "RESOLVED")
+    assert at_once[1] < 0.5
+    assert 0.9 < later[1] < 2
+    assert resolved[1] < 0.5
+
+
+def test_a_reply_ends_the_poll_for_its_gate(shim: Shim) -> None:
+    wid, gate = shim.parked("ended")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(poll, shim, wid, gate, 30)
+        eventually(lambda: shim.rows(LISTENERS) or None, deadline_s=5)
+        shim.http.post(f"/api/runs/{wid}/gates/{gate}/reply", json=ANSWER)
+
+        state, seconds = waiting.result(5)
+
+    assert (state, seconds < 2) == ("RECEIVED", True)
+
+
+def test_a_lost_listener_wakes_the_polls_and_is_replaced(own_shim: Shim) -> None:
+    wid, gate = own_shim.parked("lost")
+    [listener] = eventually(lambda: own_shim.rows(LISTENERS) or None, deadline_s=5)
+
+    def replaced() -> bool:
+        found = own_shim.rows(LISTENERS)
+        return bool(found) and found != [listener]
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(poll, own_shim, wid, gate, 30)
+        own_shim.run("SELECT pg_terminate_backend(%s)", listener["pid"])
+        eventually(replaced, deadline_s=5)
+        own_shim.http.post(f"/api/runs/{wid}/gates/{gate}/reply", json=ANSWER)
+
+        state, _ = waiting.result(5)
+
+    assert state == "RECEIVED"
+
+
+def transactions(dsn: str) -> int:
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("SELECT pg_stat_force_next_flush()")
+        row = db.execute(
+            "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+async def raw_poll(port: int, wid: str, gate: str) -> bytes:
+    """The body of a poll of 30 seconds, over a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    path = f"/api/runs/{wid}/gates/{gate}?timeoutS=30"
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer.partition(b"\r\n\r\n")[2]
+
+
+def test_five_hundred_polls_cost_no_thread_and_no_query(own_shim: Shim) -> None:
+    parked = [own_shim.parked(f"scale {number}") for number in range(4)]
+    process = psutil.Process(own_shim.process.pid)
+    threads = process.num_threads()
+
+    def all_open() -> bool:
+        held = process.net_connections("tcp")
+        return sum(line.status == psutil.CONN_ESTABLISHED for line in held) >= POLLS
+
+    async def crowd() -> list[bytes]:
+        port = own_shim.http.base_url.port or 0
+        polls = [
+            asyncio.create_task(raw_poll(port, *parked[number % len(parked)]))
+            for number in range(POLLS)
+        ]
+        await asyncio.to_thread(eventually, all_open, deadline_s=15)
+        before = transactions(own_shim.dsn)
+        await asyncio.sleep(1)  # the second that is measured
+        spent = transactions(own_shim.dsn) - before
+        assert (spent <= 8, process.num_threads() - threads <= 8) == (True, True), spent
+        for wid, gate in parked:
+            path = f"/api/runs/{wid}/gates/{gate}/reply"
+            assert (await asyncio.to_thread(own_shim.http.post, path, json=ANSWER)).is_success
+        began = time.monotonic()
+        answers = await asyncio.gather(*polls)
+        assert time.monotonic() - began < 2
+        return answers
+
+    states = [json.loads(answer)["state"] for answer in asyncio.run(crowd())]
+    assert states == ["RECEIVED"] * POLLS
+
+
+def test_the_end_of_the_process_lets_polls_go(own_shim: Shim) -> None:
+    wid, gate = own_shim.parked("goodbye")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(poll, own_shim, wid, gate, 30)
+        eventually(lambda: own_shim.rows(LISTENERS) or None, deadline_s=5)
+        process = psutil.Process(own_shim.process.pid)
+        eventually(lambda: len(process.net_connections("tcp")) > 1, deadline_s=5)
+        began = time.monotonic()
+        own_shim.process.terminate()
+        code = own_shim.process.wait(8)
+
+        state, _ = waiting.result(5)
+
+    assert (code, state) == (0, "PENDING")
+    assert time.monotonic() - began < 4
+
+
+def test_the_status_stream_ends_with_its_last_word(shim: Shim) -> None:
+    wid = shim.start("stream").json()["workflowID"]
+    words = ("running", "waiting_input", "running", "succeeded")
+    rows = [*((f'"{word}"', place) for place, word in enumerate(words))]
+    for value, place in [*rows, ('"__DBOS_STREAM_CLOSED__"', len(words))]:
+        shim.run(
+            'INSERT INTO dbos.streams (workflow_uuid, key, value, "offset", function_id)'
+            " VALUES (%s, 'status', %s, %s, 1)",
+            wid,
+            value,
+            place,
+        )
+
+    answer = shim.http.get(f"/api/runs/{wid}/stream/status")
+
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.text == '"running"\n"waiting_input"\n"running"\n"succeeded"\n'
