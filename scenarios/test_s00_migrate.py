@@ -16,7 +16,6 @@ from scenarios.intents import start
 from scenarios.lives import succeeded
 
 pytestmark = pytest.mark.S00
-LEDGERS = {"app": "app.schema_migrations", "dbos": "dbos.dbos_migrations"}
 HELD = 0x5EC11FA  # the prover's advisory lock
 # Every ledger gets a trigger the moment it is created; it counts, and blocks at the armed insert.
 WATCH = """

@@ -13,7 +13,7 @@ from typing import Final
 from engine.config import Config
 from engine.errors import EngineError, InUse, Misconfigured
 
-COMMANDS: Final = {  # each is a module here with ARGUMENTS and run()
+COMMANDS: Final = {  # each is a module here with arguments() and run()
     "up": "Postgres, api-shim and workers in the foreground, until Ctrl-C",
     "api": "the api-shim alone: HTTP on PORT",
     "worker": "one worker alone: executes runs as DBOS__VMID",

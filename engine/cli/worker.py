@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 
-from engine.cli import owner, where
+from engine.cli import serving
 from engine.config import Config
 
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    where.argument(parser)
-    owner.argument(parser)
+arguments = serving.arguments
 
 
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """0 after SIGTERM."""
-    dsn = where.running(arguments, config)
-    owner.follow(arguments.owner)
-    serve = importlib.import_module("engine.worker").serve  # 1.5 s, for a sound environment only
-    status: int = serve(config, dsn)
-    return status
+    return serving.serve("engine.worker", arguments, config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 from typing import Final, LiteralString
 
 from psycopg import Error, errors
@@ -14,7 +13,6 @@ from engine.store import Tx, sql
 from engine.store.pool import Pool
 
 SQL: Final = sql.load("health")
-DBOS_SCHEMA: Final = 125  # what dbos 3.4.0 migrates to; the api-shim does not load it to ask
 DEADLINE_S: Final = 2.5
 
 
@@ -35,12 +33,6 @@ class Look:
     app_schema: int | None
     dbos_schema: int | None
     workers: list[Worker]
-
-
-def app_schema() -> int:
-    """The newest migration that ships with this code."""
-    names = (file.name for file in resources.files("engine.store.migrations").iterdir())
-    return max(int(name[:4]) for name in names if name.endswith(".sql"))
 
 
 async def look(pool: Pool) -> Look | None:

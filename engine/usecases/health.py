@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.store import health as store
+from engine.store import migrations
 from engine.store.health import Look
 from engine.store.pool import Pool
 
@@ -30,8 +31,8 @@ def _reasons(look: Look | None) -> Iterator[str]:
         yield "postgres does not answer"
         return
     table = (
-        ("app", look.app_schema, store.app_schema()),
-        ("dbos", look.dbos_schema, store.DBOS_SCHEMA),
+        ("app", look.app_schema, migrations.newest()),
+        ("dbos", look.dbos_schema, migrations.DBOS_SCHEMA),
     )
     for name, found, shipped in table:
         if found is None:

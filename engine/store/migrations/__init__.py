@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from importlib import resources
 from typing import Any, Final, LiteralString
@@ -70,6 +71,12 @@ def files() -> list[Migration]:
             text = item.read_text(encoding="utf-8")
             found.append(Migration(int(match[1]), match[2], text))
     return sorted(found, key=lambda each: each.version)
+
+
+@cache
+def newest() -> int:
+    """The number of the newest migration: the version that schema app should be at."""
+    return files()[-1].version
 
 
 def migrate(dsn: str) -> list[str]:

@@ -1,0 +1,23 @@
+"""A long-lived process of the engine: what `api` and `worker` have in common."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+from engine.cli import owner, where
+from engine.config import Config
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    where.argument(parser)
+    owner.argument(parser)
+
+
+def serve(module: str, arguments: argparse.Namespace, config: Config) -> int:
+    """0 after SIGTERM. ``module`` is loaded late: for a sound environment and a known server."""
+    dsn = where.running(arguments, config)
+    owner.follow(arguments.owner)
+    status: int = importlib.import_module(module).serve(config, dsn)
+    return status
