@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row
 
 from engine.core.canon import Json
 from engine.store import Tx, sql
@@ -33,11 +33,3 @@ async def find(tx: Tx, execution_id: str) -> Workflow | None:
     """The execution's row, if there is one."""
     async with tx.cursor(row_factory=class_row(Workflow)) as rows:
         return await (await rows.execute(SQL["by_id"], {"execution_id": execution_id})).fetchone()
-
-
-async def stream(tx: Tx, execution_id: str, key: str, position: int) -> list[Json]:
-    """The values of a stream from ``position`` on, in order."""
-    values = {"execution_id": execution_id, "key": key, "position": position}
-    async with tx.cursor(row_factory=scalar_row) as rows:
-        found = await (await rows.execute(SQL["stream"], values)).fetchall()
-    return [json.loads(text) for text in found]
