@@ -23,6 +23,7 @@ from engine.ports.oc.replay import Replay
 from engine.ports.sbx import Sandbox
 from engine.ports.sbx.mock import Mock
 from engine.ports.sbx.slow import Slow
+from engine.store.endings import Endings
 from engine.store.executors import Identity
 from engine.store.pool import Pool
 from engine.usecases.approval import Approval
@@ -51,9 +52,11 @@ async def _serve(config: Config, dsn: str) -> int:
         app_version=config.app_version,
         tasks_at_once=config.sbx_queue_worker_concurrency,
     )
+    endings = Endings(dsn, pool)
     async with (
         Presence(dsn, _identity(config)).held() as presence,
-        durable.launched(executor, dsn, _work(config, pool)),
+        endings.running(),
+        durable.launched(executor, dsn, _work(config, pool, endings)),
     ):
         sys.stdout.write(f"worker {executor.id} ready\n")
         sys.stdout.flush()
@@ -80,11 +83,12 @@ def _identity(config: Config) -> Identity:
     )
 
 
-def _work(config: Config, pool: Pool) -> Work:
+def _work(config: Config, pool: Pool, endings: Endings) -> Work:
     return Work(
         stages=Stages(pool, _agents(config)),
         approval=Approval(pool),
         tasks=Tasks(pool, _sandbox(config)),
+        endings=endings,
     )
 
 

@@ -16,6 +16,7 @@ from engine.core.plans import Task
 from engine.core.runs import QUEUE, WORKFLOW_NAME
 from engine.flows.run import TASK_QUEUE, RunFlow
 from engine.flows.task import TaskFlow
+from engine.store.endings import Endings
 from engine.store.migrations import sqlalchemy_url
 from engine.usecases.approval import Approval
 from engine.usecases.stages import Stages
@@ -44,6 +45,7 @@ class Work:
     stages: Stages
     approval: Approval
     tasks: Tasks
+    endings: Endings
 
 
 @asynccontextmanager
@@ -84,7 +86,7 @@ def _declare(work: Work) -> None:
     async def run_task(run_id: str, key: str, cmd: str) -> dict[str, Any]:
         return await tasks.play(run_id, Task(key=key, cmd=cmd))
 
-    runs = RunFlow(work.stages, work.approval, run_task)
+    runs = RunFlow(work.stages, work.approval, work.endings, run_task)
 
     @DBOS.workflow(name=WORKFLOW_NAME)
     async def run_intent(workflow_id: str) -> dict[str, Any]:

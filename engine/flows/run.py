@@ -11,11 +11,11 @@ from engine.core.artifacts import NO_ERROR
 from engine.core.gates import State
 from engine.errors import RunFailed
 from engine.flows.steps import number, step
+from engine.store.endings import Endings
 from engine.usecases.approval import Approval
 from engine.usecases.stages import APPLY, COMPILE, DECIDE, EXECUTE, Stages
 
 TASK_QUEUE: Final = "sbxQ"
-RESULT_POLL_S: Final = 0.02
 SLACK_S: Final = 0.05  # beyond the deadline, so that the database agrees that it has passed
 
 
@@ -25,6 +25,7 @@ class RunFlow:
 
     stages: Stages
     approval: Approval
+    endings: Endings
     task_flow: Any
 
     async def play(self, execution_id: str) -> dict[str, Any]:
@@ -70,7 +71,12 @@ class RunFlow:
     async def _ran(self, build: dict[str, Any]) -> list[dict[str, Any]]:
         """How every task ended, in the build's order; all are under way before one is awaited."""
         handles = [await self._enqueued(task) for task in build["tasks"]]
-        return [await each.get_result(polling_interval_sec=RESULT_POLL_S) for each in handles]
+        return [await self._result(handle) for handle in handles]
+
+    async def _result(self, handle: WorkflowHandleAsync[dict[str, Any]]) -> dict[str, Any]:
+        """What the task came to. The wait leaves no trace; the result, read once, is kept."""
+        await self.endings.wait(handle.get_workflow_id())
+        return await handle.get_result()
 
     async def _enqueued(self, task: dict[str, Any]) -> WorkflowHandleAsync[dict[str, Any]]:
         place = SetEnqueueOptions(

@@ -249,6 +249,17 @@ END $$;
 CREATE TRIGGER human_gates_notify AFTER UPDATE OF state ON app.human_gates
     FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION app.notify_gate();
 
+-- Wakes the run that waits for a task of its own.
+CREATE FUNCTION app.notify_ending() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('spec11_endings', NEW.workflow_uuid);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER app_notify_ending AFTER UPDATE OF status ON dbos.workflow_status
+    FOR EACH ROW WHEN (NEW.parent_workflow_id IS NOT NULL AND OLD.status IS DISTINCT FROM NEW.status
+                       AND NEW.status NOT IN ('ENQUEUED', 'DELAYED', 'PENDING'))
+    EXECUTE FUNCTION app.notify_ending();
+
 -- Queue rows as the boards and the course read them, from schema dbos alone. A parked run (a prompt
 -- event without its result) stands under a word of its own: it waits for a person, not for a slot (D11).
 CREATE VIEW app.v_ops_queue_depth AS
