@@ -9,15 +9,16 @@ import psycopg
 import sqlalchemy
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
 
+from engine.core.executions import Execution
 from engine.core.plans import Task
 from engine.core.runs import QUEUE, WORKFLOW_NAME
 from engine.flows.run import TASK_QUEUE, RunFlow
 from engine.flows.task import TaskFlow
 from engine.store.endings import Endings
 from engine.store.migrations import sqlalchemy_url
-from engine.usecases.approval import Approval
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
+from engine.usecases.waits import Waits
 
 APPLICATION: Final = "spec11"
 TASK_NAME: Final = "RunTask"
@@ -40,7 +41,7 @@ class Work:
     """What the workflows are made of."""
 
     stages: Stages
-    approval: Approval
+    waits: Waits
     tasks: Tasks
     endings: Endings
 
@@ -76,11 +77,11 @@ def _declare(work: Work) -> None:
     async def run_task(run_id: str, key: str, cmd: str) -> dict[str, Any]:
         return await tasks.play(run_id, Task(key=key, cmd=cmd))
 
-    runs = RunFlow(work.stages, work.approval, work.endings, run_task)
+    runs = RunFlow(work.stages, work.waits, work.endings, run_task)
 
     @DBOS.workflow(name=WORKFLOW_NAME)
     async def run_intent(workflow_id: str) -> dict[str, Any]:
-        return await runs.play(workflow_id)
+        return await runs.play(Execution(id=workflow_id, workflow_id=workflow_id))
 
 
 async def _queues(url: str, tasks_at_once: int) -> None:

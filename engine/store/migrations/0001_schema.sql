@@ -178,6 +178,7 @@ CREATE TABLE app.human_gates (
     gate_key text NOT NULL,
     workflow_id text NOT NULL,                      -- the execution that waits here
     topic text NOT NULL,
+    listen_topic text NOT NULL,                     -- where that execution hears of the answer
     step_id text NOT NULL,
     purpose text NOT NULL,
     state text NOT NULL DEFAULT 'PENDING' CONSTRAINT human_gates_state_check
