@@ -27,6 +27,7 @@ from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
 from engine.store.pool import Pool
+from engine.usecases.escalation import Escalation
 from engine.usecases.presence import Presence
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
@@ -85,6 +86,7 @@ def _work(config: Config, pool: Pool, endings: Endings) -> Work:
     return Work(
         stages=Stages(pool, _agents(config)),
         waits=Waits(pool),
+        escalation=Escalation(pool),
         tasks=Tasks(pool, _sandbox(config)),
         endings=endings,
     )

@@ -7,15 +7,18 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from engine.core.canon import Json, canonical, digest
 from engine.core.gates import Ask
 from engine.core.identity import topic
+from engine.errors import RunFailed
 from engine.store import Tx, faults, sql
+from engine.store.steps import Left
 
 SQL: Final = sql.load("gates")
+ESCALATION: Final = "EscalateTimeout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +118,35 @@ async def close(tx: Tx, execution_id: str, closing: Closing, function_id: int) -
     """The gate is as ``closing`` says, and the events tell of it."""
     values = {"execution_id": execution_id, "function_id": function_id, **asdict(closing)}
     await tx.execute(SQL["close"], values)
+
+
+async def escalate(tx: Tx, execution_id: str, gate_key: str) -> None:
+    """Somebody will be told, once, that nobody answered: a workflow of its own, enqueued now."""
+    values = {"execution_id": execution_id, "gate_key": gate_key, "workflow_name": ESCALATION}
+    await tx.execute(SQL["escalate"], values)
+
+
+async def keep_escalation(tx: Tx, run_id: str, gate_key: str, artifact: Left) -> None:
+    """The escalation is on record, however often it is told."""
+    await tx.execute(
+        SQL["keep_escalation"],
+        {
+            "run_id": run_id,
+            "gate_key": gate_key,
+            **asdict(artifact),
+            "inline": Jsonb(artifact.inline),
+        },
+    )
+
+
+async def overdue_at(tx: Tx, run_id: str, gate_key: str) -> datetime:
+    """When the gate's deadline passed."""
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        values = {"run_id": run_id, "gate_key": gate_key}
+        found: datetime | None = await (await rows.execute(SQL["overdue_at"], values)).fetchone()
+    if found is None:
+        raise RunFailed(f"gate {gate_key} of {run_id} is not there")
+    return found
 
 
 async def go_on(tx: Tx, execution_id: str, *, moves: bool) -> None:

@@ -55,10 +55,16 @@ async def _looked(tx: Tx, execution: Execution, keys: list[str], number: int) ->
             await store.go_on(tx, execution.id, moves=refusal is None)
         for key, end in ends.items():
             if end.state != found[key].state:
-                await store.close(tx, execution.id, _closing(key, end), number)
+                await _close(tx, execution, _closing(key, end), number)
     if not is_over:
         return {"leftS": _left_s([*found.values()])}
     return {"refusal": None if refusal is None else {"reason": refusal.reason}}
+
+
+async def _close(tx: Tx, execution: Execution, closing: Closing, number: int) -> None:
+    await store.close(tx, execution.id, closing, number)
+    if closing.state == State.TIMED_OUT:
+        await store.escalate(tx, execution.id, closing.gate_key)
 
 
 def _closing(key: str, end: End) -> Closing:

@@ -118,3 +118,20 @@ SELECT %(execution_id)s, %(function_id)s, key, value, 'portable_json' FROM told;
 UPDATE app.runs
 SET status = CASE WHEN %(moves)s THEN 'running' ELSE status END, next_action = null, updated_at = clock_timestamp()
 WHERE execution_id = %(execution_id)s AND status = 'waiting_input';
+
+-- name: escalate
+SELECT dbos.enqueue_workflow(
+    workflow_name => %(workflow_name)s, queue_name => 'controlQ',
+    named_args => json_build_object('run_id', run_id, 'gate_key', gate_key),
+    workflow_id => 'esc:' || workflow_id || ':' || gate_key, application_name => 'spec11',
+    app_version => (SELECT app_version FROM app.runs r WHERE r.id = run_id))
+FROM app.human_gates
+WHERE workflow_id = %(execution_id)s AND gate_key = %(gate_key)s;
+
+-- name: overdue_at
+SELECT deadline_at FROM app.human_gates WHERE run_id = %(run_id)s AND gate_key = %(gate_key)s;
+
+-- name: keep_escalation
+INSERT INTO app.artifacts (run_id, step_id, task_key, idx, attempt, kind, uri, inline, sha256)
+VALUES (%(run_id)s, 'EscalateTimeout', %(gate_key)s, %(idx)s, 1, %(kind)s, %(uri)s, %(inline)s::jsonb, %(sha256)s)
+ON CONFLICT DO NOTHING;
