@@ -23,6 +23,7 @@ from engine.api.routing import Served
 from engine.config import Config
 from engine.core.policy import Rules
 from engine.errors import Misconfigured
+from engine.store.dsn import session
 from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.usecases.posture import Posture
@@ -35,6 +36,7 @@ BACKLOG: Final = 2048
 
 def build(config: Config, dsn: str) -> Starlette:
     """The ASGI application for ``config`` on ``dsn``. The database may come later."""
+    dsn = session(dsn, "spec11-api")
     pool, notices = Pool(dsn), Notices(dsn)
 
     @asynccontextmanager
