@@ -81,7 +81,7 @@ PLANTS = {
         "app.recipe_versions",
         "created_at = created_at - interval '100 years'",
         "created_at = created_at + interval '100 years'",
-        "id = 'compile-default' AND v = 'v1'",
+        "id = 'seed.r02' AND v = 'v1'",
         {"GET /api/recipes/{id}/versions", "GET /api/recipes"},
     ),
     "workflow": Plant(
@@ -113,7 +113,7 @@ class Story:
 
     def shown(self, stack: Stack) -> dict[str, Reply]:
         """The reply of every route about the run that ended; nothing here writes."""
-        names = {"wid": self.wid, "gateKey": self.gate_key, "id": "compile-default"}
+        names = {"wid": self.wid, "gateKey": self.gate_key, "id": "seed.r02"}
         repeats = {
             "/api/run": start(self.goal),
             "/api/runs": {"intentId": self.wid, "queuePartitionKey": PARTITION},
