@@ -32,6 +32,9 @@ MUMBLED: tuple[dict[str, Any], ...] = (
     {"choice": "yes", "rationale": 7},
     {"choice": "yes", "more": "words"},
 )
+OVERDUE = """
+UPDATE app.human_gates SET deadline_at = created_at WHERE workflow_id = %(w)s RETURNING state
+"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Ground:
     places: dict[str, Place]
     operations: list[Operation]
     names: dict[str, str]  # of the waiting run, for any path
-    gate: str  # where the answered run's gate takes replies
+    answered: str  # where the gate of a run takes replies that was answered,
+    late: str  # and of one whose deadline has passed
     refs: list[dict[str, str]]  # recipes that would render the waiting run's intent
     draft: dict[str, str]
 
@@ -62,8 +66,9 @@ def ground(stack: Stack, goal: str) -> Ground:
     """All that the battery needs, made on ``stack``."""
     waiting = f"{goal}, waiting"
     places = posts(stack, waiting)
+    late = parked(stack.api, f"{goal}, late")["workflowID"]
+    assert stack.admin.execute(OVERDUE, w=late) == [{"state": "PENDING"}]
     ended = answered(stack.api, parked(stack.api, f"{goal}, ended")["workflowID"])["workflowID"]
-    (gate,) = stack.api.get(f"/api/runs/{ended}/gates").json()
     (open_gate,) = stack.api.get(f"/api/runs/{identity.workflow_id(waiting)}/gates").json()
     spec = recipes.spec(stack.app_sql)
     newer, twin, draft = f"newer for {goal}", f"twin for {goal}", f"draft for {goal}"
@@ -81,10 +86,16 @@ def ground(stack: Stack, goal: str) -> Ground:
             "id": "compile-default",
             "uri": "x",
         },
-        gate=f"/api/runs/{ended}/gates/{gate['gateKey']}/reply",
+        answered=_reply_place(stack, ended),
+        late=_reply_place(stack, late),
         refs=[{**RECIPE, "v": newer}, {**RECIPE, "id": twin}],
         draft={**RECIPE, "v": draft},
     )
+
+
+def _reply_place(stack: Stack, wid: str) -> str:
+    (gate,) = stack.api.get(f"/api/runs/{wid}/gates").json()
+    return f"/api/runs/{wid}/gates/{gate['gateKey']}/reply"
 
 
 def battery(on: Ground) -> Iterator[Refusal]:
@@ -171,6 +182,7 @@ def _answers(on: Ground) -> Iterator[Refusal]:
             yield Refusal(404, each.method, each.at(wid=wid, gateKey="approve-plan-0"), sent)
     for payload in MUMBLED:
         yield _posted(400, f"/api/runs/{wid}/gates/{gate}/reply", {**reply(), "payload": payload})
-    yield _posted(409, on.gate, reply("no"))  # the accepted key with another payload
-    yield _posted(409, on.gate, reply("yes", key="qa-2"))
-    yield _posted(409, on.gate, reply("no", key="qa-2"))
+    yield _posted(409, on.answered, reply("no"))  # the accepted key with another payload
+    yield _posted(409, on.answered, reply("yes", key="qa-2"))
+    yield _posted(409, on.answered, reply("no", key="qa-2"))
+    yield _posted(409, on.late, reply())

@@ -8,7 +8,15 @@ from pytest_spec11.stacks import Stack
 from scenarios.intents import reply
 from scenarios.inventory import operations
 from scenarios.lives import parked
-from scenarios.paths import NO_KEYS, OF_A_GATE, OF_A_RUN, no_routes, off_bounds, unknown_runs
+from scenarios.paths import (
+    BOUNDS,
+    NO_KEYS,
+    OF_A_GATE,
+    OF_A_RUN,
+    no_routes,
+    off_bounds,
+    unknown_runs,
+)
 from scenarios.stillness import zero_writes
 
 pytestmark = pytest.mark.S03
@@ -52,7 +60,7 @@ def test_a_query_out_of_bounds_is_refused_where_it_is(lab: Stack, unique_goal: s
     wid = parked(lab.api, unique_goal)["workflowID"]
     (gate,) = lab.api.get(f"/api/runs/{wid}/gates").json()
     known = operations(lab.api)
-    assert {name for each in known for name in each.query} == {"limit", "timeoutS"}
+    assert {(each.path, name) for each in known for name in each.query} == BOUNDS.keys()
     names = {"wid": wid, "gateKey": gate["gateKey"], "id": "compile-default", "uri": "x"}
     asked = {
         (each.method, f"{each.at(**names)}?{query}"): pointer
@@ -60,9 +68,18 @@ def test_a_query_out_of_bounds_is_refused_where_it_is(lab: Stack, unique_goal: s
         for query, pointer in off_bounds(each)
     }
 
+    allowed = [
+        f"{each.at(**names)}?{name}={value}"
+        for each in known
+        for name in each.query
+        for value in BOUNDS[each.path, name]
+        if name == "limit"
+    ]
+
     with zero_writes(lab):
         replies = {place: lab.api.request(*place, content=b"{}") for place in asked}
 
+    assert {lab.api.get(url).status for url in allowed} == {200}
     assert {place: reply.status for place, reply in replies.items()} == dict.fromkeys(asked, 400)
     faults = {place: reply.json()["details"] for place, reply in replies.items()}
     assert {place: [fault["pointer"] for fault in found] for place, found in faults.items()} == {
