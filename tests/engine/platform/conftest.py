@@ -1,38 +1,13 @@
-"""A directory that the account which runs Postgres for root may enter, too."""
+"""One `up` for the tests of a module that leave it as it is."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.engine.platform.processes import Up, nothing_is_left, running_up
-
-MEMORY = Path("/dev/shm")  # noqa: S108  # a fresh private directory is made in it
-
-
-@pytest.fixture(scope="module")
-def directories() -> Iterator[Path]:
-    """Where this module's data directories are; in memory when there is such a place."""
-    place = MEMORY if os.access(MEMORY, os.W_OK) else None
-    made = Path(tempfile.mkdtemp(prefix="spec11-test-", dir=place))
-    made.chmod(0o711)
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def data(directories: Path) -> Iterator[Path]:
-    """A data directory of this test alone; at last nothing works on it."""
-    parent = Path(tempfile.mkdtemp(dir=directories))
-    parent.chmod(0o711)
-    made = parent / "data"
-    yield made
-    nothing_is_left(made, within_s=10)
+from tests.engine.processes import Up, nothing_is_left, running_up
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from engine.postgres.binaries import Programs
 from engine.postgres.server import EmbeddedServer, connected
 from engine.store.migrations import LEDGER, LOCK
 from pytest_spec11.waiting import eventually
-from tests.engine.platform.processes import begun, engine
+from tests.engine.processes import begun, engine
 
 NUMBERS = count()
 MIGRATING = """

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.platform.processes import engine
+from tests.engine.processes import engine
 
 
 @pytest.mark.parametrize(

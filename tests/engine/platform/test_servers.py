@@ -11,7 +11,7 @@ from engine.errors import Misconfigured
 from engine.postgres.account import Account
 from engine.postgres.server import EmbeddedServer, connected
 from pytest_spec11.waiting import eventually
-from tests.engine.platform.processes import begun, engine, left_on, nothing_is_left, postmaster
+from tests.engine.processes import begun, engine, left_on, nothing_is_left, postmaster
 
 READY = re.compile(r"postgres ready host=(\S+) port=\d+\n")
 

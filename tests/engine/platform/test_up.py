@@ -12,7 +12,7 @@ import pytest
 
 from engine.postgres.server import EmbeddedServer, connected
 from pytest_spec11.waiting import eventually
-from tests.engine.platform.processes import (
+from tests.engine.processes import (
     Up,
     engine,
     left_on,

@@ -22,7 +22,7 @@ from engine.postgres.server import address
 from engine.usecases.cluster import DATABASE
 from pytest_spec11.waiting import eventually
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 ENGINE = (sys.executable, "-m", "engine")
 PASSED_ON = ("HOME", "PATH", "TMPDIR", "VIRTUAL_ENV")  # no setting of the engine among them
 READY_S = 40.0
