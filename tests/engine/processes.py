@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -96,14 +97,13 @@ class Up:
         return found[1] if found else None
 
     def children(self) -> dict[str, psutil.Process]:
-        """Its own processes by the command that they are: ``serve``, ``migrate``, ``api``."""
-        found = {}
-        for child in psutil.Process(self.process.pid).children():
-            words = _cmdline(child)
-            if "engine" in words:
-                before = words.index("--data-dir") if "--data-dir" in words else -2
-                found[words[before - 1]] = child
-        return found
+        """Its own processes: ``db serve``, ``db migrate``, ``api``, workers by executor id."""
+        everyone = psutil.Process(self.process.pid).children()
+        return {name: child for child in everyone if (name := _slot(child))}
+
+    def said(self) -> str:
+        """All that it and its processes said."""
+        return self.err.read_text()
 
     def rows(self, query: str) -> list[Any]:
         """What ``query`` finds in the engine's database."""
@@ -152,6 +152,18 @@ def left_on(data: Path) -> list[str]:
         if process.pid != os.getpid() and str(data) in " ".join([*words, place]):
             found.append(f"{process.pid} {words}")
     return found
+
+
+def _slot(process: psutil.Process) -> str | None:
+    """What the process is; None before it is that, and after."""
+    words = _cmdline(process)
+    if "engine" not in words:
+        return None
+    command = " ".join(takewhile(lambda word: word[0] != "-", words[words.index("engine") + 1 :]))
+    try:
+        return process.environ()["DBOS__VMID"] if command == "worker" else command
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _cmdline(process: psutil.Process) -> list[str]:

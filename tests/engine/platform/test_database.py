@@ -155,7 +155,6 @@ def test_reset_wants_yes_then_a_database_that_nobody_uses(clone: Callable[[], st
     [
         (("app", "-Atc", "SELECT current_schema()"), 0, "app\n"),
         (("sys", "-Atc", "SELECT current_schema()"), 0, "dbos\n"),
-        (("app", "-At", "-F", ":", "-c", "SELECT id, active_v FROM recipes LIMIT 0"), 0, ""),
         (("app", "-At", "-v", "n=7", "-c", r"\echo :n"), 0, "7\n"),
         (("app", "-c", "SELECT 1/0"), 1, ""),
         (("app", "--no-such-option"), 1, ""),

@@ -13,7 +13,6 @@ import pytest
 from engine.postgres.server import EmbeddedServer, connected
 from pytest_spec11.waiting import eventually
 from tests.engine.processes import (
-    Up,
     engine,
     left_on,
     nothing_is_left,
@@ -34,7 +33,7 @@ BAD = {
 
 
 def test_it_serves_then_ctrl_c_leaves_no_process_and_a_free_port(data: Path) -> None:
-    with running_up(data) as up:
+    with running_up(data, "--workers", "1") as up:
         url = up.url()
         health = httpx.get(f"{url}/healthz").json()
         wids = started(url, "served")
@@ -44,7 +43,7 @@ def test_it_serves_then_ctrl_c_leaves_no_process_and_a_free_port(data: Path) -> 
 
     assert (health["ok"], health["reasons"]) == (True, [])
     assert len(wids) == 1
-    assert there > 5  # up, two children, the watchdog, Postgres and its workers
+    assert there > 6  # up, three children, the watchdog, Postgres and its workers
     assert code == 0
     nothing_is_left(data)
     with socket.socket() as ours:
@@ -55,13 +54,13 @@ def test_it_serves_then_ctrl_c_leaves_no_process_and_a_free_port(data: Path) -> 
 @pytest.mark.parametrize(
     ("stage", "signum"),
     [
-        ("serve", signal.SIGTERM),
+        ("db serve", signal.SIGTERM),
         ("postgres", signal.SIGINT),
-        ("migrate", signal.SIGTERM),
+        ("db migrate", signal.SIGTERM),
         ("api", signal.SIGINT),
     ],
 )
-def test_a_signal_while_it_starts_leaves_no_process(
+def test_a_signal_while_it_starts_leaves_no_process_nor_does_an_impatient_second_one(
     data: Path, stage: str, signum: signal.Signals
 ) -> None:
     def reached() -> bool:
@@ -72,21 +71,12 @@ def test_a_signal_while_it_starts_leaves_no_process(
     with running_up(data) as up:
         eventually(reached, deadline_s=30, every_s=0.005)
 
+        if signum == signal.SIGINT:
+            up.process.send_signal(signum)
+            eventually(lambda: "stops" in up.said(), deadline_s=5, every_s=0.005)
         code = up.end(signum)
 
     assert (code, up.out.read_text()) == (0, "")
-    nothing_is_left(data)
-
-
-def test_the_impatient_second_ctrl_c_leaves_no_process_either(data: Path) -> None:
-    with running_up(data) as up:
-        up.url()
-        up.process.send_signal(signal.SIGINT)
-        eventually(lambda: "stops" in up.err.read_text(), deadline_s=5)
-
-        code = up.end(signal.SIGINT)
-
-    assert code == 0
     nothing_is_left(data)
 
 
@@ -116,7 +106,7 @@ def test_a_killed_api_is_back_on_its_port_after_pauses_that_grow(data: Path) -> 
             eventually(lambda: _healthy(url), deadline_s=15)
 
         assert len(started(url, "after")) == 1
-        pauses = re.findall(r"up +\| api ended with -9 and begins again in (\S+) s", _text(up))
+        pauses = re.findall(r"up +\| api ended with -9 and begins again in (\S+) s", up.said())
         assert pauses == ["0.1", "0.2", "0.4"]
         assert up.out.read_text() == f"ready {url}\n"
 
@@ -137,19 +127,22 @@ def test_a_killed_postgres_is_back_with_every_row(data: Path) -> None:
         assert _there(api)
 
 
-def test_a_second_up_on_the_directory_is_refused_and_the_first_goes_on(standing: Up) -> None:
-    refused = engine("up", "--data-dir", str(standing.data), "--port", "0")
+def test_a_second_up_on_the_directory_is_refused_and_the_first_goes_on(data: Path) -> None:
+    with running_up(data) as up:
+        url = up.url()
 
+        refused = engine("up", "--data-dir", str(data), "--port", "0")
+
+        assert _healthy(url)
     assert (refused.code, refused.stdout) == (3, "")
     [line] = _complaints(refused.stderr)
-    assert line.endswith(f"data directory {standing.data} is in use by process {_pid(standing)}")
-    assert _healthy(standing.url())
+    assert line.endswith(f"data directory {data} is in use by process {up.process.pid}")
 
 
-def test_a_port_that_is_taken_is_refused_and_nothing_is_left(standing: Up, data: Path) -> None:
-    port = str(urlsplit(standing.url()).port)
-
-    refused = engine("up", "--workers", "0", "--data-dir", str(data), "--port", port)
+def test_a_port_that_is_taken_is_refused_and_nothing_is_left(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as theirs:
+        port = str(theirs.getsockname()[1])
+        refused = engine("up", "--workers", "0", "--data-dir", str(data), "--port", port)
 
     assert (refused.code, refused.stdout) == (3, "")
     [line] = _complaints(refused.stderr)
@@ -166,7 +159,7 @@ def test_a_bad_environment_starts_nothing_and_every_fault_is_named(data: Path) -
     assert not data.exists()
 
 
-@pytest.mark.parametrize("words", [("--port", "65536"), ("--workers", "-1"), ("--workers", "two")])
+@pytest.mark.parametrize("words", [("--port", "65536"), ("--workers", "-1")])
 def test_wrong_usage_starts_nothing(data: Path, words: tuple[str, str]) -> None:
     refused = engine("up", "--data-dir", str(data), *words)
 
@@ -203,14 +196,6 @@ def _healthy(url: str) -> bool:
 
 def _there(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-
-
-def _text(up: Up) -> str:
-    return up.err.read_text()
-
-
-def _pid(up: Up) -> int:
-    return up.process.pid
 
 
 def _complaints(stderr: str) -> list[str]:
