@@ -16,7 +16,7 @@ import pytest
 
 from engine.postgres.server import EmbeddedServer, connected
 from engine.usecases import bootstrap
-from tests.engine.processes import nothing_is_left
+from tests.engine.processes import left_on, nothing_is_left
 from tests.engine.shim_process import Shim, running_shim
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # a fresh private directory is made in it
@@ -82,4 +82,8 @@ def data(directories: Path) -> Iterator[Path]:
     parent.chmod(0o711)
     made = parent / "data"
     yield made
-    nothing_is_left(made, within_s=10)
+    try:
+        nothing_is_left(made, within_s=10)
+    finally:  # also when the engine itself fails to
+        for process in left_on(made):
+            process.kill()

@@ -111,8 +111,8 @@ class Up:
             return db.execute(query.encode()).fetchall()
 
     def end(self, signum: signal.Signals) -> int:
-        """Its exit code after ``signum``."""
-        self.process.send_signal(signum)
+        """Its exit code after ``signum`` to its process group, as a terminal sends it."""
+        os.killpg(self.process.pid, signum)
         return self.process.wait(READY_S)
 
 
@@ -141,7 +141,7 @@ def running_up(data: Path, *words: str, **env: str) -> Iterator[Up]:
             process.wait()
 
 
-def left_on(data: Path) -> list[str]:
+def left_on(data: Path) -> list[psutil.Process]:
     """Every process that names ``data`` or stands in it."""
     found = []
     for process in psutil.process_iter():
@@ -150,7 +150,7 @@ def left_on(data: Path) -> list[str]:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
         if process.pid != os.getpid() and str(data) in " ".join([*words, place]):
-            found.append(f"{process.pid} {words}")
+            found.append(process)
     return found
 
 
@@ -176,8 +176,8 @@ def _cmdline(process: psutil.Process) -> list[str]:
 
 def nothing_is_left(data: Path, within_s: float = 2) -> None:
     """No process works on ``data`` any more, and its socket is gone."""
-    socket = Place(data).socket_dir
-    eventually(lambda: left_on(data) == [] and not socket.exists(), deadline_s=within_s)
+    eventually(lambda: left_on(data), deadline_s=within_s, until=lambda left: left == [])
+    eventually(lambda: not Place(data).socket_dir.exists(), deadline_s=within_s)
 
 
 def postmaster(data: Path) -> psutil.Process:
