@@ -10,7 +10,7 @@ import signal
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, Never
 
 import uvloop
 
@@ -37,12 +37,17 @@ LOST: Final = 5
 
 
 def serve(config: Config, dsn: str) -> int:
-    """0, after SIGTERM or SIGINT. Raises InUse when another process is the executor."""
+    """Never returns: the process ends. Raises InUse when another process is the executor.
+
+    Exit 0 after SIGTERM or SIGINT, 5 when others took over what it was running. Either way it
+    ends as it would by SIGKILL, which it has to survive anyway: nothing is drained, nothing is
+    half-way wound up, and what was under way goes on where its executor id comes back.
+    """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     return uvloop.run(_serve(config, dsn))
 
 
-async def _serve(config: Config, dsn: str) -> int:
+async def _serve(config: Config, dsn: str) -> Never:
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
@@ -53,25 +58,16 @@ async def _serve(config: Config, dsn: str) -> int:
         tasks_at_once=config.sbx_queue_worker_concurrency,
     )
     endings = Endings(dsn, pool)
-    async with (
-        Presence(dsn, _identity(config)).held() as presence,
-        endings.running(),
-        durable.launched(executor, dsn, _work(config, pool, endings)),
-    ):
+    async with Presence(dsn, _identity(config)).held() as presence, endings.running():
+        await durable.launch(executor, dsn, _work(config, pool, endings))
         sys.stdout.write(f"worker {executor.id} ready\n")
         sys.stdout.flush()
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({stopped, presence}, return_when=asyncio.FIRST_COMPLETED)
         if presence.done():
-            _end_at_once(presence.exception())
-    await pool.close()
-    return 0
-
-
-def _end_at_once(error: BaseException | None) -> None:
-    """Others run what we were running: nothing of ours may be written any more."""
-    log.error("not the executor any more: %s", error)
-    os._exit(LOST)
+            log.error("not the executor any more: %s", presence.exception())
+            os._exit(LOST)
+    os._exit(0)
 
 
 def _identity(config: Config) -> Identity:

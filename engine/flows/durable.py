@@ -1,10 +1,7 @@
-"""The durable engine in this process: how it is set up, what it is to run, and how it ends."""
+"""The durable engine in this process: how it is set up, and what it is to run."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -48,19 +45,17 @@ class Work:
     endings: Endings
 
 
-@asynccontextmanager
-async def launched(executor: Executor, dsn: str, work: Work) -> AsyncIterator[None]:
-    """The block runs while this process executes workflows, its own of an earlier life included.
+async def launch(executor: Executor, dsn: str, work: Work) -> None:
+    """From now on the running loop executes workflows, its own of an earlier life included.
 
-    Call it inside the loop that shall run them. What is under way at its end stays PENDING and
-    goes on wherever its executor id comes back.
+    There is no way back but the end of the process: what is under way then stays PENDING and goes
+    on where its executor id comes back, or where it is taken over.
     """
     url = sqlalchemy_url(dsn)
-    engine = _engine(url)
     settings: DBOSConfig = {
         "name": APPLICATION,
         "system_database_url": url,
-        "system_database_engine": engine,
+        "system_database_engine": _engine(url),
         "executor_id": executor.id,
         "application_version": executor.app_version,
         "serializer": DBOSPortableJSONSerializer(),
@@ -72,11 +67,6 @@ async def launched(executor: Executor, dsn: str, work: Work) -> AsyncIterator[No
     _declare(work)
     await _queues(url, executor.tasks_at_once)
     DBOS.launch()
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(DBOS.destroy)
-        engine.dispose()
 
 
 def _declare(work: Work) -> None:
