@@ -24,6 +24,7 @@ from engine.api.routing import Served
 from engine.config import Config
 from engine.core.policy import Rules
 from engine.errors import InUse, Misconfigured
+from engine.store.dsn import session
 from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.usecases.posture import Posture
@@ -36,6 +37,7 @@ BACKLOG: Final = 2048
 
 def build(config: Config, dsn: str) -> Starlette:
     """The ASGI application for ``config`` on ``dsn``. The database may come later."""
+    dsn = session(dsn, "spec11-api")
     pool, notices = Pool(dsn), Notices(dsn)
 
     @asynccontextmanager
