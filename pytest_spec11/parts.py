@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_spec11 import databases
 from pytest_spec11.addresses import Address, Values, address_of
 from pytest_spec11.processes import LOOK_EVERY_S, Running, Site, end, launch
 from pytest_spec11.target import PLACEHOLDER, Process, Target, filled, placeholders
@@ -60,6 +59,8 @@ class Parts:
         template = self.target.database
         if template is None:
             return
+        from pytest_spec11 import databases  # noqa: PLC0415  # brings psycopg, which few need
+
         admin = filled(template.admin_dsn, self.values)
         name = f"spec11_{self._site.run}_{self.name}".lower().replace("-", "_")
         self._database = (admin, name)
@@ -100,6 +101,8 @@ class Parts:
         """Exit codes by process; nothing of the stack is left but its logs."""
         codes = end(self.running.values())
         if self._database is not None and not keep_database:
+            from pytest_spec11 import databases  # noqa: PLC0415  # see _make_database
+
             databases.drop(*self._database)
             self._site.reaper.tell("gone", *self._database)
             self._database = None

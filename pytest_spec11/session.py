@@ -17,6 +17,7 @@ from pytest_spec11.errors import BadInput
 from pytest_spec11.journal import Journal
 from pytest_spec11.lease import MAIN, SERVICES
 from pytest_spec11.options import Settings
+from pytest_spec11.oracles.witness import without_password
 from pytest_spec11.recorder import Recorder
 from pytest_spec11.run import CONTROLLER, run_of
 from pytest_spec11.runtime import Runtime
@@ -44,13 +45,13 @@ class ProofSession:
         self.recorder: Recorder | None = None
         self._deselected: list[pytest.Item] = []
         self.closing: Closing | None = None
+        self._green = False
         self._crew = Crew(self) if self.runtime.run.role == CONTROLLER else None
         if self._crew is not None:
             config.pluginmanager.register(self._crew, "spec11-crew")
 
-    def check(self, collector: pytest.Collector, made: Iterable[object]) -> None:
+    def check(self, collector: pytest.Collector, items: Iterable[pytest.Item]) -> None:
         """Every claim named exists and fits its scenario. Raises CollectError naming the faults."""
-        items = [each for each in made if isinstance(each, pytest.Item) and claims.is_marked(each)]
         faults = [fault for item in items for fault in claims.faults_of(item, self._catalogue)]
         if faults:
             raise collector.CollectError("\n".join(faults))
@@ -93,6 +94,7 @@ class ProofSession:
         if not self.runtime.run.borrows:
             with self.runtime.timings.phase("verdict"):
                 self.closing = Closing.of(self.runtime.run, self._catalogue, self._binding())
+            self._green = green
             if green and self.closing.hollow:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -108,7 +110,7 @@ class ProofSession:
         """What this run proves and what it cannot; silent when it had nothing to prove."""
         if self.closing is not None:
             terminalreporter.section("spec11")
-            for line in self.closing.lines():
+            for line in self.closing.lines(green=self._green):
                 terminalreporter.line(line)
         if self.settings.timings:
             terminalreporter.section("spec11 timings")
@@ -127,7 +129,7 @@ class ProofSession:
             scope=self.settings.scope or DEMO,
             target=target.name,
             posture=dict(target.posture),
-            arguments=[str(each) for each in self.config.invocation_params.args],
+            arguments=[without_password(str(each)) for each in self.config.invocation_params.args],
         )
         return Recorder(journal)
 
