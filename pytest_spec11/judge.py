@@ -280,16 +280,15 @@ def _against(case: Case, claim: Claim) -> Iterator[Reason]:
         for node, claims in bundle.deselected.items()
         if claim.id in claims and node not in bundle.outcomes
     ]
-    ends = [item for node in nodes for item in _ends(bundle, node, claim.id, claim.scenario)]
-    yield from ends
+    ends = {node: list(_ends(bundle, node, claim.id, claim.scenario)) for node in nodes}
+    for node, against in ends.items():
+        yield from against or _watched(bundle, node, claim)
     for node in left:
         yield reason("E-DESELECTED", claim.id, f"left out: {node}", _run(node, claim.scenario))
     if not nodes and not left:
         text = "no test of this claim was collected"
         yield reason("E-NOT-RUN", claim.id, text, f"pytest -m {claim.scenario}")
-    if nodes and not ends:
-        for node in nodes:
-            yield from _watched(bundle, node, claim)
+    if nodes and not any(ends.values()):
         yield from _sources(bundle, nodes, claim)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ import pytest
 from pytest_spec11 import binding, catalogue, claims, hearing
 from pytest_spec11.closing import Closing
 from pytest_spec11.crew import Crew
-from pytest_spec11.errors import BadInput
+from pytest_spec11.errors import BadInput, JournalBroken
 from pytest_spec11.journal import Journal
 from pytest_spec11.lease import MAIN, SERVICES
 from pytest_spec11.options import Settings
@@ -50,9 +49,14 @@ class ProofSession:
         if self._crew is not None:
             config.pluginmanager.register(self._crew, "spec11-crew")
 
+    def pytest_sessionstart(self) -> None:
+        """A catalogue of the team's own that is none ends the run before anything else."""
+        if self.settings.catalogue:
+            self._catalogue()
+
     def check(self, collector: pytest.Collector, items: Iterable[pytest.Item]) -> None:
         """Every claim named exists and fits its scenario. Raises CollectError naming the faults."""
-        faults = [fault for item in items for fault in claims.faults_of(item, self._catalogue)]
+        faults = [fault for item in items for fault in claims.faults_of(item, self._catalogue())]
         if faults:
             raise collector.CollectError("\n".join(faults))
 
@@ -93,7 +97,7 @@ class ProofSession:
         self.recorder.seal(int(exitstatus))
         if not self.runtime.run.borrows:
             with self.runtime.timings.phase("verdict"):
-                self.closing = Closing.of(self.runtime.run, self._catalogue, self._binding())
+                self.closing = Closing.of(self.runtime.run, self._catalogue(), self._binding())
             self._green = green
             if green and self.closing.hollow:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -119,7 +123,10 @@ class ProofSession:
 
     def _opened(self) -> Recorder:
         run, target = self.runtime.run, self.runtime.target
-        journal = Journal(run.path / f"journal-{run.role}.ndjson", run.path / "blobs")
+        try:
+            journal = Journal(run.path / f"journal-{run.role}.ndjson", run.path / "blobs")
+        except JournalBroken as error:
+            raise pytest.UsageError(str(error)) from error
         journal.start(
             runId=run.id,
             nonce=run.nonce,
@@ -138,11 +145,11 @@ class ProofSession:
             self.config.rootpath,
             self.runtime.target.app_version,
             self.settings.scope or DEMO,
-            self._catalogue.digest,
+            self._catalogue().digest,
         )
 
-    @cached_property
     def _catalogue(self) -> catalogue.Catalogue:
+        """The claims; read once. Raises pytest.UsageError when the file holds none."""
         path = self.settings.catalogue
         try:
             return catalogue.load(self.config.rootpath / path if path else None)

@@ -40,12 +40,14 @@ class Summary:
                 yield from self._scenario(item)
         if rest:
             total = sum(len(item.claims) for item in rest)
-            yield from _wrapped(f"not run: {' '.join(item.id for item in rest)} ({total} claims)")
+            names = " ".join(item.id for item in rest)
+            yield from _wrapped(f"not run: {names} ({total} claim{'s' * (total != 1)})")
 
     def conclusion(self) -> Iterator[str]:
         """GO or NO_GO, and why, in one sentence."""
         if not self.verdict.reasons:
-            yield f"GO for the release: all {len(self._needed)} claims that it needs are proven"
+            total = len(self._needed)
+            yield f"GO for the release: {total} of {total} needed claims proven"
         else:
             why = "; ".join(filter(None, (self._missing(), self._besides())))
             yield from _wrapped(f"NO_GO for the release: {why}")
@@ -56,9 +58,7 @@ class Summary:
 
     def _missing(self) -> str:
         count = sum(self.verdict.claims[claim] != "PASS" for claim in self._needed)
-        total = len(self._needed)
-        share = f"all {total}" if count == total else f"{count} of the {total}"
-        return f"{share} claims that it needs are unproven" if count else ""
+        return f"{count} of {len(self._needed)} needed claims unproven" if count else ""
 
     def _besides(self) -> str:
         """What speaks against the evidence as a whole: the first in words, the rest by code."""
@@ -75,8 +75,7 @@ class Summary:
     def _scenario(self, scenario: Scenario) -> Iterator[str]:
         open_ = [claim.id for claim in scenario.claims if self.verdict.claims[claim.id] != "PASS"]
         total = len(scenario.claims)
-        count = f"{total - len(open_)} of {total}" if open_ else f"all {total}"
-        yield f"{scenario.id}  {count} claims proven: {scenario.title}"
+        yield f"{scenario.id}  {total - len(open_)} of {total} claims proven: {scenario.title}"
         groups: dict[str, list[str]] = {}
         for claim in open_:
             groups.setdefault(self._words(claim), []).append(claim.partition(".")[2] or claim)
