@@ -51,6 +51,7 @@ _COMPARED: Final = MappingProxyType(
 )
 _NEVER_EMPTY: Final = ("tree", "catalogue", "appVersion", "scope")
 _NO_COMMIT: Final = "no commit to bind to: GO is for a commit, and this was no git work tree"
+_MESSAGE_SHOWN: Final = 120
 _HEADS: Final = frozenset({"main", "controller"})
 _FAILURES: Final = 1
 # pytest's exit statuses of a run that came to its end: all passed, some failed, none collected.
@@ -299,8 +300,9 @@ def _ends(bundle: Bundle, node: str, subject: str, scenario: str = "") -> Iterat
     if not outcomes:
         yield reason("E-NOT-RUN", subject, f"no outcome: {node}", command)
     for outcome in outcomes:
+        said = str(outcome.get("message", ""))[:_MESSAGE_SHOWN]
         for code, text in _end(outcome):
-            yield reason(code, subject, f"{text}: {node}", command)
+            yield reason(code, subject, f"{text}: {node}" + (f" ({said})" if said else ""), command)
     if len(homes) > 1:
         text = f"recorded in {len(homes)} journals, such as {' and '.join(homes[:2])}: {node}"
         yield reason("E-DUPLICATE", subject, text, command)
@@ -318,7 +320,7 @@ def _end(outcome: Data) -> Iterator[tuple[str, str]]:
         yield "E-ERROR", "passed with a failed phase"
     for void in voids:
         code = void.get("code")
-        yield code if code in _VOIDS else "E-FAILED", str(void.get("text"))
+        yield code if code in _VOIDS else "E-FAILED", "no proof"
 
 
 def _watched(bundle: Bundle, node: str, claim: Claim) -> Iterator[Reason]:

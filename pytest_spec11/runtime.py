@@ -41,7 +41,8 @@ class Runtime:
         """The system under test. Raises pytest.UsageError when nobody describes one."""
         settings = self.settings
         if settings.attached:
-            return attached(settings.base_url, settings.app_dsn, settings.sys_dsn)
+            addresses = (settings.base_url, settings.app_dsn, settings.sys_dsn)
+            return attached(*addresses, settings.app_version)
         try:
             found = self.config.hook.pytest_spec11_target(config=self.config)
         except ValueError as error:

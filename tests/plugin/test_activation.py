@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.plugin.team import CLEAN, PROOF, Team
+from tests.plugin.team import CLEAN, Team
 
 HEAVY = ("filelock", "httpx", "psutil", "psycopg", "rfc8785", "subprocess", "concurrent.futures")
 LOADED = "import sys; print(*sorted(sys.modules)); print('end')"

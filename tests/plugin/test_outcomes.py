@@ -164,7 +164,8 @@ def codes(ours: Team) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for each in ours.verdict(scope="demo")["reasons"]:
         if each["subject"] == "S00.answers":
-            found.setdefault(each["text"].rpartition("::test_")[2], []).append(each["code"])
+            name = each["text"].partition("::test_")[2].partition(" ")[0]
+            found.setdefault(name, []).append(each["code"])
     return found
 
 

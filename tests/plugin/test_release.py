@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from tests.plugin.team import Team
 
+DEMO = "the scope demo is never GO (claim_scope_demo)"
+
 
 def test_a_committed_tree_with_every_claim_proven_is_go(team: Callable[..., Team]) -> None:
     ours = team()
@@ -38,8 +40,7 @@ def test_a_slice_says_what_it_proves_and_that_it_is_no_release(team: Callable[..
     assert found.summary == [
         "S00  2 of 2 claims proven: It is there",
         "not run: S01 (1 claim)",
-        "NO_GO for the release: 1 of 3 needed claims unproven; the scope demo is never GO "
-        "(claim_scope_demo)",
+        f"NO_GO for the release: 1 of 3 needed claims unproven; {DEMO}",
         f"evidence: {ours.bundle.relative_to(ours.path)}",
         "next: pytest --spec11-scope signoff",
     ]
