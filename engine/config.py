@@ -73,6 +73,7 @@ class Config:
     oc_strict_mode: bool = _setting("OC_STRICT_MODE", default=True, read=_truth)
     oc_base_url: str | None = _setting("OC_BASE_URL", None)
     oc_timeout_ms: int = _setting("OC_TIMEOUT_MS", 300_000, _integer(1, 2**31 - 1))
+    oc_fixtures_dir: Path | None = _setting("OC_FIXTURES_DIR", None, _directory)  # noqa: RUF009  # a field
     sbx_mode: str = _setting("SBX_MODE", "mock", _one_of("mock", "live"))
     sbx_provider: str = _setting("SBX_PROVIDER", "e2b", _one_of("e2b", "microsandbox", "local"))
     sbx_alt_provider_enabled: bool = _setting(

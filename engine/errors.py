@@ -7,6 +7,7 @@ EngineError
 ├── Conflict            409
 │   ├── Drift               same identity, different content; ``drift`` names every field
 │   └── IllegalState        exists, but may not move there
+├── RunFailed           a run ends ERROR with this message; never over HTTP
 ├── Misconfigured       exit 2, never over HTTP: the environment is contradictory or unreadable
 └── InUse               exit 3, never over HTTP: a directory, port or database that others use
 
@@ -62,6 +63,12 @@ class Drift(Conflict):
 
 class IllegalState(Conflict):
     """The thing exists but may not move to the state asked for."""
+
+
+class RunFailed(EngineError):
+    """A run cannot go on; its row and its workflow end with this message."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class Misconfigured(EngineError):

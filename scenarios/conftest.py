@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from pytest_spec11.run import Run
+from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
+
+NO_PARTITIONS = {"INTENT_QUEUE_PARTITION": "false", "SBX_QUEUE_PARTITION": "false"}
 
 
 @pytest.fixture
@@ -18,3 +23,11 @@ def unique_goal(request: pytest.FixtureRequest, spec11_run: Run) -> str:
 def app_version(spec11_target: Target) -> str:
     """The version that both processes of the shared stack are configured to be."""
     return spec11_target.app_version
+
+
+@pytest.fixture(scope="session")
+def lab(stacks: Stacks, spec11_target: Target) -> Iterator[Stack]:
+    """A private stack for tests that plant, freeze or crowd; ``twin`` asks for no partition key."""
+    twin = spec11_target.process("api").using(NO_PARTITIONS)
+    with stacks.start(extra={"twin": twin}) as stack:
+        yield stack

@@ -151,9 +151,10 @@ def _integer(text: str) -> int:
 
 
 def _float(text: str) -> float:
+    """The number in ``text``; 1.0 and 1e0 are the whole number 1, as they are in JSON."""
     if not math.isfinite(value := float(text)):
         raise ValueError("too large for a double")
-    return value
+    return int(value) if value.is_integer() and abs(value) <= MAX_SAFE_INTEGER else value
 
 
 def _constant(text: str) -> Never:

@@ -59,12 +59,11 @@ async def status_stream(request: Request) -> Response:
     """``GET /api/runs/:wid/stream/status``: one JSON value a line, until the run ends."""
     lent, wid = http.ports(request), request.path_params["wid"]
     async with lent.pool.connection() as tx:
-        execution_id = await streams.execution(tx, wid)
+        run_id = await streams.run_id(tx, wid)
 
     async def lines() -> AsyncIterator[str]:
-        is_over = lent.notices.is_closed
-        async for value in streams.values(lent.pool, wid, execution_id, is_over):
-            yield f"{json.dumps(value)}\n"
+        async for word in streams.words(lent.pool, run_id, lent.notices.is_closed):
+            yield f"{json.dumps(word)}\n"
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
 

@@ -16,6 +16,11 @@ def content(kind: str, inline: Any) -> bytes:
     return str(inline["text"]).encode() if kind in TEXT_KINDS else canonical(inline)
 
 
+def uri(run_id: str, step_id: str, task_key: str, name: str) -> str:
+    """Where an artifact is found; what belongs to no task has an empty key."""
+    return f"artifact://run/{run_id}/step/{step_id}/task/{task_key}/{name}"
+
+
 def media_type(kind: str) -> str:
     """How those bytes are labelled (B41)."""
     if kind == "svg":

@@ -12,6 +12,14 @@ from engine.core.canon import Json
 from engine.errors import Malformed
 
 KEY: Final = re.compile(r"[a-z0-9][a-z0-9:_-]{0,127}")
+APPROVAL_FORM: Final[Mapping[str, Json]] = {
+    "v": 1,
+    "title": "Approve?",
+    "fields": [
+        {"k": "choice", "t": "enum", "vs": ["yes", "no"]},
+        {"k": "rationale", "t": "str", "opt": True},
+    ],
+}
 RATIONALES: Final = ("rationale", "reason", "note", "notes")
 DECISIONS: Final[Mapping[str, str]] = {
     "yes": "yes",

@@ -1,1 +1,1 @@
-"""Durable workflows, run by workers only: control, and one step per effect."""
+"""Workflows: control only. Every read, write and wait is a step of the durable engine."""

@@ -1,1 +1,1 @@
-"""The outside behind Protocols: sandboxes and the plan writer."""
+"""The outside, behind protocols: the agents that plan and build, the sandbox that runs commands."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
+from psycopg.types.json import Jsonb
 
 from engine.core.canon import Json, canonical, digest
+from engine.errors import RunFailed
 from engine.store import Tx, faults, sql
 
 SQL: Final = sql.load("gates")
@@ -57,6 +60,74 @@ class Reply:
     def payload_hash(self) -> str:
         """sha256 of the canonical payload."""
         return digest(self.payload)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A gate about to open: who waits, for what, and what the header says meanwhile."""
+
+    execution_id: str
+    gate_key: str
+    topic: str
+    step_id: str
+    purpose: str
+    form: Mapping[str, Json]
+    next_action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What became of a gate; ``left_s`` to its deadline by the database's clock."""
+
+    state: str
+    result: dict[str, Any] | None
+    decision: str | None
+    prompt: dict[str, Any]
+    left_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How a gate ends; ``word`` moves the run's status, if given."""
+
+    state: str
+    decision: str | None
+    reason: str | None
+    word: str | None
+
+
+async def owned_run(tx: Tx, execution_id: str) -> str:
+    """The id of the run that this execution owns. Raises RunFailed when it owns none."""
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        values = {"execution_id": execution_id}
+        found: str | None = await (await rows.execute(SQL["owned_run"], values)).fetchone()
+    if found is None:
+        raise RunFailed(f"execution {execution_id} owns no run")
+    return found
+
+
+async def open_gate(tx: Tx, opening: Opening, function_id: int) -> None:
+    """The gate is there, its prompt shown, and the run waits; once, however often it is asked."""
+    values = {**asdict(opening), "form": Jsonb(dict(opening.form)), "function_id": function_id}
+    await tx.execute(SQL["open"], values)
+
+
+async def standing(tx: Tx, execution_id: str, gate_key: str) -> Standing:
+    """What became of the gate, which stays locked until the transaction ends."""
+    async with tx.cursor(row_factory=class_row(Standing)) as rows:
+        values = {"execution_id": execution_id, "gate_key": gate_key}
+        found = await (await rows.execute(SQL["standing"], values)).fetchone()
+    if found is None:
+        raise RunFailed(f"gate {gate_key} of execution {execution_id} is not there")
+    return found
+
+
+async def close_gate(
+    tx: Tx, execution_id: str, gate_key: str, closing: Closing, function_id: int
+) -> None:
+    """The gate, the run's word and the events that tell of it, as ``closing`` says."""
+    values = {"execution_id": execution_id, "gate_key": gate_key, "function_id": function_id}
+    await tx.execute(SQL["close"], {**values, **asdict(closing)})
 
 
 async def of_run(tx: Tx, run_id: str) -> list[Gate]:

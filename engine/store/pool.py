@@ -8,19 +8,25 @@ lay idle is noticed at checkout without a round trip.
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.pq import TransactionStatus
 
 from engine.store import Tx
 
+log = logging.getLogger(__name__)
 CONNECT_S: Final = 2
 DEADLINE_S: Final = 4.0
+PAUSES_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)  # between tries while the database is away
+AWAY: Final = (OperationalError, InterfaceError, TimeoutError)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Pool:
@@ -47,6 +53,24 @@ class Pool:
                 await self._returned(lent)
         finally:
             self._free.release()
+
+    async def insist(
+        self, work: Callable[Concatenate[Tx, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """What ``work`` returns, tried again for as long as the database is away.
+
+        Only for work that may be repeated: a lost answer may have been a commit.
+        """
+        tries = 0
+        while True:
+            try:
+                async with self.connection() as tx:
+                    return await work(tx, *args, **kwargs)
+            except AWAY as error:
+                pause = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
+                log.warning("%s waits for the database: %s", work.__qualname__, error)
+            tries += 1
+            await asyncio.sleep(pause)
 
     async def close(self) -> None:
         """Close what lies idle."""

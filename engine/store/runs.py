@@ -19,6 +19,14 @@ _PROGRESS: Final = tuple(field.name for field in fields(Progress))
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """One word that a run's status became; ``id`` ascends."""
+
+    id: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """A stored intent and the recipe that rendered it."""
 
@@ -69,3 +77,10 @@ async def intent(tx: Tx, intent_id: str) -> Intent | None:
     """The stored intent, if there is one."""
     async with tx.cursor(row_factory=class_row(Intent)) as rows:
         return await (await rows.execute(SQL["intent"], {"intent_id": intent_id})).fetchone()
+
+
+async def words(tx: Tx, run_id: str, after: int) -> list[Moved]:
+    """What the run's status became after the word of that id, in order."""
+    async with tx.cursor(row_factory=class_row(Moved)) as rows:
+        values = {"run_id": run_id, "after": after}
+        return await (await rows.execute(SQL["words"], values)).fetchall()

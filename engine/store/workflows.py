@@ -35,9 +35,8 @@ async def find(tx: Tx, execution_id: str) -> Workflow | None:
         return await (await rows.execute(SQL["by_id"], {"execution_id": execution_id})).fetchone()
 
 
-async def stream(tx: Tx, execution_id: str, key: str, position: int) -> list[Json]:
-    """The values of a stream from ``position`` on, in order."""
-    values = {"execution_id": execution_id, "key": key, "position": position}
+async def has_ended(tx: Tx, workflow_id: str) -> bool:
+    """Whether the workflow is over, however it went."""
     async with tx.cursor(row_factory=scalar_row) as rows:
-        found = await (await rows.execute(SQL["stream"], values)).fetchall()
-    return [json.loads(text) for text in found]
+        values = {"workflow_id": workflow_id}
+        return bool(await (await rows.execute(SQL["has_ended"], values)).fetchone())

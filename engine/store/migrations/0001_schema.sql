@@ -1,6 +1,9 @@
 -- Identity, runs and everything a run leaves behind. Constraints are named: the store turns a
 -- refused name into one row of the error lattice.
 
+CREATE FUNCTION app.millis(at timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+    'SELECT floor(extract(epoch FROM at) * 1000)::bigint';
+
 CREATE TABLE app.recipes (
     id text CONSTRAINT recipes_pkey PRIMARY KEY,
     name text NOT NULL,
@@ -79,6 +82,24 @@ CREATE TABLE app.runs (
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX runs_status_idx ON app.runs (status, created_at);
+CREATE INDEX runs_execution_idx ON app.runs (execution_id);
+
+-- Every word a run's status ever had, in order, written with the row itself: what the status stream
+-- tells can never differ from what the row says.
+CREATE TABLE app.status_history (
+    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT status_history_pkey PRIMARY KEY,
+    run_id text NOT NULL CONSTRAINT status_history_run_fkey REFERENCES app.runs (id),
+    status text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX status_history_run_idx ON app.status_history (run_id, id);
+CREATE FUNCTION app.keep_status() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO app.status_history (run_id, status) VALUES (NEW.id, NEW.status);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER runs_keep_status AFTER UPDATE OF status ON app.runs
+    FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION app.keep_status();
 
 CREATE TABLE app.run_steps (
     run_id text NOT NULL CONSTRAINT run_steps_run_fkey REFERENCES app.runs (id),
@@ -207,13 +228,16 @@ CREATE TABLE app.patch_history (
     CONSTRAINT patch_history_pkey PRIMARY KEY (run_id, step_id, patch_index, attempt)
 );
 
--- Live executors say which code they run; a row older than a few beats is a dead worker.
+-- Live executors say which code they run; a row older than a few beats is a dead worker. Whoever takes
+-- over its runs says so in lost_at, and a worker that was only frozen finds it there and ends.
 CREATE TABLE app.executors (
     executor_id text CONSTRAINT executors_pkey PRIMARY KEY,
+    incarnation text NOT NULL,                      -- the process that holds the id; no two are alike
     app_version text NOT NULL,
     pid integer NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lost_at timestamptz
 );
 
 -- Wakes long-polls: one notification per gate that leaves PENDING, none while nothing happens (D21).
@@ -224,6 +248,17 @@ BEGIN
 END $$;
 CREATE TRIGGER human_gates_notify AFTER UPDATE OF state ON app.human_gates
     FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION app.notify_gate();
+
+-- Wakes the run that waits for a task of its own.
+CREATE FUNCTION app.notify_ending() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('spec11_endings', NEW.workflow_uuid);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER app_notify_ending AFTER UPDATE OF status ON dbos.workflow_status
+    FOR EACH ROW WHEN (NEW.parent_workflow_id IS NOT NULL AND OLD.status IS DISTINCT FROM NEW.status
+                       AND NEW.status NOT IN ('ENQUEUED', 'DELAYED', 'PENDING'))
+    EXECUTE FUNCTION app.notify_ending();
 
 -- Queue rows as the boards and the course read them, from schema dbos alone. A parked run (a prompt
 -- event without its result) stands under a word of its own: it waits for a person, not for a slot (D11).

@@ -16,7 +16,7 @@ WITH received AS (
     SET state = 'RECEIVED', closed_at = clock_timestamp(),
         result = jsonb_build_object('schemaVersion', 1, 'state', 'RECEIVED', 'payload', %(payload)s::jsonb,
                                     'payloadHash', %(payload_hash)s::text,
-                                    'at', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+                                    'at', app.millis(clock_timestamp()))
     FROM app.runs r
     WHERE g.run_id = %(run_id)s AND g.gate_key = %(gate_key)s AND g.state = 'PENDING'
       AND g.deadline_at > clock_timestamp() AND r.id = g.run_id AND r.status = 'waiting_input'
@@ -41,3 +41,77 @@ FROM app.human_interactions
 WHERE run_id = %(run_id)s
 ORDER BY created_at, dedupe_key
 LIMIT %(limit)s;
+
+-- name: owned_run
+SELECT id FROM app.runs WHERE execution_id = %(execution_id)s;
+
+-- name: open
+-- The gate, the word that says the run waits, and the prompt that the durable engine shows: one statement, so no
+-- reader ever finds one of them without the others (D19).
+WITH moment AS (
+    SELECT date_trunc('milliseconds', clock_timestamp()) AS at
+), gate AS (
+    INSERT INTO app.human_gates (run_id, gate_key, workflow_id, topic, step_id, purpose, prompt, created_at, deadline_at)
+    SELECT r.id, %(gate_key)s, r.execution_id, %(topic)s, %(step_id)s, %(purpose)s,
+           jsonb_build_object('schemaVersion', 1, 'formSchema', %(form)s::jsonb, 'ttlS', r.gate_ttl_s,
+                              'createdAt', app.millis(at), 'deadlineAt', app.millis(at) + 1000 * r.gate_ttl_s,
+                              'uiHints', null, 'defaults', null),
+           at, at + make_interval(secs => r.gate_ttl_s)
+    FROM app.runs r, moment
+    WHERE r.execution_id = %(execution_id)s AND r.status = 'running'
+    ON CONFLICT DO NOTHING
+    RETURNING run_id, workflow_id, prompt
+), waiting AS (
+    UPDATE app.runs r SET status = 'waiting_input', next_action = %(next_action)s, updated_at = clock_timestamp()
+    FROM gate
+    WHERE r.id = gate.run_id
+), event AS (
+    INSERT INTO dbos.workflow_events (workflow_uuid, key, value, serialization)
+    SELECT workflow_id, 'ui:' || %(gate_key)s, prompt::text, 'portable_json' FROM gate
+), history AS (
+    INSERT INTO dbos.workflow_events_history (workflow_uuid, function_id, key, value, serialization)
+    SELECT workflow_id, %(function_id)s, 'ui:' || %(gate_key)s, prompt::text, 'portable_json' FROM gate
+)
+SELECT run_id FROM gate;
+
+-- name: standing
+-- What became of a gate, under its lock; seconds to its deadline by the database's clock.
+SELECT state, result, decision, prompt, extract(epoch FROM deadline_at - clock_timestamp())::float AS left_s
+FROM app.human_gates
+WHERE workflow_id = %(execution_id)s AND gate_key = %(gate_key)s
+FOR UPDATE;
+
+-- name: close
+-- A gate that has its answer, or never will: its row, the run's word, and the three events that tell of it.
+WITH moment AS (
+    SELECT app.millis(clock_timestamp()) AS ms
+), gate AS (
+    UPDATE app.human_gates
+    SET state = %(state)s, decision = %(decision)s, closed_at = coalesce(closed_at, clock_timestamp()),
+        result = coalesce(result, jsonb_build_object('schemaVersion', 1, 'state', %(state)s::text, 'at', ms))
+    FROM moment
+    WHERE workflow_id = %(execution_id)s AND gate_key = %(gate_key)s
+    RETURNING run_id, result
+), moved AS (
+    UPDATE app.runs r SET status = coalesce(%(word)s, r.status), next_action = null, updated_at = clock_timestamp()
+    FROM gate
+    WHERE r.id = gate.run_id AND r.execution_id = %(execution_id)s AND r.status = 'waiting_input'
+), told (key, value) AS (
+    SELECT 'ui:' || %(gate_key)s || ':result', result::text FROM gate
+    UNION ALL
+    SELECT 'ui:' || %(gate_key)s || ':audit',
+           jsonb_build_object('schemaVersion', 1, 'event', result ->> 'state', 'actor', result #> '{payload,actor}',
+                              'reason', %(reason)s::text, 'at', ms)::text
+    FROM gate, moment
+    UNION ALL
+    SELECT 'decision:' || %(gate_key)s,
+           jsonb_build_object('schemaVersion', 1, 'decision', %(decision)s::text, 'at', ms,
+                              'payload', jsonb_build_object('rationale', %(reason)s::text))::text
+    FROM gate, moment
+    WHERE %(decision)s::text IS NOT NULL
+), events AS (
+    INSERT INTO dbos.workflow_events (workflow_uuid, key, value, serialization)
+    SELECT %(execution_id)s, key, value, 'portable_json' FROM told
+)
+INSERT INTO dbos.workflow_events_history (workflow_uuid, function_id, key, value, serialization)
+SELECT %(execution_id)s, %(function_id)s, key, value, 'portable_json' FROM told;

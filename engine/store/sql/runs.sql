@@ -41,3 +41,7 @@ WHERE workflow_id = %(wid)s OR id = %(wid)s;
 
 -- name: intent
 SELECT id, json, recipe_id, recipe_v, recipe_hash FROM app.intents WHERE id = %(intent_id)s;
+
+-- name: words
+-- What the run's status became, after the words that were seen already.
+SELECT id, status FROM app.status_history WHERE run_id = %(run_id)s AND id > %(after)s ORDER BY id;

@@ -4,7 +4,7 @@ FROM dbos.workflow_status w
 LEFT JOIN dbos.workflow_output o USING (workflow_uuid)
 WHERE w.workflow_uuid = %(execution_id)s;
 
--- name: stream
-SELECT value FROM dbos.streams
-WHERE workflow_uuid = %(execution_id)s AND key = %(key)s AND "offset" >= %(position)s
-ORDER BY "offset";
+
+-- name: has_ended
+SELECT EXISTS (SELECT FROM dbos.workflow_status
+               WHERE workflow_uuid = %(workflow_id)s AND status NOT IN ('ENQUEUED', 'DELAYED', 'PENDING')) AS ended;

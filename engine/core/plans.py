@@ -1,0 +1,105 @@
+"""What is to be done: the plan that a person approves, and the build that carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from engine.core import identity
+from engine.core.canon import Json, canonical
+
+PLAN: Final = "plan"
+BUILD: Final = "build"
+ENV_REF: Final = "local-node-24"  # the environment of tasks that have no template of their own
+_READING: Final = frozenset({"read", "grep", "glob", "ls", "skill"})
+TOOLS: Final[Mapping[str, frozenset[str]]] = {
+    PLAN: _READING,
+    BUILD: _READING | {"edit", "write", "bash", "patch"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the plan agent proposes for an intent."""
+
+    goal: str
+    design: tuple[str, ...]
+    files: tuple[str, ...]
+    risks: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    @property
+    def document(self) -> dict[str, Json]:
+        """The plan as it is stored and shown."""
+        return {
+            "goal": self.goal,
+            "design": [*self.design],
+            "files": [*self.files],
+            "risks": [*self.risks],
+            "tests": [*self.tests],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """How an approved plan is carried out: proposed changes, and what to run."""
+
+    patches: tuple[tuple[str, str], ...]  # path and diff
+    tests: tuple[str, ...]
+    test_command: str
+
+    @property
+    def document(self) -> dict[str, Json]:
+        """The build as it is stored and shown."""
+        return {
+            "patch": [{"path": path, "diff": diff} for path, diff in self.patches],
+            "tests": [*self.tests],
+            "test_command": self.test_command,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One command for the sandbox. ``key`` is also the id of the workflow that runs it."""
+
+    key: str
+    cmd: str
+
+    @property
+    def document(self) -> dict[str, Json]:
+        """The task as it is stored and handed to the workflow that runs it."""
+        return {"key": self.key, "cmd": self.cmd}
+
+
+def plan_prompt(intent: Mapping[str, Json]) -> str:
+    """What the plan agent is asked."""
+    return _prompt("Plan how to reach this goal. Answer in JSON of the given schema only.", intent)
+
+
+def build_prompt(plan: Mapping[str, Json]) -> str:
+    """What the build agent is asked."""
+    return _prompt("Build this approved plan. Answer in JSON of the given schema only.", plan)
+
+
+def _prompt(wish: str, subject: Mapping[str, Json]) -> str:
+    return f"{wish}\n{canonical(dict(subject)).decode()}"
+
+
+def denied_tool(agent: str, used: Iterable[str]) -> str | None:
+    """The first tool that ``agent`` used and may not use, if there is one (D34)."""
+    return next((name for name in used if name not in TOOLS[agent]), None)
+
+
+def tasks(workflow: str, run: str, build: Build) -> list[Task]:
+    """One task for each different test of the build; for none, the bare test command."""
+    names: list[str | None] = [*dict.fromkeys(build.tests)]
+    return [_task(workflow, run, build.test_command, name) for name in names or [None]]
+
+
+def _task(workflow: str, run: str, command: str, test: str | None) -> Task:
+    template: dict[str, Json] = {"templateKey": f"env:{ENV_REF}", "templateRef": ENV_REF}
+    if test is None:
+        return Task(key=identity.task_key(workflow, run, {"cmd": command, **template}), cmd=command)
+    request: dict[str, Json] = {"cmd": command, "test": test, **template}
+    return Task(key=identity.task_key(workflow, run, request), cmd=f"{command} {test}")

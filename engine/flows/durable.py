@@ -1,0 +1,117 @@
+"""The durable engine in this process: how it is set up, and what it is to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+import sqlalchemy
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
+
+from engine.core.plans import Task
+from engine.core.runs import QUEUE, WORKFLOW_NAME
+from engine.flows.run import TASK_QUEUE, RunFlow
+from engine.flows.task import TaskFlow
+from engine.store.endings import Endings
+from engine.store.migrations import sqlalchemy_url
+from engine.usecases.approval import Approval
+from engine.usecases.stages import Stages
+from engine.usecases.tasks import Tasks
+
+APPLICATION: Final = "spec11"
+TASK_NAME: Final = "RunTask"
+POLL_S: Final = 0.02
+STEP_THREADS: Final = 16
+POOL: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """Which executor this process is, and how many tasks it runs at once."""
+
+    id: str
+    app_version: str
+    tasks_at_once: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the workflows are made of."""
+
+    stages: Stages
+    approval: Approval
+    tasks: Tasks
+    endings: Endings
+
+
+async def launch(executor: Executor, dsn: str, work: Work) -> None:
+    """From now on the running loop executes workflows, its own of an earlier life included.
+
+    There is no way back but the end of the process: what is under way then stays PENDING and goes
+    on where its executor id comes back, or where it is taken over.
+    """
+    url = sqlalchemy_url(dsn)
+    settings: DBOSConfig = {
+        "name": APPLICATION,
+        "system_database_url": url,
+        "system_database_engine": _engine(url),
+        "executor_id": executor.id,
+        "application_version": executor.app_version,
+        "serializer": DBOSPortableJSONSerializer(),
+        "max_executor_threads": STEP_THREADS,
+        "run_migrations": False,
+        "log_level": "WARNING",
+    }
+    DBOS(config=settings)
+    _declare(work)
+    await _queues(url, executor.tasks_at_once)
+    DBOS.launch()
+
+
+def _declare(work: Work) -> None:
+    tasks = TaskFlow(work.tasks)
+
+    @DBOS.workflow(name=TASK_NAME)
+    async def run_task(run_id: str, key: str, cmd: str) -> dict[str, Any]:
+        return await tasks.play(run_id, Task(key=key, cmd=cmd))
+
+    runs = RunFlow(work.stages, work.approval, work.endings, run_task)
+
+    @DBOS.workflow(name=WORKFLOW_NAME)
+    async def run_intent(workflow_id: str) -> dict[str, Any]:
+        return await runs.play(workflow_id)
+
+
+async def _queues(url: str, tasks_at_once: int) -> None:
+    """The queues are there before the first look for them, which would miss them for a second."""
+    client = DBOSClient(
+        system_database_url=url,
+        serializer=DBOSPortableJSONSerializer(),
+        application_name=APPLICATION,
+    )
+    try:
+        await client.register_queue_async(QUEUE, polling_interval_sec=POLL_S)
+        await client.register_queue_async(
+            TASK_QUEUE, polling_interval_sec=POLL_S, worker_concurrency=tasks_at_once
+        )
+    finally:
+        client.destroy()
+
+
+def _engine(url: str) -> sqlalchemy.Engine:
+    """Connections whose refusal the durable engine knows for one that passes.
+
+    It looks for the words "connection failed", which psycopg does not use for a unix socket: a
+    run that met an outage would be given up for good.
+    """
+    engine = sqlalchemy.create_engine(url, pool_size=POOL, max_overflow=0)
+
+    @sqlalchemy.event.listens_for(engine, "do_connect")
+    def connect(_: Any, __: Any, args: list[Any], kwargs: dict[str, Any]) -> psycopg.Connection:
+        try:
+            return psycopg.connect(*args, **kwargs)
+        except psycopg.OperationalError as error:
+            raise psycopg.OperationalError(f"connection failed: {error}") from error
+
+    return engine

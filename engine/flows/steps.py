@@ -1,0 +1,28 @@
+"""A named step of the durable engine: run once, its output kept, replayed after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+from dbos import DBOS
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def step(name: str, body: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What ``body`` returned, now or before the crash."""
+
+    async def run() -> T:
+        return await body(*args, **kwargs)
+
+    return await DBOS.run_step_async({"name": name}, run)
+
+
+def number() -> int:
+    """The number of the step under way within its workflow."""
+    found = DBOS.step_id
+    if found is None:
+        raise RuntimeError("not inside of a step")
+    return int(found)

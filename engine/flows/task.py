@@ -1,0 +1,36 @@
+"""RunTask: one command in the sandbox, tried again when the command never had its chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dbos import DBOS
+
+from engine.core import results
+from engine.core.plans import Task
+from engine.errors import RunFailed
+from engine.flows.steps import step
+from engine.usecases.tasks import Tasks
+
+ATTEMPTS: Final = 3
+FIRST_PAUSE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFlow:
+    """The life of one task: its attempts, and durable pauses between them."""
+
+    tasks: Tasks
+
+    async def play(self, run_id: str, task: Task) -> dict[str, Any]:
+        """How the task ended. Raises RunFailed when infrastructure failed every attempt."""
+        ended: dict[str, Any] = {}
+        for attempt in range(1, ATTEMPTS + 1):
+            if attempt > 1:
+                await DBOS.sleep_async(FIRST_PAUSE_S * 2 ** (attempt - 2))
+            ended = await step("executeTask", self.tasks.attempt, run_id, task, attempt)
+            if not results.is_infrastructure(ended["errCode"]):
+                return ended
+        why = f"SBX Infra Error [{ended['errCode']}]: {ended['stderr'].strip()}"
+        raise RunFailed(f"executeTask exceeded its maximum of {ATTEMPTS} retries: {why}")

@@ -1,0 +1,88 @@
+"""Answers that were recorded before: JSON files, read when asked for, never made up (D34).
+
+A fixture is ``{"schemaVersion": 1, "match": {"agent", "recipe"?: {"id", "v"}, "inputs"?: {…}},
+"answer": {"structured", "tools"}}``. It answers a question whose agent, recipe and inputs include
+all that ``match`` names; of several the one that names most.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from engine.errors import RunFailed
+from engine.ports.oc import Answer, Question
+
+
+@dataclass(frozen=True, slots=True)
+class Fixture:
+    """One recorded answer, and the digest of the file it came from."""
+
+    match: dict[str, Any]
+    answer: dict[str, Any]
+    digest: str
+
+    @property
+    def weight(self) -> int:
+        """How much it names: the more, the more it is meant."""
+        return ("recipe" in self.match) + len(self.match.get("inputs", {}))
+
+    def fits(self, question: Question) -> bool:
+        """Whether it was recorded for such a question."""
+        recipe = {"id": question.recipe_id, "v": question.recipe_v}
+        inputs = self.match.get("inputs", {})
+        return bool(
+            self.match["agent"] == question.agent
+            and self.match.get("recipe", recipe) == recipe
+            and inputs == {name: question.inputs.get(name) for name in inputs}
+        )
+
+
+class Replay:
+    """The fixtures below ``directories``, read anew when a file changed."""
+
+    def __init__(self, directories: Sequence[Path]) -> None:
+        self._directories = directories
+        self._known: dict[Path, tuple[tuple[int, int], Fixture]] = {}
+
+    async def ask(self, question: Question) -> Answer:
+        """The recorded answer. Raises RunFailed for none, and for two that fit as well."""
+        fitting = [each for each in self._fixtures() if each.fits(question)]
+        most = max((each.weight for each in fitting), default=0)
+        best = [each for each in fitting if each.weight == most]
+        if len(best) != 1:
+            recipe = f"{question.recipe_id}@{question.recipe_v}"
+            raise RunFailed(f"oc_replay: {len(best)} fixtures for {question.agent} of {recipe}")
+        return Answer(
+            structured=best[0].answer["structured"],
+            tools=tuple(best[0].answer["tools"]),
+            served_by=f"replay:{best[0].digest}",
+        )
+
+    def _fixtures(self) -> Iterator[Fixture]:
+        for directory in self._directories:
+            for path in sorted(directory.glob("*.json")):
+                yield self._read(path)
+
+    def _read(self, path: Path) -> Fixture:
+        seen = path.stat()
+        state = (seen.st_mtime_ns, seen.st_size)
+        known = self._known.get(path)
+        if known is None or known[0] != state:
+            known = self._known[path] = (state, _parsed(path))
+        return known[1]
+
+
+def _parsed(path: Path) -> Fixture:
+    try:
+        raw = path.read_bytes()
+        document = json.loads(raw)
+        match, answer = document["match"], document["answer"]
+        _ = match["agent"], answer["structured"], answer["tools"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFailed(f"oc_replay: fixture {path.name} cannot be read: {error!r}") from error
+    return Fixture(match, answer, sha256(raw).hexdigest())

@@ -1,0 +1,49 @@
+-- name: hold
+-- The session's own lock on an executor id: it goes when the process goes, however it goes.
+SELECT pg_try_advisory_lock(%(class)s, hashtext(%(executor_id)s)) AS held;
+
+-- name: register
+INSERT INTO app.executors (executor_id, incarnation, app_version, pid)
+VALUES (%(executor_id)s, %(incarnation)s, %(app_version)s, %(pid)s)
+ON CONFLICT (executor_id) DO UPDATE
+SET incarnation = excluded.incarnation, app_version = excluded.app_version, pid = excluded.pid,
+    started_at = clock_timestamp(), seen_at = clock_timestamp(), lost_at = null;
+
+-- name: beat
+-- No row: somebody took over the runs of this executor, or another process bears its id.
+UPDATE app.executors SET seen_at = clock_timestamp()
+WHERE executor_id = %(executor_id)s AND incarnation = %(incarnation)s AND lost_at IS NULL
+RETURNING executor_id;
+
+-- name: leave
+DELETE FROM app.executors WHERE executor_id = %(executor_id)s AND incarnation = %(incarnation)s;
+
+-- name: others
+-- Executors with runs under way, other than ourselves.
+SELECT DISTINCT executor_id FROM dbos.workflow_status
+WHERE status = 'PENDING' AND executor_id <> %(executor_id)s;
+
+-- name: declare_lost
+-- An executor is lost when its lock is free and it missed two beats, or when it has not been seen for long though its
+-- session stands: it is frozen. Right after the server started nobody is lost: locks are still being retaken.
+WITH free AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(%(class)s, hashtext(%(other)s)) AS is_free
+), gone AS (
+    SELECT FROM free
+    WHERE clock_timestamp() - pg_postmaster_start_time() > make_interval(secs => %(settled_s)s)
+      AND NOT EXISTS (SELECT FROM app.executors e
+                      WHERE e.executor_id = %(other)s
+                        AND e.seen_at > clock_timestamp() - make_interval(
+                            secs => CASE WHEN is_free THEN %(missed_s)s ELSE %(frozen_s)s END))
+), marked AS (
+    UPDATE app.executors SET lost_at = clock_timestamp()
+    WHERE executor_id = %(other)s AND EXISTS (SELECT FROM gone)
+)
+SELECT count(*) FROM gone;
+
+-- name: take_over
+-- As the durable engine itself recovers: the row keeps its queue, priority and attempts, and goes back to its queue.
+UPDATE dbos.workflow_status
+SET status = 'ENQUEUED', owner_xid = null, started_at_epoch_ms = null, updated_at = app.millis(clock_timestamp()),
+    queue_name = coalesce(queue_name, '_dbos_internal_queue')
+WHERE status = 'PENDING' AND executor_id = %(other)s;

@@ -1,0 +1,56 @@
+-- name: subject
+-- The run that an execution owns, with its intent and the database's clock; one that was queued moves from now on.
+WITH moved AS (
+    UPDATE app.runs SET status = 'running', updated_at = clock_timestamp()
+    WHERE execution_id = %(execution_id)s AND status = 'queued'
+)
+SELECT r.execution_id, r.id AS run_id, r.workflow_id, r.recipe_id, r.recipe_v, r.retry_count + 1 AS attempt, r.priority,
+       r.queue_partition_key, i.json AS intent, clock_timestamp() AS now
+FROM app.runs r
+JOIN app.intents i ON i.id = r.intent_id
+WHERE r.execution_id = %(execution_id)s;
+
+-- name: output
+SELECT output FROM app.run_steps WHERE run_id = %(run_id)s AND step_id = %(step_id)s AND attempt = %(attempt)s;
+
+-- name: keep
+-- One statement, so one transaction: the step's row, which is also its checkpoint, with everything that belongs to
+-- it. Where the row is there already, nothing is written: an earlier try of the same step kept its own (D6, D16).
+-- Only the execution that owns the run gets in (D15).
+WITH kept AS (
+    INSERT INTO app.run_steps (run_id, step_id, attempt, phase, output, trace_id, started_at, finished_at)
+    SELECT r.id, %(step_id)s, %(attempt)s, %(phase)s, %(output)s::jsonb, r.trace_id, %(started_at)s,
+           greatest(clock_timestamp(), %(started_at)s)
+    FROM app.runs r
+    WHERE r.execution_id = %(execution_id)s
+    ON CONFLICT DO NOTHING
+    RETURNING run_id
+), artifacts AS (
+    INSERT INTO app.artifacts (run_id, step_id, task_key, idx, attempt, kind, uri, inline, sha256)
+    SELECT kept.run_id, %(step_id)s, '', a.idx, %(attempt)s, a.kind, a.uri, a.inline, a.sha256
+    FROM kept, jsonb_to_recordset(%(artifacts)s::jsonb) AS a (idx integer, kind text, uri text, inline jsonb, sha256 text)
+), calls AS (
+    INSERT INTO app.opencode_calls (op_key, run_id, step_id, attempt, agent, prompt, schema_hash, structured, tool_calls,
+                                    served_by)
+    SELECT c.op_key, kept.run_id, %(step_id)s, %(attempt)s, c.agent, c.prompt, c.schema_hash, c.structured, c.tool_calls,
+           c.served_by
+    FROM kept, jsonb_to_recordset(%(calls)s::jsonb)
+        AS c (op_key text, agent text, prompt text, schema_hash text, structured jsonb, tool_calls jsonb, served_by text)
+), receipts AS (
+    INSERT INTO app.mock_receipts AS m (receipt_key, run_id, step_id, execution_id, payload_hash)
+    SELECT p.receipt_key, kept.run_id, %(step_id)s, %(execution_id)s, p.payload_hash
+    FROM kept, jsonb_to_recordset(%(receipts)s::jsonb) AS p (receipt_key text, payload_hash text)
+    ON CONFLICT (receipt_key) DO UPDATE SET seen_count = m.seen_count + 1
+), moved AS (
+    UPDATE app.runs r
+    SET last_step = %(step_id)s, updated_at = clock_timestamp(), status = coalesce(%(word)s, r.status)
+    FROM kept
+    WHERE r.id = kept.run_id
+)
+SELECT run_id FROM kept;
+
+-- name: fail
+-- Only the owning execution ends a run, and what has ended stays ended (D15).
+UPDATE app.runs
+SET status = 'retries_exceeded', next_action = 'REPAIR', error = %(error)s, updated_at = clock_timestamp()
+WHERE execution_id = %(execution_id)s AND status NOT IN ('succeeded', 'failed', 'retries_exceeded', 'canceled');

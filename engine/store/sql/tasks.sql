@@ -1,0 +1,18 @@
+-- name: attempt
+SELECT response FROM app.sbx_runs
+WHERE run_id = %(run_id)s AND step_id = 'ExecuteST' AND task_key = %(task_key)s AND attempt = %(attempt)s;
+
+-- name: keep
+-- One attempt of one task with its artifacts, once; where it is there already, an earlier try kept its own.
+WITH kept AS (
+    INSERT INTO app.sbx_runs (run_id, step_id, task_key, attempt, provider, request, response, err_code, metrics)
+    VALUES (%(run_id)s, 'ExecuteST', %(task_key)s, %(attempt)s, %(provider)s, %(request)s::jsonb, %(response)s::jsonb,
+            %(err_code)s, %(metrics)s::jsonb)
+    ON CONFLICT DO NOTHING
+    RETURNING run_id
+), artifacts AS (
+    INSERT INTO app.artifacts (run_id, step_id, task_key, idx, attempt, kind, uri, inline, sha256)
+    SELECT kept.run_id, 'ExecuteST', %(task_key)s, a.idx, %(attempt)s, a.kind, a.uri, a.inline, a.sha256
+    FROM kept, jsonb_to_recordset(%(artifacts)s::jsonb) AS a (idx integer, kind text, uri text, inline jsonb, sha256 text)
+)
+SELECT run_id FROM kept;

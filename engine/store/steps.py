@@ -1,0 +1,128 @@
+"""What a worker writes of a run's steps: each step is one row, and one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg.rows import class_row, scalar_row
+from psycopg.types.json import Jsonb
+
+from engine.core.canon import Json
+from engine.errors import RunFailed
+from engine.store import Tx, sql
+
+SQL: Final = sql.load("steps")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The run that an execution works on, for the ``attempt``th time; ``now`` is the database's."""
+
+    execution_id: str
+    run_id: str
+    workflow_id: str
+    recipe_id: str
+    recipe_v: str
+    attempt: int
+    priority: int
+    queue_partition_key: str | None
+    intent: dict[str, Any]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """One artifact that a step leaves behind."""
+
+    idx: int
+    kind: str
+    uri: str
+    inline: Json
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One answer of an agent, as the ledger keeps it."""
+
+    op_key: str
+    agent: str
+    prompt: str
+    schema_hash: str
+    structured: Any
+    tool_calls: list[str]
+    served_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The proof that a side effect happened, and of what."""
+
+    receipt_key: str
+    payload_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A finished step with all that belongs to it; ``word`` moves the run's status, if given."""
+
+    step_id: str
+    phase: str
+    output: dict[str, Json]
+    artifacts: Sequence[Left] = ()
+    calls: Sequence[Call] = ()
+    receipts: Sequence[Receipt] = ()
+    word: str | None = None
+
+
+async def subject(tx: Tx, execution_id: str) -> Subject:
+    """The run that this execution owns, moving. Raises RunFailed when it owns none any more."""
+    async with tx.cursor(row_factory=class_row(Subject)) as rows:
+        values = {"execution_id": execution_id}
+        found = await (await rows.execute(SQL["subject"], values)).fetchone()
+    if found is None:
+        raise RunFailed(f"execution {execution_id} owns no run")
+    return found
+
+
+async def keep(tx: Tx, of: Subject, outcome: Outcome) -> dict[str, Any]:
+    """The step's output: this one, or the one that an earlier try of the same step kept.
+
+    Raises RunFailed when the execution does not own the run any more.
+    """
+    values = {
+        "execution_id": of.execution_id,
+        "attempt": of.attempt,
+        "started_at": of.now,
+        "step_id": outcome.step_id,
+        "phase": outcome.phase,
+        "output": Jsonb(outcome.output),
+        "word": outcome.word,
+        "artifacts": _records(outcome.artifacts),
+        "calls": _records(outcome.calls),
+        "receipts": _records(outcome.receipts),
+    }
+    written = await tx.execute(SQL["keep"], values)
+    return dict(outcome.output) if written.rowcount == 1 else await _kept(tx, of, outcome.step_id)
+
+
+async def _kept(tx: Tx, of: Subject, step_id: str) -> dict[str, Any]:
+    values: dict[str, object] = {"run_id": of.run_id, "step_id": step_id, "attempt": of.attempt}
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        found: dict[str, Any] | None = await (await rows.execute(SQL["output"], values)).fetchone()
+    if found is None:
+        raise RunFailed(f"execution {of.execution_id} does not own {of.run_id}")
+    return found
+
+
+async def fail(tx: Tx, execution_id: str, error: str) -> None:
+    """The run ended with ``error``, unless it had ended or belongs to another execution."""
+    await tx.execute(SQL["fail"], {"execution_id": execution_id, "error": error})
+
+
+def _records(items: Sequence[Left] | Sequence[Call] | Sequence[Receipt]) -> str:
+    return json.dumps([asdict(item) for item in items])

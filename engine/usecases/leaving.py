@@ -1,0 +1,43 @@
+"""What a step leaves behind: artifacts, each with the digest of the bytes that will be served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from engine.core import artifacts as rules
+from engine.core.canon import Json
+from engine.store.steps import Left
+
+NOTHING_AT: Final = 999
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One thing that a step made: its kind, its name and its content."""
+
+    kind: str
+    name: str
+    inline: Json
+
+
+NOTHING: Final = Made("none", "none", {"text": "none"})
+
+
+def artifacts(run_id: str, step_id: str, made: Sequence[Made], task_key: str = "") -> list[Left]:
+    """``made`` as artifacts in its order; the sentinel of an empty step for none."""
+    if not made:
+        return [_left(run_id, step_id, task_key, NOTHING_AT, NOTHING)]
+    return [_left(run_id, step_id, task_key, index, each) for index, each in enumerate(made)]
+
+
+def _left(run_id: str, step_id: str, task_key: str, index: int, made: Made) -> Left:
+    return Left(
+        idx=index,
+        kind=made.kind,
+        uri=rules.uri(run_id, step_id, task_key, made.name),
+        inline=made.inline,
+        sha256=sha256(rules.content(made.kind, made.inline)).hexdigest(),
+    )

@@ -1,0 +1,107 @@
+"""The worker process: one executor of the durable engine. It executes and never serves HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Final, Never
+
+import uvloop
+
+from engine.config import Config
+from engine.errors import Misconfigured
+from engine.flows import durable
+from engine.flows.durable import Executor, Work
+from engine.ports.oc import Agents
+from engine.ports.oc.replay import Replay
+from engine.ports.sbx import Sandbox
+from engine.ports.sbx.mock import Mock
+from engine.ports.sbx.slow import Slow
+from engine.store.endings import Endings
+from engine.store.executors import Identity
+from engine.store.pool import Pool
+from engine.usecases.approval import Approval
+from engine.usecases.presence import Presence
+from engine.usecases.stages import Stages
+from engine.usecases.tasks import Tasks
+
+log = logging.getLogger(__name__)
+STEPS_AT_ONCE: Final = 16
+LOST: Final = 5
+
+
+def serve(config: Config, dsn: str) -> int:
+    """Never returns: the process ends. Raises InUse when another process is the executor.
+
+    Exit 0 after SIGTERM or SIGINT, 5 when others took over what it was running. Either way it
+    ends as it would by SIGKILL, which it has to survive anyway: nothing is drained, nothing is
+    half-way wound up, and what was under way goes on where its executor id comes back.
+    """
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    return uvloop.run(_serve(config, dsn))
+
+
+async def _serve(config: Config, dsn: str) -> Never:
+    stop = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    pool = Pool(dsn, STEPS_AT_ONCE)
+    executor = Executor(
+        id=config.executor_id,
+        app_version=config.app_version,
+        tasks_at_once=config.sbx_queue_worker_concurrency,
+    )
+    endings = Endings(dsn, pool)
+    async with Presence(dsn, _identity(config)).held() as presence, endings.running():
+        await durable.launch(executor, dsn, _work(config, pool, endings))
+        sys.stdout.write(f"worker {executor.id} ready\n")
+        sys.stdout.flush()
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopped, presence}, return_when=asyncio.FIRST_COMPLETED)
+        if presence.done():
+            log.error("not the executor any more: %s", presence.exception())
+            os._exit(LOST)
+    os._exit(0)
+
+
+def _identity(config: Config) -> Identity:
+    return Identity(
+        executor_id=config.executor_id,
+        incarnation=secrets.token_hex(8),
+        app_version=config.app_version,
+        pid=os.getpid(),
+    )
+
+
+def _work(config: Config, pool: Pool, endings: Endings) -> Work:
+    return Work(
+        stages=Stages(pool, _agents(config)),
+        approval=Approval(pool),
+        tasks=Tasks(pool, _sandbox(config)),
+        endings=endings,
+    )
+
+
+def _agents(config: Config) -> Agents:
+    """Whoever answers in this mode. Raises Misconfigured for a mode that is not there (D34)."""
+    if config.oc_mode != "replay":
+        raise Misconfigured(f"OC_MODE={config.oc_mode!r}: this version replays only")
+    shipped = Path(str(resources.files("engine.seed") / "oc"))
+    return Replay(
+        [shipped] if config.oc_fixtures_dir is None else [config.oc_fixtures_dir, shipped]
+    )
+
+
+def _sandbox(config: Config) -> Sandbox:
+    """The provider of this mode. Raises Misconfigured for one that is not there (D35)."""
+    if config.sbx_mode != "mock":
+        provider = f"SBX_MODE={config.sbx_mode!r} SBX_PROVIDER={config.sbx_provider!r}"
+        raise Misconfigured(f"{provider}: this version runs the mock only")
+    pause_s = config.chaos_sleep_execute_ms / 1000
+    return Slow(Mock(), pause_s) if pause_s else Mock()
