@@ -33,7 +33,7 @@ def _url(value: str) -> str:
 
 
 def _scope(value: str) -> str:
-    return "" if value in {"", *SCOPES} else f"{value!r} is none of {', '.join(SCOPES)}"
+    return "" if value in SCOPES else f"{value!r} is none of {', '.join(SCOPES)}"
 
 
 def _seconds(value: float) -> str:
@@ -50,7 +50,7 @@ class Settings:
     app_version: str = option("", "Attached system: the version under test.")
     dir: str = option(".spec11", "Where bundles of evidence are kept, one directory per run.")
     catalogue: str = option("", "File with the claims; empty: the catalogue of this package.")
-    scope: str = option("", "Claim scope of this run: demo, signoff, live-smoke.", _scope)
+    scope: str = option("demo", "Claim scope of this run: demo, signoff, live-smoke.", _scope)
     start_s: float = option(60.0, "Longest that the target may take to be ready.", _seconds)
     keep_logs: bool = option(False, "Keep the processes' logs also when every test passed.")  # noqa: FBT003  # a default, not a call for action
     timings: bool = option(False, "Print the phases of the run and what each took.")  # noqa: FBT003  # as above

@@ -22,7 +22,6 @@ from pytest_spec11.run import CONTROLLER, run_of
 from pytest_spec11.runtime import Runtime
 from pytest_spec11.watch import Watch
 
-DEMO: Final = "demo"
 RECORD: Final = "record"  # a selected test is marked: there is something to prove
 _STACK: Final = frozenset({SERVICES, MAIN})
 NEEDS: Final = {
@@ -133,7 +132,7 @@ class ProofSession:
             role=run.role,
             pid=os.getpid(),
             binding=self._binding(),
-            scope=self.settings.scope or DEMO,
+            scope=self.settings.scope,
             target=target.name,
             posture=dict(target.posture),
             arguments=[without_password(str(each)) for each in self.config.invocation_params.args],
@@ -144,7 +143,7 @@ class ProofSession:
         return binding.measure(
             self.config.rootpath,
             self.runtime.target.app_version,
-            self.settings.scope or DEMO,
+            self.settings.scope,
             self._catalogue().digest,
         )
 
