@@ -42,6 +42,7 @@ class ProofSession:
         self.runtime = Runtime(config, settings, run_of(config, settings.dir))
         self.recorder: Recorder | None = None
         self._deselected: list[pytest.Item] = []
+        self._checked: set[Path] = set()
         self.closing: Closing | None = None
         self._green = False
         self._crew = Crew(self) if self.runtime.run.role == CONTROLLER else None
@@ -54,8 +55,14 @@ class ProofSession:
             self._catalogue()
 
     def check(self, collector: pytest.Collector, items: Iterable[pytest.Item]) -> None:
-        """Every claim named exists and fits its scenario. Raises CollectError naming the faults."""
+        """Every claim named exists and fits its scenario, and no test hides another.
+
+        Raises CollectError naming the faults.
+        """
         faults = [fault for item in items for fault in claims.faults_of(item, self._catalogue())]
+        for path in {item.path for item in items} - self._checked:
+            self._checked.add(path)
+            faults += claims.shadowed_in(path)
         if faults:
             raise collector.CollectError("\n".join(faults))
 

@@ -51,3 +51,28 @@ def test_a_fault_in_a_class_is_named_by_its_test(team: Callable[..., Team]) -> N
     assert found.status == 2
     for number in (1, 2):
         assert f"test_proof.py::TestIt::test_a[{number}]: no claim 'S00.a'" in found.out
+
+
+def test_a_test_that_hides_another_is_a_collection_error(team: Callable[..., Team]) -> None:
+    ours = team(
+        "import pytest\n\npytestmark = [pytest.mark.S00, pytest.mark.claim('S00.answers')]\n"
+        "def test_it(api):\n    assert api.get('/healthz').status == 500\n"
+        "def test_it(api):\n    assert api.get('/healthz').status == 200\n"
+        "class TestMore:\n    def test_a(self): ...\n    def test_b(self): ...\n"
+        "    def test_a(self): ...\n"
+    )
+    found = ours.run()
+    assert found.status == 2
+    assert "test_proof.py::test_it: line 6 takes the name of the test in line 4" in found.out
+    assert "TestMore::test_a: line 11 takes the name of the test in line 9" in found.out
+
+
+def test_names_that_only_look_alike_hide_nothing(team: Callable[..., Team]) -> None:
+    ours = team(
+        "import pytest\n\n@pytest.mark.S00\nclass TestA:\n"
+        "    @pytest.mark.claim('S00.answers')\n"
+        "    def test_it(self, api):\n        assert api.get('/healthz').status == 200\n"
+        "class TestB:\n    def test_it(self): ...\n"
+        "def test_it(): ...\n"
+    )
+    assert ours.run().status == 0
