@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
@@ -14,23 +14,13 @@ from pytest_spec11.closing import Closing
 from pytest_spec11.crew import Crew
 from pytest_spec11.errors import BadInput, JournalBroken
 from pytest_spec11.journal import Journal
-from pytest_spec11.lease import MAIN, SERVICES
+from pytest_spec11.needs import RECORD, needs_of
 from pytest_spec11.options import Settings
 from pytest_spec11.oracles.witness import without_password
 from pytest_spec11.recorder import Recorder
 from pytest_spec11.run import CONTROLLER, run_of
 from pytest_spec11.runtime import Runtime
 from pytest_spec11.watch import Watch
-
-RECORD: Final = "record"  # a selected test is marked: there is something to prove
-_STACK: Final = frozenset({SERVICES, MAIN})
-NEEDS: Final = {
-    "api": _STACK,
-    "app_sql": _STACK,
-    "sys_sql": _STACK,
-    "proc": _STACK,
-    "stacks": frozenset({SERVICES}),
-}
 
 
 class ProofSession:
@@ -84,7 +74,7 @@ class ProofSession:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """The selection is known."""
-        needs = frozenset[str]().union(*(_needs(item) for item in session.items))
+        needs = frozenset[str]().union(*map(needs_of, session.items))
         if not needs or self.config.getoption("collectonly"):
             return
         self.need(needs)
@@ -161,13 +151,6 @@ class ProofSession:
             return catalogue.load(self.config.rootpath / path if path else None)
         except BadInput as error:
             raise pytest.UsageError(str(error)) from error
-
-
-def _needs(item: pytest.Item) -> frozenset[str]:
-    names = set(getattr(item, "fixturenames", ()))
-    asked = (NEEDS[name] for name in names & NEEDS.keys())
-    marked = frozenset({RECORD}) if claims.is_marked(item) else frozenset[str]()
-    return marked.union(*asked)
 
 
 def _listed(item: pytest.Item) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class Trial:
         self.node = node
         self.attempts = [Attempt(1)]
         self._strangers = set(threading.enumerate()) - {threading.current_thread()}
+        self._fixtures: set[threading.Thread] | None = None
 
     @property
     def attempt(self) -> Attempt:
@@ -75,6 +76,10 @@ class Trial:
         """A setup begins: the first, or that of the next attempt."""
         if self.attempt.phases:
             self.attempts.append(Attempt(len(self.attempts) + 1))
+
+    def call_began(self) -> None:
+        """The test itself begins: threads that run by now are those of fixtures."""
+        self._fixtures = set(threading.enumerate())
 
     def phase_ended(self, when: str, outcome: str, message: str) -> None:
         """The phase, or a part of it, ended so; the worst word and the first message are kept."""
@@ -100,6 +105,7 @@ class Trial:
 
     def note_threads(self) -> None:
         """Threads that the test began and left running void it: they may yet fail."""
-        begun = set(threading.enumerate()) - self._strangers - {threading.current_thread()}
-        if left := sorted(each.name for each in begun if not each.daemon):
-            self.void("E-THREAD", f"threads left running: {', '.join(left)}")
+        if self._fixtures is not None:
+            begun = set(threading.enumerate()) - self._fixtures
+            if left := sorted(each.name for each in begun if not each.daemon):
+                self.void("E-THREAD", f"threads left running: {', '.join(left)}")

@@ -42,6 +42,12 @@ class Watch:
         if (trial := self._recorder.trial) is not None:
             trial.setup_began()
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self) -> None:
+        """The setup is over."""
+        if (trial := self._recorder.trial) is not None:
+            trial.call_began()
+
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A report that no phase made, or that was changed on its way, counts as its phase."""

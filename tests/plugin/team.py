@@ -12,6 +12,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from pytest_spec11 import bundle, journal
 
 RUN_S = 60
@@ -75,6 +77,21 @@ def pytest_spec11_target(config):
     )
 """
 
+# A second process that needs the first one's port, a directory, and has a child of its own.
+TWO = (
+    CONFTEST.replace(
+        "processes=(API,)",
+        "processes=(API, SHADOW)",
+    )
+    + """
+SAY = "import signal, sys; print('shadow of', *sys.argv[1:], flush=True); signal.pause()"
+SHADOW = Process(
+    name="shadow", command=(*PYTHON, "-c", SAY, "{api.port}", "{stack.dir}", "{not.known", "{}"),
+    env={"OF": "{api.url}"}, ready=r"shadow of (?P<port>\\d+) (?P<dir>\\S+) (?P<rest>.*)",
+)
+"""
+)
+FAMILY = TWO + 'API = API.using({"FAMILY": "yes"})\n'
 CATALOGUE = {
     "scenarios": [
         {
@@ -255,3 +272,11 @@ def made(path: Path, tests: str = PROOF) -> Team:
     team.write("test_proof.py", tests)
     team.write(".gitignore", ".spec11/\n__pycache__/\n")
     return team
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether no process of these ids is left; a zombie nobody waited for counts as gone."""
+    return not any(
+        psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        for pid in pids
+    )

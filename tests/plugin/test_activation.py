@@ -79,6 +79,30 @@ def test_a_target_that_no_selected_test_needs_is_not_started(team: Callable[...,
     assert ours.bundles == []
 
 
+def test_fixtures_of_the_same_name_but_the_team_s_own_start_nothing(
+    team: Callable[..., Team],
+) -> None:
+    ours = team(
+        "import pytest\n\n@pytest.fixture\ndef api():\n    return 7\n\n"
+        "def test_theirs(api):\n    assert api == 7\n"
+    )
+    ours.write("system.py", "open('started', 'w')\nraise SystemExit(1)\n")
+    assert ours.run().status == 0
+    assert not (ours.path / "started").exists()
+
+
+def test_a_fixture_that_builds_on_the_plugin_s_starts_the_target(
+    team: Callable[..., Team],
+) -> None:
+    ours = team(
+        "import pytest\n\n@pytest.fixture\ndef api(api):\n    return api.get\n\n"
+        "@pytest.mark.S00\n@pytest.mark.claim('S00.answers')\n"
+        "def test_theirs(api):\n    assert api('/healthz').status == 200\n"
+    )
+    assert ours.run().status == 0
+    assert ours.verdict(scope="demo")["claims"]["S00.answers"] == "PASS"
+
+
 def test_collecting_only_starts_and_writes_nothing(team: Callable[..., Team]) -> None:
     ours = team()
     ours.write("system.py", "raise SystemExit('started')")

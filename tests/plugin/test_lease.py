@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from engine.postgres.server import EmbeddedServer, connected
@@ -23,8 +24,9 @@ from pytest_spec11.reaper import Reaper, end_groups
 from pytest_spec11.target import Process, Target, TemplateDatabase
 from pytest_spec11.timings import Timings
 from pytest_spec11.waiting import eventually
-from tests.plugin.test_target import gone
+from tests.plugin.team import gone
 
+ROOT = Path(__file__).parent.parent.parent
 PYTHON = (sys.executable, "-S", "-E", "-c")
 SAYS = "import signal, sys; print('ready', *sys.argv[1:], flush=True); signal.pause()"
 DEAF = (
@@ -121,6 +123,46 @@ def test_each_stack_has_a_copy_of_the_template_database(site: Site, shelf: Shelf
             assert admin.execute(names, (name,)).fetchone() == (1,)
             owner.close()
             assert admin.execute(names, (name,)).fetchone() == (0,)
+
+
+def test_closing_twice_is_closing_once(site: Site, shelf: Shelf) -> None:
+    serve = (sys.executable, "-m", "engine", "db", "serve", "--ephemeral")
+    server = "host={db.host} port={db.port} user=postgres"
+    target = Target(
+        name="t",
+        services=(
+            Process(
+                name="db",
+                command=serve,
+                env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+                ready=r"^postgres ready host=(?P<host>\S+) port=(?P<port>\d+)",
+            ),
+        ),
+        database=TemplateDatabase(admin_dsn=f"{server} dbname=postgres", template="template1"),
+        processes=(process("api", "{stack.dir}"),),
+        app_dsn=f"{server} dbname={{database.name}}",
+    )
+    owner = Owned(target, site, Shelf(shelf.path, 60), Timings())
+    folder = Path(psutil.Process(owner.main().pids["api"]).cmdline()[-1])
+    assert folder.is_dir()
+    owner.close()
+    owner.close()
+    assert not folder.exists()
+
+
+def test_services_end_although_the_stack_cannot_be_undone(site: Site, shelf: Shelf) -> None:
+    with EmbeddedServer() as server:
+        admin_dsn = server.dsn("postgres", "postgres")
+        target = Target(
+            name="t",
+            database=TemplateDatabase(admin_dsn=admin_dsn, template="template1"),
+            processes=(process("api", "{database.name}"),),
+        )
+        owner = Owned(target, site, shelf, Timings())
+        pids = list(owner.main().pids.values())
+    with pytest.raises(psycopg.OperationalError):  # its server is gone before it
+        owner.close()
+    assert gone(pids)
 
 
 def test_addresses_survive_being_written_down() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.plugin.team import Ended, Team, made
+from tests.plugin.team import PROOF, Ended, Team, made
 
 HEAD = """
 import threading
@@ -169,6 +169,47 @@ def codes(ours: Team) -> dict[str, list[str]]:
     return found
 
 
+SOUND = """
+GO_ON = threading.Event()
+
+@pytest.fixture(scope="session")
+def helper():
+    thread = threading.Thread(target=GO_ON.wait, args=(60,))
+    thread.start()
+    yield
+    GO_ON.set()
+    thread.join()
+
+@pytest.fixture
+def healthy(api):
+    assert api.get("/healthz").status == 200
+
+def test_beside_the_thread_of_a_fixture(api, helper):
+    assert api.get("/healthz").status == 200
+
+def test_asserted_in_threads_of_its_own(api):
+    def check():
+        assert api.get("/healthz").status == 200
+    threads = [threading.Thread(target=check) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+def test_asserted_in_a_fixture(healthy):
+    pass
+
+def test_all_parts_passed(api, subtests):
+    for path in ("/healthz", "/healthz?again"):
+        with subtests.test(path):
+            assert api.get("/healthz").status == 200
+
+class TestClass:
+    def test_method(self, api):
+        assert api.get("/healthz").status == 200
+"""
+
+
 @pytest.fixture(scope="module")
 def hollow(tmp_path_factory: pytest.TempPathFactory) -> tuple[Team, Ended]:
     return ran(tmp_path_factory, "hollow", HOLLOW)
@@ -203,6 +244,26 @@ def test_pytest_itself_calls_none_of_the_hollow_ones_a_failure(
     assert " 11 passed, 2 skipped, 1 xfailed, 1 xpassed" in found.out.splitlines()[-1]
     assert found.status == 1
     assert "exit status 1, though no test failed:" in found.out
+
+
+def test_what_looked_and_asserted_is_proof_wherever_it_did(team: Callable[..., Team]) -> None:
+    ours = team(HEAD + SOUND)
+    assert ours.run().status == 0
+    assert ours.verdict(scope="demo")["claims"]["S00.answers"] == "PASS"
+
+
+def test_an_oracle_without_a_journal_is_no_oracle(team: Callable[..., Team]) -> None:
+    ours = team("def test_unmarked(api):\n    assert api.get('/healthz').status == 200\n")
+    found = ours.run()
+    assert found.status == 1
+    assert "NotProvable: no selected test is marked with a scenario" in found.out
+    assert list(ours.path.glob(".spec11/*/journal-*")) == []
+
+
+def test_a_red_test_of_no_claim_blocks_all_the_same(team: Callable[..., Team]) -> None:
+    ours = team(PROOF + "\ndef test_unmarked(api):\n    assert api.get('/').status == 200\n")
+    assert ours.run().status == 1
+    assert ours.reasons(scope="demo")["test_proof.py::test_unmarked"] == ["E-FAILED"]
 
 
 def test_what_an_installed_package_asserts_about_itself_proves_nothing(

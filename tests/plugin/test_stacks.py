@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.plugin.team import CONFTEST, Team
-from tests.plugin.test_target import TWO, gone
+from tests.plugin.team import CONFTEST, TWO, Team, gone
 
 PRIVATE = """
 import os

@@ -6,27 +6,11 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from pytest_spec11.waiting import eventually
-from tests.plugin.team import CONFTEST, PROOF, Team
+from tests.plugin.team import CONFTEST, FAMILY, PROOF, Team, gone
 
-# A second process that needs the first one's port, a directory, and has a child of its own.
-TWO = (
-    CONFTEST.replace(
-        "processes=(API,)",
-        "processes=(API, SHADOW)",
-    )
-    + """
-SAY = "import signal, sys; print('shadow of', *sys.argv[1:], flush=True); signal.pause()"
-SHADOW = Process(
-    name="shadow", command=(*PYTHON, "-c", SAY, "{api.port}", "{stack.dir}", "{not.known", "{}"),
-    env={"OF": "{api.url}"}, ready=r"shadow of (?P<port>\\d+) (?P<dir>\\S+) (?P<rest>.*)",
-)
-"""
-)
-FAMILY = TWO + 'API = API.using({"FAMILY": "yes"})\n'
 LOOKS = """
 import pytest
 from pathlib import Path
@@ -51,14 +35,6 @@ def test_it_hangs(api, proc):
     open("ready", "w").close()
     signal.pause()
 """
-
-
-def gone(pids: list[int]) -> bool:
-    """Whether no process of these ids is left; a zombie nobody waited for counts as gone."""
-    return not any(
-        psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        for pid in pids
-    )
 
 
 def test_processes_get_their_values_and_none_is_left(team: Callable[..., Team]) -> None:
