@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,16 @@ class ProofSession:
         """A test file is about to be imported."""
         hearing.forget_deaf(module_path)
 
-    def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
-        """What was left out of the selection is on record, too."""
-        self._deselected += items
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
+        """What is left out of the selection is on record, whether or not its remover says so."""
+        before = list(items)
+        result = yield
+        left = set(items)
+        self._deselected += [item for item in before if item not in left]
+        return result
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """The selection is known."""

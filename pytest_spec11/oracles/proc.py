@@ -127,8 +127,9 @@ class Proc:
         seconds; that, too, is on record.
         """
         with subprocess.Popen(  # noqa: S603  # the test author's own command, no shell
-            list(argv), env=env, text=True, start_new_session=True,
+            list(argv), env=env, start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            encoding="utf-8", errors="backslashreplace",
         ) as command:  # fmt: skip
             try:
                 out, err = command.communicate(stdin, timeout=deadline_s)

@@ -252,6 +252,20 @@ def test_what_looked_and_asserted_is_proof_wherever_it_did(team: Callable[..., T
     assert ours.verdict(scope="demo")["claims"]["S00.answers"] == "PASS"
 
 
+def test_what_a_hook_takes_out_in_silence_is_left_out_all_the_same(
+    team: Callable[..., Team],
+) -> None:
+    ours = team(
+        HEAD
+        + "\ndef test_stays(api):\n    assert api.get('/healthz').status == 200\n"
+        + "\ndef test_goes(api):\n    assert api.get('/healthz').status == 500\n"
+    )
+    hook = "\ndef pytest_collection_modifyitems(items):\n    items[:] = items[:1]\n"
+    ours.write("conftest.py", (ours.path / "conftest.py").read_text() + hook)
+    assert ours.run().status == 0
+    assert ours.reasons(scope="demo")["S00.answers"] == ["E-DESELECTED"]
+
+
 def test_an_oracle_without_a_journal_is_no_oracle(team: Callable[..., Team]) -> None:
     ours = team("def test_unmarked(api):\n    assert api.get('/healthz').status == 200\n")
     found = ours.run()

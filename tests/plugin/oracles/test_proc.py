@@ -97,6 +97,11 @@ def test_a_command_is_on_record_with_how_it_ended(notes: Notes) -> None:
     assert "password=opensesame" not in repr((facts, notes.last.body))
 
 
+def test_bytes_that_are_no_text_are_shown_as_what_they_are(notes: Notes) -> None:
+    program = "import sys; sys.stdout.buffer.write(bytes([255, 10]))"
+    assert Proc({}, notes).run((sys.executable, "-S", "-c", program)).stdout == "\\xff\n"
+
+
 def test_a_command_that_takes_too_long_leaves_nothing_and_is_on_record(
     tmp_path: Path, notes: Notes
 ) -> None:
