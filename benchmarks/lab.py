@@ -16,12 +16,13 @@ from typing import Final
 import psycopg
 from psycopg.rows import scalar_row
 
-from engine.config import environment
+from engine import config
 from engine.postgres.server import EmbeddedServer, connected
 from engine.usecases import cluster
 
 PATIENCE_S: Final = 120.0
 LOOK_S: Final = 0.01
+YES: Final = {"payload": {"choice": "yes"}, "dedupeKey": "bench", "origin": "manual"}
 
 
 @contextmanager
@@ -49,7 +50,7 @@ def process(words: list[str], ready: str, env: Mapping[str, str]) -> Iterator[st
     """The rest of the line that begins with ``ready``, while ``python -m words`` runs."""
     child = subprocess.Popen(  # noqa: S603  # our own words only
         [sys.executable, "-m", *words],
-        env=environment(env),
+        env=config.environment(env),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -72,6 +73,20 @@ def until(dsn: str, query: str, values: Mapping[str, object], wanted: int) -> No
             if time.monotonic() > end:
                 raise SystemExit(f"{query}: {seen}, not {wanted}, after {PATIENCE_S:g} s")
             time.sleep(LOOK_S)
+
+
+def environment(dsn: str) -> dict[str, str]:
+    """What the engine's processes are told, on the database ``dsn``."""
+    return {"PORT": "0", "DBOS__APPVERSION": "bench", "SPEC11_DSN": dsn}
+
+
+def start(goal: str) -> dict[str, object]:
+    """The body of a start."""
+    return {
+        "recipeRef": {"id": "compile-default", "v": "v1"},
+        "formData": {"goal": goal},
+        "opts": {"queuePartitionKey": "bench"},
+    }
 
 
 def cores() -> int:

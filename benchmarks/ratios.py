@@ -48,7 +48,6 @@ BARE_ENDED: Final = """
 SELECT count(*) FROM dbos.workflow_status
 WHERE status = 'SUCCESS' AND workflow_uuid = ANY(%(ids)s)
 """
-ENV: Final = {"PORT": "0", "SPEC11_DATA_DIR": "", "DBOS__APPVERSION": "bench"}
 
 
 def main() -> None:
@@ -60,7 +59,7 @@ def main() -> None:
 
 
 def _starts(ours: str, bare: str) -> None:
-    api = lab.process(["engine", "api"], "listening on ", {**ENV, "SPEC11_DSN": ours})
+    api = lab.process(["engine", "api"], "listening on ", lab.environment(ours))
     floor = lab.process(["benchmarks.bare_http", bare], "listening on ", {})
     with api as our_url, floor as bare_url:
         kinds: dict[str, Callable[[], float]] = {
@@ -74,7 +73,7 @@ def _starts(ours: str, bare: str) -> None:
 
 
 def _finished(ours: str, bare: str) -> None:
-    env = {**ENV, "SPEC11_DSN": ours}
+    env = lab.environment(ours)
     api = lab.process(["engine", "api"], "listening on ", env)
     with api as url, lab.process(["engine", "worker"], "worker ", env):
         our_rates = [_our_runs(url, ours) for _ in range(ROUNDS)]
@@ -104,12 +103,7 @@ def _print(rates: dict[str, float], mine: str, floors: dict[str, float]) -> None
 
 
 def _start_body() -> bytes:
-    body = {
-        "recipeRef": {"id": "compile-default", "v": "v1"},
-        "formData": {"goal": f"bench {next(NUMBERS)}"},
-        "opts": {"queuePartitionKey": "bench"},
-    }
-    return json.dumps(body).encode()
+    return json.dumps(lab.start(f"bench {next(NUMBERS)}")).encode()
 
 
 def _bare_body() -> bytes:
@@ -173,8 +167,7 @@ def _gates(dsn: str, wids: list[str]) -> list[tuple[str, str]]:
 
 
 def _answered(http: httpx.Client, wid: str, gate: str) -> None:
-    body = {"payload": {"choice": "yes"}, "dedupeKey": "bench", "origin": "manual"}
-    http.post(f"/api/runs/{wid}/gates/{gate}/reply", json=body).raise_for_status()
+    http.post(f"/api/runs/{wid}/gates/{gate}/reply", json=lab.YES).raise_for_status()
 
 
 def _bare_runs(dsn: str) -> tuple[float, float, float]:

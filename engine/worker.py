@@ -23,13 +23,15 @@ from engine.ports.oc.replay import Replay
 from engine.ports.sbx import Sandbox
 from engine.ports.sbx.mock import Mock
 from engine.ports.sbx.slow import Slow
+from engine.store.dsn import session
 from engine.store.endings import Endings
-from engine.store.executors import Identity
+from engine.store.executors import Identity, session_name
 from engine.store.pool import Pool
-from engine.usecases.approval import Approval
+from engine.usecases.escalation import Escalation
 from engine.usecases.presence import Presence
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
+from engine.usecases.waits import Waits
 
 log = logging.getLogger(__name__)
 STEPS_AT_ONCE: Final = 16
@@ -48,6 +50,7 @@ def serve(config: Config, dsn: str) -> int:
 
 
 async def _serve(config: Config, dsn: str) -> Never:
+    dsn = session(dsn, session_name(config.executor_id))
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
@@ -82,7 +85,8 @@ def _identity(config: Config) -> Identity:
 def _work(config: Config, pool: Pool, endings: Endings) -> Work:
     return Work(
         stages=Stages(pool, _agents(config)),
-        approval=Approval(pool),
+        waits=Waits(pool),
+        escalation=Escalation(pool),
         tasks=Tasks(pool, _sandbox(config)),
         endings=endings,
     )

@@ -9,18 +9,25 @@ import psycopg
 import sqlalchemy
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
 
+from engine.core.executions import Execution
 from engine.core.plans import Task
 from engine.core.runs import QUEUE, WORKFLOW_NAME
 from engine.flows.run import TASK_QUEUE, RunFlow
+from engine.flows.steps import step
 from engine.flows.task import TaskFlow
 from engine.store.endings import Endings
+from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
-from engine.usecases.approval import Approval
+from engine.usecases.escalation import Escalation
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
+from engine.usecases.waits import Waits
 
 APPLICATION: Final = "spec11"
 TASK_NAME: Final = "RunTask"
+CONTROL_QUEUE: Final = "controlQ"
+CONTROL_AT_ONCE: Final = 8
+CONTROL_POLL_S: Final = 0.1
 POLL_S: Final = 0.02
 STEP_THREADS: Final = 16
 POOL: Final = 20
@@ -40,8 +47,9 @@ class Work:
     """What the workflows are made of."""
 
     stages: Stages
-    approval: Approval
+    waits: Waits
     tasks: Tasks
+    escalation: Escalation
     endings: Endings
 
 
@@ -76,11 +84,15 @@ def _declare(work: Work) -> None:
     async def run_task(run_id: str, key: str, cmd: str) -> dict[str, Any]:
         return await tasks.play(run_id, Task(key=key, cmd=cmd))
 
-    runs = RunFlow(work.stages, work.approval, work.endings, run_task)
+    @DBOS.workflow(name=ESCALATION)
+    async def escalate_timeout(run_id: str, gate_key: str) -> None:
+        await step("escalate", work.escalation.tell, run_id, gate_key)
+
+    runs = RunFlow(work.stages, work.waits, work.endings, run_task)
 
     @DBOS.workflow(name=WORKFLOW_NAME)
     async def run_intent(workflow_id: str) -> dict[str, Any]:
-        return await runs.play(workflow_id)
+        return await runs.play(Execution(id=workflow_id, workflow_id=workflow_id))
 
 
 async def _queues(url: str, tasks_at_once: int) -> None:
@@ -92,6 +104,9 @@ async def _queues(url: str, tasks_at_once: int) -> None:
     )
     try:
         await client.register_queue_async(QUEUE, polling_interval_sec=POLL_S)
+        await client.register_queue_async(
+            CONTROL_QUEUE, polling_interval_sec=CONTROL_POLL_S, worker_concurrency=CONTROL_AT_ONCE
+        )
         await client.register_queue_async(
             TASK_QUEUE, polling_interval_sec=POLL_S, worker_concurrency=tasks_at_once
         )

@@ -12,7 +12,8 @@ from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from engine.core.canon import Json
-from engine.errors import RunFailed
+from engine.core.runs import Word
+from engine.errors import RunCanceled, RunFailed
 from engine.store import Tx, sql
 
 SQL: Final = sql.load("steps")
@@ -24,6 +25,7 @@ class Subject:
 
     execution_id: str
     run_id: str
+    status: str
     workflow_id: str
     recipe_id: str
     recipe_v: str
@@ -80,19 +82,21 @@ class Outcome:
 
 
 async def subject(tx: Tx, execution_id: str) -> Subject:
-    """The run that this execution owns, moving. Raises RunFailed when it owns none any more."""
+    """The run that this execution owns, moving. Raises RunCanceled, RunFailed when it owns none."""
     async with tx.cursor(row_factory=class_row(Subject)) as rows:
         values = {"execution_id": execution_id}
         found = await (await rows.execute(SQL["subject"], values)).fetchone()
     if found is None:
         raise RunFailed(f"execution {execution_id} owns no run")
+    if found.status == Word.CANCELED:
+        raise RunCanceled(f"run {found.run_id} was canceled")
     return found
 
 
 async def keep(tx: Tx, of: Subject, outcome: Outcome) -> dict[str, Any]:
     """The step's output: this one, or the one that an earlier try of the same step kept.
 
-    Raises RunFailed when the execution does not own the run any more.
+    Raises RunCanceled, and RunFailed when the execution does not own the run any more.
     """
     values = {
         "execution_id": of.execution_id,
@@ -115,7 +119,8 @@ async def _kept(tx: Tx, of: Subject, step_id: str) -> dict[str, Any]:
     async with tx.cursor(row_factory=scalar_row) as rows:
         found: dict[str, Any] | None = await (await rows.execute(SQL["output"], values)).fetchone()
     if found is None:
-        raise RunFailed(f"execution {of.execution_id} does not own {of.run_id}")
+        await subject(tx, of.execution_id)
+        raise RunFailed(f"run {of.run_id} takes no {step_id} from execution {of.execution_id}")
     return found
 
 

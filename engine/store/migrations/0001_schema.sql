@@ -84,6 +84,19 @@ CREATE TABLE app.runs (
 CREATE INDEX runs_status_idx ON app.runs (status, created_at);
 CREATE INDEX runs_execution_idx ON app.runs (execution_id);
 
+-- Terminal is terminal (D15), whoever writes: there are two ways out, a repair and a resume.
+CREATE FUNCTION app.refuse_revival() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a run that is % cannot become %', OLD.status, NEW.status
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'runs_terminal_is_terminal', TABLE = 'runs', SCHEMA = 'app';
+END $$;
+CREATE TRIGGER runs_terminal_is_terminal BEFORE UPDATE OF status ON app.runs
+    FOR EACH ROW WHEN (
+        (OLD.status = 'succeeded' AND NEW.status <> 'succeeded')
+        OR (OLD.status IN ('failed', 'retries_exceeded') AND NEW.status NOT IN (OLD.status, 'repairing'))
+        OR (OLD.status = 'canceled' AND NEW.status NOT IN ('canceled', 'queued', 'running', 'waiting_input')))
+    EXECUTE FUNCTION app.refuse_revival();
+
 -- Every word a run's status ever had, in order, written with the row itself: what the status stream
 -- tells can never differ from what the row says.
 CREATE TABLE app.status_history (
@@ -178,6 +191,7 @@ CREATE TABLE app.human_gates (
     gate_key text NOT NULL,
     workflow_id text NOT NULL,                      -- the execution that waits here
     topic text NOT NULL,
+    listen_topic text NOT NULL,                     -- where that execution hears of the answer
     step_id text NOT NULL,
     purpose text NOT NULL,
     state text NOT NULL DEFAULT 'PENDING' CONSTRAINT human_gates_state_check

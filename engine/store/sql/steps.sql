@@ -4,7 +4,7 @@ WITH moved AS (
     UPDATE app.runs SET status = 'running', updated_at = clock_timestamp()
     WHERE execution_id = %(execution_id)s AND status = 'queued'
 )
-SELECT r.execution_id, r.id AS run_id, r.workflow_id, r.recipe_id, r.recipe_v, r.retry_count + 1 AS attempt, r.priority,
+SELECT r.execution_id, r.id AS run_id, r.status, r.workflow_id, r.recipe_id, r.recipe_v, r.retry_count + 1 AS attempt, r.priority,
        r.queue_partition_key, i.json AS intent, clock_timestamp() AS now
 FROM app.runs r
 JOIN app.intents i ON i.id = r.intent_id
@@ -16,13 +16,16 @@ SELECT output FROM app.run_steps WHERE run_id = %(run_id)s AND step_id = %(step_
 -- name: keep
 -- One statement, so one transaction: the step's row, which is also its checkpoint, with everything that belongs to
 -- it. Where the row is there already, nothing is written: an earlier try of the same step kept its own (D6, D16).
--- Only the execution that owns the run gets in (D15).
-WITH kept AS (
+-- Only the execution that owns the run gets in, and only while the run is on its way (D15).
+WITH owned AS (
+    SELECT id, trace_id FROM app.runs
+    WHERE execution_id = %(execution_id)s AND status IN ('running', 'repairing')
+    FOR UPDATE
+), kept AS (
     INSERT INTO app.run_steps (run_id, step_id, attempt, phase, output, trace_id, started_at, finished_at)
-    SELECT r.id, %(step_id)s, %(attempt)s, %(phase)s, %(output)s::jsonb, r.trace_id, %(started_at)s,
+    SELECT id, %(step_id)s, %(attempt)s, %(phase)s, %(output)s::jsonb, trace_id, %(started_at)s,
            greatest(clock_timestamp(), %(started_at)s)
-    FROM app.runs r
-    WHERE r.execution_id = %(execution_id)s
+    FROM owned
     ON CONFLICT DO NOTHING
     RETURNING run_id
 ), artifacts AS (

@@ -25,6 +25,7 @@ DONE_ONCE = {
     "receipts": [1],
     "events": 4,
 }
+ESCALATED = "SELECT FROM dbos.workflow_status WHERE workflow_uuid = %s AND status = 'SUCCESS'"
 EXECUTORS = "SELECT executor_id FROM dbos.workflow_status WHERE workflow_uuid = %s"
 
 
@@ -125,10 +126,17 @@ def test_a_gate_that_nobody_answers_is_a_no(clone: Callable[[], str]) -> None:
         gate = shim.http.get(f"/api/runs/{wid}/gates").json()[0]
         ended = header(shim, wid)
         told = shim.rows("SELECT key, value::json ->> 'reason' AS why FROM dbos.workflow_events")
+        escalation = f"esc:{wid}:{gate['gateKey']}"
+        eventually(lambda: len(shim.rows(ESCALATED, escalation)) == 1, deadline_s=10)
+        artifacts = shim.rows(
+            "SELECT task_key, inline ->> 'event' AS event FROM app.artifacts"
+            " WHERE step_id = 'EscalateTimeout'"
+        )
 
     assert (gate["state"], gate["decision"], gate["result"]["state"]) == (
         "TIMED_OUT", "no", "TIMED_OUT",
     )  # fmt: skip
+    assert artifacts == [{"task_key": gate["gateKey"], "event": "TIMEOUT_ESCALATION"}]
     assert ended["error"] == {"message": "Plan approval failed: no (rationale: timeout)"}
     assert (ended["durableStatus"], ended["nextAction"]) == ("retries_exceeded", "REPAIR")
     assert {"key": f"ui:{gate['gateKey']}:audit", "why": "timeout"} in told
