@@ -15,7 +15,7 @@ from pytest_spec11.catalogue import Catalogue
 from pytest_spec11.judge import Verdict, judge
 from pytest_spec11.reasons import Reason
 from pytest_spec11.run import Run
-from pytest_spec11.summary import Summary
+from pytest_spec11.summary import Summary, wrapped
 
 # What a run of a slice cannot know: the rest of a claim's tests may stand elsewhere.
 _ELSEWHERE: Final = frozenset({"E-SOURCE", "E-DESELECTED"})
@@ -76,7 +76,7 @@ class Closing:
         yield from voice.scenarios(self.seen.scenarios)
         yield from voice.conclusion()
         if green and self.hollow:
-            yield f"exit status 1, though no test failed: {self.hollow[0].text}"
+            yield from wrapped(f"exit status 1, though no test failed: {self.hollow[0].text}")
         yield f"evidence: {self._near}"
         yield f"next: {self._next()}"
 

@@ -41,7 +41,7 @@ class Summary:
         if rest:
             total = sum(len(item.claims) for item in rest)
             names = " ".join(item.id for item in rest)
-            yield from _wrapped(f"not run: {names} ({total} claim{'s' * (total != 1)})")
+            yield from wrapped(f"not run: {names} ({total} claim{'s' * (total != 1)})")
 
     def conclusion(self) -> Iterator[str]:
         """GO or NO_GO, and why, in one sentence."""
@@ -50,7 +50,7 @@ class Summary:
             yield f"GO for the release: {total} of {total} needed claims proven"
         else:
             why = "; ".join(filter(None, (self._missing(), self._besides())))
-            yield from _wrapped(f"NO_GO for the release: {why}")
+            yield from wrapped(f"NO_GO for the release: {why}")
 
     @cached_property
     def _needed(self) -> list[str]:
@@ -80,14 +80,15 @@ class Summary:
         for claim in open_:
             groups.setdefault(self._words(claim), []).append(claim.partition(".")[2] or claim)
         for words, names in groups.items():
-            yield from _wrapped(f"{', '.join(names)}: {words}", _INDENT)
+            yield from wrapped(f"{', '.join(names)}: {words}", _INDENT)
 
     def _words(self, claim: str) -> str:
         reason = self.first.get(claim)
         return reason.text if reason else f"not needed at scope {self.scope}, and not proven"
 
 
-def _wrapped(text: str, indent: str = "") -> list[str]:
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """``text`` in lines of at most ``WIDTH`` characters, where its words allow."""
     return textwrap.wrap(
         text,
         WIDTH,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
-from tests.plugin.team import CONFTEST, PROOF, Team
+from tests.plugin.team import CONFTEST, PROOF, Team, made
 
 ENDS_EARLY = (
     PROOF
@@ -36,14 +38,24 @@ def pytest_collection_finish():
 """
 
 
-@pytest.fixture
-def proven(team: Callable[..., Team]) -> Team:
-    """A team whose evidence is GO, so that whatever is done to it is to blame."""
-    ours = team()
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """A team whose evidence is GO, so that whatever is done to a copy of it is to blame."""
+    ours = made(tmp_path_factory.mktemp("whole"))
     ours.commit()
     assert ours.run("--spec11-scope", "signoff").status == 0
     assert ours.gate().status == 0
     return ours
+
+
+@pytest.fixture
+def proven(whole: Team, tmp_path: Path) -> Team:
+    """A copy to be spoilt."""
+    return Team(shutil.copytree(whole.path, tmp_path / "copy"))
+
+
+def test_a_copy_is_as_good_as_the_first(proven: Team) -> None:
+    assert proven.gate().status == 0
 
 
 def codes(ours: Team) -> set[str]:
