@@ -27,8 +27,8 @@ def switch_on(config: pytest.Config) -> None:
         config._inicache[_SWITCH] = True  # noqa: SLF001  # ini values have no public setter
 
 
-def is_of_tests() -> bool:
-    """Whether the assertion that is being told of stands in a file of the team under test.
+def is_of_tests(test: Path) -> bool:
+    """Whether the assertion that is being told of stands in the file ``test`` or the team's others.
 
     pytest rewrites installed plugins, too, and what those assert about themselves proves nothing.
     """
@@ -36,15 +36,16 @@ def is_of_tests() -> bool:
     while frame is not None and frame.f_code.co_name != _TOLD:
         frame = frame.f_back
     speaker = frame.f_back if frame else None
-    return speaker is not None and _is_of_team(speaker.f_code.co_filename)
+    return speaker is not None and _is_of_team(speaker.f_code.co_filename, test)
 
 
 @lru_cache(maxsize=1024)
-def _is_of_team(file: str) -> bool:
+def _is_of_team(file: str, test: Path) -> bool:
     path = Path(file).resolve()
     if path.is_relative_to(_HERE):
         return path == _CLAIMING
-    return not any(path.is_relative_to(folder) for folder in _INSTALLED)
+    installed = any(path.is_relative_to(folder) for folder in _INSTALLED)
+    return not installed or path == test.resolve()
 
 
 def forget_deaf(path: Path) -> None:

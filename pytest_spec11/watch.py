@@ -55,9 +55,9 @@ class Watch:
         if trial is not None and report.failed and trial.node == report.nodeid:
             trial.phase_ended(report.when, "failed", _last_line(report))
 
-    def pytest_assertion_pass(self, lineno: int, orig: str) -> None:
+    def pytest_assertion_pass(self, item: pytest.Item, lineno: int, orig: str) -> None:
         """An assertion held; those inside installed packages are not the test's."""
-        if hearing.is_of_tests():
+        if hearing.is_of_tests(item.path):
             self._recorder.asserted(lineno, orig)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
