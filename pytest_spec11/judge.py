@@ -205,7 +205,7 @@ def _equal(case: Case, key: str, code: str) -> Iterator[Reason]:
         said.insert(0, ("the judge", case.catalogue.digest))
     here = (case.here or {}).get(key)
     if case.here is not None and not (key == "appVersion" and not here):
-        said.insert(0, ("here", here))
+        said.insert(0, ("this work tree", here))
     for name, value in said[1:]:
         if value != said[0][1]:
             text = f"{key} is {_short(value)}, but {_short(said[0][1])} for {said[0][0]}"
@@ -213,7 +213,7 @@ def _equal(case: Case, key: str, code: str) -> Iterator[Reason]:
 
 
 def _short(value: object) -> str:
-    return repr(value)[:24]
+    return str(value)[:12] or "empty"
 
 
 def _scoped(case: Case) -> Iterator[Reason]:
