@@ -115,6 +115,7 @@ class Owned:
         with self._timings.phase("stop"):
             if self._stack is not None:
                 self._stack.stop(keep_database=bool(self._begun))
+                self._stack = None
             end(self._begun.values())
             self._begun.clear()
 
