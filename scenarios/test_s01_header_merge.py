@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from pytest_spec11.fixtures import Provokes
-from pytest_spec11.stacks import Stack, Stacks
+from pytest_spec11.stacks import Stack
 from scenarios.intents import start
 
 pytestmark = pytest.mark.S01
@@ -38,13 +36,6 @@ SET_APP = "UPDATE app.runs SET status = %(word)s WHERE workflow_id = %(w)s"
 SET_ENGINE = "UPDATE dbos.workflow_status SET status = %(word)s WHERE workflow_uuid = %(w)s"
 APP = "SELECT status FROM app.runs WHERE workflow_id = %(w)s"
 SYS = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
-
-
-@pytest.fixture(scope="module")
-def idle(stacks: Stacks) -> Iterator[Stack]:
-    """A private stack without a worker: nobody else moves its runs."""
-    with stacks.start(only=("api",)) as stack:
-        yield stack
 
 
 @pytest.mark.claim("S01.header-merge-table")
