@@ -127,8 +127,8 @@ def test_two_hundred_generated_forms_have_the_ids_that_the_prover_computes(
 
     assert [each.json()["workflowID"] for each in sent] == wanted
     stored = idle.app_sql.rows(
-        "SELECT workflow_id, r.id, json FROM app.runs r JOIN app.intents i ON i.id = workflow_id"
-        " WHERE workflow_id = ANY(%(all)s)",
+        "SELECT workflow_id, r.id, i.intent_hash, json FROM app.runs r"
+        " JOIN app.intents i ON i.id = workflow_id WHERE workflow_id = ANY(%(all)s)",
         all=wanted,
     )
     inputs = {row["workflow_id"]: row["json"]["inputs"] for row in stored}
@@ -137,7 +137,8 @@ def test_two_hundred_generated_forms_have_the_ids_that_the_prover_computes(
         for wid, (goal, topic) in zip(wanted, forms, strict=True)
     }
     assert all(row["id"] == identity.run_id(row["workflow_id"]) for row in stored)
-    assert all(f"ih_{digest(row['json'])}" == row["workflow_id"] for row in stored)
+    assert all(f"ih_{row['intent_hash']}" == row["workflow_id"] for row in stored)
+    assert all(digest(row["json"]) == row["intent_hash"] for row in stored)
 
 
 @pytest.mark.claim("S01.form-enters-identity")
