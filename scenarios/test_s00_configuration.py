@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
@@ -69,17 +70,25 @@ def watched(stacks: Stacks) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.fixture(scope="module")
+def taken_port() -> Iterator[str]:
+    """A port that we listen on: a process that tried to bind it would say so instead."""
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        yield str(ours.getsockname()[1])
+
+
 @pytest.mark.claim("S00.config-fails-closed")
 @pytest.mark.parametrize("command", ["api", "worker"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_bad_environment_starts_nothing_and_every_fault_is_named(
-    watched: Stack, command: str, case: str
+    watched: Stack, taken_port: str, command: str, case: str
 ) -> None:
     faults = _at_fault(CASES[case])
     before = _logins(watched)
     began = time.monotonic()
 
-    ended = engine(watched, command, env={"PORT": "0", **CASES[case]}, deadline_s=WITHIN_S)
+    env = {"PORT": taken_port, **CASES[case]}
+    ended = engine(watched, command, env=env, deadline_s=WITHIN_S)
 
     took = time.monotonic() - began
     message = ended.stderr.strip().splitlines()[-1]
