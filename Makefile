@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # pip reads the lock and nothing else: no cache to trust, no resolver, no build isolation.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help install prove test format lint types layers unit scenarios up lock clean
+.PHONY: help install prove test format lint types layers unit scenarios up lock bench clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ up: install ## the reference engine on http://127.0.0.1:3001, until Ctrl-C
 lock: install ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --no-header --extra engine --group dev --group build pyproject.toml --output-file requirements.lock
+
+bench: install ## how fast the engine is beside bare parts, how long one run takes, what waiting costs
+	$(BIN)/python -m benchmarks.ratios && $(BIN)/python -m benchmarks.latency && $(BIN)/python -m benchmarks.parked
 
 clean: ## remove what install and runs made here
 	rm -rf $(VENV) .spec11 .mypy_cache .ruff_cache .pytest_cache

@@ -14,6 +14,8 @@ from typing import Final
 import sqlalchemy
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 
+from engine.store.migrations import sqlalchemy_url
+
 POLL_S: Final = 0.02
 
 
@@ -49,7 +51,7 @@ async def bare(key: str) -> str:
 
 async def main(dsn: str) -> None:
     """Execute until SIGTERM."""
-    url = f"postgresql+psycopg://{dsn.partition('://')[2]}"
+    url = sqlalchemy_url(dsn)
     config: DBOSConfig = {
         "name": "bare",
         "system_database_url": url,
@@ -57,7 +59,6 @@ async def main(dsn: str) -> None:
         "application_version": "bare",
         "executor_id": "bare",
         "serializer": DBOSPortableJSONSerializer(),
-        "run_admin_server": False,
         "log_level": "ERROR",
     }
     DBOS(config=config)

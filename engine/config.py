@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from engine.store.dsn import normalised
 
 Read = Callable[[str], Any]
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
 WORDS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -42,6 +44,12 @@ def _truth(text: str) -> bool:
     return WORDS[text.lower()]
 
 
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError("not 1..40 letters, digits or . _ -")
+    return text
+
+
 def _directory(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
@@ -66,7 +74,7 @@ class Config:
     port: int = _setting("PORT", 3001, _integer(0, 65535))
     admin_port: int = _setting("ADMIN_PORT", 3002, _integer(0, 65535))
     app_version: str = _setting("DBOS__APPVERSION", "v1")
-    executor_id: str = _setting("DBOS__VMID", "w0")
+    executor_id: str = _setting("DBOS__VMID", "w0", _name)
     claim_scope: str = _setting("CLAIM_SCOPE", "demo", _one_of("demo", "signoff", "live-smoke"))
     runtime_mode: str = _setting("WORKFLOW_RUNTIME_MODE", "api-shim", _one_of("api-shim"))
     oc_mode: str = _setting("OC_MODE", "replay", _one_of("replay", "record", "live"))

@@ -8,6 +8,7 @@ EngineError
 │   ├── Drift               same identity, different content; ``drift`` names every field
 │   └── IllegalState        exists, but may not move there
 ├── RunFailed           a run ends ERROR with this message; never over HTTP
+├── RunCanceled         an execution meets the cancellation of its run; never over HTTP
 ├── Misconfigured       exit 2, never over HTTP: the environment is contradictory or unreadable
 └── InUse               exit 3, never over HTTP: a directory, port or database that others use
 
@@ -67,6 +68,12 @@ class IllegalState(Conflict):
 
 class RunFailed(EngineError):
     """A run cannot go on; its row and its workflow end with this message."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class RunCanceled(EngineError):
+    """The run was canceled: whatever its execution was doing leaves no trace."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
 

@@ -10,7 +10,7 @@ import signal
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, Never
 
 import uvloop
 
@@ -23,12 +23,16 @@ from engine.ports.oc.replay import Replay
 from engine.ports.sbx import Sandbox
 from engine.ports.sbx.mock import Mock
 from engine.ports.sbx.slow import Slow
-from engine.store.executors import Identity
+from engine.store.dsn import session
+from engine.store.endings import Endings
+from engine.store.executors import Identity, session_name
 from engine.store.pool import Pool
-from engine.usecases.approval import Approval
+from engine.usecases.escalation import Escalation
 from engine.usecases.presence import Presence
+from engine.usecases.repairs import Repairs
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
+from engine.usecases.waits import Waits
 
 log = logging.getLogger(__name__)
 STEPS_AT_ONCE: Final = 16
@@ -36,12 +40,18 @@ LOST: Final = 5
 
 
 def serve(config: Config, dsn: str) -> int:
-    """0, after SIGTERM or SIGINT. Raises InUse when another process is the executor."""
+    """Never returns: the process ends. Raises InUse when another process is the executor.
+
+    Exit 0 after SIGTERM or SIGINT, 5 when others took over what it was running. Either way it
+    ends as it would by SIGKILL, which it has to survive anyway: nothing is drained, nothing is
+    half-way wound up, and what was under way goes on where its executor id comes back.
+    """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     return uvloop.run(_serve(config, dsn))
 
 
-async def _serve(config: Config, dsn: str) -> int:
+async def _serve(config: Config, dsn: str) -> Never:
+    dsn = session(dsn, session_name(config.executor_id))
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
@@ -51,24 +61,17 @@ async def _serve(config: Config, dsn: str) -> int:
         app_version=config.app_version,
         tasks_at_once=config.sbx_queue_worker_concurrency,
     )
-    async with (
-        Presence(dsn, _identity(config)).held() as presence,
-        durable.launched(executor, dsn, _work(config, pool)),
-    ):
+    endings = Endings(dsn, pool)
+    async with Presence(dsn, _identity(config)).held() as presence, endings.running():
+        await durable.launch(executor, dsn, _work(config, pool, endings))
         sys.stdout.write(f"worker {executor.id} ready\n")
         sys.stdout.flush()
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({stopped, presence}, return_when=asyncio.FIRST_COMPLETED)
         if presence.done():
-            _end_at_once(presence.exception())
-    await pool.close()
-    return 0
-
-
-def _end_at_once(error: BaseException | None) -> None:
-    """Others run what we were running: nothing of ours may be written any more."""
-    log.error("not the executor any more: %s", error)
-    os._exit(LOST)
+            log.error("not the executor any more: %s", presence.exception())
+            os._exit(LOST)
+    os._exit(0)
 
 
 def _identity(config: Config) -> Identity:
@@ -80,11 +83,14 @@ def _identity(config: Config) -> Identity:
     )
 
 
-def _work(config: Config, pool: Pool) -> Work:
+def _work(config: Config, pool: Pool, endings: Endings) -> Work:
     return Work(
         stages=Stages(pool, _agents(config)),
-        approval=Approval(pool),
+        waits=Waits(pool),
+        repairs=Repairs(pool),
+        escalation=Escalation(pool),
         tasks=Tasks(pool, _sandbox(config)),
+        endings=endings,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -12,14 +12,6 @@ from engine.core.canon import Json
 from engine.errors import Malformed
 
 KEY: Final = re.compile(r"[a-z0-9][a-z0-9:_-]{0,127}")
-APPROVAL_FORM: Final[Mapping[str, Json]] = {
-    "v": 1,
-    "title": "Approve?",
-    "fields": [
-        {"k": "choice", "t": "enum", "vs": ["yes", "no"]},
-        {"k": "rationale", "t": "str", "opt": True},
-    ],
-}
 RATIONALES: Final = ("rationale", "reason", "note", "notes")
 DECISIONS: Final[Mapping[str, str]] = {
     "yes": "yes",
@@ -29,6 +21,44 @@ DECISIONS: Final[Mapping[str, str]] = {
     "reject": "no",
     "rejected": "no",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A gate that a run may open: which step asks, for what, and what the header says meanwhile."""
+
+    purpose: str
+    step_id: str
+    form: Mapping[str, Json]
+    next_action: str
+
+
+APPROVAL_FORM: Final[Mapping[str, Json]] = {
+    "v": 1,
+    "title": "Approve?",
+    "fields": [
+        {"k": "choice", "t": "enum", "vs": ["yes", "no"]},
+        {"k": "rationale", "t": "str", "opt": True},
+    ],
+}
+QUESTION_FORM: Final[Mapping[str, Json]] = {
+    "v": 1,
+    "title": "Question",
+    "fields": [{"k": "answer", "t": "str"}],
+}
+APPROVE: Final = Ask(
+    purpose="approve-plan",
+    step_id="ApplyPatchST",
+    form=APPROVAL_FORM,
+    next_action="APPROVE_PLAN",
+)
+PARALLEL: Final = tuple(replace(APPROVE, purpose=f"parallel-{number}") for number in (1, 2))
+QUESTION: Final = Ask(
+    purpose="ask-user",
+    step_id="CompileST",
+    form=QUESTION_FORM,
+    next_action="ANSWER_QUESTION",
+)
 
 
 class State(StrEnum):

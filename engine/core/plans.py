@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from engine.core import identity
 from engine.core.canon import Json, canonical
 
 PLAN: Final = "plan"
 BUILD: Final = "build"
-ENV_REF: Final = "local-node-24"  # the environment of tasks that have no template of their own
 _READING: Final = frozenset({"read", "grep", "glob", "ls", "skill"})
 TOOLS: Final[Mapping[str, frozenset[str]]] = {
     PLAN: _READING,
@@ -89,17 +87,3 @@ def _prompt(wish: str, subject: Mapping[str, Json]) -> str:
 def denied_tool(agent: str, used: Iterable[str]) -> str | None:
     """The first tool that ``agent`` used and may not use, if there is one (D34)."""
     return next((name for name in used if name not in TOOLS[agent]), None)
-
-
-def tasks(workflow: str, run: str, build: Build) -> list[Task]:
-    """One task for each different test of the build; for none, the bare test command."""
-    names: list[str | None] = [*dict.fromkeys(build.tests)]
-    return [_task(workflow, run, build.test_command, name) for name in names or [None]]
-
-
-def _task(workflow: str, run: str, command: str, test: str | None) -> Task:
-    template: dict[str, Json] = {"templateKey": f"env:{ENV_REF}", "templateRef": ENV_REF}
-    if test is None:
-        return Task(key=identity.task_key(workflow, run, {"cmd": command, **template}), cmd=command)
-    request: dict[str, Json] = {"cmd": command, "test": test, **template}
-    return Task(key=identity.task_key(workflow, run, request), cmd=f"{command} {test}")

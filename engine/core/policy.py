@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.core import identity
+from engine.core import constraints, identity
 from engine.core.canon import Json
 from engine.core.recipes import Recipe
 from engine.core.runs import PRIORITY_OF_LANE, QUEUE, Run
 from engine.errors import PolicyViolation
 
 LONGEST_GATE_TTL_S: Final = 86_400
-TTL_NAMES: Final = ("planApprovalTimeoutS", "plan_approval_timeout_s", "timeoutS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +76,7 @@ def planned(recipe: Recipe, intent: Mapping[str, Json], options: Options, rules:
         timeout_ms=options.timeout_ms,
         workload=_document(options.workload),
         budget=_document(options.budget),
-        gate_ttl_s=int(gate_ttl_s(intent, rules)),
+        gate_ttl_s=int(_gate_ttl_s(intent, rules)),
         app_version=rules.app_version,
     )
 
@@ -156,19 +155,15 @@ def _budget(options: Options) -> Iterator[Violation]:
 
 
 def _gate(intent: Mapping[str, Json], rules: Rules) -> Iterator[Violation]:
-    ttl = gate_ttl_s(intent, rules)
+    ttl = _gate_ttl_s(intent, rules)
     if not _is_whole(ttl) or not 1 <= ttl <= LONGEST_GATE_TTL_S:
         message = f"gate TTL must be 1..{LONGEST_GATE_TTL_S} whole seconds, not {ttl}"
         yield Violation("/formData", message)
 
 
-def gate_ttl_s(intent: Mapping[str, Json], rules: Rules) -> Any:
-    """Seconds that a gate of this intent waits: the intent's own, else the process's default."""
-    constraints: Any = intent["constraints"]
-    hooks = constraints.get("testHooks")
-    flags = hooks if isinstance(hooks, dict) else constraints
-    named = (flags[name] for name in TTL_NAMES if flags.get(name) is not None)
-    return next(named, rules.gate_ttl_s)
+def _gate_ttl_s(intent: Mapping[str, Json], rules: Rules) -> Any:
+    given: Any = intent["constraints"]
+    return constraints.gate_ttl_s(given, rules.gate_ttl_s)
 
 
 def _is_whole(value: Any) -> bool:

@@ -1,10 +1,7 @@
-"""The durable engine in this process: how it is set up, what it is to run, and how it ends."""
+"""The durable engine in this process: how it is set up, and what it is to run."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,17 +9,26 @@ import psycopg
 import sqlalchemy
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
 
+from engine.core.executions import Execution
 from engine.core.plans import Task
 from engine.core.runs import QUEUE, WORKFLOW_NAME
 from engine.flows.run import TASK_QUEUE, RunFlow
+from engine.flows.steps import step
 from engine.flows.task import TaskFlow
+from engine.store.endings import Endings
+from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
-from engine.usecases.approval import Approval
+from engine.usecases.escalation import Escalation
+from engine.usecases.repairs import Repairs
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
+from engine.usecases.waits import Waits
 
 APPLICATION: Final = "spec11"
 TASK_NAME: Final = "RunTask"
+REPAIR_NAME: Final = "RepairIntent"
+CONTROL_QUEUE: Final = "controlQ"
+CONTROL_POLL_S: Final = 0.1
 POLL_S: Final = 0.02
 STEP_THREADS: Final = 16
 POOL: Final = 20
@@ -42,23 +48,24 @@ class Work:
     """What the workflows are made of."""
 
     stages: Stages
-    approval: Approval
+    waits: Waits
+    repairs: Repairs
     tasks: Tasks
+    escalation: Escalation
+    endings: Endings
 
 
-@asynccontextmanager
-async def launched(executor: Executor, dsn: str, work: Work) -> AsyncIterator[None]:
-    """The block runs while this process executes workflows, its own of an earlier life included.
+async def launch(executor: Executor, dsn: str, work: Work) -> None:
+    """From now on the running loop executes workflows, its own of an earlier life included.
 
-    Call it inside the loop that shall run them. What is under way at its end stays PENDING and
-    goes on wherever its executor id comes back.
+    There is no way back but the end of the process: what is under way then stays PENDING and goes
+    on where its executor id comes back, or where it is taken over.
     """
     url = sqlalchemy_url(dsn)
-    engine = _engine(url)
     settings: DBOSConfig = {
         "name": APPLICATION,
         "system_database_url": url,
-        "system_database_engine": engine,
+        "system_database_engine": _engine(url),
         "executor_id": executor.id,
         "application_version": executor.app_version,
         "serializer": DBOSPortableJSONSerializer(),
@@ -70,11 +77,6 @@ async def launched(executor: Executor, dsn: str, work: Work) -> AsyncIterator[No
     _declare(work)
     await _queues(url, executor.tasks_at_once)
     DBOS.launch()
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(DBOS.destroy)
-        engine.dispose()
 
 
 def _declare(work: Work) -> None:
@@ -84,11 +86,20 @@ def _declare(work: Work) -> None:
     async def run_task(run_id: str, key: str, cmd: str) -> dict[str, Any]:
         return await tasks.play(run_id, Task(key=key, cmd=cmd))
 
-    runs = RunFlow(work.stages, work.approval, run_task)
+    @DBOS.workflow(name=ESCALATION)
+    async def escalate_timeout(run_id: str, gate_key: str) -> None:
+        await step("escalate", work.escalation.tell, run_id, gate_key)
+
+    runs = RunFlow(work.stages, work.waits, work.repairs, work.endings, run_task)
 
     @DBOS.workflow(name=WORKFLOW_NAME)
     async def run_intent(workflow_id: str) -> dict[str, Any]:
-        return await runs.play(workflow_id)
+        return await runs.start(Execution(id=workflow_id, workflow_id=workflow_id))
+
+    @DBOS.workflow(name=REPAIR_NAME)
+    async def repair_intent(workflow_id: str, attempt: int) -> dict[str, Any]:
+        own = DBOS.workflow_id or ""
+        return await runs.repair(Execution(id=own, workflow_id=workflow_id, attempt=attempt))
 
 
 async def _queues(url: str, tasks_at_once: int) -> None:
@@ -100,6 +111,7 @@ async def _queues(url: str, tasks_at_once: int) -> None:
     )
     try:
         await client.register_queue_async(QUEUE, polling_interval_sec=POLL_S)
+        await client.register_queue_async(CONTROL_QUEUE, polling_interval_sec=CONTROL_POLL_S)
         await client.register_queue_async(
             TASK_QUEUE, polling_interval_sec=POLL_S, worker_concurrency=tasks_at_once
         )

@@ -1,21 +1,30 @@
-"""RunIntent: plan, patch, ask a person, build, run the tasks, and one end whatever happens."""
+"""RunIntent: plan, patch, ask people, build, run the tasks, and one end whatever happens."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowHandleAsync
 
+from engine.contracts.plans import BuildAnswer
+from engine.core import constraints, identity
 from engine.core.artifacts import NO_ERROR
-from engine.core.gates import State
+from engine.core.executions import Execution
+from engine.core.gates import Ask
+from engine.core.plans import Task
 from engine.errors import RunFailed
 from engine.flows.steps import number, step
-from engine.usecases.approval import Approval
+from engine.store.endings import Endings
+from engine.usecases.repairs import Repairs
 from engine.usecases.stages import APPLY, COMPILE, DECIDE, EXECUTE, Stages
+from engine.usecases.waits import Waits
 
 TASK_QUEUE: Final = "sbxQ"
-RESULT_POLL_S: Final = 0.02
+NOTHING: Final[Mapping[str, Any]] = {
+    "compiled": None, "asked": False, "granted": False, "decided": None, "succeeded": {},
+}  # fmt: skip
 SLACK_S: Final = 0.05  # beyond the deadline, so that the database agrees that it has passed
 
 
@@ -24,60 +33,98 @@ class RunFlow:
     """The life of one execution of a run. ``task_flow`` is the workflow that runs one task."""
 
     stages: Stages
-    approval: Approval
+    waits: Waits
+    repairs: Repairs
+    endings: Endings
     task_flow: Any
 
-    async def play(self, execution_id: str) -> dict[str, Any]:
-        """What the run put out. Whatever it raises, the run's row has said so before."""
+    async def start(self, execution: Execution) -> dict[str, Any]:
+        """What the run put out, begun from nothing."""
+        return await self._guarded(execution, self._play(execution, NOTHING))
+
+    async def repair(self, execution: Execution) -> dict[str, Any]:
+        """What the run put out, going on with what an earlier execution left whole (D14)."""
+        return await self._guarded(execution, self._repair(execution))
+
+    async def _guarded(
+        self, execution: Execution, work: Awaitable[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """What ``work`` returns. Whatever it raises, the run's row has said so before."""
         try:
-            return await self._play(execution_id)
+            return await work
         except Exception as error:
-            await step("Fail", self.stages.fail, execution_id, str(error) or type(error).__name__)
+            await step("Fail", self.stages.fail, execution, str(error) or type(error).__name__)
             raise
 
-    async def _play(self, execution_id: str) -> dict[str, Any]:
+    async def _repair(self, execution: Execution) -> dict[str, Any]:
+        return await self._play(execution, await step("Known", self.repairs.known, execution))
+
+    async def _play(self, execution: Execution, known: Mapping[str, Any]) -> dict[str, Any]:
         stages = self.stages
-        plan = await step(COMPILE, stages.compile_plan, execution_id)
-        plan = await step(APPLY, stages.apply_patches, execution_id, plan)
-        await self._approved(execution_id)
-        build = await step(DECIDE, stages.decide, execution_id, plan)
-        ended = await self._ran(build)
-        output = await step(EXECUTE, stages.execute, execution_id, build, ended)
+        compiled = known["compiled"] or await step(COMPILE, stages.compile_plan, execution)
+        given = compiled["constraints"]
+        if (asks := constraints.questions(given)) and not known["asked"]:
+            await self._answered(execution, asks, "Ask-user gate timed out")
+        plan = await step(APPLY, stages.apply_patches, execution, compiled["plan"])
+        if not known["granted"]:
+            await self._answered(
+                execution, constraints.approvals(given), "Plan approval failed: no"
+            )
+        decided = known["decided"] or await step(DECIDE, stages.decide, execution, plan)
+        ended = await self._ran(execution, decided, known["succeeded"])
+        output = await step(EXECUTE, stages.execute, execution, decided["build"], ended)
         if output["errCode"] != NO_ERROR:
             raise RunFailed(f"SBX execution failed [{output['errCode']}]")
         return {"errCode": output["errCode"], "exit": output["exit"], "tasks": len(ended)}
 
-    async def _approved(self, execution_id: str) -> None:
-        """A person said yes. Raises RunFailed for a no and for silence; waiting holds no slot."""
-        gate = await step("OpenGate", self._open, execution_id)
-        key, left_s = gate["gateKey"], gate["leftS"]
-        while True:
-            await DBOS.recv_async(gate["topic"], timeout_seconds=left_s + SLACK_S)
-            end = await step("CloseGate", self._close, execution_id, key)
-            if end["state"] != State.PENDING:
-                break
-            left_s = end["leftS"]
-        if end["decision"] != "yes":
-            why = f" (rationale: {end['reason']})" if end["reason"] else ""
-            raise RunFailed(f"Plan approval failed: {end['decision']}{why}")
+    async def _answered(self, execution: Execution, asks: Sequence[Ask], refused: str) -> None:
+        """People let the run go on. Raises RunFailed for a no and for silence.
 
-    async def _open(self, execution_id: str) -> dict[str, Any]:
-        return await self.approval.open(execution_id, number())
+        Waiting costs a coroutine: no thread, no slot of a queue (D11).
+        """
+        keys = execution.gate_keys(asks)
+        stands = await step("OpenGate", self._begin, execution, asks)
+        while "leftS" in stands:
+            wait_s = stands["leftS"] + SLACK_S
+            await DBOS.recv_async(identity.topic(keys[0]), timeout_seconds=wait_s)
+            stands = await step("CloseGate", self._look, execution, keys)
+        if refusal := stands["refusal"]:
+            why = f" (rationale: {refusal['reason']})" if refusal["reason"] else ""
+            raise RunFailed(f"{refused}{why}")
 
-    async def _close(self, execution_id: str, gate_key: str) -> dict[str, Any]:
-        return await self.approval.close(execution_id, gate_key, number())
+    async def _begin(self, execution: Execution, asks: Sequence[Ask]) -> dict[str, Any]:
+        return await self.waits.begin(execution, asks, number())
 
-    async def _ran(self, build: dict[str, Any]) -> list[dict[str, Any]]:
+    async def _look(self, execution: Execution, keys: list[str]) -> dict[str, Any]:
+        return await self.waits.look(execution, keys, number())
+
+    async def _ran(
+        self, execution: Execution, decided: dict[str, Any], succeeded: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
         """How every task ended, in the build's order; all are under way before one is awaited."""
-        handles = [await self._enqueued(task) for task in build["tasks"]]
-        return [await each.get_result(polling_interval_sec=RESULT_POLL_S) for each in handles]
+        tasks = execution.tasks(BuildAnswer.model_validate(decided["build"]).to_core())
+        handles = {
+            task.cmd: await self._enqueued(execution.run_id, task, decided["place"])
+            for task in tasks
+            if task.cmd not in succeeded
+        }
+        ended = {cmd: await self._result(handle) for cmd, handle in handles.items()}
+        return [{**succeeded, **ended}[task.cmd] for task in tasks]
 
-    async def _enqueued(self, task: dict[str, Any]) -> WorkflowHandleAsync[dict[str, Any]]:
-        place = SetEnqueueOptions(
-            priority=task["priority"], queue_partition_key=task["queuePartitionKey"]
+    async def _enqueued(
+        self, run_id: str, task: Task, place: dict[str, Any]
+    ) -> WorkflowHandleAsync[dict[str, Any]]:
+        """The task under way, in the partition and with the priority of its run (B52)."""
+        options = SetEnqueueOptions(
+            priority=place["priority"], queue_partition_key=place["partition"]
         )
-        with SetWorkflowID(task["key"]), place:
+        with SetWorkflowID(task.key), options:
             handle: WorkflowHandleAsync[dict[str, Any]] = await DBOS.enqueue_workflow_async(
-                TASK_QUEUE, self.task_flow, task["runId"], task["key"], task["cmd"]
+                TASK_QUEUE, self.task_flow, run_id, task.key, task.cmd
             )
             return handle
+
+    async def _result(self, handle: WorkflowHandleAsync[dict[str, Any]]) -> dict[str, Any]:
+        """What the task came to. The wait leaves no trace; the result, read once, is kept."""
+        await self.endings.wait(handle.get_workflow_id())
+        return await handle.get_result()

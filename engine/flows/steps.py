@@ -6,16 +6,25 @@ from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 from dbos import DBOS
+from dbos._error import DBOSWorkflowCancelledError  # not exported, and what an execution ends with
+
+from engine.errors import RunCanceled
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 async def step(name: str, body: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What ``body`` returned, now or before the crash."""
+    """What ``body`` returned, now or before the crash.
+
+    A body that meets a cancellation leaves no record: a resumed run does the step anew.
+    """
 
     async def run() -> T:
-        return await body(*args, **kwargs)
+        try:
+            return await body(*args, **kwargs)
+        except RunCanceled as error:
+            raise DBOSWorkflowCancelledError(str(error)) from error
 
     return await DBOS.run_step_async({"name": name}, run)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from psycopg import ProgrammingError, conninfo
+
+IDLE_MS: Final = 4000
 
 
 def normalised(text: str) -> str:
@@ -12,6 +16,16 @@ def normalised(text: str) -> str:
     except ProgrammingError as error:
         raise ValueError("not a libpq connection string or URL") from error
     return conninfo.make_conninfo("", **dict(sorted(parts.items())))
+
+
+def session(dsn: str, name: str) -> str:
+    """``dsn`` for sessions of that name, which end when they idle inside of a transaction.
+
+    A process that stands still must not keep others waiting for the rows it was about to write.
+    """
+    given = conninfo.conninfo_to_dict(dsn).get("options") or ""
+    options = f"{given} -c idle_in_transaction_session_timeout={IDLE_MS}".strip()
+    return conninfo.make_conninfo(dsn, application_name=name, options=options)
 
 
 def searching(dsn: str, schemas: str) -> str:

@@ -26,6 +26,11 @@ class Identity:
     pid: int
 
 
+def session_name(executor_id: str) -> str:
+    """What every session of this executor calls itself."""
+    return f"spec11-worker-{executor_id}"
+
+
 async def hold(tx: Tx, executor_id: str) -> bool:
     """Whether this session now bears the executor id: no other session does."""
     return bool(await _scalar(tx, "hold", executor_id=executor_id, **{"class": LOCK_CLASS}))
@@ -59,6 +64,7 @@ async def _taken(tx: Tx, other: str) -> int:
     async with tx.transaction():
         if not await _scalar(tx, "declare_lost", other=other, **bounds, **{"class": LOCK_CLASS}):
             return 0
+        await tx.execute(SQL["cut_off"], {"session": session_name(other)})
         return (await tx.execute(SQL["take_over"], {"other": other})).rowcount
 
 

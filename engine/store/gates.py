@@ -11,10 +11,14 @@ from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from engine.core.canon import Json, canonical, digest
+from engine.core.gates import Ask
+from engine.core.identity import topic
 from engine.errors import RunFailed
 from engine.store import Tx, faults, sql
+from engine.store.steps import Left
 
 SQL: Final = sql.load("gates")
+ESCALATION: Final = "EscalateTimeout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +67,10 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """A gate about to open: who waits, for what, and what the header says meanwhile."""
-
-    execution_id: str
-    gate_key: str
-    topic: str
-    step_id: str
-    purpose: str
-    form: Mapping[str, Json]
-    next_action: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What became of a gate; ``left_s`` to its deadline by the database's clock."""
 
+    gate_key: str
     state: str
     result: dict[str, Any] | None
     decision: str | None
@@ -86,48 +78,80 @@ class Standing:
     left_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """How a gate ends; ``word`` moves the run's status, if given."""
+    """How a gate ends."""
 
+    gate_key: str
     state: str
     decision: str | None
     reason: str | None
-    word: str | None
 
 
-async def owned_run(tx: Tx, execution_id: str) -> str:
-    """The id of the run that this execution owns. Raises RunFailed when it owns none."""
-    async with tx.cursor(row_factory=scalar_row) as rows:
-        values = {"execution_id": execution_id}
-        found: str | None = await (await rows.execute(SQL["owned_run"], values)).fetchone()
-    if found is None:
-        raise RunFailed(f"execution {execution_id} owns no run")
-    return found
+async def open_all(tx: Tx, execution_id: str, gates: Mapping[str, Ask], function_id: int) -> None:
+    """The gates, by key, are there, and the run waits; once, however often it is asked.
 
-
-async def open_gate(tx: Tx, opening: Opening, function_id: int) -> None:
-    """The gate is there, its prompt shown, and the run waits; once, however often it is asked."""
-    values = {**asdict(opening), "form": Jsonb(dict(opening.form)), "function_id": function_id}
+    Answers to any of them are heard on the first one's topic.
+    """
+    asked = [
+        {"gate_key": key, "step_id": ask.step_id, "purpose": ask.purpose, "form": dict(ask.form)}
+        for key, ask in gates.items()
+    ]
+    values = {
+        "execution_id": execution_id,
+        "listen_topic": topic(next(iter(gates))),
+        "next_action": next(iter(gates.values())).next_action,
+        "gates": Jsonb(asked),
+        "function_id": function_id,
+    }
     await tx.execute(SQL["open"], values)
 
 
-async def standing(tx: Tx, execution_id: str, gate_key: str) -> Standing:
-    """What became of the gate, which stays locked until the transaction ends."""
+async def standing(tx: Tx, execution_id: str, gate_keys: list[str]) -> list[Standing]:
+    """What became of the gates, which stay locked until the transaction ends."""
     async with tx.cursor(row_factory=class_row(Standing)) as rows:
-        values = {"execution_id": execution_id, "gate_key": gate_key}
-        found = await (await rows.execute(SQL["standing"], values)).fetchone()
+        values = {"execution_id": execution_id, "gate_keys": gate_keys}
+        return await (await rows.execute(SQL["standing"], values)).fetchall()
+
+
+async def close(tx: Tx, execution_id: str, closing: Closing, function_id: int) -> None:
+    """The gate is as ``closing`` says, and the events tell of it."""
+    values = {"execution_id": execution_id, "function_id": function_id, **asdict(closing)}
+    await tx.execute(SQL["close"], values)
+
+
+async def escalate(tx: Tx, execution_id: str, gate_key: str) -> None:
+    """Somebody will be told, once, that nobody answered: a workflow of its own, enqueued now."""
+    values = {"execution_id": execution_id, "gate_key": gate_key, "workflow_name": ESCALATION}
+    await tx.execute(SQL["escalate"], values)
+
+
+async def keep_escalation(tx: Tx, run_id: str, gate_key: str, artifact: Left) -> None:
+    """The escalation is on record, however often it is told."""
+    await tx.execute(
+        SQL["keep_escalation"],
+        {
+            "run_id": run_id,
+            "gate_key": gate_key,
+            **asdict(artifact),
+            "inline": Jsonb(artifact.inline),
+        },
+    )
+
+
+async def overdue_at(tx: Tx, run_id: str, gate_key: str) -> datetime:
+    """When the gate's deadline passed."""
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        values = {"run_id": run_id, "gate_key": gate_key}
+        found: datetime | None = await (await rows.execute(SQL["overdue_at"], values)).fetchone()
     if found is None:
-        raise RunFailed(f"gate {gate_key} of execution {execution_id} is not there")
+        raise RunFailed(f"gate {gate_key} of {run_id} is not there")
     return found
 
 
-async def close_gate(
-    tx: Tx, execution_id: str, gate_key: str, closing: Closing, function_id: int
-) -> None:
-    """The gate, the run's word and the events that tell of it, as ``closing`` says."""
-    values = {"execution_id": execution_id, "gate_key": gate_key, "function_id": function_id}
-    await tx.execute(SQL["close"], {**values, **asdict(closing)})
+async def go_on(tx: Tx, execution_id: str, *, moves: bool) -> None:
+    """The run does not wait any more, and moves if it may."""
+    await tx.execute(SQL["go_on"], {"execution_id": execution_id, "moves": moves})
 
 
 async def of_run(tx: Tx, run_id: str) -> list[Gate]:

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Final
+from contextlib import asynccontextmanager, contextmanager
 
-from psycopg import AsyncConnection, Error
-
-from engine.store import pool
+from engine.store.channel import Channel
 from engine.store.gates import Gate
-
-log = logging.getLogger(__name__)
-RETRY_S: Final = 0.25
 
 
 class Watch:
@@ -52,9 +45,8 @@ class Notices:
     """One LISTEN connection, and who waits for what. Losing it wakes everybody to look again."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
         self._watches: dict[str, Watch] = {}
-        self.listening = False
+        self._channel = Channel(dsn, "LISTEN spec11_gates", self._changed, self._wake_all)
         self._closed = False
 
     @contextmanager
@@ -81,34 +73,18 @@ class Notices:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listens in the background until left."""
-        task = asyncio.create_task(self._listen_for_ever())
-        try:
+        async with self._channel.running():
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
-    async def _listen_for_ever(self) -> None:
-        while True:
-            try:
-                async with await pool.connect(self._dsn) as connection:
-                    await self._listen(connection)
-            except Error as error:
-                log.warning("not listening for gates: %s", error)
-            finally:
-                self.listening = False
-                self._wake_all()
-            await asyncio.sleep(RETRY_S)
+    @property
+    def listening(self) -> bool:
+        """Whether every change of a gate is heard now."""
+        return self._channel.listening
 
-    async def _listen(self, connection: AsyncConnection[Any]) -> None:
-        await connection.execute("LISTEN spec11_gates")
-        self.listening = True
-        self._wake_all()
-        async for notice in connection.notifies():
-            gate_key = notice.payload.rpartition("/")[2]
-            if watch := self._watches.get(gate_key):
-                watch.notify()
+    def _changed(self, payload: str) -> None:
+        gate_key = payload.rpartition("/")[2]
+        if watch := self._watches.get(gate_key):
+            watch.notify()
 
     def _wake_all(self) -> None:
         for watch in list(self._watches.values()):

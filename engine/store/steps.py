@@ -12,7 +12,8 @@ from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from engine.core.canon import Json
-from engine.errors import RunFailed
+from engine.core.runs import Word
+from engine.errors import RunCanceled, RunFailed
 from engine.store import Tx, sql
 
 SQL: Final = sql.load("steps")
@@ -24,6 +25,7 @@ class Subject:
 
     execution_id: str
     run_id: str
+    status: str
     workflow_id: str
     recipe_id: str
     recipe_v: str
@@ -80,19 +82,35 @@ class Outcome:
 
 
 async def subject(tx: Tx, execution_id: str) -> Subject:
-    """The run that this execution owns, moving. Raises RunFailed when it owns none any more."""
+    """The run that this execution owns, moving. Raises RunCanceled, RunFailed when it owns none."""
     async with tx.cursor(row_factory=class_row(Subject)) as rows:
         values = {"execution_id": execution_id}
         found = await (await rows.execute(SQL["subject"], values)).fetchone()
     if found is None:
         raise RunFailed(f"execution {execution_id} owns no run")
+    if found.status == Word.CANCELED:
+        raise RunCanceled(f"run {found.run_id} was canceled")
     return found
+
+
+async def hold(tx: Tx, execution_id: str) -> None:
+    """The run that this execution owns stays as it is until the transaction ends.
+
+    Raises RunCanceled, and RunFailed when the execution owns none.
+    """
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        values = {"execution_id": execution_id}
+        status: str | None = await (await rows.execute(SQL["hold"], values)).fetchone()
+    if status == Word.CANCELED:
+        raise RunCanceled(f"execution {execution_id} was canceled")
+    if status is None:
+        raise RunFailed(f"execution {execution_id} owns no run")
 
 
 async def keep(tx: Tx, of: Subject, outcome: Outcome) -> dict[str, Any]:
     """The step's output: this one, or the one that an earlier try of the same step kept.
 
-    Raises RunFailed when the execution does not own the run any more.
+    Raises RunCanceled, and RunFailed when the execution does not own the run any more.
     """
     values = {
         "execution_id": of.execution_id,
@@ -115,7 +133,8 @@ async def _kept(tx: Tx, of: Subject, step_id: str) -> dict[str, Any]:
     async with tx.cursor(row_factory=scalar_row) as rows:
         found: dict[str, Any] | None = await (await rows.execute(SQL["output"], values)).fetchone()
     if found is None:
-        raise RunFailed(f"execution {of.execution_id} does not own {of.run_id}")
+        await subject(tx, of.execution_id)
+        raise RunFailed(f"run {of.run_id} takes no {step_id} from execution {of.execution_id}")
     return found
 
 
@@ -126,3 +145,22 @@ async def fail(tx: Tx, execution_id: str, error: str) -> None:
 
 def _records(items: Sequence[Left] | Sequence[Call] | Sequence[Receipt]) -> str:
     return json.dumps([asdict(item) for item in items])
+
+
+async def newest_outputs(tx: Tx, run_id: str) -> dict[str, dict[str, Any]]:
+    """What each recorded step of the run put out last, by step."""
+    rows = await tx.execute(SQL["newest_outputs"], {"run_id": run_id})
+    return dict(await rows.fetchall())
+
+
+async def successes(tx: Tx, run_id: str) -> dict[str, dict[str, Any]]:
+    """How each command of the run that ever succeeded ended then, by command."""
+    rows = await tx.execute(SQL["successes"], {"run_id": run_id})
+    return dict(await rows.fetchall())
+
+
+async def granted(tx: Tx, run_id: str, step_id: str) -> bool:
+    """Whether people let the run go on where that step asked them last."""
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        values = {"run_id": run_id, "step_id": step_id}
+        return bool(await (await rows.execute(SQL["granted"], values)).fetchone())

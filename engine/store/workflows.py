@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 
 from engine.core.canon import Json
 from engine.store import Tx, sql
@@ -33,3 +33,10 @@ async def find(tx: Tx, execution_id: str) -> Workflow | None:
     """The execution's row, if there is one."""
     async with tx.cursor(row_factory=class_row(Workflow)) as rows:
         return await (await rows.execute(SQL["by_id"], {"execution_id": execution_id})).fetchone()
+
+
+async def has_ended(tx: Tx, workflow_id: str) -> bool:
+    """Whether the workflow is over, however it went."""
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        values = {"workflow_id": workflow_id}
+        return bool(await (await rows.execute(SQL["has_ended"], values)).fetchone())

@@ -11,7 +11,7 @@ from engine.core import artifacts as rules
 from engine.core.canon import Json
 from engine.store.steps import Left
 
-NOTHING_AT: Final = 999
+LAST: Final = 999  # the place of an artifact that stands alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,12 @@ NOTHING: Final = Made("none", "none", {"text": "none"})
 def artifacts(run_id: str, step_id: str, made: Sequence[Made], task_key: str = "") -> list[Left]:
     """``made`` as artifacts in its order; the sentinel of an empty step for none."""
     if not made:
-        return [_left(run_id, step_id, task_key, NOTHING_AT, NOTHING)]
-    return [_left(run_id, step_id, task_key, index, each) for index, each in enumerate(made)]
+        return [one(run_id, step_id, NOTHING, task_key, LAST)]
+    return [one(run_id, step_id, each, task_key, index) for index, each in enumerate(made)]
 
 
-def _left(run_id: str, step_id: str, task_key: str, index: int, made: Made) -> Left:
+def one(run_id: str, step_id: str, made: Made, task_key: str, index: int) -> Left:
+    """``made`` as the artifact at place ``index``."""
     return Left(
         idx=index,
         kind=made.kind,

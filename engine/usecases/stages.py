@@ -13,7 +13,7 @@ from engine.contracts.plans import BuildAnswer, PlanAnswer
 from engine.core import plans, results
 from engine.core.artifacts import NO_ERROR
 from engine.core.canon import Json, digest
-from engine.core.plans import Task
+from engine.core.executions import Execution
 from engine.core.runs import Word
 from engine.ports.oc import Agents
 from engine.store import steps
@@ -34,9 +34,9 @@ class Stages:
     pool: Pool
     agents: Agents
 
-    async def compile_plan(self, execution_id: str) -> dict[str, Any]:
-        """CompileST: the plan that the agent proposes for the intent. Raises RunFailed."""
-        subject = await self._subject(execution_id)
+    async def compile_plan(self, execution: Execution) -> dict[str, Any]:
+        """CompileST: the plan that the agent proposes, and the intent's ``constraints``."""
+        subject = await self._subject(execution)
         question = asking.question(
             subject, plans.PLAN, plans.plan_prompt(subject.intent), PlanAnswer
         )
@@ -50,11 +50,12 @@ class Stages:
             artifacts=leaving.artifacts(subject.run_id, COMPILE, made),
             calls=[asking.call(subject, COMPILE, question, answer)],
         )
-        return await self._keep(subject, outcome)
+        kept = await self._keep(subject, outcome)
+        return {"plan": kept, "constraints": subject.intent["constraints"]}
 
-    async def apply_patches(self, execution_id: str, plan: dict[str, Json]) -> dict[str, Any]:
+    async def apply_patches(self, execution: Execution, plan: dict[str, Json]) -> dict[str, Any]:
         """ApplyPatchST: the plan as a person will see it."""
-        subject = await self._subject(execution_id)
+        subject = await self._subject(execution)
         outcome = Outcome(
             step_id=APPLY,
             phase="patching",
@@ -63,13 +64,12 @@ class Stages:
         )
         return await self._keep(subject, outcome)
 
-    async def decide(self, execution_id: str, plan: dict[str, Json]) -> dict[str, Any]:
-        """DecideST: how the approved plan is built, down to its tasks. Raises RunFailed."""
-        subject = await self._subject(execution_id)
+    async def decide(self, execution: Execution, plan: dict[str, Json]) -> dict[str, Any]:
+        """DecideST: the ``build`` of the approved plan, and where its tasks are to be queued."""
+        subject = await self._subject(execution)
         question = asking.question(subject, plans.BUILD, plans.build_prompt(plan), BuildAnswer)
         answer = await self.agents.ask(question)
         build = asking.checked(question, answer, BuildAnswer).to_core()
-        tasks = plans.tasks(subject.workflow_id, subject.run_id, build)
         made = [
             leaving.Made("patch", f"{path}.patch", {"path": path, "diff": diff})
             for path, diff in build.patches
@@ -77,17 +77,19 @@ class Stages:
         outcome = Outcome(
             step_id=DECIDE,
             phase="planning",
-            output={**build.document, "tasks": _tasks(subject, tasks)},
+            output=build.document,
             artifacts=leaving.artifacts(subject.run_id, DECIDE, made),
             calls=[asking.call(subject, DECIDE, question, answer)],
         )
-        return await self._keep(subject, outcome)
+        kept = await self._keep(subject, outcome)
+        place = {"partition": subject.queue_partition_key, "priority": subject.priority}
+        return {"build": kept, "place": place}
 
     async def execute(
-        self, execution_id: str, build: dict[str, Json], ended: Sequence[dict[str, Any]]
+        self, execution: Execution, build: dict[str, Json], ended: Sequence[dict[str, Any]]
     ) -> dict[str, Any]:
         """ExecuteST: what came of all tasks, and its receipt; a success ends the run with it."""
-        subject = await self._subject(execution_id)
+        subject = await self._subject(execution)
         output = results.merged(ended)
         decision = digest(build)
         receipt = Receipt(
@@ -103,22 +105,12 @@ class Stages:
         )
         return await self._keep(subject, outcome)
 
-    async def fail(self, execution_id: str, error: str) -> None:
+    async def fail(self, execution: Execution, error: str) -> None:
         """The run ended with ``error``, unless it had ended already."""
-        await self.pool.insist(steps.fail, execution_id, error)
+        await self.pool.insist(steps.fail, execution.id, error)
 
-    async def _subject(self, execution_id: str) -> Subject:
-        return await self.pool.insist(steps.subject, execution_id)
+    async def _subject(self, execution: Execution) -> Subject:
+        return await self.pool.insist(steps.subject, execution.id)
 
     async def _keep(self, subject: Subject, outcome: Outcome) -> dict[str, Any]:
         return await self.pool.insist(steps.keep, subject, outcome)
-
-
-def _tasks(subject: Subject, tasks: Sequence[Task]) -> list[Json]:
-    """The tasks as their workflows are enqueued: the parent's partition and priority (B52)."""
-    shared: dict[str, Json] = {
-        "runId": subject.run_id,
-        "queuePartitionKey": subject.queue_partition_key,
-        "priority": subject.priority,
-    }
-    return [{**task.document, **shared} for task in tasks]

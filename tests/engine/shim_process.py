@@ -75,9 +75,10 @@ SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables
 WHERE schemaname IN ('app', 'dbos') ORDER BY 1
 """
 GATE = """
-INSERT INTO app.human_gates (run_id, gate_key, workflow_id, topic, step_id, purpose, prompt,
-                             created_at, deadline_at)
-SELECT id, %(key)s, workflow_id, 'human:' || %(key)s, 'ApplyPatchST', 'approve-plan',
+INSERT INTO app.human_gates (run_id, gate_key, workflow_id, topic, listen_topic, step_id, purpose,
+                             prompt, created_at, deadline_at)
+SELECT id, %(key)s, workflow_id, 'human:' || %(key)s, 'human:' || %(key)s, 'ApplyPatchST',
+       'approve-plan',
        jsonb_build_object('schemaVersion', 1, 'ttlS', %(ttl)s::int, 'createdAt', 0,
                           'deadlineAt', 0, 'uiHints', null, 'defaults', null, 'formSchema',
                           '{"v": 1, "title": "Approve?", "fields": [

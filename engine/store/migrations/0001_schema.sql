@@ -84,6 +84,19 @@ CREATE TABLE app.runs (
 CREATE INDEX runs_status_idx ON app.runs (status, created_at);
 CREATE INDEX runs_execution_idx ON app.runs (execution_id);
 
+-- Terminal is terminal (D15), whoever writes: there are two ways out, a repair and a resume.
+CREATE FUNCTION app.refuse_revival() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a run that is % cannot become %', OLD.status, NEW.status
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'runs_terminal_is_terminal', TABLE = 'runs', SCHEMA = 'app';
+END $$;
+CREATE TRIGGER runs_terminal_is_terminal BEFORE UPDATE OF status ON app.runs
+    FOR EACH ROW WHEN (
+        (OLD.status = 'succeeded' AND NEW.status <> 'succeeded')
+        OR (OLD.status IN ('failed', 'retries_exceeded') AND NEW.status NOT IN (OLD.status, 'repairing'))
+        OR (OLD.status = 'canceled' AND NEW.status NOT IN ('canceled', 'queued', 'running', 'waiting_input')))
+    EXECUTE FUNCTION app.refuse_revival();
+
 -- Every word a run's status ever had, in order, written with the row itself: what the status stream
 -- tells can never differ from what the row says.
 CREATE TABLE app.status_history (
@@ -116,7 +129,7 @@ CREATE TABLE app.run_steps (
 );
 
 CREATE TABLE app.artifacts (
-    run_id text NOT NULL CONSTRAINT artifacts_run_fkey REFERENCES app.runs (id),
+    run_id text NOT NULL,                           -- a run's, or, under OPS, a workflow's that is no run
     step_id text NOT NULL,
     task_key text NOT NULL DEFAULT '',
     idx integer NOT NULL,
@@ -178,6 +191,7 @@ CREATE TABLE app.human_gates (
     gate_key text NOT NULL,
     workflow_id text NOT NULL,                      -- the execution that waits here
     topic text NOT NULL,
+    listen_topic text NOT NULL,                     -- where that execution hears of the answer
     step_id text NOT NULL,
     purpose text NOT NULL,
     state text NOT NULL DEFAULT 'PENDING' CONSTRAINT human_gates_state_check
@@ -248,6 +262,17 @@ BEGIN
 END $$;
 CREATE TRIGGER human_gates_notify AFTER UPDATE OF state ON app.human_gates
     FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION app.notify_gate();
+
+-- Wakes the run that waits for a task of its own.
+CREATE FUNCTION app.notify_ending() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('spec11_endings', NEW.workflow_uuid);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER app_notify_ending AFTER UPDATE OF status ON dbos.workflow_status
+    FOR EACH ROW WHEN (NEW.parent_workflow_id IS NOT NULL AND OLD.status IS DISTINCT FROM NEW.status
+                       AND NEW.status NOT IN ('ENQUEUED', 'DELAYED', 'PENDING'))
+    EXECUTE FUNCTION app.notify_ending();
 
 -- Queue rows as the boards and the course read them, from schema dbos alone. A parked run (a prompt
 -- event without its result) stands under a word of its own: it waits for a person, not for a slot (D11).

@@ -41,6 +41,11 @@ WITH free AS MATERIALIZED (
 )
 SELECT count(*) FROM gone;
 
+-- name: cut_off
+-- Nothing that a lost executor had begun may still be written: its sessions end before its runs go elsewhere.
+SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = %(session)s;
+
 -- name: take_over
 -- As the durable engine itself recovers: the row keeps its queue, priority and attempts, and goes back to its queue.
 UPDATE dbos.workflow_status

@@ -20,14 +20,15 @@ WITH received AS (
     FROM app.runs r
     WHERE g.run_id = %(run_id)s AND g.gate_key = %(gate_key)s AND g.state = 'PENDING'
       AND g.deadline_at > clock_timestamp() AND r.id = g.run_id AND r.status = 'waiting_input'
-    RETURNING g.run_id, g.gate_key, g.topic, r.workflow_id, g.workflow_id AS execution_id
+    RETURNING g.run_id, g.gate_key, g.topic, g.listen_topic, r.workflow_id,
+              g.workflow_id AS execution_id
 ), kept AS (
     INSERT INTO app.human_interactions (run_id, workflow_id, gate_key, topic, dedupe_key, payload_hash, payload, origin)
     SELECT run_id, workflow_id, gate_key, topic, %(dedupe_key)s, %(payload_hash)s, %(payload)s::jsonb, %(origin)s
     FROM received
     RETURNING id
 )
-SELECT dbos.send_message(execution_id, %(payload)s::json, topic, kept.id::text)::text AS sent
+SELECT dbos.send_message(execution_id, %(payload)s::json, listen_topic, kept.id::text)::text AS sent
 FROM received, kept;
 
 -- name: answer
@@ -42,47 +43,46 @@ WHERE run_id = %(run_id)s
 ORDER BY created_at, dedupe_key
 LIMIT %(limit)s;
 
--- name: owned_run
-SELECT id FROM app.runs WHERE execution_id = %(execution_id)s;
-
 -- name: open
--- The gate, the word that says the run waits, and the prompt that the durable engine shows: one statement, so no
+-- The gates, the word that says the run waits, and the prompts that the durable engine shows: one statement, so no
 -- reader ever finds one of them without the others (D19).
 WITH moment AS (
     SELECT date_trunc('milliseconds', clock_timestamp()) AS at
+), owner AS (
+    SELECT id, execution_id, gate_ttl_s FROM app.runs
+    WHERE execution_id = %(execution_id)s AND status IN ('queued', 'running', 'repairing')
 ), gate AS (
-    INSERT INTO app.human_gates (run_id, gate_key, workflow_id, topic, step_id, purpose, prompt, created_at, deadline_at)
-    SELECT r.id, %(gate_key)s, r.execution_id, %(topic)s, %(step_id)s, %(purpose)s,
-           jsonb_build_object('schemaVersion', 1, 'formSchema', %(form)s::jsonb, 'ttlS', r.gate_ttl_s,
+    INSERT INTO app.human_gates (run_id, gate_key, workflow_id, topic, listen_topic, step_id, purpose, prompt, created_at,
+                                 deadline_at)
+    SELECT r.id, g.gate_key, r.execution_id, 'human:' || g.gate_key, %(listen_topic)s, g.step_id, g.purpose,
+           jsonb_build_object('schemaVersion', 1, 'formSchema', g.form, 'ttlS', r.gate_ttl_s,
                               'createdAt', app.millis(at), 'deadlineAt', app.millis(at) + 1000 * r.gate_ttl_s,
                               'uiHints', null, 'defaults', null),
            at, at + make_interval(secs => r.gate_ttl_s)
-    FROM app.runs r, moment
-    WHERE r.execution_id = %(execution_id)s AND r.status = 'running'
+    FROM owner r, moment, jsonb_to_recordset(%(gates)s::jsonb) AS g (gate_key text, step_id text, purpose text, form jsonb)
     ON CONFLICT DO NOTHING
-    RETURNING run_id, workflow_id, prompt
+    RETURNING run_id, gate_key, workflow_id, prompt
 ), waiting AS (
     UPDATE app.runs r SET status = 'waiting_input', next_action = %(next_action)s, updated_at = clock_timestamp()
-    FROM gate
-    WHERE r.id = gate.run_id
-), event AS (
+    WHERE r.id IN (SELECT run_id FROM gate)
+), events AS (
     INSERT INTO dbos.workflow_events (workflow_uuid, key, value, serialization)
-    SELECT workflow_id, 'ui:' || %(gate_key)s, prompt::text, 'portable_json' FROM gate
-), history AS (
-    INSERT INTO dbos.workflow_events_history (workflow_uuid, function_id, key, value, serialization)
-    SELECT workflow_id, %(function_id)s, 'ui:' || %(gate_key)s, prompt::text, 'portable_json' FROM gate
+    SELECT workflow_id, 'ui:' || gate_key, prompt::text, 'portable_json' FROM gate
 )
-SELECT run_id FROM gate;
+INSERT INTO dbos.workflow_events_history (workflow_uuid, function_id, key, value, serialization)
+SELECT workflow_id, %(function_id)s, 'ui:' || gate_key, prompt::text, 'portable_json' FROM gate;
 
 -- name: standing
--- What became of a gate, under its lock; seconds to its deadline by the database's clock.
-SELECT state, result, decision, prompt, extract(epoch FROM deadline_at - clock_timestamp())::float AS left_s
+-- What became of an execution's gates, under their locks; seconds to each deadline by the database's clock.
+SELECT gate_key, state, result, decision, prompt,
+       extract(epoch FROM deadline_at - clock_timestamp())::float AS left_s
 FROM app.human_gates
-WHERE workflow_id = %(execution_id)s AND gate_key = %(gate_key)s
+WHERE workflow_id = %(execution_id)s AND gate_key = ANY(%(gate_keys)s)
+ORDER BY gate_key
 FOR UPDATE;
 
 -- name: close
--- A gate that has its answer, or never will: its row, the run's word, and the three events that tell of it.
+-- A gate that has its answer, or never will: its row, and the events that tell of it.
 WITH moment AS (
     SELECT app.millis(clock_timestamp()) AS ms
 ), gate AS (
@@ -91,17 +91,13 @@ WITH moment AS (
         result = coalesce(result, jsonb_build_object('schemaVersion', 1, 'state', %(state)s::text, 'at', ms))
     FROM moment
     WHERE workflow_id = %(execution_id)s AND gate_key = %(gate_key)s
-    RETURNING run_id, result
-), moved AS (
-    UPDATE app.runs r SET status = coalesce(%(word)s, r.status), next_action = null, updated_at = clock_timestamp()
-    FROM gate
-    WHERE r.id = gate.run_id AND r.execution_id = %(execution_id)s AND r.status = 'waiting_input'
+    RETURNING result
 ), told (key, value) AS (
     SELECT 'ui:' || %(gate_key)s || ':result', result::text FROM gate
     UNION ALL
     SELECT 'ui:' || %(gate_key)s || ':audit',
            jsonb_build_object('schemaVersion', 1, 'event', result ->> 'state', 'actor', result #> '{payload,actor}',
-                              'reason', %(reason)s::text, 'at', ms)::text
+                              'reason', coalesce(%(reason)s::text, result #>> '{payload,rationale}'), 'at', ms)::text
     FROM gate, moment
     UNION ALL
     SELECT 'decision:' || %(gate_key)s,
@@ -115,3 +111,26 @@ WITH moment AS (
 )
 INSERT INTO dbos.workflow_events_history (workflow_uuid, function_id, key, value, serialization)
 SELECT %(execution_id)s, %(function_id)s, key, value, 'portable_json' FROM told;
+
+-- name: go_on
+-- The run does not wait any more; it moves when every gate let it through.
+UPDATE app.runs
+SET status = CASE WHEN %(moves)s THEN 'running' ELSE status END, next_action = null, updated_at = clock_timestamp()
+WHERE execution_id = %(execution_id)s AND status = 'waiting_input';
+
+-- name: escalate
+SELECT dbos.enqueue_workflow(
+    workflow_name => %(workflow_name)s, queue_name => 'controlQ',
+    named_args => json_build_object('run_id', run_id, 'gate_key', gate_key),
+    workflow_id => 'esc:' || workflow_id || ':' || gate_key, application_name => 'spec11',
+    app_version => (SELECT app_version FROM app.runs r WHERE r.id = run_id))
+FROM app.human_gates
+WHERE workflow_id = %(execution_id)s AND gate_key = %(gate_key)s;
+
+-- name: overdue_at
+SELECT deadline_at FROM app.human_gates WHERE run_id = %(run_id)s AND gate_key = %(gate_key)s;
+
+-- name: keep_escalation
+INSERT INTO app.artifacts (run_id, step_id, task_key, idx, attempt, kind, uri, inline, sha256)
+VALUES (%(run_id)s, 'EscalateTimeout', %(gate_key)s, %(idx)s, 1, %(kind)s, %(uri)s, %(inline)s::jsonb, %(sha256)s)
+ON CONFLICT DO NOTHING;

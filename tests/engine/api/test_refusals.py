@@ -61,7 +61,7 @@ def test_what_is_no_json_object_is_400(shim: Shim, path: str, raw: bytes, code: 
         ("opts.bogus", 1, "/opts/bogus"),
         ("opts.lane", "fast", "/opts/lane"),
         ("opts.priority", "1", "/opts/priority"),
-        ("opts.priority", 1.0, "/opts/priority"),
+        ("opts.priority", 1.5, "/opts/priority"),
         ("opts.priority", True, "/opts/priority"),
         ("opts.priority", 0, "/opts/priority"),
         ("opts.priority", -5, "/opts/priority"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.core import policy
+from engine.core import constraints, policy
 from engine.core.policy import Options, Rules
 from engine.core.recipes import Recipe
 from engine.errors import PolicyViolation
@@ -88,7 +88,7 @@ def test_without_partitions_no_key_is_needed_and_a_blank_one_still_refused() -> 
 
 
 @pytest.mark.parametrize("ttl", [0, -1, 86_401, 1.5, True, "60", [1]])
-@pytest.mark.parametrize("name", policy.TTL_NAMES)
+@pytest.mark.parametrize("name", constraints.TTL_NAMES)
 def test_a_gate_ttl_outside_a_day_is_refused(name: str, ttl: object) -> None:
     assert len(messages({**INTENT, "constraints": {name: ttl}})) == 1
 
