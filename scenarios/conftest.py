@@ -35,3 +35,10 @@ def lab(stacks: Stacks, spec11_target: Target) -> Iterator[Stack]:
     with stacks.start(only=("api",), extra={"twin": twin}) as stack:
         stack.spawn(spec11_target.process("worker"))
         yield stack
+
+
+@pytest.fixture(scope="session")
+def idle(stacks: Stacks) -> Iterator[Stack]:
+    """A private stack without a worker: its runs stay where a test puts them."""
+    with stacks.start(only=("api",)) as stack:
+        yield stack

@@ -129,7 +129,7 @@ CREATE TABLE app.run_steps (
 );
 
 CREATE TABLE app.artifacts (
-    run_id text NOT NULL CONSTRAINT artifacts_run_fkey REFERENCES app.runs (id),
+    run_id text NOT NULL,                           -- a run's, or, under OPS, a workflow's that is no run
     step_id text NOT NULL,
     task_key text NOT NULL DEFAULT '',
     idx integer NOT NULL,
@@ -240,6 +240,21 @@ CREATE TABLE app.patch_history (
     rolled_back_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT patch_history_pkey PRIMARY KEY (run_id, step_id, patch_index, attempt)
+);
+
+-- A log of effects that has no key by which a double could be refused: whatever was done twice shows (S09). What
+-- keeps it from doubling is the checkpoint beside it, in the same transaction.
+CREATE TABLE app.marks (
+    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT marks_pkey PRIMARY KEY,
+    workflow_id text NOT NULL,
+    mark text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX marks_workflow_idx ON app.marks (workflow_id);
+CREATE TABLE app.mark_checkpoints (
+    workflow_id text NOT NULL,
+    function_id integer NOT NULL,
+    CONSTRAINT mark_checkpoints_pkey PRIMARY KEY (workflow_id, function_id)
 );
 
 -- Live executors say which code they run; a row older than a few beats is a dead worker. Whoever takes
