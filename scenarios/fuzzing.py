@@ -51,18 +51,20 @@ class Fuzz:
             value = dice.pick(ODD_TEXTS if dice.once_in(3) else self.usual[name])
             path = path.replace(f"{{{name}}}", quote(value, safe="", errors="surrogatepass"))
         content = None if each.body is None else self._content(each.body)
-        return Request(method, f"{path}{self._query(each)}", content)
+        query = self._query(each)
+        return Request(method, f"{path}?{query}" if query else path, content)
 
     def _query(self, each: Operation) -> str:
         dice = self.dice
+        right = {name: dice.pick(self.usual[name]) for name in each.needed}
         if not dice.once_in(3):
-            return ""
+            return urlencode(right)
         names = (*each.query, "limit", dice.pick(ODD_KEYS))
-        pairs = {
+        odd = {
             dice.pick(names): dice.pick((*ODD_TEXTS, str(dice.below(600) - 5)))
             for _ in range(1 + dice.below(2))
         }
-        return f"?{urlencode(pairs, errors='surrogatepass')}"
+        return urlencode({**right, **odd}, errors="surrogatepass")
 
     def _content(self, schema: Mapping[str, Any]) -> bytes:
         if self.dice.once_in(12):
