@@ -16,6 +16,7 @@ from scenarios.dice import Dice
 from scenarios.fuzzing import Fuzz
 from scenarios.inventory import operations
 from scenarios.lives import succeeded
+from scenarios.requests import START
 from scenarios.stillness import frozen
 from scenarios.subjects import subject
 
@@ -23,7 +24,8 @@ pytestmark = pytest.mark.S03
 
 SIZE = 400
 GOALS = 20  # few enough that some are started twice
-POSTS_MORE = 6  # what takes a body can go wrong in more ways
+POSTS_MORE = 3  # what takes a body can go wrong in more ways
+STARTS_MORE = 20  # and most starts do
 ANSWERS = {200, 201, 202, 400, 404, 409}
 INSIDES = (b"Traceback", b"psycopg", b"SELECT ", b"INSERT ", b"app.runs", b'File "')
 # What an accepted start writes, by the column that names its run.
@@ -40,6 +42,7 @@ def test_no_request_finds_a_way_in(lab: Stack, unique_goal: str) -> None:
     ended = succeeded(lab.api, unique_goal)
     known = operations(lab.api)
     weighed = [*known, *POSTS_MORE * [each for each in known if each.body]]
+    weighed += STARTS_MORE * [each for each in known if each.path == START]
     fuzz = Fuzz(Dice(unique_goal), weighed, _usual(lab, ended, unique_goal))
 
     with frozen(lab):
