@@ -49,7 +49,7 @@ class Fuzz:
         names = [part[1:-1] for part in each.path.split("/") if part.startswith("{")]
         path = each.path
         for name in names:
-            value = dice.pick(ODD_TEXTS if dice.once_in(3) else self.usual[name])
+            value = dice.pick(ODD_TEXTS if dice.once_in(2) else self.usual[name])
             path = path.replace(f"{{{name}}}", quote(value, safe="", errors="surrogatepass"))
         content = None if each.body is None else self._content(each.body)
         query = self._query(each)
