@@ -127,9 +127,9 @@ class Story:
         }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def story(lab: Stack, spec11_run: Run) -> Story:
-    """Both runs, on a lab of this module's own process."""
+    """Both runs, begun once."""
     goal = f"{__name__} of {spec11_run.id}"
     wid = succeeded(lab.api, goal)["workflowID"]
     other = parked(lab.api, f"{goal}, waiting")["workflowID"]

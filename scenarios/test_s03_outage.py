@@ -31,9 +31,9 @@ BROKEN_OFF = 0
 RUN = "SELECT status FROM app.runs WHERE workflow_id = %(w)s"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def own(stacks: Stacks) -> Iterator[Stack]:
-    """A private stack for outages alone."""
+    """A private stack for one outage."""
     with stacks.start() as stack:
         yield stack
 

@@ -83,26 +83,30 @@ def strict_json(raw: bytes) -> Json:
 
 
 async def _bytes(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > MAX_DRAINED:
+    length = request.headers.get("content-length", "0")
+    declared = int(length) if length.isdecimal() else 0
+    if declared > MAX_DRAINED:
         raise _too_large()
     try:
         async with asyncio.timeout(BODY_S):
-            return await _gathered(request)
+            return await _gathered(request, declared)
     except TimeoutError as error:
         raise Malformed("body too slow", code="body_too_slow") from error
     except ClientDisconnect as error:
         raise Malformed("body cut off", code="invalid_json") from error
 
 
-async def _gathered(request: Request) -> bytes:
+async def _gathered(request: Request, declared: int) -> bytes:
+    """All of the body; of one that is too large, nothing is kept while the rest is dropped."""
     kept, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > MAX_DRAINED:
             break
-        if size <= MAX_BODY:
+        if max(size, declared) <= MAX_BODY:
             kept.append(chunk)
+        else:
+            kept.clear()
     if size > MAX_BODY:
         raise _too_large()
     return b"".join(kept)

@@ -46,8 +46,14 @@ class HttpDoor:
 
     @cached_property
     def client(self) -> httpx.Client:
-        """The one client: no proxies, no redirects, as many connections as a race wants."""
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
+        """The one client: no proxies, no redirects, as many connections as a race wants.
+
+        Few are kept, since each request looks at all of them, and none for as long as servers do:
+        one that is closed while a request sets out would look like an API that hangs up.
+        """
+        limits = httpx.Limits(
+            max_connections=None, max_keepalive_connections=8, keepalive_expiry=2.0
+        )
         secure = self.base_url.startswith("https:")
         return httpx.Client(
             base_url=self.base_url, limits=limits, timeout=TIMEOUT_S, trust_env=False, verify=secure
