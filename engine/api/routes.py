@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.api import gates, openapi, ops, recipes, runs, steps
+from engine.api import events, gates, inbox, openapi, ops, recipes, runs, steps
 from engine.api.routing import Operation
 from engine.contracts.gates import (
+    ExternalEvent,
     GateQuery,
     GateReply,
     GateView,
@@ -15,6 +16,7 @@ from engine.contracts.gates import (
     ReplyAccepted,
 )
 from engine.contracts.health import Health
+from engine.contracts.inbox import InboxQuery, InboxRow
 from engine.contracts.queues import DepthQuery, DepthRow
 from engine.contracts.recipes import RecipeRow, RecipeVersionRow
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
@@ -84,6 +86,22 @@ OPERATIONS: Final = (
         summary="The run's accepted answers, oldest first",
         query=InteractionsQuery,
         replies={200: list[InteractionView]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/hitl/inbox",
+        handler=inbox.listed,
+        summary="Every gate that waits for a person, the most urgent first",
+        query=InboxQuery,
+        replies={200: list[InboxRow]},
+    ),
+    Operation(
+        method="POST",
+        path="/api/events/hitl",
+        handler=events.accept,
+        summary="Answer a gate from outside: a reply by another door",
+        body=ExternalEvent,
+        replies={200: ReplyAccepted},
     ),
     Operation(
         method="GET",

@@ -7,7 +7,7 @@ import pytest
 
 from tests.engine.shim_process import Shim, start_body
 
-POSTS = ["/api/run", "/api/runs", "/api/runs/ih_x/gates/g/reply"]
+POSTS = ["/api/run", "/api/runs", "/api/runs/ih_x/gates/g/reply", "/api/events/hitl"]
 TTL_RECIPE = """
 INSERT INTO app.recipe_versions (id, v, hash, status, json)
 SELECT id, 'ttl', repeat('b', 64), 'stable',
@@ -248,6 +248,8 @@ def test_the_document_describes_exactly_the_served_routes(shim: Shim) -> None:
         "POST /api/runs/{wid}/gates/{gateKey}/reply",
         "GET /api/runs/{wid}/interactions",
         "GET /api/runs/{wid}/stream/status",
+        "GET /api/hitl/inbox",
+        "POST /api/events/hitl",
         "GET /api/artifacts/{uri}",
         "GET /api/recipes",
         "GET /api/recipes/{id}/versions",
