@@ -29,6 +29,7 @@ from engine.store.executors import Identity, session_name
 from engine.store.pool import Pool
 from engine.usecases.escalation import Escalation
 from engine.usecases.presence import Presence
+from engine.usecases.repairs import Repairs
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
 from engine.usecases.waits import Waits
@@ -86,6 +87,7 @@ def _work(config: Config, pool: Pool, endings: Endings) -> Work:
     return Work(
         stages=Stages(pool, _agents(config)),
         waits=Waits(pool),
+        repairs=Repairs(pool),
         escalation=Escalation(pool),
         tasks=Tasks(pool, _sandbox(config)),
         endings=endings,
