@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -17,11 +18,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from typing_extensions import override
 
+from engine.api.connections import Connection
+from engine.api.doors import Doors
 from engine.api.http import Ports, on_no_route
 from engine.api.openapi import document
 from engine.api.routes import OPERATIONS
 from engine.api.routing import Served
 from engine.config import Config
+from engine.core.doors import Role
 from engine.core.policy import Rules
 from engine.errors import InUse, Misconfigured
 from engine.store.dsn import session
@@ -33,6 +37,7 @@ from engine.usecases.runs import Ingress
 TOPOLOGY: Final = "api-shim"
 GRACE_S: Final = 5  # more than any loan of a connection lasts
 BACKLOG: Final = 2048
+FILES_BESIDES: Final = 128  # open ones that are no client's: of Python, the database, the log
 
 
 def build(config: Config, dsn: str) -> Starlette:
@@ -52,7 +57,8 @@ def build(config: Config, dsn: str) -> Starlette:
         lifespan=lifespan,
     )
     app.state.openapi = json.dumps(document(OPERATIONS), indent=1).encode()
-    app.state.ports = Ports(pool, notices, Ingress(_rules(config)), _posture(config))
+    ingress = Ingress(_rules(config))
+    app.state.ports = Ports(pool, notices, ingress, _posture(config), _doors(config))
     return app
 
 
@@ -65,13 +71,14 @@ def serve(config: Config, dsn: str) -> int:
     settings = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         backlog=BACKLOG,
+        limit_concurrency=_connections(config.max_connections),
         timeout_graceful_shutdown=GRACE_S,
     )
     with _bound(config) as listener, suppress(KeyboardInterrupt):
@@ -91,6 +98,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
+            host = f"[{host}]" if ":" in host else host
             sys.stdout.write(f"listening on http://{host}:{port}\n")
             sys.stdout.flush()
 
@@ -101,12 +109,25 @@ class Server(uvicorn.Server):
 
 
 def _bound(config: Config) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
-        return socket.create_server((config.host, config.port), backlog=BACKLOG)
+        return socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise InUse(f"PORT={config.port} is in use by another process") from error
-        raise Misconfigured(f"PORT={config.port}: {error.strerror}") from error
+        where = f"SPEC11_HOST={config.host!r} PORT={config.port}"
+        raise Misconfigured(f"{where}: {error.strerror}") from error
+
+
+def _connections(wanted: int) -> int:
+    """How many clients at once: ``wanted``, or as many as this process may have files open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted + FILES_BESIDES if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (max(soft, min(most, wanted + FILES_BESIDES)), hard)
+        )
+    return max(1, min(wanted, most - FILES_BESIDES))
 
 
 def _rules(config: Config) -> Rules:
@@ -116,6 +137,16 @@ def _rules(config: Config) -> Rules:
         gate_ttl_s=config.gate_ttl_s,
         app_version=config.app_version,
     )
+
+
+def _doors(config: Config) -> Doors:
+    tokens = {
+        Role.OPERATOR: config.operator_tokens,
+        Role.READER: config.reader_tokens,
+        Role.WEBHOOK: config.webhook_tokens,
+    }
+    given = {role: keys for role, keys in tokens.items() if keys is not None}
+    return Doors(given, config.webhook_secrets)
 
 
 def _posture(config: Config) -> Posture:

@@ -32,6 +32,7 @@ from engine.contracts.queues import DepthQuery, DepthRow
 from engine.contracts.recipes import RecipeRow, RecipeVersionRow
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
 from engine.contracts.steps import StepView
+from engine.core.doors import EVERYBODY, SENDERS
 
 NDJSON: Final = "application/x-ndjson"
 BYTES: Final = "application/octet-stream"
@@ -113,6 +114,8 @@ OPERATIONS: Final = (
         summary="Answer a gate from outside: a reply by another door",
         body=ExternalEvent,
         replies={200: ReplyAccepted},
+        roles=SENDERS,
+        signed=True,
     ),
     Operation(
         method="GET",
@@ -209,6 +212,7 @@ OPERATIONS: Final = (
         handler=ops.healthz,
         summary="Whether starts and replies are durable now",
         replies={200: Health, 503: Health},
+        roles=EVERYBODY,
     ),
     Operation(
         method="GET",

@@ -254,11 +254,23 @@ def test_the_document_describes_exactly_the_served_routes(shim: Shim) -> None:
         "GET /api/recipes",
         "GET /api/recipes/{id}/versions",
         "GET /api/ops/queue-depth",
+        "GET /api/ops/wf",
+        "GET /api/ops/wf/{id}",
+        "GET /api/ops/wf/{id}/steps",
+        "POST /api/ops/wf/{id}/cancel",
+        "POST /api/ops/wf/{id}/resume",
+        "POST /api/ops/wf/{id}/fork",
+        "POST /api/runs/{wid}/retry",
         "GET /healthz",
         "GET /openapi.json",
     }
     start = document["paths"]["/api/run"]["post"]
-    assert set(start["responses"]) == {"200", "201", "400", "404", "409", "500"}
+    assert set(start["responses"]) == {"200", "201", "400", "401", "403", "404", "409", "500"}
+    assert start["security"] == [{}, {"token": []}]
+    event = document["paths"]["/api/events/hitl"]["post"]
+    assert event["security"] == [{}, {"token": []}, {"signature": []}]
+    assert document["paths"]["/healthz"]["get"]["security"] == []
+    assert document["components"]["securitySchemes"].keys() == {"token", "signature"}
     refs = set(json.dumps(document).split('"$ref": "')[1:])
     names = {ref.partition('"')[0].rpartition("/")[2] for ref in refs}
     assert names <= document["components"]["schemas"].keys()
