@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 from engine.contracts.errors import Refusal
 
 HEAD_S: Final = 10.0
+TAKE_S: Final = 10.0  # without a byte taken of an answer too large to wait for its client
 MAX_HEAD: Final = 32 * 1024
 MAX_HEADERS: Final = 100
 UNREADABLE: Final = Refusal(error="invalid request", code="invalid_request")
@@ -22,7 +23,7 @@ TOO_SLOW: Final = Refusal(error="head too slow", code="head_too_slow")
 
 
 class Connection(HttpToolsProtocol):
-    """Cut off when the head of its next request is too large, or not there in time.
+    """Cut off when the head of its next request is too large or too slow, or answers are not taken.
 
     The settings' ``limit_concurrency`` is how many connections there may be. One more, and the one
     goes that has been without a request the longest: who only holds connections keeps nobody out.
@@ -39,6 +40,7 @@ class Connection(HttpToolsProtocol):
         self._most = self.limit_concurrency
         self.limit_concurrency = None  # the base would answer what is in no table of ours
         self._deadline: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
         self._idle_since = self.loop.time()
         self._unsent = 0  # bytes that the client had not taken when we last looked
         self._unread = 0  # bytes since anything of a request was complete
@@ -60,6 +62,7 @@ class Connection(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._stop_looking()
         super().connection_lost(exc)
 
     @override
@@ -100,6 +103,16 @@ class Connection(HttpToolsProtocol):
             self._await_head()
 
     @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look_later()
+
+    @override
+    def resume_writing(self) -> None:
+        self._stop_looking()
+        super().resume_writing()
+
+    @override
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._fault)
 
@@ -111,7 +124,6 @@ class Connection(HttpToolsProtocol):
     def _await_head(self) -> None:
         self._stop_waiting()
         self._idle_since = self.loop.time()
-        self._unsent = self.transport.get_write_buffer_size()
         self._deadline = self.loop.call_later(HEAD_S, self._overdue)
 
     def _stop_waiting(self) -> None:
@@ -119,9 +131,25 @@ class Connection(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
+    def _look_later(self) -> None:
+        self._stop_looking()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._stall = self.loop.call_later(TAKE_S, self._looked)
+
+    def _looked(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unsent:
+            self._look_later()
+        else:
+            self.transport.abort()
+
+    def _stop_looking(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
     def _overdue(self) -> None:
         """The end, unless the client still takes what the last request gave it."""
-        if 0 < self.transport.get_write_buffer_size() < self._unsent:
+        if self.flow.write_paused:
             self._await_head()
         elif self._unread and self.is_idle:
             self._refuse(TOO_SLOW)

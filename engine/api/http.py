@@ -68,8 +68,9 @@ async def answered(handler: Handler, request: Request) -> Response:
     try:
         return await handler(request)
     except EngineError as error:
-        log.info("refused %s: %d %s", _asked(request), error.status, error.code or "")
-        return _refusal(Refusal.model_validate(_facts(error)), error.status)
+        refusal = Refusal.model_validate(_facts(error))
+        log.info("refused %s: %d %s", _asked(request), error.status, refusal.code or "")
+        return _refusal(refusal, error.status)
     except Exception:
         log.exception("failed %s", _asked(request))
         return _refusal(Refusal(error="internal error"), HTTPStatus.INTERNAL_SERVER_ERROR)
