@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, Self
 
+from engine import points
 from engine.errors import Misconfigured
 from engine.ports.keys import Keys, keys
 from engine.store.dsn import normalised
@@ -103,6 +104,7 @@ class Config:
     )
     gate_ttl_s: int = _setting("HITL_PLAN_APPROVAL_TIMEOUT_S", 3600, _integer(1, 86_400))
     chaos_sleep_execute_ms: int = _setting("CHAOS_SLEEP_EXECUTE", 0, _integer(0, 600_000))
+    crash_at: tuple[str, int] | None = _setting("SPEC11_CRASH_AT", None, points.parsed)
     otlp: bool = _setting("DBOS_ENABLE_OTLP", default=False, read=_truth)
     otlp_traces: str | None = _setting("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None)
     otlp_logs: str | None = _setting("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", None)

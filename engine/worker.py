@@ -27,6 +27,7 @@ from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
 from engine.store.pool import Pool
+from engine.usecases import reconcile
 from engine.usecases.escalation import Escalation
 from engine.usecases.presence import Presence
 from engine.usecases.repairs import Repairs
@@ -67,9 +68,10 @@ async def _serve(config: Config, dsn: str) -> Never:
         sys.stdout.write(f"worker {executor.id} ready\n")
         sys.stdout.flush()
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({stopped, presence}, return_when=asyncio.FIRST_COMPLETED)
-        if presence.done():
-            log.error("not the executor any more: %s", presence.exception())
+        reconciling = asyncio.create_task(reconcile.for_ever(pool))
+        await asyncio.wait({stopped, presence, reconciling}, return_when=asyncio.FIRST_COMPLETED)
+        if failed := next((task for task in (presence, reconciling) if task.done()), None):
+            log.error("not the executor any more: %r", failed.exception())
             os._exit(LOST)
     os._exit(0)
 

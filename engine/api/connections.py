@@ -73,15 +73,11 @@ class Connection(HttpToolsProtocol):
             self._refuse(TOO_LARGE)
 
     @override
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        if len(self.headers) > MAX_HEADERS:  # those behind a body count, too
-            raise self._unfit(TOO_LARGE)
-
-    @override
     def on_headers_complete(self) -> None:
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
-            raise self._unfit(TOO_LARGE)
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > MAX_HEAD or len(self.headers) > MAX_HEADERS:
+            self._fault = TOO_LARGE
+            raise ValueError(TOO_LARGE.error)  # the base hears of it, and sends a refusal
         self._wants_head, self._unread = False, 0
         self._stop_waiting()
         super().on_headers_complete()
@@ -115,11 +111,6 @@ class Connection(HttpToolsProtocol):
     @override
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._fault)
-
-    def _unfit(self, fault: Refusal) -> ValueError:
-        """What makes the parser give up, so that the base calls ``send_400_response``."""
-        self._fault = fault
-        return ValueError(fault.error)
 
     def _await_head(self) -> None:
         self._stop_waiting()

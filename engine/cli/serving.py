@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
+from engine import points
 from engine.cli import owner, where
 from engine.config import Config
 
@@ -19,5 +20,7 @@ def serve(module: str, arguments: argparse.Namespace, config: Config) -> int:
     """0 after SIGTERM. ``module`` is loaded late: for a sound environment and a known server."""
     dsn = where.running(arguments, config)
     owner.follow(arguments.owner)
+    if config.crash_at is not None:
+        points.arm(*config.crash_at)
     status: int = importlib.import_module(module).serve(config, dsn)
     return status
