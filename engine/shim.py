@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from typing_extensions import override
 
+from engine import logs
 from engine.api.connections import Connection
 from engine.api.doors import Doors
 from engine.api.http import Ports, on_no_route
@@ -64,7 +65,7 @@ def build(config: Config, dsn: str) -> Starlette:
 
 def serve(config: Config, dsn: str) -> int:
     """0, after SIGTERM or SIGINT. Raises InUse for a port that is taken, Misconfigured."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    logs.begin()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again at its end
     app = build(config, dsn)
