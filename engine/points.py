@@ -23,8 +23,11 @@ STEPS: Final = (
     "Fail",
     "Known",
     "escalate",
+    "s1",
+    "s2",
+    "tick",
 )
-REQUESTS: Final = ("start", "stored", "reply", "event", "cancel", "resume", "fork", "retry")
+REQUESTS: Final = ("start", "stored", "reply", "event", "cancel", "resume", "fork", "retry", "demo")
 _ARMED: Final = re.compile(r"([\w.]+)(?::([1-9][0-9]{0,3}))?")
 
 

@@ -58,8 +58,14 @@ def build(config: Config, dsn: str) -> Starlette:
         lifespan=lifespan,
     )
     app.state.openapi = json.dumps(document(OPERATIONS), indent=1).encode()
-    ingress = Ingress(_rules(config))
-    app.state.ports = Ports(pool, notices, ingress, _posture(config), _doors(config))
+    app.state.ports = Ports(
+        pool=pool,
+        notices=notices,
+        ingress=Ingress(_rules(config)),
+        posture=_posture(config),
+        demo_sleep_s=config.wf_sleep_ms / 1000,
+        doors=_doors(config),
+    )
     return app
 
 

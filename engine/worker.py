@@ -29,6 +29,7 @@ from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
 from engine.store.pool import Pool
 from engine.usecases import reconcile
+from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
 from engine.usecases.presence import Presence
 from engine.usecases.repairs import Repairs
@@ -62,6 +63,7 @@ async def _serve(config: Config, dsn: str) -> Never:
         id=config.executor_id,
         app_version=config.app_version,
         tasks_at_once=config.sbx_queue_worker_concurrency,
+        tick_s=config.tick_s,
     )
     endings = Endings(dsn, pool)
     async with Presence(dsn, _identity(config)).held() as presence, endings.running():
@@ -92,6 +94,7 @@ def _work(config: Config, pool: Pool, endings: Endings) -> Work:
         waits=Waits(pool),
         repairs=Repairs(pool),
         escalation=Escalation(pool),
+        marks=Marks(pool),
         tasks=Tasks(pool, _sandbox(config)),
         endings=endings,
     )

@@ -37,6 +37,7 @@ class Ports:
     notices: Notices
     ingress: Ingress
     posture: Posture
+    demo_sleep_s: float
     doors: Doors
 
 

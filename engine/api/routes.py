@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.api import events, gates, inbox, openapi, ops, recipes, runs, steps, workflows
+from engine.api import (
+    demos,
+    events,
+    gates,
+    inbox,
+    openapi,
+    ops,
+    recipes,
+    runs,
+    steps,
+    workflows,
+)
 from engine.api.routing import Operation
+from engine.contracts.demos import DemoAccepted, DemoQuery, Marks
 from engine.contracts.gates import (
     ExternalEvent,
     GateQuery,
@@ -213,6 +225,23 @@ OPERATIONS: Final = (
         point="retry",
         summary="Repair a failed run by an execution of its own",
         replies={202: RepairAccepted},
+    ),
+    Operation(
+        method="POST",
+        path="/crashdemo",
+        handler=demos.start,
+        point="demo",
+        summary="Begin a crash demo: a mark, a durable sleep, a mark",
+        query=DemoQuery,
+        replies={202: DemoAccepted},
+    ),
+    Operation(
+        method="GET",
+        path="/marks",
+        handler=demos.marks,
+        summary="How often each mark of a crash demo stands in the log",
+        query=DemoQuery,
+        replies={200: Marks},
     ),
     Operation(
         method="GET",

@@ -253,6 +253,7 @@ def test_the_document_describes_exactly_the_served_routes(shim: Shim) -> None:
         "GET /api/artifacts/{uri}",
         "GET /api/recipes",
         "GET /api/recipes/{id}/versions",
+        "POST /api/runs/{wid}/retry",
         "GET /api/ops/queue-depth",
         "GET /api/ops/wf",
         "GET /api/ops/wf/{id}",
@@ -260,7 +261,8 @@ def test_the_document_describes_exactly_the_served_routes(shim: Shim) -> None:
         "POST /api/ops/wf/{id}/cancel",
         "POST /api/ops/wf/{id}/resume",
         "POST /api/ops/wf/{id}/fork",
-        "POST /api/runs/{wid}/retry",
+        "POST /crashdemo",
+        "GET /marks",
         "GET /healthz",
         "GET /openapi.json",
     }
