@@ -16,7 +16,7 @@ from scenarios.doors import OPERATOR, READER, TOKENS, WEBHOOK, bearer
 from scenarios.events import EVENTS, event
 from scenarios.intents import reply, start
 from scenarios.inventory import Operation, operations
-from scenarios.lives import parked
+from scenarios.lives import parked, reached
 from scenarios.stillness import zero_writes
 
 pytestmark = pytest.mark.S00
@@ -53,6 +53,14 @@ def asked(api: Api, operation: Operation, wid: str) -> Reply:
     taken = {name: value for name, value in names.items() if f"{{{name}}}" in operation.path}
     body = bodies.get(operation.path, BY) if operation.body else None
     return api.request(operation.method, operation.at(**taken), json=body)
+
+
+def canceled(known: Api, goal: str) -> str:
+    """The workflow id of a run that was canceled: what it can stream has an end."""
+    wid: str = parked(known, goal)["workflowID"]
+    assert known.post(f"/api/ops/wf/{wid}/cancel", json=BY).status == 202
+    reached(known, wid, {"CANCELLED"}, deadline_s=5)
+    return wid
 
 
 def may(role: str, operation: Operation) -> bool:
@@ -94,11 +102,14 @@ def test_no_process_starts_elsewhere_without_a_token(lab: Stack, command: str) -
 
 
 @pytest.mark.claim("S00.loopback-default")
-def test_elsewhere_with_a_token_strangers_are_turned_away(stacks: Stacks, unique_goal: str) -> None:
+def test_elsewhere_with_a_token_strangers_are_turned_away(
+    stacks: Stacks, provokes: Provokes, unique_goal: str
+) -> None:
     with stacks.start(env={"SPEC11_HOST": EVERYWHERE, **TOKENS}) as wide:
         (listening,) = wide.proc.sockets("api")
         known = wide.api.using(OPERATOR)
-        wid = parked(known, unique_goal)["workflowID"]
+        wid = canceled(known, unique_goal)
+        provokes(wid, "canceled on purpose")
         routes = operations(known)
 
         with zero_writes(wide):
@@ -120,8 +131,7 @@ def test_elsewhere_with_a_token_strangers_are_turned_away(stacks: Stacks, unique
 def test_every_role_meets_every_door(guarded: Stack, provokes: Provokes, unique_goal: str) -> None:
     known = guarded.api.using(OPERATOR)
     waits = parked(known, unique_goal)["workflowID"]
-    over = parked(known, f"{unique_goal}, over")["workflowID"]  # its streams have an end
-    assert known.post(f"/api/ops/wf/{over}/cancel", json=BY).status == 202
+    over = canceled(known, f"{unique_goal}, over")
     provokes(over, "canceled on purpose")
     routes = operations(known)
     assert {"/healthz", "/api/run", EVENTS, "/api/hitl/inbox"} <= {each.path for each in routes}
@@ -130,7 +140,9 @@ def test_every_role_meets_every_door(guarded: Stack, provokes: Provokes, unique_
 
     with zero_writes(guarded):
         refused = {
-            (who, each.method, each.path): asked(guarded.api.using(people[who]), each, waits)
+            (who, each.method, each.path): asked(
+                guarded.api.using(people[who]), each, over if "stream" in each.path else waits
+            )
             for who, each in cells
             if not may(who, each)
         }

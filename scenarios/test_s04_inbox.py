@@ -60,7 +60,7 @@ def shared(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_the_inbox_is_the_open_gates_in_the_order_of_their_urgency(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
-    due = {-5: "CRITICAL", 40: "WARNING", 90: "NORMAL", 3600: "NORMAL"}
+    due = {3600: "NORMAL", 90: "NORMAL", 40: "WARNING", -5: "CRITICAL"}  # the last is due first
     runs = {left_s: parked(lab.api, f"{unique_goal} {left_s}")["workflowID"] for left_s in due}
     done = answered(lab.api, parked(lab.api, f"{unique_goal}, done")["workflowID"])["workflowID"]
     provokes(runs[-5], "its deadline passes on purpose")
