@@ -127,14 +127,15 @@ def _bound(config: Config) -> socket.socket:
 
 
 def _connections(wanted: int) -> int:
-    """How many clients at once: ``wanted``, or as many as this process may have files open."""
+    """How many clients at once: ``wanted``, or fewer when the system allows fewer open files."""
+    needed = wanted + FILES_BESIDES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = wanted + FILES_BESIDES if hard == resource.RLIM_INFINITY else hard
-    if soft != resource.RLIM_INFINITY:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (max(soft, min(most, wanted + FILES_BESIDES)), hard)
-        )
-    return max(1, min(wanted, most - FILES_BESIDES))
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(wanted, soft - FILES_BESIDES))
 
 
 def _rules(config: Config) -> Rules:

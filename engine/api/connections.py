@@ -95,7 +95,9 @@ class Connection(HttpToolsProtocol):
     @override
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.cycle.response_complete:  # else the next request of a pipeline has begun
+        if self.expect_100_continue and self.cycle.more_body:
+            self.transport.close()  # nobody asked for the body, so it may never come
+        elif self.cycle.response_complete:  # else the next request of a pipeline has begun
             self._await_head()
 
     @override

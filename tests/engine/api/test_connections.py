@@ -173,6 +173,16 @@ def test_who_only_holds_connections_keeps_nobody_out(small: Shim) -> None:
         assert held[0].until_cut_off() == ""
 
 
+def test_there_are_fewer_where_fewer_files_may_be_open(clone: Callable[[], str]) -> None:
+    few = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (160, 160))\n"
+    with running_shim(clone(), before=few) as shim, ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(Wire(shim))
+
+        assert shim.http.get("/api/recipes").status_code == 200
+        eventually(lambda: 0 < len(clients(shim)) <= 160 - 128, deadline_s=5)
+
+
 def test_who_is_answered_is_not_sent_away(small: Shim) -> None:
     wid, gate = small.parked("busy")
     poll = f"GET /api/runs/{wid}/gates/{gate}?timeoutS=30 HTTP/1.1\r\nhost: x\r\n\r\n"
