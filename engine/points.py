@@ -27,7 +27,7 @@ STEPS: Final = (
     "s2",
     "tick",
 )
-REQUESTS: Final = ("start", "stored", "reply", "cancel", "resume", "fork", "retry", "demo")
+REQUESTS: Final = ("start", "stored", "reply", "event", "cancel", "resume", "fork", "retry", "demo")
 _ARMED: Final = re.compile(r"([\w.]+)(?::([1-9][0-9]{0,3}))?")
 
 

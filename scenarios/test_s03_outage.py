@@ -16,6 +16,7 @@ from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
 from scenarios import identity
 from scenarios.crowds import at_once
+from scenarios.events import EVENTS, event
 from scenarios.intents import reply, start
 from scenarios.inventory import operations
 from scenarios.lives import parked, succeeded
@@ -115,6 +116,7 @@ def _questions(stack: Stack, goal: str) -> dict[str, Callable[[], Reply]]:
         "/api/run": start(goal, **OPTS),
         "/api/runs": {"intentId": wid, **OPTS},
         "/api/runs/{wid}/gates/{gateKey}/reply": reply(),
+        EVENTS: event(wid, gate["gateKey"], dedupeKey="qa-1"),
     }
     return {
         f"{each.method} {each.path}": partial(
