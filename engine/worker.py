@@ -23,11 +23,13 @@ from engine.ports.oc.replay import Replay
 from engine.ports.sbx import Sandbox
 from engine.ports.sbx.mock import Mock
 from engine.ports.sbx.slow import Slow
+from engine.ports.workspace.directory import Directory
 from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
 from engine.store.pool import Pool
 from engine.usecases.escalation import Escalation
+from engine.usecases.patching import Patching
 from engine.usecases.presence import Presence
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
@@ -83,9 +85,11 @@ def _identity(config: Config) -> Identity:
 
 
 def _work(config: Config, pool: Pool, endings: Endings) -> Work:
+    patching = Patching(pool, Directory(config.workspace))
     return Work(
-        stages=Stages(pool, _agents(config)),
+        stages=Stages(pool, _agents(config), patching),
         waits=Waits(pool),
+        patching=patching,
         escalation=Escalation(pool),
         tasks=Tasks(pool, _sandbox(config)),
         endings=endings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.api import gates, openapi, ops, recipes, runs, steps
+from engine.api import gates, openapi, ops, patches, recipes, runs, steps
 from engine.api.routing import Operation
 from engine.contracts.gates import (
     GateQuery,
@@ -15,6 +15,7 @@ from engine.contracts.gates import (
     ReplyAccepted,
 )
 from engine.contracts.health import Health
+from engine.contracts.patches import PatchView
 from engine.contracts.queues import DepthQuery, DepthRow
 from engine.contracts.recipes import RecipeRow, RecipeVersionRow
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
@@ -53,6 +54,13 @@ OPERATIONS: Final = (
         handler=steps.listed,
         summary="The newest attempt of each of the run's steps",
         replies={200: list[StepView]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{wid}/steps/{stepId}/patches",
+        handler=patches.listed,
+        summary="What a step wrote to files: the newest entry of each patch, by index",
+        replies={200: list[PatchView]},
     ),
     Operation(
         method="GET",

@@ -19,12 +19,14 @@ from engine.store.endings import Endings
 from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
 from engine.usecases.escalation import Escalation
+from engine.usecases.patching import Patching
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
 from engine.usecases.waits import Waits
 
 APPLICATION: Final = "spec11"
 TASK_NAME: Final = "RunTask"
+COMPENSATION: Final = "Compensate"
 CONTROL_QUEUE: Final = "controlQ"
 CONTROL_AT_ONCE: Final = 8
 CONTROL_POLL_S: Final = 0.1
@@ -48,6 +50,7 @@ class Work:
 
     stages: Stages
     waits: Waits
+    patching: Patching
     tasks: Tasks
     escalation: Escalation
     endings: Endings
@@ -88,7 +91,11 @@ def _declare(work: Work) -> None:
     async def escalate_timeout(run_id: str, gate_key: str) -> None:
         await step("escalate", work.escalation.tell, run_id, gate_key)
 
-    runs = RunFlow(work.stages, work.waits, work.endings, run_task)
+    @DBOS.workflow(name=COMPENSATION)
+    async def compensate(run_id: str) -> int:
+        return await step("TakeBack", work.patching.compensate, run_id)
+
+    runs = RunFlow(work.stages, work.waits, work.patching, work.endings, run_task)
 
     @DBOS.workflow(name=WORKFLOW_NAME)
     async def run_intent(workflow_id: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from engine.core.plans import Task
 from engine.errors import RunFailed
 from engine.flows.steps import number, step
 from engine.store.endings import Endings
+from engine.usecases.patching import Patching
 from engine.usecases.stages import APPLY, COMPILE, DECIDE, EXECUTE, Stages
 from engine.usecases.waits import Waits
 
@@ -30,16 +31,34 @@ class RunFlow:
 
     stages: Stages
     waits: Waits
+    patching: Patching
     endings: Endings
     task_flow: Any
 
     async def play(self, execution: Execution) -> dict[str, Any]:
         """What the run put out. Whatever it raises, the run's row has said so before."""
+        await self._made_good(execution)
         try:
             return await self._play(execution)
         except Exception as error:
-            await step("Fail", self.stages.fail, execution, str(error) or type(error).__name__)
-            raise
+            source = str(error) or type(error).__name__
+            said = await step("Rollback", self.patching.undo, execution, source)
+            await step("Fail", self.stages.fail, execution, said)
+            if said == source:
+                raise
+            raise RunFailed(said) from error
+
+    async def _made_good(self, execution: Execution) -> None:
+        """Patches that a cancellation took back are written again.
+
+        No step is recorded: however often a run is resumed, its steps are numbered as they were.
+        """
+        try:
+            await self.patching.reapply(execution)
+        except RunFailed as error:
+            said = await self.patching.undo(execution, str(error))
+            await self.stages.fail(execution, said)
+            raise RunFailed(said) from error
 
     async def _play(self, execution: Execution) -> dict[str, Any]:
         stages = self.stages
