@@ -24,8 +24,8 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 prove: install ## the main job: a split runtime starts and scenario S02 is proven on it
 	$(BIN)/pytest -m S02
 
-test: lint ## everything the gate runs; closes with pytest's summary line
-	$(BIN)/pytest -n 2 tests
+test: lint types layers ## everything the gate runs; closes with pytest's summary line
+	$(BIN)/pytest -n 2 tests scenarios
 
 format: install ## rewrite the sources in the one format
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import signal
@@ -22,7 +23,7 @@ from engine.api.routes import OPERATIONS
 from engine.api.routing import Served
 from engine.config import Config
 from engine.core.policy import Rules
-from engine.errors import Misconfigured
+from engine.errors import InUse, Misconfigured
 from engine.store.dsn import session
 from engine.store.notices import Notices
 from engine.store.pool import Pool
@@ -56,7 +57,7 @@ def build(config: Config, dsn: str) -> Starlette:
 
 
 def serve(config: Config, dsn: str) -> int:
-    """0, after SIGTERM or SIGINT. Raises Misconfigured for a port that is taken."""
+    """0, after SIGTERM or SIGINT. Raises InUse for a port that is taken, Misconfigured."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again at its end
@@ -103,6 +104,8 @@ def _bound(config: Config) -> socket.socket:
     try:
         return socket.create_server((config.host, config.port), backlog=BACKLOG)
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise InUse(f"PORT={config.port} is in use by another process") from error
         raise Misconfigured(f"PORT={config.port}: {error.strerror}") from error
 
 

@@ -31,6 +31,7 @@ from engine.store.pool import Pool
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
 from engine.usecases.presence import Presence
+from engine.usecases.repairs import Repairs
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
 from engine.usecases.waits import Waits
@@ -90,6 +91,7 @@ def _work(config: Config, pool: Pool, endings: Endings) -> Work:
         stages=Stages(pool, _agents(config), patching),
         waits=Waits(pool),
         patching=patching,
+        repairs=Repairs(pool),
         escalation=Escalation(pool),
         tasks=Tasks(pool, _sandbox(config)),
         endings=endings,

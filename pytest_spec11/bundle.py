@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pytest_spec11 import journal
+from pytest_spec11.canon import canonical
 from pytest_spec11.errors import BadInput
 from pytest_spec11.journal import Reading, Record
 
@@ -58,13 +59,16 @@ class Leaf:
         return f"{self.path.parent.name}/{self.path.name}"
 
 
+Problem = Literal["missing", "altered", "misstated"]
+
+
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """An observation whose bytes are not there, or are others."""
+    """An observation whose bytes are not there, or are others than its record says."""
 
     node: str
-    blob: str
-    problem: Literal["missing", "altered"]
+    blob: str  # of what was kept in the record itself: its digest
+    problem: Problem
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,14 @@ class Bundle:
         return self._by_node("outcome")
 
     @cached_property
+    def homes(self) -> Mapping[str, tuple[str, ...]]:
+        """The journals in which a test ended, by node; more than one is one too many."""
+        found: dict[str, dict[str, None]] = defaultdict(dict)
+        for leaf, record in self.records("outcome"):
+            found[record.data["node"]][leaf.name] = None
+        return {node: tuple(names) for node, names in found.items()}
+
+    @cached_property
     def observations(self) -> Mapping[str, tuple[Data, ...]]:
         """What each test observed, by node."""
         return self._by_node("observation")
@@ -147,6 +159,11 @@ class Bundle:
             for claim in (claim for outcome in outcomes for claim in outcome["claims"]):
                 found[claim][node] = None
         return {claim: tuple(nodes) for claim, nodes in found.items()}
+
+    @cached_property
+    def scenarios(self) -> frozenset[str]:
+        """Scenarios of which at least one claim's test was collected or ended."""
+        return frozenset(claim.partition(".")[0] for claim in self.nodes)
 
     @cached_property
     def checked(self) -> frozenset[str]:
@@ -226,26 +243,37 @@ def _census(folder: Path, allowed: int) -> int:
 
 
 def _flaws(blobs: Path, leaves: Sequence[Leaf]) -> Iterator[Flaw]:
-    known: dict[str, Literal["missing", "altered"] | None] = {}
+    known: dict[str, int | Problem] = {}
     for _, record in Bundle(tuple(leaves), ()).records("observation"):
-        name = record.data["blob"]
-        if name is None:
-            continue
-        if name not in known:
-            known[name] = _problem(blobs, name)
-        problem = known[name]
-        if problem:
-            yield Flaw(record.data["node"], name, problem)
+        said = record.data
+        name, found = _kept(said, blobs, known)
+        if isinstance(found, str):
+            yield Flaw(said["node"], name, found)
+        elif (said["digest"], said["size"]) != (name, found):
+            yield Flaw(said["node"], name, "misstated")
 
 
-def _problem(blobs: Path, name: str) -> Literal["missing", "altered"] | None:
+def _kept(said: Data, blobs: Path, known: dict[str, int | Problem]) -> tuple[str, int | Problem]:
+    """Digest and size of what was read: a blob, or where there is none the facts themselves."""
+    name: str | None = said["blob"]
+    if name is None:
+        facts = canonical(said["facts"])
+        return sha256(facts).hexdigest(), len(facts)
+    if name not in known:
+        known[name] = _stored(blobs, name)
+    return name, known[name]
+
+
+def _stored(blobs: Path, name: str) -> int | Problem:
+    """The number of bytes kept under ``name``, or what is wrong with them."""
     path = blobs / name[:2] / name
     if len(name) != sha256().digest_size * 2 or not _HEX.issuperset(name):
         return "missing"
     if not path.is_file():
         return "missing"
     with path.open("rb") as file:
-        total = sha256()
+        total, size = sha256(), 0
         while chunk := file.read(1 << 20):
             total.update(chunk)
-    return None if total.hexdigest() == name else "altered"
+            size += len(chunk)
+    return size if total.hexdigest() == name else "altered"

@@ -27,6 +27,7 @@ class Claim:
     sources: tuple[str, ...]
     scopes: tuple[str, ...]
     mandatory: bool
+    saboteurs: tuple[str, ...]
 
     def needed(self, scope: str) -> bool:
         """Whether a sign-off of ``scope`` has to prove this claim; a demo is a try at one."""
@@ -39,15 +40,18 @@ class Scenario:
 
     id: str
     title: str
+    summary: str
     claims: tuple[Claim, ...]
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All scenarios, and the digest of the document they were read from."""
+    """All scenarios, what their texts take as known, and the digest of the whole document."""
 
     scenarios: tuple[Scenario, ...]
     digest: str
+    sources: Mapping[str, str]
+    words: Mapping[str, str]
 
     def __post_init__(self) -> None:
         found = [claim for scenario in self.scenarios for claim in scenario.claims]
@@ -83,15 +87,19 @@ def load(path: Path | None = None) -> Catalogue:
 def _load(path: Path) -> Catalogue:
     try:
         document = json.loads(path.read_bytes())
-        scenarios = tuple(_scenario(item) for item in document["scenarios"])
-        return Catalogue(scenarios, digest(document))
+        return Catalogue(
+            tuple(_scenario(item) for item in document["scenarios"]),
+            digest(document),
+            _legend(document.get("sources", {})),
+            _legend(document.get("words", {})),
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"catalogue {path}: {type(error).__name__}: {error}") from error
 
 
 def _scenario(item: dict[str, Any]) -> Scenario:
     claims = tuple(_claim(item["id"], claim) for claim in item["claims"])
-    return Scenario(_word(item["id"]), _word(item["title"]), claims)
+    return Scenario(_word(item["id"]), _word(item["title"]), item.get("summary", ""), claims)
 
 
 def _claim(scenario: str, item: dict[str, Any]) -> Claim:
@@ -105,7 +113,12 @@ def _claim(scenario: str, item: dict[str, Any]) -> Claim:
         _words(item["sources"]),
         _words(item["scopes"]),
         mandatory,
+        _words(item["saboteurs"]) if "saboteurs" in item else (),
     )
+
+
+def _legend(value: Mapping[str, object]) -> Mapping[str, str]:
+    return MappingProxyType({_word(name): _word(meaning) for name, meaning in value.items()})
 
 
 def _word(value: object) -> str:

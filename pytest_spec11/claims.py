@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -12,6 +14,7 @@ from pytest_spec11.catalogue import Catalogue
 
 SCENARIO: Final = re.compile(r"S\d\d")
 CLAIM: Final = "claim"
+_NAMED: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def is_scenario(name: str) -> bool:
@@ -50,3 +53,28 @@ def faults_of(item: pytest.Item, known: Catalogue) -> Iterator[str]:
         elif (scenario := claim.partition(".")[0]) not in scenarios:
             marked = ", ".join(scenarios) or "none"
             yield f"{item.nodeid}: claim {claim!r} needs marker {scenario}; the test has {marked}"
+
+
+def shadowed_in(path: Path) -> Iterator[str]:
+    """Tests of a file that never run, because a later one bears the same name; one sentence each.
+
+    Nothing when the file is no Python source.
+    """
+    try:
+        source = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    bodies = {"": source.body}
+    bodies |= {
+        f"{each.name}::": each.body for each in source.body if isinstance(each, ast.ClassDef)
+    }
+    for owner, body in bodies.items():
+        lines: dict[str, int] = {}
+        for each in body:
+            if isinstance(each, _NAMED) and each.name.lower().startswith("test"):
+                if each.name in lines:
+                    yield (
+                        f"{path.name}::{owner}{each.name}: line {each.lineno} takes the name of the"
+                        f" test in line {lines[each.name]}, which never runs"
+                    )
+                lines[each.name] = each.lineno

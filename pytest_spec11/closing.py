@@ -1,20 +1,37 @@
-"""The last words of a run: what it proves, what it cannot conclude, and where the evidence is."""
+"""The last words of a run: what it proves, what it cannot conclude, and what to do next."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from pytest_spec11 import bundle, summary
+from pytest_spec11 import bundle
+from pytest_spec11.bundle import Bundle
 from pytest_spec11.catalogue import Catalogue
 from pytest_spec11.judge import Verdict, judge
+from pytest_spec11.reasons import Reason
 from pytest_spec11.run import Run
+from pytest_spec11.summary import Summary, wrapped
 
-# A test of this claim was green and yet proves nothing, whatever else was selected.
-_HOLLOW: Final = frozenset({"E-EMPTY", "E-NO-ASSERTION", "E-FAILED", "E-ERROR"})
+# What a run of a slice cannot know: the rest of a claim's tests may stand elsewhere.
+_ELSEWHERE: Final = frozenset({"E-SOURCE", "E-DESELECTED"})
+# Whatever was selected, this run left less than it did.
+_INCOMPLETE: Final = frozenset(
+    {
+        "E-CHAIN",
+        "E-CONSERVATION",
+        "E-DIGEST",
+        "E-LOST",
+        "E-NO-EVIDENCE",
+        "E-REF",
+        "E-TRUNCATED",
+        "E-UNSEALED",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -24,39 +41,58 @@ class Closing:
     path: Path
     catalogue: Catalogue
     verdict: Verdict
-    collected: frozenset[str]
+    seen: Bundle
+    scope: str
 
     @classmethod
     def of(cls, run: Run, catalogue: Catalogue, here: Mapping[str, object]) -> Closing:
         """The verdict on what the run left, against the work tree as it is now."""
         seen = bundle.load([run.path])
-        now_ms = time.time_ns() // 1_000_000
-        verdict = judge(catalogue, seen, now_ms, here, str(here["scope"]))
-        return cls(run.path, catalogue, verdict, frozenset().union(*seen.items.values()))
+        now_ms, scope = time.time_ns() // 1_000_000, str(here["scope"])
+        verdict = judge(catalogue, seen, now_ms, here, scope)
+        return cls(run.path, catalogue, verdict, seen, scope)
 
-    @property
-    def hollow(self) -> list[str]:
-        """Reasons against claims whose tests ran green; pytest alone would call it success."""
+    @cached_property
+    def hollow(self) -> list[Reason]:
+        """Reasons why tests that ran are no proof, whatever was or was not selected beside them."""
         return [
-            f"{each.code} {each.text}"
+            each
             for each in self.verdict.reasons
-            if each.subject in self.collected and each.code in _HOLLOW
+            if each.code in _INCOMPLETE
+            or (each.subject in self._collected and each.code not in _ELSEWHERE)
         ]
 
-    def lines(self) -> list[str]:
-        """Scenario by scenario, then what stays open, the verdict, and what to do next."""
-        touched = {claim.partition(".")[0] for claim in self.collected}
-        proven = [claim for claim, word in self.verdict.claims.items() if word == "PASS"]
-        *scenarios, conclusion = summary.lines(self.verdict, self.catalogue, touched)
-        return [
-            *scenarios,
-            *(f"green, but proves nothing: {reason}" for reason in self.hollow),
-            f"this run proves {len(proven)} of {len(self.verdict.claims)} claims"
-            + ("" if self.verdict.verdict == "GO" else "; of a release it concludes nothing"),
-            conclusion,
-            f"evidence: {self._near}",
-            f"next: spec11 gate {self._near}",
-        ]
+    @cached_property
+    def _collected(self) -> frozenset[str]:
+        """All claims of the tests that were selected."""
+        return frozenset[str]().union(*self.seen.items.values())
+
+    def lines(self, *, green: bool) -> Iterator[str]:
+        """Scenario by scenario, the verdict, the evidence, the next command.
+
+        ``green``: all that pytest itself looks at is well.
+        """
+        voice = Summary(self.catalogue, self.verdict, self.scope)
+        yield from voice.scenarios(self.seen.scenarios)
+        yield from voice.conclusion()
+        if green and self.hollow:
+            yield from wrapped(f"exit status 1, though no test failed: {self.hollow[0].text}")
+        yield f"evidence: {self._near}"
+        yield f"next: {self._next()}"
+
+    def _next(self) -> str:
+        """The first thing to repair; then the whole suite; then the gate."""
+        ran = self.seen.scenarios
+        claims = {id_ for id_, each in self.catalogue.claims.items() if each.scenario in ran}
+        open_ = [each for each in self.verdict.reasons if each.subject in claims]
+        tried = [each for each in open_ if each.subject in self._collected]
+        if tried:
+            return tried[0].command
+        if open_:
+            return f"spec11 claims -m {open_[0].subject.partition('.')[0]}"
+        if claims < self.catalogue.claims.keys():
+            return "pytest --spec11-scope signoff"
+        return f"spec11 gate {self._near}"
 
     @property
     def _near(self) -> Path:

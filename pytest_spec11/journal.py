@@ -49,6 +49,7 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
         "outcome": (str,),
         "phases": (dict,),
         "claims": (list,),
+        "voids": (list,),
     },
     "provocation": {"node": (str,), "workflowId": (str,), "why": (str,)},
     "workers": {"expected": (list,), "lost": (list,)},
@@ -270,7 +271,8 @@ def _misshapen(kind: str, data: object) -> str:
 
 def _misfilled(kind: str, data: Mapping[str, Any]) -> str:
     if kind == "outcome":
-        good = data["outcome"] in OUTCOMES and _strings(data["claims"])
+        voids = all(isinstance(each, dict) and _strings([*each.values()]) for each in data["voids"])
+        good = data["outcome"] in OUTCOMES and _strings(data["claims"]) and voids
         return "" if good else "outcome of no known sort"
     if kind == "workers":
         good = _strings(data["expected"]) and _strings(data["lost"])

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from pytest_spec11.binding import KEYS
-from pytest_spec11.bundle import Bundle, Data, Leaf, real
+from pytest_spec11.bundle import Bundle, Data, Leaf, Problem, real
 from pytest_spec11.catalogue import Catalogue, Claim
 from pytest_spec11.journal import TORN
 from pytest_spec11.reasons import Reason, reason
@@ -20,7 +20,9 @@ Standing = Literal["PASS", "UNKNOWN", "FAIL"]
 STALE_MS: Final = 24 * 3600 * 1000
 FUTURE_MS: Final = 120 * 1000
 _BROKEN: Final = frozenset({"E-TRUNCATED", "E-CHAIN", "E-UNSEALED"})
-_RED: Final = frozenset({"E-FAILED", "E-ERROR"})
+_VOIDS: Final = frozenset({"E-THREAD", "E-RETURN"})
+_RED: Final = frozenset({"E-FAILED", "E-ERROR", *_VOIDS})
+_BAD: Final = frozenset({"failed", "error"})
 _ENDS: Final = MappingProxyType(
     {
         "failed": "E-FAILED",
@@ -28,6 +30,13 @@ _ENDS: Final = MappingProxyType(
         "skipped": "E-SKIPPED",
         "xfailed": "E-XFAIL",
         "xpassed": "E-XPASS",
+    }
+)
+_PROBLEMS: Final[Mapping[Problem, tuple[str, str]]] = MappingProxyType(
+    {
+        "missing": ("E-REF", "observed bytes are missing"),
+        "altered": ("E-DIGEST", "observed bytes were altered"),
+        "misstated": ("E-DIGEST", "the record gives its bytes another digest or size"),
     }
 )
 _COMPARED: Final = MappingProxyType(
@@ -41,9 +50,12 @@ _COMPARED: Final = MappingProxyType(
     }
 )
 _NEVER_EMPTY: Final = ("tree", "catalogue", "appVersion", "scope")
+_NO_COMMIT: Final = "no commit to bind to: GO is for a commit, and this was no git work tree"
+_MESSAGE_SHOWN: Final = 120
 _HEADS: Final = frozenset({"main", "controller"})
+_FAILURES: Final = 1
 # pytest's exit statuses of a run that came to its end: all passed, some failed, none collected.
-_ENDED: Final = frozenset({0, 1, 5})
+_ENDED: Final = frozenset({0, _FAILURES, 5})
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +193,8 @@ def _complete(
     ]
     if wrong:
         yield reason("E-BINDING", name, f"the binding lacks {', '.join(wrong)}")
+    if binding.get("commit") == "":
+        yield reason("E-BINDING", name, _NO_COMMIT)
     if binding.get("dirty") is not False:
         yield reason("E-DIRTY", name, "the work tree held what no commit holds")
 
@@ -191,7 +205,7 @@ def _equal(case: Case, key: str, code: str) -> Iterator[Reason]:
         said.insert(0, ("the judge", case.catalogue.digest))
     here = (case.here or {}).get(key)
     if case.here is not None and not (key == "appVersion" and not here):
-        said.insert(0, ("here", here))
+        said.insert(0, ("this work tree", here))
     for name, value in said[1:]:
         if value != said[0][1]:
             text = f"{key} is {_short(value)}, but {_short(said[0][1])} for {said[0][0]}"
@@ -199,7 +213,7 @@ def _equal(case: Case, key: str, code: str) -> Iterator[Reason]:
 
 
 def _short(value: object) -> str:
-    return repr(value)[:24]
+    return str(value)[:12] or "empty"
 
 
 def _scoped(case: Case) -> Iterator[Reason]:
@@ -222,6 +236,11 @@ def _conserved(case: Case) -> Iterator[Reason]:
         yield reason("E-CONSERVATION", node, "collected, but without an outcome", _run(node))
     for node in sorted(bundle.outcomes.keys() - bundle.items.keys()):
         yield reason("E-CONSERVATION", node, "an outcome, but never collected", _run(node))
+    red = {leaf.run for leaf, record in bundle.records("outcome") if record.data["outcome"] in _BAD}
+    for leaf, record in bundle.records("seal"):
+        if record.data["exitStatus"] == _FAILURES and leaf.run not in red:
+            text = "pytest ended with failures, but no test on record failed"
+            yield reason("E-CONSERVATION", leaf.name, text)
 
 
 def _known(case: Case) -> Iterator[Reason]:
@@ -238,10 +257,9 @@ def _blobs(case: Case) -> Iterator[Reason]:
         yield _flaw_reason(flaw.problem, flaw.blob, flaw.node)
 
 
-def _flaw_reason(problem: str, subject: str, node: str) -> Reason:
-    if problem == "missing":
-        return reason("E-REF", subject, f"observed bytes are missing: {node}")
-    return reason("E-DIGEST", subject, f"observed bytes were altered: {node}")
+def _flaw_reason(problem: Problem, subject: str, node: str) -> Reason:
+    code, text = _PROBLEMS[problem]
+    return reason(code, subject, f"{text}: {node}")
 
 
 def _unclaimed(case: Case) -> Iterator[Reason]:
@@ -258,34 +276,51 @@ def _against(case: Case, claim: Claim) -> Iterator[Reason]:
     """Everything that speaks against one claim."""
     bundle = case.bundle
     nodes = bundle.nodes.get(claim.id, ())
-    left = [node for node, claims in bundle.deselected.items() if claim.id in claims]
-    for node in nodes:
-        yield from _ends(bundle, node, claim.id, claim.scenario)
+    left = [
+        node
+        for node, claims in bundle.deselected.items()
+        if claim.id in claims and node not in bundle.outcomes
+    ]
+    ends = {node: list(_ends(bundle, node, claim.id, claim.scenario)) for node in nodes}
+    for node, against in ends.items():
+        yield from against or _watched(bundle, node, claim)
     for node in left:
         yield reason("E-DESELECTED", claim.id, f"left out: {node}", _run(node, claim.scenario))
-    if not nodes:
-        if not left:
-            text = "no test of this claim was collected"
-            yield reason("E-NOT-RUN", claim.id, text, f"pytest -m {claim.scenario}")
-        return
-    for node in nodes:
-        yield from _watched(bundle, node, claim)
-    yield from _sources(bundle, nodes, claim)
+    if not nodes and not left:
+        text = "no test of this claim was collected"
+        yield reason("E-NOT-RUN", claim.id, text, f"pytest -m {claim.scenario}")
+    if nodes and not any(ends.values()):
+        yield from _sources(bundle, nodes, claim)
 
 
 def _ends(bundle: Bundle, node: str, subject: str, scenario: str = "") -> Iterator[Reason]:
-    outcomes = bundle.outcomes.get(node, ())
+    """What speaks against how a test ended; nothing when it passed, once and wholly."""
+    outcomes, homes = bundle.outcomes.get(node, ()), bundle.homes.get(node, ())
     command = _run(node, scenario)
     if not outcomes:
         yield reason("E-NOT-RUN", subject, f"no outcome: {node}", command)
     for outcome in outcomes:
-        end = outcome["outcome"]
-        if end in _ENDS:
-            yield reason(_ENDS[end], subject, f"{end}: {node}", command)
-        elif {"failed", "error"} & {str(phase) for phase in outcome["phases"].values()}:
-            yield reason("E-ERROR", subject, f"passed with a failed phase: {node}", command)
-    if len(outcomes) > 1 or any(outcome["attempt"] > 1 for outcome in outcomes):
+        said = str(outcome.get("message", ""))[:_MESSAGE_SHOWN]
+        for code, text in _end(outcome):
+            yield reason(code, subject, f"{text}: {node}" + (f" ({said})" if said else ""), command)
+    if len(homes) > 1:
+        text = f"recorded in {len(homes)} journals, such as {' and '.join(homes[:2])}: {node}"
+        yield reason("E-DUPLICATE", subject, text, command)
+    if len(outcomes) > len(homes) or any(outcome["attempt"] > 1 for outcome in outcomes):
         yield reason("E-RERUN", subject, f"more than one attempt: {node}", command)
+
+
+def _end(outcome: Data) -> Iterator[tuple[str, str]]:
+    """Code and words of everything that is wrong with one outcome."""
+    end, voids = outcome["outcome"], outcome.get("voids", [])
+    broken = not _BAD.isdisjoint(str(phase) for phase in outcome["phases"].values())
+    if end in _ENDS and (broken or not voids):
+        yield _ENDS[end], end
+    elif broken:
+        yield "E-ERROR", "passed with a failed phase"
+    for void in voids:
+        code = void.get("code")
+        yield code if code in _VOIDS else "E-FAILED", "no proof"
 
 
 def _watched(bundle: Bundle, node: str, claim: Claim) -> Iterator[Reason]:

@@ -12,6 +12,7 @@ import os
 import shutil
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -112,11 +113,15 @@ class Owned:
         self._cancelled.set()
         for thread in self._threads:
             thread.join()
-        with self._timings.phase("stop"):
-            if self._stack is not None:
-                self._stack.stop(keep_database=bool(self._begun))
-            end(self._begun.values())
-            self._begun.clear()
+        stack, self._stack = self._stack, None
+        with self._timings.phase("stop"), ExitStack() as steps:
+            steps.callback(self._end_services)
+            if stack is not None:
+                stack.stop(keep_database=bool(self._begun))
+
+    def _end_services(self) -> None:
+        end(self._begun.values())
+        self._begun.clear()
 
     def _run(self, needs: frozenset[str], earlier: tuple[threading.Thread, ...]) -> None:
         for thread in earlier:

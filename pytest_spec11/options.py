@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TypeVar
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 
 T = TypeVar("T", str, float, bool)
+Check = Callable[[Any], str]
 
-_TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
-_FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
+SCOPES: Final = ("demo", "signoff", "live-smoke")
 
 
-def option(default: T, help_: str) -> T:
-    """A field with its help text; typed as its value, so that ``settings.x`` is typed."""
-    made: T = field(default=default, metadata={"help": help_, "type": type(default)})
+def option(default: T, help_: str, check: Check = lambda _: "") -> T:
+    """A field with its help text; typed as its value, so that ``settings.x`` is typed.
+
+    ``check`` says what is wrong with a value that has the right type; empty when nothing is.
+    """
+    metadata = {"help": help_, "type": type(default), "check": check}
+    made: T = field(default=default, metadata=metadata)
     return made
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    good = not value or (parts.scheme in {"http", "https"} and bool(parts.hostname))
+    return "" if good else f"{value!r} is no http:// or https:// URL"
+
+
+def _scope(value: str) -> str:
+    return "" if value in SCOPES else f"{value!r} is none of {', '.join(SCOPES)}"
+
+
+def _seconds(value: float) -> str:
+    return "" if math.isfinite(value) and value > 0 else f"{value:g} is no number of seconds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A field is a flag (``--spec11-base-url``), an ini key (``spec11_base_url``) and a value."""
 
-    base_url: str = option("", "Attach to this running system instead of starting the target.")
+    base_url: str = option("", "Attach to this running system, start no target.", _url)
     app_dsn: str = option("", "Attached system: libpq DSN of the application schema, read only.")
     sys_dsn: str = option("", "Attached system: libpq DSN of the durable engine's schema.")
+    app_version: str = option("", "Attached system: the version under test.")
     dir: str = option(".spec11", "Where bundles of evidence are kept, one directory per run.")
     catalogue: str = option("", "File with the claims; empty: the catalogue of this package.")
-    scope: str = option("", "Claim scope of this run: demo, signoff or live-smoke; empty: demo.")
-    start_s: float = option(60.0, "Longest that one process of the target may take to be ready.")
+    scope: str = option("demo", "Claim scope of this run: demo, signoff, live-smoke.", _scope)
+    start_s: float = option(60.0, "Longest that the target may take to be ready.", _seconds)
     keep_logs: bool = option(False, "Keep the processes' logs also when every test passed.")  # noqa: FBT003  # a default, not a call for action
     timings: bool = option(False, "Print the phases of the run and what each took.")  # noqa: FBT003  # as above
 
@@ -43,46 +65,50 @@ def add_options(parser: pytest.Parser) -> None:
     """Register every field of :class:`Settings` as a flag and as an ini key."""
     group = parser.getgroup("spec11", "proof by observation")
     for item in fields(Settings):
-        flag = f"--spec11-{item.name.replace('_', '-')}"
-        meaning = item.metadata["help"]
-        if item.metadata["type"] is bool:
-            group.addoption(flag, action="store_const", const="true", default=None, help=meaning)
+        flag, meaning, kind = flag_of(item.name), item.metadata["help"], item.metadata["type"]
+        if kind is bool:
+            group.addoption(flag, action="store_const", const=True, default=None, help=meaning)
         else:
             group.addoption(flag, default=None, metavar="VALUE", help=meaning)
-        parser.addini(f"spec11_{item.name}", meaning, type="string", default=str(item.default))
+        parser.addini(ini_of(item.name), meaning, type=kind, default=item.default)
+
+
+def flag_of(name: str) -> str:
+    """The flag of a field."""
+    return f"--spec11-{name.replace('_', '-')}"
+
+
+def ini_of(name: str) -> str:
+    """The ini key of a field."""
+    return f"spec11_{name}"
 
 
 def read_settings(config: pytest.Config) -> Settings:
     """The settings: a flag beats the ini file, which beats the default.
 
-    Raises pytest.UsageError that names every value which is not of its type.
+    Raises pytest.UsageError that names every value which is not what its field takes.
     """
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     faults: list[str] = []
     for item in fields(Settings):
-        name = f"spec11_{item.name}"
-        flag = config.getoption(name)
         try:
-            values[item.name] = _typed(config.getini(name) if flag is None else flag, item.metadata)
-        except ValueError as error:
-            faults.append(f"{name}: {error}")
+            values[item.name] = _read(config, item.name, item.metadata)
+        except (ValueError, pytest.UsageError) as error:
+            faults.append(str(error))
     if faults:
         raise pytest.UsageError("; ".join(faults))
-    return Settings(**values)  # type: ignore[arg-type]  # each value was made by its own field's type
+    return Settings(**values)
 
 
-def _typed(raw: str, metadata: object) -> object:
-    """``raw`` as the type its field declares. Raises ValueError."""
-    kind = metadata["type"]  # type: ignore[index]  # dataclasses type metadata as a mapping of Any
-    if kind is bool:
-        return _truth(raw)
-    return kind(raw)
-
-
-def _truth(raw: str) -> bool:
-    word = raw.strip().lower()
-    if word in _TRUE_WORDS:
-        return True
-    if word in _FALSE_WORDS:
-        return False
-    raise ValueError(f"{raw!r} is neither true nor false")
+def _read(config: pytest.Config, name: str, metadata: Mapping[str, Any]) -> object:
+    """The value of a field, of its type. Raises ValueError or UsageError that names its origin."""
+    given = config.getoption(ini_of(name))
+    origin = ini_of(name) if given is None else flag_of(name)
+    raw = config.getini(ini_of(name)) if given is None else given
+    try:
+        value = metadata["type"](raw)
+    except ValueError:
+        raise ValueError(f"{origin}: {raw!r} is no {metadata['type'].__name__}") from None
+    if fault := metadata["check"](value):
+        raise ValueError(f"{origin}: {fault}")
+    return value

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_spec11 import databases
 from pytest_spec11.addresses import Address, Values, address_of
 from pytest_spec11.processes import LOOK_EVERY_S, Running, Site, end, launch
 from pytest_spec11.target import PLACEHOLDER, Process, Target, filled, placeholders
@@ -60,6 +60,8 @@ class Parts:
         template = self.target.database
         if template is None:
             return
+        from pytest_spec11 import databases  # noqa: PLC0415  # brings psycopg, which few need
+
         admin = filled(template.admin_dsn, self.values)
         name = f"spec11_{self._site.run}_{self.name}".lower().replace("-", "_")
         self._database = (admin, name)
@@ -98,16 +100,25 @@ class Parts:
 
     def stop(self, *, keep_database: bool = False) -> dict[str, int | None]:
         """Exit codes by process; nothing of the stack is left but its logs."""
-        codes = end(self.running.values())
-        if self._database is not None and not keep_database:
+        with ExitStack() as steps:
+            steps.callback(self._remove_dir)
+            if not keep_database:
+                steps.callback(self._drop_database)
+            return end(self.running.values())
+
+    def _drop_database(self) -> None:
+        if self._database is not None:
+            from pytest_spec11 import databases  # noqa: PLC0415  # see _make_database
+
             databases.drop(*self._database)
             self._site.reaper.tell("gone", *self._database)
             self._database = None
+
+    def _remove_dir(self) -> None:
         if self._dir is not None:
             shutil.rmtree(self._dir, ignore_errors=True)
             self._site.reaper.tell("gone", str(self._dir))
             self._dir = None
-        return codes
 
 
 def renamed(text: str, owners: Collection[str], to: str) -> str:

@@ -36,27 +36,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pycollect_makeitem(
-    collector: pytest.Collector, obj: object
+    collector: pytest.Collector,
 ) -> Generator[None, object, object]:
     """A test that names a claim wakes the heavy half, which checks what it names."""
-    if _is_idle(collector.config) and _is_marked(collector, obj):
-        _activate(collector.config, options.read_settings(collector.config))
     made = yield
-    if not _is_idle(collector.config):
-        items = made if isinstance(made, list) else [made]
-        collector.config.pluginmanager.getplugin(_SESSION).check(collector, items)
+    items = [each for each in _listed(made) if isinstance(each, pytest.Item) and _is_marked(each)]
+    if items:
+        config = collector.config
+        if not config.pluginmanager.hasplugin(_SESSION):
+            _activate(config, options.read_settings(config))
+        config.pluginmanager.getplugin(_SESSION).check(collector, items)
     return made
 
 
-def _is_idle(config: pytest.Config) -> bool:
-    """Whether nothing in this run has asked for the plugin so far."""
-    return not config.pluginmanager.hasplugin(_SESSION)
+def _listed(made: object) -> list[object]:
+    return made if isinstance(made, list) else [made]
 
 
-def _is_marked(collector: pytest.Collector, obj: object) -> bool:
-    marks = [*getattr(obj, "pytestmark", ()), *collector.iter_markers()]
-    names = {getattr(mark, "name", "") for mark in marks}
-    return any(name == "claim" or (name[:1] == "S" and name[1:].isdigit()) for name in names)
+def _is_marked(item: pytest.Item) -> bool:
+    """Whether a test says what it proves."""
+    return any(
+        name == "claim" or (len(name) == len("S00") and name[0] == "S" and name[1:].isdigit())
+        for name in (mark.name for mark in item.iter_markers())
+    )
 
 
 def _activate(config: pytest.Config, settings: options.Settings) -> None:

@@ -14,8 +14,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -57,18 +57,31 @@ class Reaper:
         """The write end of the sidecar's standard input; starts the sidecar when there is none."""
         if self._sidecar is None:
             read_end, self._write_end = os.pipe()
-            command = [sys.executable, "-S", "-E", "-c", _MAIN, str(_HERE)]
-            self._sidecar = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                command, stdin=read_end, stdout=subprocess.DEVNULL, start_new_session=True
-            )
+            with _blocked():
+                self._sidecar = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+                    [sys.executable, "-S", "-E", "-c", _MAIN, str(_HERE)],
+                    stdin=read_end,
+                    stdout=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
             os.close(read_end)
         return self._write_end
 
 
+@contextmanager
+def _blocked() -> Iterator[None]:
+    """What is started in the block does not hear the polite signals, from its first moment on."""
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    )
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def main() -> None:
     """The sidecar's whole life: read orders to the end of file, then end what is left."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)
     groups, dirs, drops = _left(json.loads(line) for line in sys.stdin.buffer)
     end_groups(groups)
     for dsn, name in drops:

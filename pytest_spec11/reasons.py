@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-_ALL: Final = "pytest scenarios"
+_ALL: Final = "pytest --spec11-scope signoff"
 _GATE: Final = "spec11 gate --help"
 _STATUS: Final = "git status --short"
 
@@ -34,11 +34,11 @@ REMEDIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "E-BINDING": ("Run again with this version of the plugin inside the work tree.", _ALL),
         "claim_scope_demo": (
             "Run with the scope of a sign-off; a demo proves nothing to anyone.",
-            "pytest scenarios --spec11-scope signoff",
+            _ALL,
         ),
         "E-SCOPE": (
             "Run with the scope that is to be signed off.",
-            "pytest --spec11-scope signoff",
+            _ALL,
         ),
         "E-DIRTY": ("Commit or remove what is not committed, then run again.", _STATUS),
         "E-TREE": ("Run again on the tree that is to be released.", _ALL),
@@ -54,6 +54,9 @@ REMEDIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "E-UNKNOWN-CLAIM": ("Name a claim of the catalogue.", "spec11 claims"),
         "E-FAILED": ("Repair the product, or the test if it is wrong.", _ALL),
         "E-ERROR": ("Repair what the test stands on.", _ALL),
+        "E-THREAD": ("Let the test wait for its threads and ask each how it ended.", _ALL),
+        "E-RETURN": ("Write assert where the test says return.", _ALL),
+        "E-DUPLICATE": ("Gate each test's run once: leave one of the bundles out.", _GATE),
         "E-RERUN": ("Find out why the test was run again; a proof holds the first time.", _ALL),
         "E-XFAIL": ("Remove the mark once the claim holds.", _ALL),
         "E-XPASS": ("Remove the mark; the claim holds.", _ALL),

@@ -88,11 +88,9 @@ class Recorder:
 
     def asserted(self, line: int, text: str) -> None:
         """An assertion of the test under way held."""
-        if self._trial is not None:
-            self._trial.asserted()
-            self._journal.write(
-                "assertion", node=self._trial.node, line=line, text=text[:_TEXT_KEPT]
-            )
+        trial = self._trial
+        if trial is not None and trial.asserted():
+            self._journal.write("assertion", node=trial.node, line=line, text=text[:_TEXT_KEPT])
 
     def lost(self, role: str, why: str) -> None:
         """A process of the run is gone without having sealed its journal."""
@@ -113,18 +111,19 @@ class Recorder:
         self._journal.seal(exitStatus=exit_status)
 
     def _saw(self, trial: Trial | None, facts: dict[str, Any], seen: dict[str, Any]) -> None:
-        node = trial.node if trial else ""
         with self._lock:
             if trial is not None and trial is not self._trial:
-                node, facts["lateFor"] = "", node
-            elif trial is not None:
-                trial.observed()
+                seen, node = {**seen, "lateFor": trial.node}, ""
+            else:
+                node = trial.node if trial else ""
+                if trial is not None:
+                    trial.observed()
             self._journal.write("observation", node=node, facts=facts, **seen)
 
 
 def _noted(trial: Trial, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def hook(args: threading.ExceptHookArgs) -> None:
-        trial.void(f"a thread raised {args.exc_type.__name__}")
+        trial.void("E-THREAD", f"a thread raised {args.exc_type.__name__}")
         then(args)
 
     return hook

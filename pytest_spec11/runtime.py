@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +42,8 @@ class Runtime:
         """The system under test. Raises pytest.UsageError when nobody describes one."""
         settings = self.settings
         if settings.attached:
-            return attached(settings.base_url, settings.app_dsn, settings.sys_dsn)
+            addresses = (settings.base_url, settings.app_dsn, settings.sys_dsn)
+            return attached(*addresses, settings.app_version)
         try:
             found = self.config.hook.pytest_spec11_target(config=self.config)
         except ValueError as error:
@@ -95,14 +97,13 @@ class Runtime:
 
     def close(self, *, keep_logs: bool) -> None:
         """Nothing that this process started is left; its logs stay when told so."""
-        if "access" in self.__dict__:
-            self.access.close()
-        if "_stacks" in self.__dict__:
-            self._stacks.close()
-        if "lease" in self.__dict__:
-            self.lease.close()
-            if not self.run.borrows:
-                self.shelf.remove()
-        self.reaper.close()
-        if "site" in self.__dict__ and not keep_logs:
-            shutil.rmtree(self.site.logs, ignore_errors=True)
+        made = self.__dict__
+        with ExitStack() as steps:  # the last one first, and each whatever became of the others
+            if "site" in made and not keep_logs:
+                steps.callback(shutil.rmtree, self.site.logs, ignore_errors=True)
+            steps.callback(self.reaper.close)
+            if "lease" in made and not self.run.borrows:
+                steps.callback(self.shelf.remove)
+            for name in ("lease", "_stacks", "access"):
+                if name in made:
+                    steps.callback(made[name].close)

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from pytest_spec11 import binding, catalogue, claims, hearing
 from pytest_spec11.closing import Closing
 from pytest_spec11.crew import Crew
-from pytest_spec11.errors import BadInput
+from pytest_spec11.errors import BadInput, JournalBroken
 from pytest_spec11.journal import Journal
-from pytest_spec11.lease import MAIN, SERVICES
+from pytest_spec11.needs import RECORD, needs_of
 from pytest_spec11.options import Settings
+from pytest_spec11.oracles.witness import without_password
 from pytest_spec11.recorder import Recorder
 from pytest_spec11.run import CONTROLLER, run_of
 from pytest_spec11.runtime import Runtime
 from pytest_spec11.watch import Watch
-
-DEMO: Final = "demo"
-RECORD: Final = "record"  # a selected test is marked: there is something to prove
-_STACK: Final = frozenset({SERVICES, MAIN})
-NEEDS: Final = {
-    "api": _STACK,
-    "app_sql": _STACK,
-    "sys_sql": _STACK,
-    "proc": _STACK,
-    "stacks": frozenset({SERVICES}),
-}
 
 
 class ProofSession:
@@ -43,15 +32,27 @@ class ProofSession:
         self.runtime = Runtime(config, settings, run_of(config, settings.dir))
         self.recorder: Recorder | None = None
         self._deselected: list[pytest.Item] = []
+        self._checked: set[Path] = set()
         self.closing: Closing | None = None
+        self._green = False
         self._crew = Crew(self) if self.runtime.run.role == CONTROLLER else None
         if self._crew is not None:
             config.pluginmanager.register(self._crew, "spec11-crew")
 
-    def check(self, collector: pytest.Collector, made: Iterable[object]) -> None:
-        """Every claim named exists and fits its scenario. Raises CollectError naming the faults."""
-        items = [each for each in made if isinstance(each, pytest.Item) and claims.is_marked(each)]
-        faults = [fault for item in items for fault in claims.faults_of(item, self._catalogue)]
+    def pytest_sessionstart(self) -> None:
+        """A catalogue of the team's own that is none ends the run before anything else."""
+        if self.settings.catalogue:
+            self._catalogue()
+
+    def check(self, collector: pytest.Collector, items: Iterable[pytest.Item]) -> None:
+        """Every claim named exists and fits its scenario, and no test hides another.
+
+        Raises CollectError naming the faults.
+        """
+        faults = [fault for item in items for fault in claims.faults_of(item, self._catalogue())]
+        for path in {item.path for item in items} - self._checked:
+            self._checked.add(path)
+            faults += claims.shadowed_in(path)
         if faults:
             raise collector.CollectError("\n".join(faults))
 
@@ -67,13 +68,20 @@ class ProofSession:
         """A test file is about to be imported."""
         hearing.forget_deaf(module_path)
 
-    def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
-        """What was left out of the selection is on record, too."""
-        self._deselected += items
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
+        """What is left out of the selection is on record, whether or not its remover says so."""
+        before = list(items)
+        result = yield
+        left = set(items)
+        self._deselected += [item for item in before if item not in left]
+        return result
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """The selection is known."""
-        needs = frozenset[str]().union(*(_needs(item) for item in session.items))
+        needs = frozenset[str]().union(*map(needs_of, session.items))
         if not needs or self.config.getoption("collectonly"):
             return
         self.need(needs)
@@ -92,7 +100,8 @@ class ProofSession:
         self.recorder.seal(int(exitstatus))
         if not self.runtime.run.borrows:
             with self.runtime.timings.phase("verdict"):
-                self.closing = Closing.of(self.runtime.run, self._catalogue, self._binding())
+                self.closing = Closing.of(self.runtime.run, self._catalogue(), self._binding())
+            self._green = green
             if green and self.closing.hollow:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -108,7 +117,7 @@ class ProofSession:
         """What this run proves and what it cannot; silent when it had nothing to prove."""
         if self.closing is not None:
             terminalreporter.section("spec11")
-            for line in self.closing.lines():
+            for line in self.closing.lines(green=self._green):
                 terminalreporter.line(line)
         if self.settings.timings:
             terminalreporter.section("spec11 timings")
@@ -117,17 +126,20 @@ class ProofSession:
 
     def _opened(self) -> Recorder:
         run, target = self.runtime.run, self.runtime.target
-        journal = Journal(run.path / f"journal-{run.role}.ndjson", run.path / "blobs")
+        try:
+            journal = Journal(run.path / f"journal-{run.role}.ndjson", run.path / "blobs")
+        except JournalBroken as error:
+            raise pytest.UsageError(str(error)) from error
         journal.start(
             runId=run.id,
             nonce=run.nonce,
             role=run.role,
             pid=os.getpid(),
             binding=self._binding(),
-            scope=self.settings.scope or DEMO,
+            scope=self.settings.scope,
             target=target.name,
             posture=dict(target.posture),
-            arguments=[str(each) for each in self.config.invocation_params.args],
+            arguments=[without_password(str(each)) for each in self.config.invocation_params.args],
         )
         return Recorder(journal)
 
@@ -135,24 +147,17 @@ class ProofSession:
         return binding.measure(
             self.config.rootpath,
             self.runtime.target.app_version,
-            self.settings.scope or DEMO,
-            self._catalogue.digest,
+            self.settings.scope,
+            self._catalogue().digest,
         )
 
-    @cached_property
     def _catalogue(self) -> catalogue.Catalogue:
+        """The claims; read once. Raises pytest.UsageError when the file holds none."""
         path = self.settings.catalogue
         try:
             return catalogue.load(self.config.rootpath / path if path else None)
         except BadInput as error:
             raise pytest.UsageError(str(error)) from error
-
-
-def _needs(item: pytest.Item) -> frozenset[str]:
-    names = set(getattr(item, "fixturenames", ()))
-    asked = (NEEDS[name] for name in names & NEEDS.keys())
-    marked = frozenset({RECORD}) if claims.is_marked(item) else frozenset[str]()
-    return marked.union(*asked)
 
 
 def _listed(item: pytest.Item) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -235,8 +236,9 @@ class Stacks:
 
     def close(self) -> None:
         """Every stack started here is gone."""
-        while self._started:
-            self._started.pop().stop()
+        with ExitStack() as steps:
+            while self._started:
+                steps.callback(self._started.pop().stop)
 
     def _everyone(
         self, env: Mapping[str, str], extra: Mapping[str, Process]

@@ -1,48 +1,99 @@
-"""The summary: a verdict in lines for a person, scenario by scenario."""
+"""A verdict in lines for a person: the end of a run and the gate speak with this one voice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
 from pytest_spec11.catalogue import Catalogue, Scenario
 from pytest_spec11.judge import Verdict
+from pytest_spec11.reasons import Reason
+
+WIDTH: Final = 100
+_INDENT: Final = " " * 5
 
 
-def lines(verdict: Verdict, catalogue: Catalogue, only: set[str] | None) -> list[str]:
-    """One line per scenario of ``only`` (all if None), one for the rest, and the verdict."""
-    codes: dict[str, str] = {}
-    for reason in verdict.reasons:
-        codes.setdefault(reason.subject, reason.code)
-    shown = [item for item in catalogue.scenarios if only is None or item.id in only]
-    rest = [item for item in catalogue.scenarios if item not in shown]
-    found = [_line(item, verdict, codes) for item in shown]
-    if rest:
-        total = sum(len(item.claims) for item in rest)
-        found.append(f"not run: {' '.join(item.id for item in rest)} ({total} claims)")
-    return [*found, conclusion(verdict)]
+@dataclass(frozen=True)
+class Summary:
+    """What ``verdict`` says about the claims of ``catalogue`` at ``scope``."""
+
+    catalogue: Catalogue
+    verdict: Verdict
+    scope: str
+
+    @cached_property
+    def first(self) -> dict[str, Reason]:
+        """The first reason against each subject."""
+        found: dict[str, Reason] = {}
+        for reason in self.verdict.reasons:
+            found.setdefault(reason.subject, reason)
+        return found
+
+    def scenarios(self, ran: Collection[str]) -> Iterator[str]:
+        """Claim by claim what is unproven in the scenarios that ``ran``; one line for the rest."""
+        rest = [item for item in self.catalogue.scenarios if item.id not in ran]
+        for item in self.catalogue.scenarios:
+            if item.id in ran:
+                yield from self._scenario(item)
+        if rest:
+            total = sum(len(item.claims) for item in rest)
+            names = " ".join(item.id for item in rest)
+            yield from wrapped(f"not run: {names} ({total} claim{'s' * (total != 1)})")
+
+    def conclusion(self) -> Iterator[str]:
+        """GO or NO_GO, and why, in one sentence."""
+        if not self.verdict.reasons:
+            total = len(self._needed)
+            yield f"GO for the release: {total} of {total} needed claims proven"
+        else:
+            why = "; ".join(filter(None, (self._missing(), self._besides())))
+            yield from wrapped(f"NO_GO for the release: {why}")
+
+    @cached_property
+    def _needed(self) -> list[str]:
+        return [each.id for each in self.catalogue.claims.values() if each.needed(self.scope)]
+
+    def _missing(self) -> str:
+        count = sum(self.verdict.claims[claim] != "PASS" for claim in self._needed)
+        return f"{count} of {len(self._needed)} needed claims unproven" if count else ""
+
+    def _besides(self) -> str:
+        """What speaks against the evidence as a whole: the first in words, the rest by code."""
+        codes: dict[str, str] = {}
+        for each in self.verdict.reasons:
+            if each.subject not in self.verdict.claims:
+                codes.setdefault(each.code, each.text)
+        if not codes:
+            return ""
+        code, *more = codes
+        also = f", also {', '.join(more)}" if more else ""
+        return f"{codes[code]} ({code}{also})"
+
+    def _scenario(self, scenario: Scenario) -> Iterator[str]:
+        open_ = [claim.id for claim in scenario.claims if self.verdict.claims[claim.id] != "PASS"]
+        total = len(scenario.claims)
+        yield f"{scenario.id}  {total - len(open_)} of {total} claims proven: {scenario.title}"
+        groups: dict[str, list[str]] = {}
+        for claim in open_:
+            groups.setdefault(self._words(claim), []).append(claim.partition(".")[2] or claim)
+        for words, names in groups.items():
+            yield from wrapped(f"{', '.join(names)}: {words}", _INDENT)
+
+    def _words(self, claim: str) -> str:
+        reason = self.first.get(claim)
+        return reason.text if reason else f"not needed at scope {self.scope}, and not proven"
 
 
-def conclusion(verdict: Verdict) -> str:
-    """The verdict, and the first reason against it."""
-    if not verdict.reasons:
-        return f"verdict: {verdict.verdict}"
-    first = verdict.reasons[0]
-    return f"verdict: {verdict.verdict}, first reason: {first.code} {first.subject}: {first.text}"
-
-
-def _line(scenario: Scenario, verdict: Verdict, codes: dict[str, str]) -> str:
-    open_ = [claim.id for claim in scenario.claims if verdict.claims[claim.id] != "PASS"]
-    proven = f"{len(scenario.claims) - len(open_)}/{len(scenario.claims)} proven"
-    if not open_:
-        return f"{scenario.id}  {proven}"
-    why = {codes.get(claim, verdict.claims[claim]) for claim in open_}
-    if len(open_) == len(scenario.claims) > 1 and len(why) == 1:
-        return f"{scenario.id}  {proven}   unproven: all ({why.pop()})"
-    return f"{scenario.id}  {proven}   unproven: {_named(open_, verdict, codes)}"
-
-
-def _named(claims: Iterable[str], verdict: Verdict, codes: dict[str, str]) -> str:
-    return ", ".join(
-        f"{claim.partition('.')[2] or claim} ({codes.get(claim, verdict.claims[claim])})"
-        for claim in claims
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """``text`` in lines of at most ``WIDTH`` characters, where its words allow."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )

@@ -92,9 +92,15 @@ class Target:
         return bool(self.processes)
 
 
-def attached(base_url: str, app_dsn: str, sys_dsn: str) -> Target:
-    """The target that is a system somebody else started."""
-    return Target(name="attached", base_url=base_url, app_dsn=app_dsn, sys_dsn=sys_dsn)
+def attached(base_url: str, app_dsn: str, sys_dsn: str, app_version: str = "") -> Target:
+    """The target that is a system somebody else started; its version is what they say it is."""
+    return Target(
+        name="attached",
+        base_url=base_url,
+        app_dsn=app_dsn,
+        sys_dsn=sys_dsn,
+        app_version=app_version,
+    )
 
 
 def placeholders(texts: Iterable[str]) -> frozenset[tuple[str, str]]:

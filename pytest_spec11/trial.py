@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+# From good to bad: of two outcomes that one phase had, the later word counts.
+_WORSE: Final[Mapping[str, int]] = MappingProxyType(
+    {"passed": 0, "xpassed": 1, "skipped": 2, "xfailed": 3, "failed": 4}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Why a test that passed proves nothing: a code of the judge, and words."""
+
+    code: str
+    text: str
 
 
 @dataclass(slots=True)
@@ -16,7 +31,7 @@ class Attempt:
     assertions: int = 0
     informed: int = 0  # of those, after the first observation
     observations: int = 0
-    voids: list[str] = field(default_factory=list)
+    voids: list[Void] = field(default_factory=list)
     message: str = ""
 
     @property
@@ -38,8 +53,8 @@ class Attempt:
             "assertions": self.assertions,
             "informed": self.informed,
             "observations": self.observations,
-            "voids": list(self.voids),
-            "message": self.message or "; ".join(self.voids),
+            "voids": [asdict(each) for each in self.voids],
+            "message": self.message or "; ".join(each.text for each in self.voids),
         }
 
 
@@ -49,7 +64,8 @@ class Trial:
     def __init__(self, node: str) -> None:
         self.node = node
         self.attempts = [Attempt(1)]
-        self._threads = set(threading.enumerate())
+        self._strangers = set(threading.enumerate()) - {threading.current_thread()}
+        self._fixtures: set[threading.Thread] | None = None
 
     @property
     def attempt(self) -> Attempt:
@@ -61,26 +77,35 @@ class Trial:
         if self.attempt.phases:
             self.attempts.append(Attempt(len(self.attempts) + 1))
 
+    def call_began(self) -> None:
+        """The test itself begins: threads that run by now are those of fixtures."""
+        self._fixtures = set(threading.enumerate())
+
     def phase_ended(self, when: str, outcome: str, message: str) -> None:
-        """The phase ended so; the first failure's message is kept."""
-        self.attempt.phases[when] = outcome
+        """The phase, or a part of it, ended so; the worst word and the first message are kept."""
+        phases = self.attempt.phases
+        phases[when] = max(phases.get(when, outcome), outcome, key=_WORSE.__getitem__)
         self.attempt.message = self.attempt.message or message
 
     def observed(self) -> None:
         """An oracle looked at something for this test."""
         self.attempt.observations += 1
 
-    def asserted(self) -> None:
-        """An assertion of the test held."""
+    def asserted(self) -> bool:
+        """Whether an assertion that held is this test's: not of a thread from before it began."""
+        if threading.current_thread() in self._strangers:
+            return False
         self.attempt.assertions += 1
         self.attempt.informed += bool(self.attempt.observations)
+        return True
 
-    def void(self, reason: str) -> None:
+    def void(self, code: str, text: str) -> None:
         """Whatever the outcome, this attempt proves nothing."""
-        self.attempt.voids.append(reason)
+        self.attempt.voids.append(Void(code, text))
 
     def note_threads(self) -> None:
         """Threads that the test began and left running void it: they may yet fail."""
-        left = {each.name for each in set(threading.enumerate()) - self._threads if not each.daemon}
-        if left:
-            self.void(f"threads left running: {', '.join(sorted(left))}")
+        if self._fixtures is not None:
+            begun = set(threading.enumerate()) - self._fixtures
+            if left := sorted(each.name for each in begun if not each.daemon):
+                self.void("E-THREAD", f"threads left running: {', '.join(left)}")

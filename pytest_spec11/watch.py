@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from pytest_spec11 import hearing
 from pytest_spec11.recorder import Recorder
 
 Reporting: TypeAlias = Generator[None, pytest.TestReport, pytest.TestReport]
@@ -41,15 +42,23 @@ class Watch:
         if (trial := self._recorder.trial) is not None:
             trial.setup_began()
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A report that no phase made, such as a failed subtest, voids its test."""
-        trial = self._recorder.trial
-        if trial is not None and report.failed and "failed" not in trial.attempt.phases.values():
-            trial.void("a part of the test failed")
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self) -> None:
+        """The setup is over."""
+        if (trial := self._recorder.trial) is not None:
+            trial.call_began()
 
-    def pytest_assertion_pass(self, lineno: int, orig: str) -> None:
-        """An assertion held."""
-        self._recorder.asserted(lineno, orig)
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A report that no phase made, or that was changed on its way, counts as its phase."""
+        trial = self._recorder.trial
+        if trial is not None and report.failed and trial.node == report.nodeid:
+            trial.phase_ended(report.when, "failed", _last_line(report))
+
+    def pytest_assertion_pass(self, item: pytest.Item, lineno: int, orig: str) -> None:
+        """An assertion held; those inside installed packages are not the test's."""
+        if hearing.is_of_tests(item.path):
+            self._recorder.asserted(lineno, orig)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
@@ -66,7 +75,8 @@ class Watch:
         def call(*args: Any, **kwargs: Any) -> Any:
             value = function(*args, **kwargs)
             if value is not None and (trial := self._recorder.trial) is not None:
-                trial.void(f"the test returned a value of type {type(value).__name__}")
+                kind = type(value).__name__
+                trial.void("E-RETURN", f"the test returned a value of type {kind}")
             return value
 
         return call

@@ -33,6 +33,12 @@ async def body(request: Request, model: type[Body]) -> Body:
     return checked(model, strict_json(await _bytes(request)))
 
 
+async def nothing(request: Request) -> None:
+    """The request has no body, or an empty object. Raises Malformed for anything else."""
+    if raw := (await _bytes(request)).strip():
+        checked(Wire, strict_json(raw), "body")
+
+
 def query(request: Request, model: type[Body]) -> Body:
     """The request's query as ``model``, whole numbers read as such. Raises Malformed."""
     pairs = request.query_params.multi_items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.api import gates, openapi, ops, patches, recipes, runs, steps
+from engine.api import gates, openapi, ops, patches, recipes, runs, steps, workflows
 from engine.api.routing import Operation
 from engine.contracts.gates import (
     GateQuery,
@@ -15,6 +15,17 @@ from engine.contracts.gates import (
     ReplyAccepted,
 )
 from engine.contracts.health import Health
+from engine.contracts.ops import (
+    Accepted,
+    Action,
+    ForkAccepted,
+    ForkAction,
+    RepairAccepted,
+    WorkflowDetail,
+    WorkflowsQuery,
+    WorkflowStep,
+    WorkflowSummary,
+)
 from engine.contracts.patches import PatchView
 from engine.contracts.queues import DepthQuery, DepthRow
 from engine.contracts.recipes import RecipeRow, RecipeVersionRow
@@ -128,6 +139,59 @@ OPERATIONS: Final = (
         summary="Workflows by queue and status",
         query=DepthQuery,
         replies={200: list[DepthRow]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/ops/wf",
+        handler=workflows.listed,
+        summary="Workflows of the durable engine, the newest first",
+        query=WorkflowsQuery,
+        replies={200: list[WorkflowSummary]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/ops/wf/{id}",
+        handler=workflows.one,
+        summary="One workflow with what was done to it, newest first",
+        replies={200: WorkflowDetail},
+    ),
+    Operation(
+        method="GET",
+        path="/api/ops/wf/{id}/steps",
+        handler=workflows.steps,
+        summary="What the durable engine recorded of a workflow, in its order",
+        replies={200: list[WorkflowStep]},
+    ),
+    Operation(
+        method="POST",
+        path="/api/ops/wf/{id}/cancel",
+        handler=workflows.cancel,
+        summary="End a workflow; what it wrote is taken back",
+        body=Action,
+        replies={202: Accepted},
+    ),
+    Operation(
+        method="POST",
+        path="/api/ops/wf/{id}/resume",
+        handler=workflows.resume,
+        summary="Let a canceled workflow go on under its own id",
+        body=Action,
+        replies={202: Accepted},
+    ),
+    Operation(
+        method="POST",
+        path="/api/ops/wf/{id}/fork",
+        handler=workflows.fork,
+        summary="A new workflow that goes on from a step of this one",
+        body=ForkAction,
+        replies={202: ForkAccepted},
+    ),
+    Operation(
+        method="POST",
+        path="/api/runs/{wid}/retry",
+        handler=workflows.repair,
+        summary="Repair a failed run by an execution of its own",
+        replies={202: RepairAccepted},
     ),
     Operation(
         method="GET",

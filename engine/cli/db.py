@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import threading
 from typing import Final
 
-from engine.cli import where
+from engine.cli import owner, where
 from engine.config import Config
 from engine.errors import EngineError, Misconfigured
 from engine.postgres.server import PORT, EmbeddedServer
@@ -28,10 +29,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     places.add_argument(
         "--ephemeral", action="store_true", help="a throw-away server, in memory when there is room"
     )
+    owner.argument(serve)
     migrate = verbs.add_parser(
         "migrate", help="bring the database to the newest schema; repeatable"
     )
     where.argument(migrate)
+    owner.argument(migrate)
     migrate.add_argument("--json", action="store_true", help="say what was applied as JSON")
     reset = verbs.add_parser("reset", help="drop both schemas with all runs; migrate comes next")
     where.argument(reset)
@@ -46,24 +49,34 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 
 def _serve(arguments: argparse.Namespace, config: Config) -> int:
-    owner = os.getppid()
+    asked = _requests_to_end()
+    owner.follow(arguments.owner or os.getppid())
     data = None if arguments.ephemeral else where.directory(arguments, config)
-    with cluster.running(data, config.cache) as server:
+    with cluster.running(data, config.cache, arguments.owner) as server:
         print(f"postgres ready host={server.place.socket_dir} port={PORT}", flush=True)
-        _stay(server, owner)
+        _stay(server, asked)
     return 0
 
 
-def _stay(server: EmbeddedServer, owner: int) -> None:
-    """Return when ``owner`` is gone. Raises EngineError when the server is."""
+def _requests_to_end() -> list[int]:
+    """The signals that will have come: what has begun is finished first, so nothing is left."""
+    came: list[int] = []
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda number, _: came.append(number))
+    return came
+
+
+def _stay(server: EmbeddedServer, asked: list[int]) -> None:
+    """Return when asked to end. Raises EngineError when the server has ended."""
     pause = threading.Event()
-    while os.getppid() == owner:
+    while not asked:
         if server.exit_code is not None:
             raise EngineError(f"postgres ended with {server.exit_code}, see {server.place.log}")
         pause.wait(LOOK_EVERY_S)
 
 
 def _migrate(arguments: argparse.Namespace, config: Config) -> int:
+    owner.follow(arguments.owner)
     with where.reachable(arguments, config) as dsn:
         applied = bootstrap.migrate(dsn)
     if arguments.json:

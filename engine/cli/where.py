@@ -39,10 +39,15 @@ def directory(arguments: argparse.Namespace, config: Config) -> Path:
     return given or config.data
 
 
+def elsewhere(arguments: argparse.Namespace, config: Config) -> str | None:
+    """How to reach the database that SPEC11_DSN names; None when the embedded server is meant."""
+    return config.dsn if arguments.data_dir is None else None
+
+
 def running(arguments: argparse.Namespace, config: Config) -> str:
     """How to reach the database of a server that runs. Raises Misconfigured when none does."""
-    if config.dsn is not None and arguments.data_dir is None:
-        return config.dsn
+    if (named := elsewhere(arguments, config)) is not None:
+        return named
     place = Place(directory(arguments, config))
     if not runs(place):
         raise Misconfigured(
@@ -55,8 +60,8 @@ def running(arguments: argparse.Namespace, config: Config) -> str:
 def reachable(arguments: argparse.Namespace, config: Config) -> Iterator[str]:
     """How to reach the database; the embedded server runs for this long if it did not."""
     data = directory(arguments, config)
-    if config.dsn is not None and arguments.data_dir is None:
-        yield config.dsn
+    if (named := elsewhere(arguments, config)) is not None:
+        yield named
     elif runs(Place(data)):
         yield cluster.database(Place(data))
     else:

@@ -20,15 +20,16 @@ from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
+from engine.usecases.repairs import Repairs
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
 from engine.usecases.waits import Waits
 
 APPLICATION: Final = "spec11"
 TASK_NAME: Final = "RunTask"
+REPAIR_NAME: Final = "RepairIntent"
 COMPENSATION: Final = "Compensate"
 CONTROL_QUEUE: Final = "controlQ"
-CONTROL_AT_ONCE: Final = 8
 CONTROL_POLL_S: Final = 0.1
 POLL_S: Final = 0.02
 STEP_THREADS: Final = 16
@@ -51,6 +52,7 @@ class Work:
     stages: Stages
     waits: Waits
     patching: Patching
+    repairs: Repairs
     tasks: Tasks
     escalation: Escalation
     endings: Endings
@@ -95,11 +97,16 @@ def _declare(work: Work) -> None:
     async def compensate(run_id: str) -> int:
         return await step("TakeBack", work.patching.compensate, run_id)
 
-    runs = RunFlow(work.stages, work.waits, work.patching, work.endings, run_task)
+    runs = RunFlow(work.stages, work.waits, work.patching, work.repairs, work.endings, run_task)
 
     @DBOS.workflow(name=WORKFLOW_NAME)
     async def run_intent(workflow_id: str) -> dict[str, Any]:
-        return await runs.play(Execution(id=workflow_id, workflow_id=workflow_id))
+        return await runs.start(Execution(id=workflow_id, workflow_id=workflow_id))
+
+    @DBOS.workflow(name=REPAIR_NAME)
+    async def repair_intent(workflow_id: str, attempt: int) -> dict[str, Any]:
+        own = DBOS.workflow_id or ""
+        return await runs.repair(Execution(id=own, workflow_id=workflow_id, attempt=attempt))
 
 
 async def _queues(url: str, tasks_at_once: int) -> None:
@@ -111,9 +118,7 @@ async def _queues(url: str, tasks_at_once: int) -> None:
     )
     try:
         await client.register_queue_async(QUEUE, polling_interval_sec=POLL_S)
-        await client.register_queue_async(
-            CONTROL_QUEUE, polling_interval_sec=CONTROL_POLL_S, worker_concurrency=CONTROL_AT_ONCE
-        )
+        await client.register_queue_async(CONTROL_QUEUE, polling_interval_sec=CONTROL_POLL_S)
         await client.register_queue_async(
             TASK_QUEUE, polling_interval_sec=POLL_S, worker_concurrency=tasks_at_once
         )

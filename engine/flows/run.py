@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,10 +18,14 @@ from engine.errors import RunFailed
 from engine.flows.steps import number, step
 from engine.store.endings import Endings
 from engine.usecases.patching import Patching
+from engine.usecases.repairs import Repairs
 from engine.usecases.stages import APPLY, COMPILE, DECIDE, EXECUTE, Stages
 from engine.usecases.waits import Waits
 
 TASK_QUEUE: Final = "sbxQ"
+NOTHING: Final[Mapping[str, Any]] = {
+    "compiled": None, "asked": False, "granted": False, "decided": None, "succeeded": {},
+}  # fmt: skip
 SLACK_S: Final = 0.05  # beyond the deadline, so that the database agrees that it has passed
 
 
@@ -32,14 +36,26 @@ class RunFlow:
     stages: Stages
     waits: Waits
     patching: Patching
+    repairs: Repairs
     endings: Endings
     task_flow: Any
 
-    async def play(self, execution: Execution) -> dict[str, Any]:
-        """What the run put out. Whatever it raises, the run's row has said so before."""
+    async def start(self, execution: Execution) -> dict[str, Any]:
+        """What the run put out, begun from nothing."""
         await self._made_good(execution)
+        return await self._guarded(execution, self._play(execution, NOTHING))
+
+    async def repair(self, execution: Execution) -> dict[str, Any]:
+        """What the run put out, going on with what an earlier execution left whole (D14)."""
+        await self._made_good(execution)
+        return await self._guarded(execution, self._repair(execution))
+
+    async def _guarded(
+        self, execution: Execution, work: Awaitable[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """What ``work`` returns. Whatever it raises, the run's row has said so before."""
         try:
-            return await self._play(execution)
+            return await work
         except Exception as error:
             source = str(error) or type(error).__name__
             said = await step("Rollback", self.patching.undo, execution, source)
@@ -60,16 +76,22 @@ class RunFlow:
             await self.stages.fail(execution, said)
             raise RunFailed(said) from error
 
-    async def _play(self, execution: Execution) -> dict[str, Any]:
+    async def _repair(self, execution: Execution) -> dict[str, Any]:
+        return await self._play(execution, await step("Known", self.repairs.known, execution))
+
+    async def _play(self, execution: Execution, known: Mapping[str, Any]) -> dict[str, Any]:
         stages = self.stages
-        compiled = await step(COMPILE, stages.compile_plan, execution)
+        compiled = known["compiled"] or await step(COMPILE, stages.compile_plan, execution)
         given = compiled["constraints"]
-        if asks := constraints.questions(given):
+        if (asks := constraints.questions(given)) and not known["asked"]:
             await self._answered(execution, asks, "Ask-user gate timed out")
         plan = await step(APPLY, stages.apply_patches, execution, compiled["plan"])
-        await self._answered(execution, constraints.approvals(given), "Plan approval failed: no")
-        decided = await step(DECIDE, stages.decide, execution, plan)
-        ended = await self._ran(execution, decided)
+        if not known["granted"]:
+            await self._answered(
+                execution, constraints.approvals(given), "Plan approval failed: no"
+            )
+        decided = known["decided"] or await step(DECIDE, stages.decide, execution, plan)
+        ended = await self._ran(execution, decided, known["succeeded"])
         output = await step(EXECUTE, stages.execute, execution, decided["build"], ended)
         if output["errCode"] != NO_ERROR:
             raise RunFailed(f"SBX execution failed [{output['errCode']}]")
@@ -96,12 +118,18 @@ class RunFlow:
     async def _look(self, execution: Execution, keys: list[str]) -> dict[str, Any]:
         return await self.waits.look(execution, keys, number())
 
-    async def _ran(self, execution: Execution, decided: dict[str, Any]) -> list[dict[str, Any]]:
+    async def _ran(
+        self, execution: Execution, decided: dict[str, Any], succeeded: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
         """How every task ended, in the build's order; all are under way before one is awaited."""
         tasks = execution.tasks(BuildAnswer.model_validate(decided["build"]).to_core())
-        place = decided["place"]
-        handles = [await self._enqueued(execution.run_id, task, place) for task in tasks]
-        return [await self._result(handle) for handle in handles]
+        handles = {
+            task.cmd: await self._enqueued(execution.run_id, task, decided["place"])
+            for task in tasks
+            if task.cmd not in succeeded
+        }
+        ended = {cmd: await self._result(handle) for cmd, handle in handles.items()}
+        return [{**succeeded, **ended}[task.cmd] for task in tasks]
 
     async def _enqueued(
         self, run_id: str, task: Task, place: dict[str, Any]

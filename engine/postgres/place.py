@@ -62,25 +62,25 @@ class Place:
         account.lend(self.socket_dir)
 
     @contextmanager
-    def claimed(self) -> Iterator[int]:
+    def claimed(self, owner: int) -> Iterator[int]:
         """The descriptor of the lock; whoever inherits it keeps the place. Raises InUse.
 
-        A server that we ended ourselves or whose owner is gone is ending: it is waited for.
+        A server of the same ``owner`` or of one that is gone is ending: it is waited for.
         """
         self.root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         with (self.root / "lock").open("a+b") as lock:
-            self._take(lock.fileno())
+            self._take(lock.fileno(), owner)
             lock.truncate(0)
-            lock.write(str(os.getpid()).encode())
+            lock.write(str(owner).encode())
             lock.flush()
             yield lock.fileno()
 
-    def _take(self, lock: int) -> None:
+    def _take(self, lock: int, owner: int) -> None:
         end = time.monotonic() + HAND_OVER_S
         while not _locked(lock):
-            owner = os.pread(lock, 20, 0).decode()
-            if _another(owner) or time.monotonic() > end:
-                raise InUse(f"data directory {self.root} is in use by process {owner}")
+            holder = os.pread(lock, 20, 0).decode()
+            if _another(holder, owner) or time.monotonic() > end:
+                raise InUse(f"data directory {self.root} is in use by process {holder}")
             time.sleep(LOOK_EVERY_S)  # noqa: TID251  # the launcher's own bounded wait
 
 
@@ -92,9 +92,9 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _another(pid: str) -> bool:
+def _another(pid: str, owner: int) -> bool:
     """Whether some other live process has this number; one still unwritten is just starting."""
-    if pid == str(os.getpid()):
+    if pid == str(owner):
         return False
     try:
         os.kill(int(pid or 0), 0)

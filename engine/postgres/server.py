@@ -34,6 +34,7 @@ SETTINGS: Final = {
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "jit": "off",
+    "dynamic_shared_memory_type": "mmap",  # within the directory: it goes when that goes
     "log_min_messages": "warning",
     "autovacuum_naptime": "15s",
 }
@@ -65,22 +66,25 @@ class EmbeddedServer:
     """A server on ``data`` (None: a temporary directory, removed at the end).
 
     A new one begins as a copy of the cluster ``template`` when given. Without ``durable`` nothing
-    survives a crash of the machine. Use as a context manager: the server ends with the process
-    that entered it, even on SIGKILL. Entering raises Misconfigured, InUse or ServerFailed.
+    survives a crash of the machine. ``owner`` is the process on whose behalf we hold ``data``. Use
+    as a context manager: the server ends with the process that entered it, even on SIGKILL.
+    Entering raises Misconfigured, InUse or ServerFailed.
     """
 
     data: Path | None = None
     template: Path | None = None
     durable: bool | None = None  # None: exactly when ``data`` is given
+    owner: int | None = None  # None: we ourselves
     place: Place = field(init=False)
     is_copy: bool = field(init=False, default=False)  # whether it began as ``template`` just now
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
+    _log_from: int = field(init=False, default=0)
 
     def __enter__(self) -> Self:
         account = Account.of_server()
         programs = Programs.installed().reached_by(account)
         self.place = throw_away() if self.data is None else Place(self.data)
-        with self.place.claimed() as lock:
+        with self.place.claimed(self.owner or os.getpid()) as lock:
             try:
                 self._begin(programs, account, lock)
             except BaseException:
@@ -156,6 +160,7 @@ class EmbeddedServer:
         kept = fcntl.fcntl(lock, fcntl.F_DUPFD_CLOEXEC, BEYOND_SHELL)
         remove = (self.place.socket_dir, *(() if self.data else (self.place.root,)))
         with self.place.log.open("ab") as sink:
+            self._log_from = sink.tell()
             self._process = subprocess.Popen(  # noqa: S603  # our own words only
                 ["/bin/sh", "-c", WATCHDOG, "spec11-postgres", *command],
                 stdin=subprocess.PIPE,
@@ -174,9 +179,9 @@ class EmbeddedServer:
         end = time.monotonic() + READY_S
         while not _answers(self.dsn("postgres", "postgres")):
             if self.exit_code is not None or time.monotonic() > end:
-                words = self.place.log.read_text(errors="replace")[-1000:].strip()
+                words = self.place.log.read_bytes()[self._log_from :].decode(errors="replace")
                 self.stop()
-                raise ServerFailed(f"postgres did not start: {words}")
+                raise ServerFailed(f"postgres did not start: {words[-1000:].strip()}")
             time.sleep(LOOK_EVERY_S / 4)  # noqa: TID251  # the launcher's own bounded wait
 
 

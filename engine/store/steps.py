@@ -93,6 +93,20 @@ async def subject(tx: Tx, execution_id: str) -> Subject:
     return found
 
 
+async def hold(tx: Tx, execution_id: str) -> None:
+    """The run that this execution owns stays as it is until the transaction ends.
+
+    Raises RunCanceled, and RunFailed when the execution owns none.
+    """
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        values = {"execution_id": execution_id}
+        status: str | None = await (await rows.execute(SQL["hold"], values)).fetchone()
+    if status == Word.CANCELED:
+        raise RunCanceled(f"execution {execution_id} was canceled")
+    if status is None:
+        raise RunFailed(f"execution {execution_id} owns no run")
+
+
 async def keep(tx: Tx, of: Subject, outcome: Outcome) -> dict[str, Any]:
     """The step's output: this one, or the one that an earlier try of the same step kept.
 
@@ -131,3 +145,22 @@ async def fail(tx: Tx, execution_id: str, error: str) -> None:
 
 def _records(items: Sequence[Left] | Sequence[Call] | Sequence[Receipt]) -> str:
     return json.dumps([asdict(item) for item in items])
+
+
+async def newest_outputs(tx: Tx, run_id: str) -> dict[str, dict[str, Any]]:
+    """What each recorded step of the run put out last, by step."""
+    rows = await tx.execute(SQL["newest_outputs"], {"run_id": run_id})
+    return dict(await rows.fetchall())
+
+
+async def successes(tx: Tx, run_id: str) -> dict[str, dict[str, Any]]:
+    """How each command of the run that ever succeeded ended then, by command."""
+    rows = await tx.execute(SQL["successes"], {"run_id": run_id})
+    return dict(await rows.fetchall())
+
+
+async def granted(tx: Tx, run_id: str, step_id: str) -> bool:
+    """Whether people let the run go on where that step asked them last."""
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        values = {"run_id": run_id, "step_id": step_id}
+        return bool(await (await rows.execute(SQL["granted"], values)).fetchone())

@@ -30,9 +30,12 @@ MADE_FROM: Final = (  # code and data that decide what a fresh database holds
 
 
 @contextmanager
-def running(data: Path | None, cache: Path) -> Iterator[EmbeddedServer]:
-    """A furnished server on ``data`` (None: throw-away), a copy of what ``cache`` keeps."""
-    with EmbeddedServer(data=data, template=_template(cache)) as server:
+def running(data: Path | None, cache: Path, owner: int | None = None) -> Iterator[EmbeddedServer]:
+    """A furnished server on ``data`` (None: throw-away), a copy of what ``cache`` keeps.
+
+    ``owner`` is the process on whose behalf ``data`` is held, we ourselves if None.
+    """
+    with EmbeddedServer(data=data, template=_template(cache), owner=owner) as server:
         if not server.is_copy:
             furnish(server)
         yield server

@@ -12,7 +12,8 @@ from typing import Any, Final
 from engine.core import gates as rules
 from engine.core.executions import Execution
 from engine.core.gates import Ask, State
-from engine.store import Tx
+from engine.errors import RunFailed
+from engine.store import Tx, steps
 from engine.store import gates as store
 from engine.store.gates import Closing, Standing
 from engine.store.pool import Pool
@@ -40,13 +41,16 @@ class Waits:
 
 async def _begun(tx: Tx, execution: Execution, asks: Sequence[Ask], number: int) -> dict[str, Any]:
     keys = execution.gate_keys(asks)
-    await store.open_all(tx, execution.id, dict(zip(keys, asks, strict=True)), number)
-    return {"leftS": _left_s(await store.standing(tx, execution.id, keys))}
+    async with tx.transaction():
+        await steps.hold(tx, execution.id)
+        await store.open_all(tx, execution.id, dict(zip(keys, asks, strict=True)), number)
+        return {"leftS": _left_s([*(await _standing(tx, execution, keys)).values()])}
 
 
 async def _looked(tx: Tx, execution: Execution, keys: list[str], number: int) -> dict[str, Any]:
     async with tx.transaction():
-        found = {gate.gate_key: gate for gate in await store.standing(tx, execution.id, keys)}
+        await steps.hold(tx, execution.id)
+        found = await _standing(tx, execution, keys)
         ends = {key: _end(gate) for key, gate in found.items()}
         refusal = next((end for end in ends.values() if end.refuses), None)
         is_over = refusal is not None or all(end.state != State.PENDING for end in ends.values())
@@ -59,6 +63,14 @@ async def _looked(tx: Tx, execution: Execution, keys: list[str], number: int) ->
     if not is_over:
         return {"leftS": _left_s([*found.values()])}
     return {"refusal": None if refusal is None else {"reason": refusal.reason}}
+
+
+async def _standing(tx: Tx, execution: Execution, keys: list[str]) -> dict[str, Standing]:
+    """All of the gates, by key. Raises RunFailed when one is missing: nobody was asked there."""
+    found = {gate.gate_key: gate for gate in await store.standing(tx, execution.id, keys)}
+    if found.keys() != set(keys):
+        raise RunFailed(f"gates are missing: {', '.join(sorted(set(keys) - found.keys()))}")
+    return found
 
 
 async def _close(tx: Tx, execution: Execution, closing: Closing, number: int) -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pytest_spec11 import catalogue
-from pytest_spec11.catalogue import Scenario
+from pytest_spec11.catalogue import Catalogue, Claim, Scenario
 from pytest_spec11.errors import BadInput
+
+_PREFACE: Final = """\
+This page is what `spec11 claims --markdown` prints of the catalogue. A claim is proven when its
+tests passed at the first attempt and something was observed through each of its sources. A saboteur
+is a fault that must turn the claim red.
+"""
 
 
 def add(commands: Any) -> None:
@@ -27,15 +33,15 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0; an unknown scenario is bad input."""
-    scenarios = catalogue.load(arguments.catalogue).scenarios
-    shown = [item for item in scenarios if arguments.scenario in {None, item.id}]
+    known_ones = catalogue.load(arguments.catalogue)
+    shown = [item for item in known_ones.scenarios if arguments.scenario in {None, item.id}]
     if not shown:
-        known = " ".join(item.id for item in scenarios)
+        known = " ".join(item.id for item in known_ones.scenarios)
         raise BadInput(f"no scenario {arguments.scenario}; there are {known}")
     if arguments.json:
         print(json.dumps([asdict(claim) for item in shown for claim in item.claims], indent=1))
     else:
-        print("\n".join(_markdown(shown) if arguments.markdown else _plain(shown)))
+        print("\n".join(_markdown(known_ones, shown) if arguments.markdown else _plain(shown)))
     return 0
 
 
@@ -46,12 +52,35 @@ def _plain(scenarios: Sequence[Scenario]) -> Iterator[str]:
             yield f"  {claim.id}  [{', '.join(claim.sources)}]"
 
 
-def _markdown(scenarios: Sequence[Scenario]) -> Iterator[str]:
+def _markdown(known: Catalogue, scenarios: Sequence[Scenario]) -> Iterator[str]:
+    yield f"# Scenarios: {sum(len(item.claims) for item in scenarios)} claims\n"
+    yield _PREFACE
+    yield from _table("source", known.sources)
+    yield from _table("word", known.words)
     for scenario in scenarios:
-        yield f"## {scenario.id} {scenario.title}\n"
-        yield "| claim | text | sources | scopes |\n|---|---|---|---|"
+        yield f"## {scenario.id} {scenario.title}\n{scenario.summary}\n"
+        yield "| claim | must hold | sources | saboteurs |\n| :-- | :-- | :-- | :-- |"
         for claim in scenario.claims:
-            text = claim.text.replace("|", "\\|").replace("\n", " ")
-            sources, scopes = ", ".join(claim.sources), ", ".join(claim.scopes)
-            yield f"| `{claim.id}` | {text} | {sources} | {scopes} |"
+            yield f"| {' | '.join((claim.id, _text(claim), *_code(claim)))} |"
         yield ""
+
+
+def _table(title: str, rows: Mapping[str, str]) -> Iterator[str]:
+    if rows:
+        yield f"| {title} | meaning |\n| :-- | :-- |"
+        yield from (f"| `{name}` | {_cell(meaning)} |" for name, meaning in rows.items())
+        yield ""
+
+
+def _text(claim: Claim) -> str:
+    """The claim, and where it is asked for when that is not everywhere."""
+    only = "" if claim.needed("signoff") else f" Needed at scope {', '.join(claim.scopes)} only."
+    return _cell(claim.text) + only
+
+
+def _code(claim: Claim) -> tuple[str, str]:
+    return " ".join(claim.sources), " ".join(f"`{name}`" for name in claim.saboteurs)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -6,15 +6,16 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pytest_spec11 import binding, bundle, catalogue, summary
+from pytest_spec11 import binding, bundle, catalogue
 from pytest_spec11.errors import BadInput
 from pytest_spec11.judge import Verdict, judge
 from pytest_spec11.reasons import Reason
+from pytest_spec11.summary import Summary
 
 _SUBJECTS = 3
 
@@ -45,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     document = json.dumps(_document(verdict, here, now_ms), indent=1, sort_keys=True)
     if arguments.out:
         _keep(arguments.out, document)
-    print(document if arguments.json else "\n".join(_text(verdict, claims)))
+    summary = Summary(claims, verdict, arguments.scope)
+    print(document if arguments.json else "\n".join(_text(summary, evidence.scenarios)))
     return 0 if verdict.verdict == "GO" else 1
 
 
@@ -75,15 +77,15 @@ def _document(verdict: Verdict, here: dict[str, str | bool], now_ms: int) -> dic
     }
 
 
-def _text(verdict: Verdict, claims: catalogue.Catalogue) -> Iterator[str]:
-    *scenarios, last = summary.lines(verdict, claims, None)
-    yield from scenarios
+def _text(summary: Summary, ran: Collection[str]) -> Iterator[str]:
+    yield from summary.scenarios(ran)
     groups: dict[str, list[Reason]] = defaultdict(list)
-    for item in verdict.reasons:
+    for item in summary.verdict.reasons:
         groups[item.code].append(item)
     for code, items in groups.items():
         subjects = list(dict.fromkeys(item.subject for item in items))
         more = " …" if len(subjects) > _SUBJECTS else ""
         yield f"{code}  {len(items)}  {', '.join(subjects[:_SUBJECTS])}{more}"
+        yield f"    {items[0].text}"
         yield f"    {items[0].remedy}  {items[0].command}"
-    yield last
+    yield from summary.conclusion()

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import httpx
 
 from pytest_spec11.errors import NotProvable
-from pytest_spec11.oracles.witness import Witness, fingerprint, shown
+from pytest_spec11.oracles.witness import Witness, fingerprint, shown, without_password
 
 TIMEOUT_S: Final = 40.0  # above the longest poll that an API of this kind offers
 _JSON: Final = {"content-type": "application/json"}
@@ -113,7 +113,7 @@ class Api:
         try:
             answer = self._open.client.send(request)
         except httpx.HTTPError as error:
-            facts = {**asked, "error": f"{type(error).__name__}: {error}"}
+            facts = {**asked, "error": without_password(f"{type(error).__name__}: {error}")}
             self._witness("api", ref, facts, empty=True)
             raise
         took = time.perf_counter() - begin
@@ -150,6 +150,7 @@ def _answered(reply: Reply) -> dict[str, Any]:
 
 def _without_secrets(path: str) -> str:
     parts = urlsplit(path)
-    if not parts.query:
-        return path
-    return urlunsplit(parts._replace(query=urlencode(shown(parse_qsl(parts.query, True)))))  # noqa: FBT003  # keep_blank_values has no better place
+    if parts.query:
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        path = urlunsplit(parts._replace(query=urlencode(shown(pairs))))
+    return without_password(path)

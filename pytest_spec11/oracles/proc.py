@@ -13,6 +13,7 @@ import psutil
 from pytest_spec11.canon import Json
 from pytest_spec11.errors import NotProvable
 from pytest_spec11.oracles.witness import Witness, fingerprint, shown, without_password
+from pytest_spec11.reaper import end_groups
 
 RUN_S: Final = 60.0
 
@@ -122,20 +123,30 @@ class Proc:
     ) -> Exit:
         """How the command ended; ``env`` is its whole environment, None is ours.
 
-        Raises subprocess.TimeoutExpired after ``deadline_s`` seconds; the command was killed then.
+        Its process group ends with it. Raises subprocess.TimeoutExpired after ``deadline_s``
+        seconds; that, too, is on record.
         """
-        done = subprocess.run(  # noqa: S603  # the test author's own command, no shell
-            list(argv), env=env, input=stdin, capture_output=True, text=True,
-            timeout=deadline_s, check=False,
-        )  # fmt: skip
-        ended = Exit(done.returncode, done.stdout, done.stderr)
+        with subprocess.Popen(  # noqa: S603  # the test author's own command, no shell
+            list(argv), env=env, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            encoding="utf-8", errors="backslashreplace",
+        ) as command:  # fmt: skip
+            try:
+                out, err = command.communicate(stdin, timeout=deadline_s)
+            except subprocess.TimeoutExpired:
+                facts = {"argv": _harmless(argv), "timedOutAfterS": deadline_s}
+                self._witness("process", f"run {facts['argv']}", facts, empty=True)
+                raise
+            finally:
+                end_groups([command.pid], grace_s=0)
+        ended = Exit(command.returncode, out, err)
         self._ran(argv, env or {}, ended)
         return ended
 
     def _ran(self, argv: Sequence[str], env: Mapping[str, str], ended: Exit) -> None:
         printed = without_password(f"{ended.stdout}\n{ended.stderr}").encode()
         facts: dict[str, Json] = {
-            "argv": [without_password(part) for part in argv],
+            "argv": _harmless(argv),
             "env": dict(shown(env.items())),
             "exitCode": ended.code,
             "outputSha256": fingerprint(printed),
@@ -145,6 +156,10 @@ class Proc:
     def _saw(self, name: str, what: str, value: Json) -> None:
         facts: dict[str, Json] = {"process": name, "pid": self._pids[name], what: value}
         self._witness("process", f"{name}.{what}", facts)
+
+
+def _harmless(argv: Sequence[str]) -> list[Json]:
+    return [without_password(part) for part in argv]
 
 
 def _tree(pid: int) -> list[psutil.Process]:

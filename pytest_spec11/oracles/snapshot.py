@@ -13,7 +13,7 @@ from typing import Final
 
 from psycopg import sql
 
-from pytest_spec11.oracles.sql import Connection, Row, Sql, clock_ms
+from pytest_spec11.oracles.sql import Connection, Row, Sql
 
 _TABLES: Final = """
 SELECT n.nspname AS schema, c.relname AS name
@@ -60,13 +60,13 @@ def take(witness: Sql, *, but: Mapping[str, str] | None = None) -> Snapshot:
     ``but`` names tables to leave out (``app.executors``), each with the reason, which is recorded.
     """
     left_out = but or {}
-    with witness.door.connection() as connection:
-        now_ms = clock_ms(connection)
-        with _frozen(connection):
-            names = [each for each in _tables(connection, witness) if _dotted(each) not in left_out]
-            rows = _digests(connection, names)
-            sequences = connection.execute(_SEQUENCES).fetchall()
-    witness.saw("snapshot of every table", {"but": dict(left_out)}, rows, now_ms)
+    with witness.door.reading("repeatable") as reading:
+        found = _tables(reading.connection, witness)
+        rows = _digests(
+            reading.connection, [each for each in found if _dotted(each) not in left_out]
+        )
+        sequences = reading.connection.execute(_SEQUENCES).fetchall()
+    witness.saw("snapshot of every table", {"but": dict(left_out)}, rows, reading.now_ms)
     return Snapshot(
         {row["name"]: (row["rows"], row["sha256"]) for row in rows},
         {row["name"]: row["last_value"] for row in sequences},
@@ -110,15 +110,6 @@ def _change(name: str, before: tuple[int, str] | None, after: tuple[int, str] | 
     if before[0] != after[0]:
         return f"{name}: {before[0]} rows became {after[0]}"
     return f"{name}: rows were rewritten, still {after[0]}"
-
-
-@contextmanager
-def _frozen(connection: Connection) -> Iterator[None]:
-    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
 
 
 def _tables(connection: Connection, witness: Sql) -> list[tuple[str, str]]:

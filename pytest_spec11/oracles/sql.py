@@ -6,20 +6,32 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from pytest_spec11.errors import NotProvable
-from pytest_spec11.oracles.witness import Witness, fingerprint
+from pytest_spec11.oracles.witness import Witness, fingerprint, without_password
 
 Row: TypeAlias = dict[str, Any]
 Connection: TypeAlias = psycopg.Connection[Row]
 
 SCHEMAS: Final = {"sql:app": "app", "sql:sys": "dbos"}
 _CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms"
+_BEGIN: Final = {
+    "committed": "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
+    "repeatable": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+}
 _READ_ONLY: Final = "-c default_transaction_read_only=on -c search_path={schema}"
+
+
+class Reading(NamedTuple):
+    """A transaction under way and the server's clock at its beginning, epoch milliseconds."""
+
+    connection: Connection
+    now_ms: int
 
 
 class SqlDoor:
@@ -33,12 +45,23 @@ class SqlDoor:
         self._lock = threading.RLock()
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """The connection, for one caller at a time."""
+    def reading(self, reads: Literal["committed", "repeatable"]) -> Iterator[Reading]:
+        """A transaction that the server lets only read, for one caller at a time.
+
+        It has read the clock before anything else, so no statement can make it a writing one.
+        """
         with self._lock:
             if self._connection is None or self._connection.closed:
                 self._connection = self._connected()
-            yield self._connection
+            connection = self._connection
+            connection.execute(_BEGIN[reads])
+            try:
+                yield Reading(connection, _clock_ms(connection))
+                if connection.info.transaction_status != TransactionStatus.INTRANS:
+                    raise psycopg.ProgrammingError("the statement ended the transaction it ran in")
+            finally:
+                if not connection.closed:
+                    connection.rollback()
 
     def _connected(self) -> Connection:
         given = psycopg.conninfo.conninfo_to_dict(self._dsn).get("options") or ""
@@ -73,11 +96,19 @@ class Sql:
 
     def rows(self, sql: str, /, **params: Any) -> list[Row]:
         """All rows, as dicts by column name, none included. Parameters: ``%(name)s``."""
-        with self.door.connection() as connection:
-            now_ms = clock_ms(connection)
-            rows = connection.execute(sql, params).fetchall()
-        self.saw(sql, params, rows, now_ms)
+        try:
+            with self.door.reading("committed") as reading:
+                rows = reading.connection.execute(sql, params).fetchall()
+        except psycopg.Error as error:
+            self._failed(sql, params, error)
+            raise
+        self.saw(sql, params, rows, reading.now_ms)
         return rows
+
+    def _failed(self, sql: str, params: Mapping[str, Any], error: psycopg.Error) -> None:
+        said = without_password(f"{type(error).__name__}: {error}")
+        facts = {**_asked(sql, params), "error": said}
+        self._witness(self.source, _ref(sql), facts, empty=True)
 
     def one(self, sql: str, /, **params: Any) -> Row:
         """The only row. Raises LookupError when there are none or several."""
@@ -97,20 +128,24 @@ class Sql:
         """The reading is on record: query, row count, digest of the rows, the server's clock."""
         body = json.dumps(rows, default=str, ensure_ascii=False, sort_keys=True).encode()
         facts = {
-            "query": sql,
-            "params": {name: repr(each) for name, each in params.items()},
+            **_asked(sql, params),
             "rows": len(rows),
             "rowsSha256": fingerprint(body),
             "databaseMs": now_ms,
         }
-        self._witness(self.source, " ".join(sql.split())[:80], facts, body=body, empty=not rows)
+        self._witness(self.source, _ref(sql), facts, body=body, empty=not rows)
 
 
-def clock_ms(connection: Connection) -> int:
-    """The server's clock, epoch milliseconds."""
-    row = connection.execute(_CLOCK).fetchone()
-    assert row is not None  # noqa: S101  # a SELECT without FROM has exactly one row
-    return int(row["now_ms"])
+def _asked(sql: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    return {"query": sql, "params": {name: repr(each) for name, each in params.items()}}
+
+
+def _ref(sql: str) -> str:
+    return " ".join(sql.split())[:80]
+
+
+def _clock_ms(connection: Connection) -> int:
+    return int(connection.execute(_CLOCK).fetchall()[0]["now_ms"])
 
 
 class Admin:
@@ -126,7 +161,7 @@ class Admin:
             cursor = connection.execute(sql, params or None)
             rows = cursor.fetchall() if cursor.description else []
             facts = {"query": sql, "affected": cursor.rowcount}
-        self._witness("provocation", " ".join(sql.split())[:80], facts)
+        self._witness("provocation", _ref(sql), facts)
         return rows
 
     @contextmanager

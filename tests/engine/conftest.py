@@ -1,16 +1,25 @@
-"""One throw-away server a session, one migrated template; a clone of it for whoever asks."""
+"""One throw-away server a session, one migrated template; a clone of it for whoever asks.
+
+Servers of a test's own run on ``data``: the account that runs Postgres for root may enter it.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from engine.postgres.server import EmbeddedServer, connected
 from engine.usecases import bootstrap
+from tests.engine.processes import left_on, nothing_is_left
 from tests.engine.shim_process import Shim, running_shim
 
+MEMORY = Path("/dev/shm")  # noqa: S108  # a fresh private directory is made in it
 TEMPLATE = "engine_template"
 NUMBERS = count()
 
@@ -54,3 +63,27 @@ def own_shim(clone: Callable[[], str]) -> Iterator[Shim]:
     """An api-shim and a database of this test alone."""
     with running_shim(clone()) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def directories() -> Iterator[Path]:
+    """Where this module's data directories are; in memory when there is such a place."""
+    place = MEMORY if os.access(MEMORY, os.W_OK) else None
+    made = Path(tempfile.mkdtemp(prefix="spec11-test-", dir=place))
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def data(directories: Path) -> Iterator[Path]:
+    """A data directory of this test alone; at last nothing works on it."""
+    parent = Path(tempfile.mkdtemp(dir=directories))
+    parent.chmod(0o711)
+    made = parent / "data"
+    yield made
+    try:
+        nothing_is_left(made, within_s=10)
+    finally:  # also when the engine itself fails to
+        for process in left_on(made):
+            process.kill()

@@ -129,7 +129,7 @@ CREATE TABLE app.run_steps (
 );
 
 CREATE TABLE app.artifacts (
-    run_id text NOT NULL CONSTRAINT artifacts_run_fkey REFERENCES app.runs (id),
+    run_id text NOT NULL,                           -- a run's, or, under OPS, a workflow's that is no run
     step_id text NOT NULL,
     task_key text NOT NULL DEFAULT '',
     idx integer NOT NULL,

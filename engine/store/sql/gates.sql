@@ -50,8 +50,7 @@ WITH moment AS (
     SELECT date_trunc('milliseconds', clock_timestamp()) AS at
 ), owner AS (
     SELECT id, execution_id, gate_ttl_s FROM app.runs
-    WHERE execution_id = %(execution_id)s AND status = 'running'
-    FOR UPDATE
+    WHERE execution_id = %(execution_id)s AND status IN ('queued', 'running', 'repairing')
 ), gate AS (
     INSERT INTO app.human_gates (run_id, gate_key, workflow_id, topic, listen_topic, step_id, purpose, prompt, created_at,
                                  deadline_at)

@@ -10,6 +10,10 @@ FROM app.runs r
 JOIN app.intents i ON i.id = r.intent_id
 WHERE r.execution_id = %(execution_id)s;
 
+-- name: hold
+-- The run of an execution, held until the transaction ends: a cancellation comes before or after, not between.
+SELECT status FROM app.runs WHERE execution_id = %(execution_id)s FOR UPDATE;
+
 -- name: output
 SELECT output FROM app.run_steps WHERE run_id = %(run_id)s AND step_id = %(step_id)s AND attempt = %(attempt)s;
 
@@ -46,7 +50,8 @@ WITH owned AS (
     ON CONFLICT (receipt_key) DO UPDATE SET seen_count = m.seen_count + 1
 ), moved AS (
     UPDATE app.runs r
-    SET last_step = %(step_id)s, updated_at = clock_timestamp(), status = coalesce(%(word)s, r.status)
+    SET last_step = %(step_id)s, updated_at = clock_timestamp(), status = coalesce(%(word)s, r.status),
+        error = CASE WHEN %(word)s::text IS NULL THEN r.error END
     FROM kept
     WHERE r.id = kept.run_id
 )
@@ -57,3 +62,22 @@ SELECT run_id FROM kept;
 UPDATE app.runs
 SET status = 'retries_exceeded', next_action = 'REPAIR', error = %(error)s, updated_at = clock_timestamp()
 WHERE execution_id = %(execution_id)s AND status NOT IN ('succeeded', 'failed', 'retries_exceeded', 'canceled');
+
+-- name: newest_outputs
+SELECT DISTINCT ON (step_id) step_id, output FROM app.run_steps
+WHERE run_id = %(run_id)s
+ORDER BY step_id, attempt DESC;
+
+-- name: successes
+SELECT DISTINCT ON (request ->> 'cmd') request ->> 'cmd' AS cmd, response FROM app.sbx_runs
+WHERE run_id = %(run_id)s AND err_code = 'NONE'
+ORDER BY request ->> 'cmd', created_at DESC;
+
+-- name: granted
+-- Whether people let the run go on at the last gates of that step: all of them.
+SELECT coalesce(bool_and(state = 'RESOLVED' AND decision IS DISTINCT FROM 'no'), false)
+FROM app.human_gates
+WHERE run_id = %(run_id)s AND step_id = %(step_id)s
+  AND workflow_id = (SELECT workflow_id FROM app.human_gates
+                     WHERE run_id = %(run_id)s AND step_id = %(step_id)s
+                     ORDER BY created_at DESC LIMIT 1);

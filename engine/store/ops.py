@@ -1,0 +1,209 @@
+"""Operations on workflows: every action with its audit in one transaction, or none of it (D23)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg.rows import class_row, dict_row, scalar_row
+from psycopg.types.json import Jsonb
+
+from engine.core.ops import Done
+from engine.errors import Missing
+from engine.store import Tx, sql
+from engine.store.steps import Left
+
+SQL: Final = sql.load("ops")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One row of the durable engine; times in epoch milliseconds."""
+
+    workflow_uuid: str
+    status: str
+    name: str | None
+    class_name: str | None
+    queue_name: str | None
+    application_version: str | None
+    parent_workflow_id: str | None
+    forked_from: str | None
+    created_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One recorded operation; times in epoch milliseconds."""
+
+    function_id: int
+    function_name: str
+    error: str | None
+    started_at: int | None
+    completed_at: int | None
+    child_workflow_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The run that a live execution owns, locked until the transaction ends."""
+
+    id: str
+    workflow_id: str
+    status: str
+    queue_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fork:
+    """A fork about to be made: from what, under which ids, from which operation on."""
+
+    workflow_id: str
+    fork_id: str
+    start: int
+    app_version: str | None
+
+
+async def listed(tx: Tx, status: str | None, name: str | None, limit: int) -> list[Summary]:
+    """The newest workflows, ties by id."""
+    async with tx.cursor(row_factory=class_row(Summary)) as rows:
+        values = {"status": status, "name": name, "limit": limit}
+        return await (await rows.execute(SQL["list"], values)).fetchall()
+
+
+async def one(tx: Tx, workflow_id: str) -> Summary:
+    """The workflow of this id. Raises Missing."""
+    async with tx.cursor(row_factory=class_row(Summary)) as rows:
+        found = await (await rows.execute(SQL["one"], {"workflow_id": workflow_id})).fetchone()
+    if found is None:
+        raise Missing(f"workflow not found: {workflow_id}")
+    return found
+
+
+async def operations(tx: Tx, workflow_id: str) -> list[Operation]:
+    """What the durable engine recorded of the workflow, in its order."""
+    async with tx.cursor(row_factory=class_row(Operation)) as rows:
+        values = {"workflow_id": workflow_id}
+        return await (await rows.execute(SQL["operations"], values)).fetchall()
+
+
+async def done(tx: Tx, workflow_id: str) -> list[Done]:
+    """The same, as the rules look at it."""
+    return [
+        Done(each.function_id, each.function_name) for each in await operations(tx, workflow_id)
+    ]
+
+
+async def run_of(tx: Tx, workflow_id: str) -> str | None:
+    """The id of the run that the workflow works on or worked on, if it is a run's."""
+    found: str | None = await _scalar(tx, "run_of", workflow_id=workflow_id)
+    return found
+
+
+async def audit(tx: Tx, run_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """What was done to workflows that bear one of these ids, newest first."""
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        return await (await rows.execute(SQL["audit"], {"run_ids": [*run_ids]})).fetchall()
+
+
+async def locked(tx: Tx, workflow_id: str) -> tuple[Owner | None, str]:
+    """The run that the workflow owns, if any, and its engine status; both locked.
+
+    The run first: a step of the worker locks in the same order. Raises Missing.
+    """
+    async with tx.cursor(row_factory=class_row(Owner)) as rows:
+        owner = await (await rows.execute(SQL["owner"], {"workflow_id": workflow_id})).fetchone()
+    status: str | None = await _scalar(tx, "engine_status", workflow_id=workflow_id)
+    if status is None:
+        raise Missing(f"workflow not found: {workflow_id}")
+    return owner, status
+
+
+async def now(tx: Tx) -> tuple[datetime, str]:
+    """The database's clock, and a token like no other."""
+    async with tx.cursor(row_factory=dict_row) as rows:
+        row = await (await rows.execute(SQL["now"])).fetchone()
+    if row is None:
+        raise RuntimeError("a SELECT without FROM has one row")
+    return row["now"], row["token"]
+
+
+async def keep_audit(tx: Tx, run_id: str, task_key: str, artifact: Left) -> None:
+    """One accepted action is on record."""
+    values = {**asdict(artifact), "inline": Jsonb(artifact.inline)}
+    await tx.execute(SQL["keep_audit"], {"run_id": run_id, "task_key": task_key, **values})
+
+
+async def cancel(tx: Tx, workflow_id: str, owner: Owner | None, token: str) -> None:
+    """The workflow, its children and its run are canceled, and what it wrote will be taken back."""
+    await tx.execute(SQL["cancel_engine"], {"workflow_id": workflow_id})
+    if owner is not None:
+        await tx.execute(SQL["cancel_run"], {"run_id": owner.id})
+        await tx.execute(SQL["close_gates"], {"workflow_id": workflow_id})
+        compensation = {"run_id": owner.id, "compensation_id": f"comp:{workflow_id}:{token}"}
+        await tx.execute(SQL["compensate"], compensation)
+
+
+async def resume(tx: Tx, workflow_id: str) -> list[str]:
+    """The workflow goes on; the purposes of the gates that ask again."""
+    await tx.execute(SQL["resume_engine"], {"workflow_id": workflow_id})
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        values = {"workflow_id": workflow_id}
+        return await (await rows.execute(SQL["reopen_gates"], values)).fetchall()
+
+
+async def resume_run(tx: Tx, run_id: str, next_action: str | None) -> None:
+    """The run's word is what it would be, had it not been canceled."""
+    await tx.execute(SQL["resume_run"], {"run_id": run_id, "next_action": next_action})
+
+
+async def patches_stand(tx: Tx, run_id: str) -> bool:
+    """Whether all that the run's newest patches wrote is still in place."""
+    return bool(await _scalar(tx, "patches_stand", run_id=run_id))
+
+
+async def fork_run(tx: Tx, fork: Fork, owner_id: str, fork_run_id: str, steps: list[str]) -> None:
+    """A run of its own, with those steps of its source that it does not repeat."""
+    values = {
+        "run_id": owner_id,
+        "fork_run_id": fork_run_id,
+        "fork_id": fork.fork_id,
+        "app_version": fork.app_version,
+        "last_step": steps[-1] if steps else None,
+    }
+    await tx.execute(SQL["fork_run"], values)
+    await tx.execute(SQL["fork_steps"], {**values, "steps": steps})
+
+
+async def fork_workflow(tx: Tx, fork: Fork, queue_name: str, named: dict[str, Any]) -> None:
+    """A workflow of its own, with the operations before its start as they were recorded."""
+    values = {**asdict(fork), "queue_name": queue_name, "named_args": json.dumps(named)}
+    for name in ("fork_engine", "fork_operations", "fork_link"):
+        await tx.execute(SQL[name], values)
+
+
+async def named_inputs(tx: Tx, workflow_id: str) -> dict[str, Any]:
+    """The named arguments that the workflow was started with."""
+    text: str | None = await _scalar(tx, "inputs", workflow_id=workflow_id)
+    found: dict[str, Any] = json.loads(text or "{}").get("namedArgs", {})
+    return found
+
+
+async def repair(tx: Tx, run_id: str) -> str | None:
+    """The execution that now repairs the run; None when it is in no state to be repaired."""
+    found: str | None = await _scalar(tx, "repair", run_id=run_id)
+    return found
+
+
+async def done_steps(tx: Tx, run_id: str) -> list[str]:
+    """The steps of the run that are recorded."""
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        return await (await rows.execute(SQL["done_steps"], {"run_id": run_id})).fetchall()
+
+
+async def _scalar(tx: Tx, name: str, **values: object) -> Any:
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        return await (await rows.execute(SQL[name], values)).fetchone()

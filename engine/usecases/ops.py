@@ -1,0 +1,136 @@
+"""The operations on workflows: legality first, then effect and audit in one transaction (D23)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.core import gates, identity
+from engine.core import ops as rules
+from engine.core import runs as words
+from engine.core.canon import Json
+from engine.errors import IllegalState
+from engine.store import Tx, runs
+from engine.store import ops as store
+from engine.store.ops import Fork, Operation, Owner, Summary
+from engine.usecases import leaving
+from engine.usecases.leaving import Made
+
+STEP: Final = "OPS"
+CONTROL_QUEUE: Final = "controlQ"
+NEXT_ACTIONS: Final = {
+    ask.purpose: ask.next_action for ask in (gates.APPROVE, *gates.PARALLEL, gates.QUESTION)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who acts, and why."""
+
+    actor: str
+    reason: str
+
+
+async def seen(tx: Tx, workflow_id: str) -> tuple[Summary, list[dict[str, Any]]]:
+    """The workflow, and what was done to it, newest first. Raises Missing. Writes nothing."""
+    summary = await store.one(tx, workflow_id)
+    run_id = await store.run_of(tx, workflow_id)
+    return summary, await store.audit(tx, [each for each in (run_id, workflow_id) if each])
+
+
+async def steps(tx: Tx, workflow_id: str) -> list[Operation]:
+    """What the durable engine recorded of the workflow. Raises Missing."""
+    await store.one(tx, workflow_id)
+    return await store.operations(tx, workflow_id)
+
+
+async def cancel(tx: Tx, workflow_id: str, by: By) -> None:
+    """The workflow has ended CANCELLED in both schemas (D12). Raises Missing, IllegalState."""
+    async with tx.transaction():
+        owner, status = await store.locked(tx, workflow_id)
+        rules.require_cancelable(_standing(owner, status))
+        token = await _audited(tx, "cancel", workflow_id, by)
+        await store.cancel(tx, workflow_id, owner, token)
+
+
+async def resume(tx: Tx, workflow_id: str, by: By) -> None:
+    """The canceled workflow goes on under its own id. Raises Missing, IllegalState."""
+    async with tx.transaction():
+        owner, status = await store.locked(tx, workflow_id)
+        rules.require_resumable(status)
+        await _audited(tx, "resume", workflow_id, by)
+        purposes = await store.resume(tx, workflow_id)
+        if owner is not None:
+            await store.resume_run(tx, owner.id, _next_action(purposes))
+
+
+def _next_action(purposes: Sequence[str]) -> str | None:
+    return NEXT_ACTIONS[purposes[0]] if purposes else None
+
+
+async def fork(tx: Tx, workflow_id: str, step_n: int, app_version: str | None, by: By) -> str:
+    """The id of a new workflow that goes on from ``step_n``; its source is not touched (D13).
+
+    A fork of a run is a run of its own. Raises Missing, IllegalState.
+    """
+    async with tx.transaction():
+        owner, _ = await store.locked(tx, workflow_id)
+        done = await store.done(tx, workflow_id)
+        stand = owner is None or await store.patches_stand(tx, owner.id)
+        start = rules.fork_start(done, step_n, patches_stand=stand)
+        _, token = await store.now(tx)
+        made = Fork(
+            workflow_id=workflow_id, fork_id=f"fork_{token}", start=start, app_version=app_version
+        )
+        await _audited(tx, "fork", workflow_id, by, made.fork_id)
+        if owner is None:
+            named = await store.named_inputs(tx, workflow_id)
+            await store.fork_workflow(tx, made, CONTROL_QUEUE, named)
+        else:
+            kept = rules.kept_steps(done, start)
+            await store.fork_run(tx, made, owner.id, identity.run_id(made.fork_id), kept)
+            named = {"workflow_id": made.fork_id}
+            await store.fork_workflow(tx, made, owner.queue_name, named)
+    return made.fork_id
+
+
+async def repair(tx: Tx, wid: str) -> tuple[str, str, str, str]:
+    """Workflow id, run id, the execution that repairs the run now, and the step it goes on with.
+
+    Raises Missing, and IllegalState for a run that has not failed.
+    """
+    async with tx.transaction():
+        run, progress = await runs.load(tx, wid)
+        done = await store.done_steps(tx, run.id)
+        execution_id = await store.repair(tx, run.id)
+        if execution_id is None:
+            message = f"cannot retry run in status {progress.status}"
+            raise IllegalState(message, code="illegal_state")
+    return run.workflow_id, run.id, execution_id, rules.first_undone(done)
+
+
+def _standing(owner: Owner | None, status: str) -> str:
+    """The status that counts: a run that has ended has ended, though its engine row lags."""
+    if owner is None or owner.status not in words.TERMINAL:
+        return status
+    return str(words.merged(owner.status, status))
+
+
+async def _audited(tx: Tx, op: str, target: str, by: By, forked: str | None = None) -> str:
+    """The action is on record with what it does; a token like no other."""
+    at, token = await store.now(tx)
+    said: dict[str, Json] = {
+        "op": op,
+        "targetWorkflowID": target,
+        "actor": by.actor,
+        "reason": by.reason,
+        "at": at.isoformat(),
+        "forkedWorkflowID": forked,
+        "outcome": "applied",
+    }
+    run_id = await store.run_of(tx, target) or target
+    task_key = f"op-intent:{op}:{token}"
+    made = Made("json_diagnostic", f"op-intent-{op}.json", said)
+    await store.keep_audit(tx, run_id, task_key, leaving.one(run_id, STEP, made, task_key, 0))
+    return token

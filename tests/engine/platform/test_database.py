@@ -1,0 +1,169 @@
+"""The database's own commands: migrate, reset, psql."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+
+import psycopg
+import pytest
+
+from engine.postgres.binaries import Programs
+from engine.postgres.server import EmbeddedServer, connected
+from engine.store.migrations import LEDGER, LOCK
+from pytest_spec11.waiting import eventually
+from tests.engine.processes import begun, engine
+
+NUMBERS = count()
+MIGRATING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE application_name = 'spec11-migrate' AND datname = current_database()
+"""
+# What is blocked has run the whole file and is about to say so in the ledger.
+BLOCKED = """
+SELECT pid FROM pg_stat_activity
+WHERE application_name = 'spec11-migrate' AND datname = current_database()
+      AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO app.schema_migrations%'
+"""
+
+
+@pytest.fixture
+def empty(server: EmbeddedServer) -> str:
+    """How to reach a database with nothing in it."""
+    name = f"empty_{next(NUMBERS)}"
+    with connected(server.dsn("postgres", "postgres")) as admin:
+        admin.execute(f"CREATE DATABASE {name} OWNER spec11")
+    return server.dsn(name)
+
+
+def dumped(dsn: str, *options: str) -> str:
+    """What pg_dump writes of the database."""
+    made = subprocess.run(  # noqa: S603  # our own words only
+        [Programs.installed().path("pg_dump"), "--restrict-key=same", *options, dsn],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return made.stdout
+
+
+@contextmanager
+def holding(dsn: str, *statements: str) -> Iterator[psycopg.Connection]:
+    """A connection that has begun a transaction with ``statements``."""
+    with psycopg.connect(dsn) as holder:
+        for statement in statements:
+            holder.execute(statement.encode())
+        yield holder
+        holder.rollback()
+
+
+def seen(dsn: str, query: str) -> object:
+    """The one value that ``query`` finds, None if there is none."""
+    with connected(dsn) as db:
+        row = db.execute(query.encode()).fetchone()
+    return row[0] if row else None
+
+
+def test_migrating_again_changes_no_byte(clone: Callable[[], str]) -> None:
+    dsn = clone()
+    before = dumped(dsn)
+
+    first, second = (engine("db", "migrate", "--json", SPEC11_DSN=dsn) for _ in range(2))
+
+    assert (first.code, second.code) == (0, 0)
+    assert [json.loads(each.stdout) for each in (first, second)] == [{"applied": []}] * 2
+    assert dumped(dsn) == before
+    assert before.count("CREATE TABLE") > 20
+
+
+def test_an_applied_file_that_was_changed_is_refused_and_nothing_is_done(
+    clone: Callable[[], str],
+) -> None:
+    dsn = clone()
+    with connected(dsn) as db:
+        db.execute("UPDATE app.schema_migrations SET sha256 = repeat('0', 64) WHERE version = 1")
+    before = dumped(dsn)
+
+    refused = engine("db", "migrate", SPEC11_DSN=dsn)
+
+    assert (refused.code, refused.stdout) == (4, "")
+    assert refused.stderr == ("spec11-engine db: migration 0001_schema changed since applied\n")
+    assert dumped(dsn) == before
+
+
+def test_two_at_once_both_succeed_and_one_of_them_did_the_work(
+    empty: str, clone: Callable[[], str]
+) -> None:
+    with ExitStack() as stack:
+        holder = stack.enter_context(holding(empty, f"SELECT pg_advisory_lock({LOCK})"))
+        both = [stack.enter_context(begun("db", "migrate", SPEC11_DSN=empty)) for _ in range(2)]
+        eventually(lambda: seen(empty, MIGRATING) == 2, deadline_s=20)
+        holder.execute("SELECT pg_advisory_unlock_all()")
+
+        codes = [each.wait(40) for each in both]
+        said = sorted(each.stdout.read() for each in both if each.stdout is not None)
+
+    assert (codes, said) == ([0, 0], ["applied schema\n", "nothing to apply\n"])
+    assert dumped(empty, "--schema-only") == dumped(clone(), "--schema-only")
+
+
+def test_sigkill_in_the_middle_leaves_whole_files_and_the_next_one_finishes(
+    empty: str, clone: Callable[[], str]
+) -> None:
+    with connected(empty) as db:
+        db.execute(LEDGER.encode())
+    with (
+        holding(empty, "LOCK app.schema_migrations IN SHARE MODE"),
+        begun("db", "migrate", SPEC11_DSN=empty) as killed,
+    ):
+        backend = eventually(lambda: seen(empty, BLOCKED), deadline_s=30)
+        killed.kill()
+        killed.wait()
+        with connected(empty) as db:
+            db.execute("SELECT pg_terminate_backend(%s, 5000)", (backend,))
+
+    assert seen(empty, "SELECT to_regclass('app.runs')") is None
+    assert seen(empty, "SELECT count(*) FROM app.schema_migrations") == 0
+    finished = engine("db", "migrate", SPEC11_DSN=empty)
+    assert (finished.code, finished.stdout) == (0, "applied schema\n")
+    assert dumped(empty, "--schema-only") == dumped(clone(), "--schema-only")
+
+
+def test_reset_wants_yes_then_a_database_that_nobody_uses(clone: Callable[[], str]) -> None:
+    dsn = clone()
+    before = dumped(dsn)
+
+    doubtful = engine("db", "reset", SPEC11_DSN=dsn)
+    with psycopg.connect(dsn, application_name="somebody"):
+        used = engine("db", "reset", "--yes", SPEC11_DSN=dsn)
+    unharmed = dumped(dsn)
+    done = engine("db", "reset", "--yes", SPEC11_DSN=dsn)
+
+    assert (doubtful.code, "say --yes to mean it" in doubtful.stderr) == (2, True)
+    assert (used.code, "in use by 1 sessions (somebody)" in used.stderr) == (3, True)
+    assert unharmed == before
+    assert done.code == 0
+    assert seen(dsn, "SELECT to_regnamespace('app')") is None
+    assert seen(dsn, "SELECT to_regnamespace('dbos')") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "stdout"),
+    [
+        (("app", "-Atc", "SELECT current_schema()"), 0, "app\n"),
+        (("sys", "-Atc", "SELECT current_schema()"), 0, "dbos\n"),
+        (("app", "-At", "-v", "n=7", "-c", r"\echo :n"), 0, "7\n"),
+        (("app", "-c", "SELECT 1/0"), 1, ""),
+        (("app", "--no-such-option"), 1, ""),
+        (("nobody", "-c", "SELECT 1"), 2, ""),
+    ],
+)
+def test_psql_gets_its_arguments_and_its_exit_status_counts(
+    server: EmbeddedServer, words: tuple[str, ...], code: int, stdout: str
+) -> None:
+    ended = engine("psql", *words, SPEC11_DSN=server.dsn("engine_template"))
+
+    assert (ended.code, ended.stdout, ended.stderr == "") == (code, stdout, code == 0)

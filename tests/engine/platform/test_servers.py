@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine.errors import Misconfigured
+from engine.postgres.account import Account
+from engine.postgres.server import EmbeddedServer, connected
+from pytest_spec11.waiting import eventually
+from tests.engine.processes import begun, engine, left_on, nothing_is_left, postmaster
+
+READY = re.compile(r"postgres ready host=(\S+) port=\d+\n")
+
+
+def test_sigkill_of_its_owner_ends_a_throw_away_server_and_removes_its_directory() -> None:
+    with begun("db", "serve", "--ephemeral") as owner:
+        assert owner.stdout is not None
+        ready = READY.fullmatch(owner.stdout.readline())
+        assert ready is not None
+        [server] = [
+            each
+            for each in psutil.Process(owner.pid).children(recursive=True)
+            if each.name() == "postgres" and "-D" in each.cmdline()
+        ]
+        root = Path(server.cmdline()[server.cmdline().index("-D") + 1]).parent
+        assert root.is_dir()
+
+        owner.kill()
+
+    eventually(lambda: not root.exists() and not Path(ready[1]).exists(), deadline_s=8)
+    eventually(lambda: left_on(root) == [], deadline_s=8)
+
+
+def test_a_durable_directory_keeps_committed_rows_through_sigkill_of_the_server(
+    data: Path,
+) -> None:
+    with EmbeddedServer(data=data) as server:
+        with connected(server.dsn("postgres", "postgres")) as admin:
+            admin.execute("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n")
+        postmaster(data).kill()
+        eventually(lambda: server.exit_code is not None, deadline_s=5)
+
+    with EmbeddedServer(data=data) as server, connected(server.dsn("postgres", "postgres")) as db:
+        seen = db.execute("SELECT count(*), sum(n) FROM kept").fetchone()
+        durable = db.execute("SHOW fsync").fetchone()
+
+    assert seen == (1000, 500500)
+    assert durable == ("on",)
+
+
+def test_a_server_says_that_it_ended_and_where_its_log_is(data: Path) -> None:
+    with begun("db", "serve", "--data-dir", str(data)) as serving:
+        assert serving.stdout is not None
+        assert serving.stderr is not None
+        assert READY.fullmatch(serving.stdout.readline())
+        postmaster(data).kill()
+
+        code, said = serving.wait(10), serving.stderr.read()
+
+    assert (code, "postgres ended with" in said) == (4, True)
+    assert str(data / "postgres.log") in said
+    nothing_is_left(data)
+
+
+def test_a_closed_directory_is_refused_to_root_and_fine_for_everybody_else(data: Path) -> None:
+    closed = data.parent / "closed"
+    closed.mkdir(mode=0o700)
+
+    ended = engine("db", "migrate", "--data-dir", str(closed / "data"))
+
+    if os.geteuid() == 0:
+        assert (ended.code, ended.stdout) == (2, "")
+        [line] = ended.stderr.splitlines()
+        assert re.search(rf"{closed}/data is closed to account \w+, as whom root runs", line)
+    else:
+        assert (ended.code, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("lent", "mode"), [(True, 0o711), (False, 0o700)])
+def test_an_account_reaches_what_it_may_enter(data: Path, mode: int, lent: bool) -> None:  # noqa: FBT001  # a column of the table
+    data.mkdir()
+    data.chmod(mode)
+
+    Account("nobody", 65534, 65534, lent=lent).require_reach(data / "below")
+
+
+def test_an_account_is_refused_what_it_may_not_enter(data: Path) -> None:
+    data.mkdir()
+    data.chmod(0o710)
+
+    with pytest.raises(Misconfigured, match="closed to account nobody"):
+        Account("nobody", 65534, 65534, lent=True).require_reach(data / "below")

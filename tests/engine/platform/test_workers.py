@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import httpx
+
+from pytest_spec11.waiting import eventually
+from tests.engine.processes import nothing_is_left, running_up, started
+
+
+def executors(url: str) -> set[str]:
+    """Ids of the executors that live now."""
+    health = httpx.get(f"{url}/healthz", timeout=5).json()
+    return {worker["executorId"] for worker in health["workers"]}
+
+
+def where(url: str, wid: str) -> str:
+    """The status of the run."""
+    status: str = httpx.get(f"{url}/api/runs/{wid}", timeout=5).json()["status"]
+    return status
+
+
+def test_a_killed_worker_is_back_under_its_id_and_all_go_when_up_is_killed(data: Path) -> None:
+    with running_up(data, "--workers", "2") as up:
+        url = up.url()
+        eventually(lambda: executors(url) == {"w0", "w1"}, deadline_s=10)
+
+        killed = up.children()["w1"]
+        killed.kill()
+        killed.wait(5)
+        eventually(lambda: up.said().count("w1       | worker w1 ready") == 2, deadline_s=20)
+        [wid] = started(url, "after")
+        eventually(lambda: where(url, wid) == "WAITING_INPUT", deadline_s=15)
+
+        assert up.said().count("up       | w1 ended with -9 and begins again in 0.1 s") == 1
+        assert up.children()["w1"] != killed
+        assert executors(url) == {"w0", "w1"}
+        up.end(signal.SIGKILL)
+    nothing_is_left(data, within_s=8)

@@ -1,0 +1,282 @@
+"""A project of another team, in a directory of its own: its system, its claims, its tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pytest_spec11 import bundle, journal
+
+RUN_S = 60
+# What an outer pytest leaves in the environment is none of an inner one's business.
+CLEAN = (
+    "env",
+    *("-u", "PYTEST_ADDOPTS", "-u", "PYTEST_CURRENT_TEST", "-u", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"),
+    *("-u", "PYTEST_PLUGINS", "-u", "PYTEST_XDIST_WORKER", "-u", "PYTHONDONTWRITEBYTECODE"),
+)
+
+SYSTEM = """
+import http.server, json, os, signal, sys
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = json.dumps({"path": self.path, "mode": os.environ.get("MODE", "plain")}).encode()
+        self.send_response(200 if self.path == "/healthz" else 404)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(201)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+if "FAMILY" in os.environ and os.fork() == 0:  # a child that only its process group knows
+    signal.pause()
+    os._exit(0)
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
+server.serve_forever()
+"""
+
+CONFTEST = """
+import sys
+from pathlib import Path
+
+from pytest_spec11.target import Process, Target
+
+HERE = Path(__file__).parent
+PYTHON = (sys.executable, "-S", "-E")
+
+API = Process(
+    name="api", command=(*PYTHON, str(HERE / "system.py")), env={"MODE": "plain"},
+    ready=r"listening on (?P<url>http://[^:]+:(?P<port>\\d+))", deadline_s=10, stop_s=2,
+)
+
+def pytest_spec11_target(config):
+    return Target(
+        name="orders", processes=(API,), base_url="{api.url}", app_version="v7",
+        posture={"mode": "plain"},
+    )
+"""
+
+# A second process that needs the first one's port, a directory, and has a child of its own.
+TWO = (
+    CONFTEST.replace(
+        "processes=(API,)",
+        "processes=(API, SHADOW)",
+    )
+    + """
+SAY = "import signal, sys; print('shadow of', *sys.argv[1:], flush=True); signal.pause()"
+SHADOW = Process(
+    name="shadow", command=(*PYTHON, "-c", SAY, "{api.port}", "{stack.dir}", "{not.known", "{}"),
+    env={"OF": "{api.url}"}, ready=r"shadow of (?P<port>\\d+) (?P<dir>\\S+) (?P<rest>.*)",
+)
+"""
+)
+FAMILY = TWO + 'API = API.using({"FAMILY": "yes"})\n'
+CATALOGUE = {
+    "scenarios": [
+        {
+            "id": "S00",
+            "title": "It is there",
+            "claims": [
+                {
+                    "id": "S00.answers",
+                    "text": "`GET /healthz` is 200.",
+                    "sources": ["api"],
+                    "scopes": ["signoff"],
+                },
+                {
+                    "id": "S00.lives",
+                    "text": "The process that answers is alive.",
+                    "sources": ["api", "process"],
+                    "scopes": ["signoff"],
+                },
+            ],
+        },
+        {
+            "id": "S01",
+            "title": "It takes orders",
+            "claims": [
+                {
+                    "id": "S01.takes-orders",
+                    "text": "`POST /orders` is 201.",
+                    "sources": ["api"],
+                    "scopes": ["signoff"],
+                }
+            ],
+        },
+    ]
+}
+
+PROOF = """
+import pytest
+
+@pytest.mark.S00
+@pytest.mark.claim("S00.answers")
+def test_it_answers(api):
+    assert api.get("/healthz").status == 200
+
+@pytest.mark.S00
+@pytest.mark.claim("S00.lives")
+def test_it_lives(api, proc):
+    api.get("/healthz")
+    assert proc.alive("api")
+
+@pytest.mark.S01
+@pytest.mark.claim("S01.takes-orders")
+def test_it_takes_orders(api):
+    assert api.post("/orders", json={"what": "tea"}).status == 201
+"""
+
+SETTINGS = """
+[tool.pytest]
+strict = true
+addopts = ["-p", "no:hypothesispytest", "-p", "no:cacheprovider"]
+spec11_catalogue = "catalogue.json"
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command of the team ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def summary(self) -> list[str]:
+        """What the plugin printed at the end; empty when it was silent."""
+        _, _, rest = self.out.partition("= spec11 =")
+        lines = takewhile(lambda line: not line.startswith("="), rest.splitlines()[1:])
+        return [line for line in lines if line]
+
+
+@dataclass(frozen=True)
+class Team:
+    """Another team's checkout, and their commands in processes of their own."""
+
+    path: Path
+
+    def write(self, name: str, text: str) -> None:
+        """A file of the checkout."""
+        (self.path / name).write_text(text)
+
+    def run(self, *args: str) -> Ended:
+        """How their pytest ended."""
+        return self._ended("-m", "pytest", *args)
+
+    def gate(self, *args: str, scope: str = "signoff") -> Ended:
+        """How ``spec11 gate`` ended, by default on the newest bundle."""
+        given = args or (str(self.bundle),)
+        claims = ("--catalogue", "catalogue.json", "--scope", scope)
+        return self._ended("-m", "pytest_spec11.cli", "gate", *given, *claims)
+
+    def verdict(self, *args: str, scope: str = "signoff") -> dict[str, Any]:
+        """What ``spec11 gate`` says as JSON, by default of the newest bundle."""
+        found = self.gate(*(args or (str(self.bundle),)), "--json", scope=scope)
+        said: dict[str, Any] = json.loads(found.out)
+        assert found.status == (said["verdict"] != "GO")
+        return said
+
+    def reasons(self, **how: str) -> dict[str, list[str]]:
+        """Codes of the verdict on the newest bundle, by subject."""
+        found: dict[str, list[str]] = {}
+        for each in self.verdict(**how)["reasons"]:
+            found.setdefault(each["subject"], []).append(each["code"])
+        return found
+
+    def _ended(self, *words: str) -> Ended:
+        done = subprocess.run(  # noqa: S603  # our own interpreter
+            (*CLEAN, sys.executable, *words),
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            timeout=RUN_S,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def started(self, *args: str) -> Iterator[subprocess.Popen[str]]:
+        """Their pytest, under way; killed when the block ends and it still runs."""
+        with subprocess.Popen(  # noqa: S603  # our own interpreter
+            (*CLEAN, sys.executable, "-m", "pytest", *args),
+            cwd=self.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def commit(self) -> None:
+        """Everything is in a commit."""
+        who = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+        for words in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "all of it")):
+            subprocess.run(  # noqa: S603  # full argv, no shell
+                ("git", *who, *words),  # noqa: S607  # git is where it is
+                cwd=self.path,
+                check=True,
+                capture_output=True,
+            )
+
+    @property
+    def bundles(self) -> list[Path]:
+        """Bundles of all their runs, oldest first."""
+        return sorted((self.path / ".spec11").glob("*"), key=lambda each: each.stat().st_mtime_ns)
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle of their newest run."""
+        return self.bundles[-1]
+
+    def journal(self, role: str = "main") -> journal.Reading:
+        """The journal of one process of the newest run."""
+        return journal.read(self.bundle / f"journal-{role}.ndjson")
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        """All records of a kind of the newest run."""
+        return [dict(record.data) for _, record in bundle.load([self.bundle]).records(kind)]
+
+
+def made(path: Path, tests: str = PROOF) -> Team:
+    """A checkout with a system that answers HTTP, and the given test file."""
+    team = Team(path)
+    team.write("pyproject.toml", SETTINGS)
+    team.write("catalogue.json", json.dumps(CATALOGUE))
+    team.write("system.py", SYSTEM)
+    team.write("conftest.py", CONFTEST)
+    team.write("test_proof.py", tests)
+    team.write(".gitignore", ".spec11/\n__pycache__/\n")
+    return team
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether no process of these ids is left; a zombie nobody waited for counts as gone."""
+    return not any(
+        psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        for pid in pids
+    )
