@@ -17,7 +17,7 @@ from engine.core.executions import Execution
 from engine.core.patches import Entry, Patch, Why, Wish
 from engine.errors import RunCanceled, RunFailed
 from engine.ports.workspace import Workspace
-from engine.store import Tx, runs
+from engine.store import Tx, runs, steps
 from engine.store import patches as store
 from engine.store.pool import Pool
 from engine.usecases.writing import Hands, Pen
@@ -75,6 +75,9 @@ async def _applied(
     tx: Tx, workspace: Workspace, execution: Execution, wanted: Sequence[Patch]
 ) -> list[Entry]:
     async with store.alone(tx, execution.run_id):
+        await steps.subject(
+            tx, execution.id
+        )  # a cancellation came before; or it waits for the lock
         entries = await store.of_run(tx, execution.run_id)
         hands = Hands(tx, workspace)
         attempt = await _attempt(hands, entries, execution.id, Why.FAILURE)
