@@ -75,9 +75,8 @@ async def _applied(
     tx: Tx, workspace: Workspace, execution: Execution, wanted: Sequence[Patch]
 ) -> list[Entry]:
     async with store.alone(tx, execution.run_id):
-        await steps.subject(
-            tx, execution.id
-        )  # a cancellation came before; or it waits for the lock
+        # A cancellation has come before this look, or its compensation waits for the lock.
+        await steps.subject(tx, execution.id)
         entries = await store.of_run(tx, execution.run_id)
         hands = Hands(tx, workspace)
         attempt = await _attempt(hands, entries, execution.id, Why.FAILURE)

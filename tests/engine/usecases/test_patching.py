@@ -46,9 +46,10 @@ EVERY = "SELECT * FROM app.patch_history"
 
 @dataclass
 class Gated:
-    """A directory whose staging stops, once, until it is let go."""
+    """A directory that stops before or after it stages, until it is let go."""
 
     inner: Directory
+    early: bool = False
     reached: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
 
@@ -59,10 +60,16 @@ class Gated:
         return self.inner.read(path)
 
     def stage(self, path: str, content: bytes, key: str) -> Staged:
+        if self.early:
+            self._stop()
         staged = self.inner.stage(path, content, key)
+        if not self.early:
+            self._stop()
+        return staged
+
+    def _stop(self) -> None:
         self.reached.set()
         assert self.let_go.wait(20)
-        return staged
 
     def delete(self, path: str) -> None:
         self.inner.delete(path)
@@ -144,8 +151,11 @@ def test_a_cancellation_before_the_rename_waits_for_it_and_takes_it_back(bench: 
     assert bench.files() == []
 
 
-def test_who_loses_the_session_before_the_rename_renames_nothing(bench: Bench) -> None:
-    gated = Gated(Directory(bench.root))
+@pytest.mark.parametrize("early", [True, False], ids=["before staging", "staged"])
+def test_who_loses_the_session_before_the_rename_renames_nothing(
+    bench: Bench, *, early: bool
+) -> None:
+    gated = Gated(Directory(bench.root), early)
 
     async def scene() -> None:
         writing = asyncio.create_task(bench.patching(gated).apply(EXECUTION, [patch(".tmp/a")]))
@@ -159,7 +169,7 @@ def test_who_loses_the_session_before_the_rename_renames_nothing(bench: Bench) -
 
     bench.play(scene)
     assert bench.sql(HISTORY) == [(0, 1, False, None)]
-    assert bench.files() == []
+    assert bench.files() == ([".tmp"] if early else [])
 
 
 def test_who_comes_after_a_compensation_begins_nothing(bench: Bench) -> None:
