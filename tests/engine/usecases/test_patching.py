@@ -41,6 +41,11 @@ CUT = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
+REFUSE_MARKS = """
+CREATE FUNCTION app.refuse() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON app.patch_history FOR EACH ROW EXECUTE FUNCTION app.refuse()
+"""
 EVERY = "SELECT * FROM app.patch_history"
 
 
@@ -170,6 +175,20 @@ def test_who_loses_the_session_before_the_rename_renames_nothing(
     bench.play(scene)
     assert bench.sql(HISTORY) == [(0, 1, False, None)]
     assert bench.files() == ([".tmp"] if early else [])
+
+
+def test_what_was_written_and_never_marked_is_taken_back_and_was_applied(bench: Bench) -> None:
+    async def scene() -> None:
+        bench.sql(REFUSE_MARKS)
+        with pytest.raises(psycopg.errors.RaiseException):
+            await bench.patching().apply(EXECUTION, [patch(".tmp/a")])
+        assert bench.files() == [".tmp", ".tmp/a"]
+        bench.sql("DROP TRIGGER refuse ON app.patch_history")
+        assert await bench.patching().undo(EXECUTION, "why") == "why"
+
+    bench.play(scene)
+    assert bench.sql(HISTORY) == [(0, 1, True, "failure")]
+    assert bench.files() == []
 
 
 def test_who_comes_after_a_compensation_begins_nothing(bench: Bench) -> None:
