@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
+from engine import points
 from engine.errors import Misconfigured
 from engine.store.dsn import normalised
 
@@ -97,7 +98,10 @@ class Config:
         "SBX_QUEUE_WORKER_CONCURRENCY", 8, _integer(1, 1000)
     )
     gate_ttl_s: int = _setting("HITL_PLAN_APPROVAL_TIMEOUT_S", 3600, _integer(1, 86_400))
+    wf_sleep_ms: int = _setting("WF_SLEEP_MS", 5000, _integer(0, 600_000))
+    tick_s: int = _setting("SPEC11_TICK_S", 0, _integer(0, 59))
     chaos_sleep_execute_ms: int = _setting("CHAOS_SLEEP_EXECUTE", 0, _integer(0, 600_000))
+    crash_at: tuple[str, int] | None = _setting("SPEC11_CRASH_AT", None, points.parsed)
     otlp: bool = _setting("DBOS_ENABLE_OTLP", default=False, read=_truth)
     otlp_traces: str | None = _setting("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None)
     otlp_logs: str | None = _setting("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", None)

@@ -52,7 +52,8 @@ def build(config: Config, dsn: str) -> Starlette:
         lifespan=lifespan,
     )
     app.state.openapi = json.dumps(document(OPERATIONS), indent=1).encode()
-    app.state.ports = Ports(pool, notices, Ingress(_rules(config)), _posture(config))
+    ingress, posture = Ingress(_rules(config)), _posture(config)
+    app.state.ports = Ports(pool, notices, ingress, posture, config.wf_sleep_ms / 1000)
     return app
 
 

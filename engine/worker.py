@@ -28,6 +28,8 @@ from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
 from engine.store.pool import Pool
+from engine.usecases import reconcile
+from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
 from engine.usecases.presence import Presence
@@ -62,6 +64,7 @@ async def _serve(config: Config, dsn: str) -> Never:
         id=config.executor_id,
         app_version=config.app_version,
         tasks_at_once=config.sbx_queue_worker_concurrency,
+        tick_s=config.tick_s,
     )
     endings = Endings(dsn, pool)
     async with Presence(dsn, _identity(config)).held() as presence, endings.running():
@@ -69,9 +72,10 @@ async def _serve(config: Config, dsn: str) -> Never:
         sys.stdout.write(f"worker {executor.id} ready\n")
         sys.stdout.flush()
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({stopped, presence}, return_when=asyncio.FIRST_COMPLETED)
-        if presence.done():
-            log.error("not the executor any more: %s", presence.exception())
+        reconciling = asyncio.create_task(reconcile.for_ever(pool))
+        await asyncio.wait({stopped, presence, reconciling}, return_when=asyncio.FIRST_COMPLETED)
+        if failed := next((task for task in (presence, reconciling) if task.done()), None):
+            log.error("not the executor any more: %r", failed.exception())
             os._exit(LOST)
     os._exit(0)
 
@@ -93,6 +97,7 @@ def _work(config: Config, pool: Pool, endings: Endings) -> Work:
         patching=patching,
         repairs=Repairs(pool),
         escalation=Escalation(pool),
+        marks=Marks(pool),
         tasks=Tasks(pool, _sandbox(config)),
         endings=endings,
     )

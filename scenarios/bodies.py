@@ -30,6 +30,10 @@ UNREADABLE: Mapping[str, bytes] = {
 }
 
 
+# JSON, but none that any request's schema allows.
+NO_OBJECTS = ("[]", "[{}]", "1", '"text"', "null", "true")
+
+
 def unreadable(text: str) -> dict[str, bytes]:
     """The perfect body ``text`` with one thing each that no JSON has."""
     body, hole = text.encode(), f'"{HOLE}"'.encode()
@@ -104,6 +108,8 @@ def _misfits(schema: Mapping[str, Any], *, nullable: bool) -> Iterator[Any]:
             yield from (schema[name] + off for name, off in _BOUNDS if name in schema)
         case {"type": "object"}:
             yield from ("{}", 1, [])
+        case _:
+            raise AssertionError(f"no mutants are known of {schema}")
 
 
 _LENGTHS = (("minLength", -1), ("maxLength", 1))

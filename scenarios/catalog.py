@@ -8,8 +8,23 @@ from pytest_spec11.canon import digest
 from pytest_spec11.oracles.sql import Sql
 
 _PARTS = {
+    "schema": (
+        "SELECT nspname, nspowner::regrole::text, nspacl::text FROM pg_namespace"
+        " WHERE nspname = %(schema)s"
+    ),
+    "defaults": (
+        "SELECT defaclobjtype::text, defaclacl::text FROM pg_default_acl"
+        " WHERE defaclnamespace = to_regnamespace(%(schema)s) ORDER BY 1, 2"
+    ),
+    "sequences": (
+        "SELECT seqrelid::regclass::text, seqtypid::regtype::text, seqstart::text, seqmin::text,"
+        " seqmax::text, seqincrement::text, seqcache::text, seqcycle FROM pg_sequence"
+        " JOIN pg_class c ON c.oid = seqrelid WHERE relnamespace = to_regnamespace(%(schema)s)"
+        " ORDER BY relname"
+    ),
     "tables": (
-        "SELECT relname, relkind::text, relacl::text, reloptions::text FROM pg_class"
+        "SELECT relname, relkind::text, relowner::regrole::text, relacl::text, reloptions::text"
+        " FROM pg_class"
         " WHERE relnamespace = to_regnamespace(%(schema)s) ORDER BY relname"
     ),
     "columns": (
@@ -44,7 +59,8 @@ _PARTS = {
 
 
 def dump(sql: Sql, schema: str) -> dict[str, Any]:
-    """Every table, column, constraint, index, function, trigger and view of ``schema``."""
+    """The schema, its defaults, and every sequence, table, column, constraint, index, function,
+    trigger and view in it."""
     parts = {name: sql.rows(query, schema=schema) for name, query in _PARTS.items()}
     assert parts["tables"], f"schema {schema} is empty or not there"
     return parts

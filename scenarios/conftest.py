@@ -31,3 +31,10 @@ def lab(stacks: Stacks, spec11_target: Target) -> Iterator[Stack]:
     twin = spec11_target.process("api").using(NO_PARTITIONS)
     with stacks.start(extra={"twin": twin}) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def idle(stacks: Stacks) -> Iterator[Stack]:
+    """A private stack without a worker: its runs stay where a test puts them."""
+    with stacks.start(only=("api",)) as stack:
+        yield stack

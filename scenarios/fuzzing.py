@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from hypothesis import strategies as st
+from scenarios.dice import Dice
+from scenarios.inventory import METHODS, Operation
 
-from scenarios.inventory import Operation
-
-ODD_TEXTS = [
-    "",
-    " ",
-    "\0",
-    "\ud800",
-    "ÄÖ ✓ 𝄞",
-    "a/b",
-    "..",
-    "%",
-    "'; --",
-    "{{x}}",
+ODD_TEXTS = (
+    *("", " ", "\0", "\ud800", "ÄÖ ✓ 𝄞", "a/b", "..", "%", "'; --", "{{x}}", "null", "1e5"),
     "x" * 300,
     "💥" * 300,
-]
-ODD_NUMBERS = [0, -1, 1.5, 2**31, 2**53, 10**30, -(10**30), 1e300, float("nan"), float("inf")]
-ODD_BYTES = [b"", b"{bad", b"[]", b"\xff", b"\xef\xbb\xbf{}", b"[" * 5_000, b'{"a":1,"a":1}']
+)
+ODD_NUMBERS = (0, -1, 1.5, 2**31, 2**53, 10**30, -(10**30), 1e300, math.nan, math.inf)
+ODD_BYTES = (b"", b"{bad", b"[]", b"\xff", b"\xef\xbb\xbf{}", b"[" * 5_000, b'{"a":1,"a":1}')
+ODD_KEYS = ("", "bogus", "a/b~c", "\ud800", "__proto__", "x" * 300)
+# Without these almost no start would be accepted.
+EXPECTED = frozenset({"opts", "queuePartitionKey"})
 
 
 @dataclass(frozen=True)
@@ -39,87 +33,81 @@ class Request:
     content: bytes | None
 
 
-def requests(
-    known: Sequence[Operation], names: Mapping[str, list[str]]
-) -> st.SearchStrategy[Request]:
-    """Requests over all of ``known``; path parameters are drawn from ``names`` or are odd."""
-    return st.one_of([_request(each, names) for each in known])
+@dataclass(frozen=True)
+class Fuzz:
+    """A source of requests: ``usual`` has values by the name of a parameter or property."""
 
+    dice: Dice
+    operations: Sequence[Operation]
+    usual: Mapping[str, Sequence[Any]]
 
-def _request(operation: Operation, names: Mapping[str, list[str]]) -> st.SearchStrategy[Request]:
-    odd = st.one_of(st.sampled_from(ODD_TEXTS), st.text(max_size=20))
-    at = {name: _mostly(st.sampled_from(values), odd) for name, values in names.items()}
-    query = st.dictionaries(
-        _mostly(st.sampled_from([*operation.query, "limit"]), odd),
-        st.one_of(st.integers(-5, 600).map(str), odd),
-        max_size=2,
-    )
-    body = st.none() if operation.body is None else _body(operation.body)
-    return st.builds(
-        lambda at, query, content: Request(operation.method, _url(operation, at, query), content),
-        st.fixed_dictionaries(at),
-        _mostly(st.just(dict[str, str]()), query),
-        body,
-    )
+    def request(self) -> Request:
+        """The next request: one of the operations, rarely by another method."""
+        each, dice = self.dice.pick(self.operations), self.dice
+        method = dice.pick(METHODS) if dice.once_in(20) else each.method
+        names = [part[1:-1] for part in each.path.split("/") if part.startswith("{")]
+        path = each.path
+        for name in names:
+            value = dice.pick(ODD_TEXTS if dice.once_in(3) else self.usual[name])
+            path = path.replace(f"{{{name}}}", quote(value, safe="", errors="surrogatepass"))
+        content = None if each.body is None else self._content(each.body)
+        return Request(method, f"{path}{self._query(each)}", content)
 
+    def _query(self, each: Operation) -> str:
+        dice = self.dice
+        if not dice.once_in(3):
+            return ""
+        names = (*each.query, "limit", dice.pick(ODD_KEYS))
+        pairs = {
+            dice.pick(names): dice.pick((*ODD_TEXTS, str(dice.below(600) - 5)))
+            for _ in range(1 + dice.below(2))
+        }
+        return f"?{urlencode(pairs, errors='surrogatepass')}"
 
-def _url(operation: Operation, at: Mapping[str, str], query: Mapping[str, str]) -> str:
-    path = operation.path
-    for name, value in at.items():
-        path = path.replace(f"{{{name}}}", quote(value, safe="", errors="surrogatepass") or "-")
-    text = urlencode(query, errors="surrogatepass")
-    return f"{path}?{text}" if text else path
+    def _content(self, schema: Mapping[str, Any]) -> bytes:
+        if self.dice.once_in(12):
+            return self.dice.pick(ODD_BYTES)
+        right = json.dumps(self._like(schema)).encode()
+        return self._broken(right) if self.dice.once_in(12) else right
 
+    def _broken(self, right: bytes) -> bytes:
+        """``right`` with one byte of it replaced, or cut off there."""
+        at = self.dice.below(len(right))
+        rest = b"" if self.dice.once_in(2) else bytes([self.dice.below(256)]) + right[at + 1 :]
+        return right[:at] + rest
 
-def _body(schema: Mapping[str, Any]) -> st.SearchStrategy[bytes]:
-    right = _like(schema).map(lambda value: json.dumps(value).encode())
-    return _mostly(right, st.one_of(st.sampled_from(ODD_BYTES), st.binary(max_size=40)))
+    def _like(self, schema: Mapping[str, Any], name: str = "") -> Any:
+        """A value that fits ``schema``, now and then replaced by one that need not."""
+        if self.dice.once_in(40):
+            return self._anything()
+        if name in self.usual:
+            return self.dice.pick(self.usual[name])
+        if branches := schema.get("anyOf"):
+            return self._like(branches[0] if name in EXPECTED else self.dice.pick(branches))
+        return self._fitting(schema)
 
+    def _fitting(self, schema: Mapping[str, Any]) -> Any:
+        match schema:
+            case {"enum": [*words]}:
+                return self.dice.pick(words)
+            case {"type": "object"}:
+                return self._object(schema)
+            case {"type": "integer"}:
+                return schema.get("minimum", 0) + self.dice.below(9)
+            case {"type": "string"}:
+                return self.dice.pick(("v1", "intentQ", "acme", "qa-1"))
+            case _:
+                return None
 
-def _like(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
-    """Values that fit ``schema``, each part now and then replaced by one that need not."""
-    return _mostly(_fitting(schema), st.deferred(lambda: ANYTHING))
+    def _object(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        always = {*schema.get("required", ()), *EXPECTED}
+        drawn = {
+            name: self._like(each, name)
+            for name, each in schema.get("properties", {}).items()
+            if name in always or self.dice.once_in(12)
+        }
+        return {**drawn, self.dice.pick(ODD_KEYS): 1} if self.dice.once_in(25) else drawn
 
-
-def _fitting(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
-    match schema:
-        case {"anyOf": [*branches]}:
-            return st.one_of([_fitting(branch) for branch in branches])
-        case {"enum": [*words]}:
-            return st.sampled_from(words)
-        case {"type": "object", "properties": dict() as properties}:
-            needed = {name: _like(properties[name]) for name in schema.get("required", ())}
-            optional = {
-                name: _like(each) for name, each in properties.items() if name not in needed
-            }
-            return st.fixed_dictionaries(needed, optional=optional)
-        case {"type": "object"}:
-            return FORMS
-        case {"type": "integer"}:
-            low = schema.get("minimum", 0)
-            return st.integers(low, min(schema.get("maximum", low + 9), low + 9))
-        case {"type": "string"}:
-            return st.sampled_from(TEXTS)
-        case _:
-            return st.none()
-
-
-def _mostly(usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """``usual`` nine times out of ten."""
-    return st.integers(0, 9).flatmap(lambda number: odd if number == 0 else usual)
-
-
-TEXTS = ["v1", "compile-default", "seed.r08", "intentQ", "acme", "qa-1"]
-FORMS = st.fixed_dictionaries(
-    {"goal": st.text(min_size=1, max_size=12)},
-    optional={"topic": st.sampled_from(["alpha", "beta"]), "choice": st.just("yes")},
-)
-ANYTHING = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.sampled_from([*ODD_TEXTS, *ODD_NUMBERS]),
-    st.lists(st.integers(), max_size=2),
-    st.dictionaries(
-        st.sampled_from(["", "bogus", "a/b~c", "\ud800", "__proto__"]), st.none(), max_size=2
-    ),
-)
+    def _anything(self) -> Any:
+        odd: tuple[Any, ...] = (*ODD_TEXTS, *ODD_NUMBERS, None, True, False, [1], [[]], {})
+        return self.dice.pick((*odd, {self.dice.pick(ODD_KEYS): None}))

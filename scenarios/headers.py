@@ -1,41 +1,17 @@
-"""What the contract says of a run's header: its keys and the order of its words."""
+"""What the contract says of a run's header: its posture and the order of its words."""
 
 from __future__ import annotations
 
-HEADER_KEYS = frozenset(
-    [
-        "workflowID",
-        "runId",
-        "recipeRef",
-        "recipeHash",
-        "intentHash",
-        "status",
-        "durableStatus",
-        "workflowName",
-        "createdAt",
-        "updatedAt",
-        "queue",
-        "queuePartitionKey",
-        "lane",
-        "priority",
-        "traceId",
-        "spanId",
-        "nextAction",
-        "lastStep",
-        "retryCount",
-        "error",
-        "output",
-        "topology",
-        "runtimeMode",
-        "ocMode",
-        "sbxMode",
-        "sbxProvider",
-        "ocStrictMode",
-        "appVersion",
-        "claimScope",
-        "workflowVersion",
-        "executionID",
-    ]
+# Keys that say what the processes are configured to be; all others are the run's own.
+POSTURE = (
+    "topology",
+    "runtimeMode",
+    "ocMode",
+    "sbxMode",
+    "sbxProvider",
+    "ocStrictMode",
+    "appVersion",
+    "claimScope",
 )
 TERMINAL = frozenset({"SUCCESS", "ERROR", "CANCELLED"})
 # Which word may follow which; every word may be seen again.

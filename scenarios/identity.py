@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from hashlib import sha256
@@ -41,6 +42,11 @@ def gate_key(run: str, step: str = "ApplyPatchST", purpose: str = "approve-plan"
     """The gate's key: its purpose, then 16 hex digits over the raw text of the tuple."""
     seed = sha256(f"{run}:{step}:{purpose}:1".encode()).hexdigest()
     return f"{purpose}-{seed[:16]}"
+
+
+def reread(text: str) -> Any:
+    """Stored JSON as RFC 8785 reads it: every number is a double, however it is printed."""
+    return json.loads(text, parse_int=float)
 
 
 def instantiated(spec: Mapping[str, Any], form: Mapping[str, Any]) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 RECIPE = {"id": "compile-default", "v": "v1"}
 PARTITION = "tenant-acme"
 
 
-def start(goal: str, *, form: dict[str, Any] | None = None, **opts: Any) -> dict[str, Any]:
+def start(goal: str, *, form: Mapping[str, Any] | None = None, **opts: Any) -> dict[str, Any]:
     """A body of ``POST /api/run``: ``form`` adds to the goal, ``opts`` to the partition."""
     return {
         "recipeRef": RECIPE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -38,6 +39,12 @@ def operations(api: Api) -> list[Operation]:
         for path, methods in document["paths"].items()
         for method, described in methods.items()
     ]
+
+
+def nullable(schema: Mapping[str, Any]) -> list[str]:
+    """The properties of an object's ``schema`` that may be null, as they are listed."""
+    null = {"type": "null"}
+    return [name for name, each in schema["properties"].items() if null in each.get("anyOf", ())]
 
 
 def _operation(path: str, method: str, described: dict[str, Any]) -> Operation:

@@ -6,15 +6,25 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pytest_spec11.oracles.snapshot import unchanged
+from pytest_spec11.oracles.snapshot import control, unchanged
 from pytest_spec11.stacks import Stack
+from pytest_spec11.waiting import eventually
+
+STILL_S = 10.0  # runs that other tests started come to their gates by then
+BUSY = (  # executing, or it wrote and has not committed
+    "SELECT count(*) AS sessions FROM pg_stat_activity WHERE datname = current_database()"
+    " AND usename = 'spec11' AND (state = 'active' OR backend_xid IS NOT NULL)"
+)
 
 
 @contextmanager
 def frozen(stack: Stack) -> Iterator[None]:
-    """The block runs while the stack's worker stands still, its heartbeat included."""
-    stack.process("worker").signal(signal.SIGSTOP)
+    """The block runs while the stack's worker stands still, its heartbeat included.
+
+    It stands between two transactions, and nothing that it sent is still under way.
+    """
     try:
+        eventually(lambda: _stands_still(stack), deadline_s=STILL_S)
         yield
     finally:
         stack.process("worker").signal(signal.SIGCONT)
@@ -28,3 +38,15 @@ def zero_writes(stack: Stack) -> Iterator[None]:
     """
     with frozen(stack), unchanged(stack.app_sql, stack.sys_sql):
         yield
+
+
+def _stands_still(stack: Stack) -> bool:
+    """Whether the worker was stopped at a good moment; if not, it runs on to the next."""
+    worker = stack.process("worker")
+    worker.signal(signal.SIGSTOP)
+    still = stack.admin.execute(BUSY) == [{"sessions": 0}] and not control(
+        stack.app_sql, stack.sys_sql
+    )
+    if not still:
+        worker.signal(signal.SIGCONT)
+    return still

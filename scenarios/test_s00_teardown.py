@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
+from scenarios.headers import TERMINAL
 from scenarios.intents import reply, start
 from scenarios.lives import parked, reached
 
@@ -21,10 +23,14 @@ CONNECTED = (
 )
 
 
+WITHIN_S = 15.0
+SLOW = {"CHAOS_SLEEP_EXECUTE": "4000", "SBX_QUEUE_WORKER_CONCURRENCY": "20"}
+
+
 @pytest.fixture
 def stack(stacks: Stacks) -> Iterator[Stack]:
-    """A private stack whose sandboxed tasks take four seconds."""
-    with stacks.start(env={"CHAOS_SLEEP_EXECUTE": "4000"}) as made:
+    """A private stack whose sandboxed tasks take four seconds, all of them at once."""
+    with stacks.start(env=SLOW) as made:
         yield made
 
 
@@ -37,38 +43,44 @@ def test_sigterm_ends_both_processes_and_all_eighteen_runs_go_on(
     for wid in moving:
         _answer(stack, wid)
     eventually(lambda: _executing(stack, moving) == 3, deadline_s=10)
-    worker, shim = stack.process("worker"), stack.process("api")
-    worker.signal(signal.SIGSTOP)  # nobody takes from the queue any more
+    stack.process("worker").signal(signal.SIGSTOP)  # nobody takes from the queue any more
     bodies = [start(f"{unique_goal} q{n}") for n in range(5)]
     queued = [stack.api.post("/api/run", json=body).json()["workflowID"] for body in bodies]
     assert _words(stack, waiting) == {("waiting_input", "PENDING"): 10}
     assert _words(stack, moving) == {("running", "PENDING"): 3}
     assert _words(stack, queued) == {("queued", "ENQUEUED"): 5}
-    assert _executing(stack, moving) == 3
-    assert stack.app_sql.value(CONNECTED) > 0
-    children = [*stack.proc.tree(worker.pid), *stack.proc.tree(shim.pid)]
-    port = urlsplit(stack.base_url).port
+    assert (_executing(stack, moving), stack.app_sql.value(CONNECTED) > 0) == (3, True)
 
-    for process in (worker, shim):
-        process.signal(signal.SIGTERM)
-    worker.signal(signal.SIGCONT)
+    _end(stack)
+    for name in ("worker", "api"):
+        stack.process(name).start()
 
-    assert {each.wait_exit(deadline_s=15) for each in (worker, shim)} == {0}
-    assert [pid for pid in children if stack.proc.exists(pid)] == []
-    eventually(lambda: stack.app_sql.value(CONNECTED) == 0, deadline_s=2)
-    assert stack.sys_sql.value(CONNECTED) == 0
-    with socket.socket() as ours:
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        ours.bind(("127.0.0.1", port))
-
-    for process in (worker, shim):
-        process.start()
     for wid in [*waiting, *queued]:
         reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=20)
         _answer(stack, wid)
     for wid in [*waiting, *moving, *queued]:
-        assert reached(stack.api, wid, {"SUCCESS", "ERROR"}, deadline_s=30)["status"] == "SUCCESS"
+        assert reached(stack.api, wid, TERMINAL, deadline_s=30)["status"] == "SUCCESS"
     assert _words(stack, [*waiting, *moving, *queued]) == {("succeeded", "SUCCESS"): 18}
+
+
+def _end(stack: Stack) -> None:
+    """Both processes end on SIGTERM in time, with exit 0, and nothing of them is left."""
+    both = [stack.process(name) for name in ("worker", "api")]
+    family = [pid for process in both for pid in stack.proc.tree(process.pid)]
+    port = urlsplit(stack.base_url).port
+    asked = time.monotonic()
+    for process in both:
+        process.signal(signal.SIGTERM)
+    stack.process("worker").signal(signal.SIGCONT)
+
+    codes = [process.wait_exit(deadline_s=WITHIN_S) for process in both]
+
+    assert (codes, time.monotonic() - asked < WITHIN_S) == ([0, 0], True)
+    assert [pid for pid in family if stack.proc.exists(pid)] == []
+    assert (stack.app_sql.value(CONNECTED), stack.sys_sql.value(CONNECTED)) == (0, 0)
+    with socket.socket() as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ours.bind(("127.0.0.1", port))
 
 
 def _answer(stack: Stack, wid: str) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from pytest_spec11.fixtures import Provokes
-from pytest_spec11.stacks import Stack, Stacks
+from pytest_spec11.stacks import Stack
 from scenarios.intents import start
 
 pytestmark = pytest.mark.S01
@@ -40,28 +38,25 @@ APP = "SELECT status FROM app.runs WHERE workflow_id = %(w)s"
 SYS = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
 
 
-@pytest.fixture(scope="module")
-def idle(stacks: Stacks) -> Iterator[Stack]:
-    """A private stack without a worker: nobody else moves its runs."""
-    with stacks.start(only=("api",)) as stack:
-        yield stack
-
-
 @pytest.mark.claim("S01.header-merge-table")
 def test_every_pair_of_words_reads_as_the_map_says(
     idle: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
-    wid = idle.api.post("/api/run", json=start(unique_goal)).json()["workflowID"]
-    provokes(wid, "its two rows are made to contradict each other")
-
-    read = {app: [_read(idle, wid, (app, engine)) for engine in ENGINE] for app in HEADER}
+    read = {app: _row(idle, provokes, f"{unique_goal} {app}", app) for app in HEADER}
 
     assert read == HEADER
 
 
+def _row(stack: Stack, provokes: Provokes, goal: str, app: str) -> list[str]:
+    """What the header of a run whose app row says ``app`` says for each word of the engine's."""
+    wid = stack.api.post("/api/run", json=start(goal)).json()["workflowID"]
+    provokes(wid, "its two rows are made to contradict each other")
+    stack.admin.execute(SET_APP, word=app, w=wid)
+    return [_read(stack, wid, (app, engine)) for engine in ENGINE]
+
+
 def _read(stack: Stack, wid: str, words: tuple[str, str]) -> str:
-    """The header's status while the app row and the engine's say ``words``."""
-    stack.admin.execute(SET_APP, word=words[0], w=wid)
+    """The header's status once the engine's row says the second of ``words``, too."""
     stack.admin.execute(SET_ENGINE, word=words[1], w=wid)
     header = stack.api.get(f"/api/runs/{wid}").json()
     assert (stack.app_sql.value(APP, w=wid), stack.sys_sql.value(SYS, w=wid)) == words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any
@@ -16,8 +17,8 @@ from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.waiting import eventually
 from scenarios import identity
 from scenarios.headers import FOLLOWERS, OF_APP, TERMINAL
-from scenarios.intents import PARTITION, start
-from scenarios.lives import answered, parked, succeeded
+from scenarios.intents import reply, start
+from scenarios.lives import END_S, PARK_S, answered, parked, succeeded
 
 pytestmark = pytest.mark.S01
 STEPS = [
@@ -28,9 +29,13 @@ STEPS = [
 ]
 EMPTY = "140bedbf9c3f6d56a9846d2ba7088798683f4da0c248231336e6a05679e4fdfe"  # sha256 of "none"
 O3 = (
-    "SELECT step_id, attempt, phase, started_at, finished_at FROM app.run_steps"
-    " WHERE run_id = %(r)s ORDER BY started_at, finished_at"
+    "SELECT step_id, attempt, phase, started_at <= finished_at AS in_order,"
+    " floor(extract(epoch FROM started_at) * 1000)::bigint AS began_ms,"
+    " floor(extract(epoch FROM finished_at) * 1000)::bigint AS ended_ms"
+    " FROM app.run_steps WHERE run_id = %(r)s ORDER BY started_at, finished_at"
 )
+TEXTS = {"stdout", "stderr", "none", "file", "text"}
+PRIORITIES = {"interactive": 1, "batch": 1000}
 
 
 @pytest.mark.claim("S01.parks-then-succeeds")
@@ -75,7 +80,7 @@ def test_the_four_steps_are_there_once_in_order_in_both_schemas(
         names=[name for name, _, _ in STEPS],
     )
     assert [(row["step_id"], row["attempt"], row["phase"]) for row in rows] == STEPS
-    assert all(row["started_at"] <= row["finished_at"] for row in rows)
+    assert [row["in_order"] for row in rows] == [True] * 4
     assert [row["function_name"] for row in recorded] == [name for name, _, _ in STEPS]
 
 
@@ -91,13 +96,9 @@ def test_the_steps_route_shows_those_four_rows_and_no_engine_names(
     assert {row["status"] for row in shown} == {"SUCCESS"}
     assert [row["name"] for row in shown] == [name for name, _, _ in STEPS]
     stored = app_sql.rows(O3, r=ended["runId"])
-    times = [(_ms(row["started_at"]), _ms(row["finished_at"])) for row in stored]
-    assert [(row["startedAt"], row["endedAt"]) for row in shown] == times
     assert [(row["step_id"], row["attempt"], row["phase"]) for row in stored] == STEPS
-
-
-def _ms(at: Any) -> int:
-    return int(at.timestamp() * 1000)
+    times = [(row["began_ms"], row["ended_ms"]) for row in stored]
+    assert [(row["startedAt"], row["endedAt"]) for row in shown] == times
 
 
 @pytest.mark.claim("S01.artifacts-digest")
@@ -113,10 +114,9 @@ def test_every_artifacts_bytes_hash_to_its_digest(api: Api, app_sql: Sql, unique
     for row in kept:
         served = api.get(f"/api/artifacts/{row['uri']}")
         assert (served.status, sha256(served.body).hexdigest()) == (200, row["sha256"])
-        if served.headers["content-type"].startswith("application/json"):
-            json.loads(served.body)
-        else:
-            assert row["kind"] in {"stdout", "stderr", "none", "file", "text"}
+        is_json = served.headers["content-type"].startswith("application/json")
+        assert is_json == (row["kind"] not in TEXTS)
+        assert not is_json or json.loads(served.body) is not None
     empty = [row for row in kept if row["kind"] == "none"]
     assert empty, "no step left the sentinel of an empty one"
     assert {row["sha256"] for row in empty} == {EMPTY}
@@ -126,9 +126,9 @@ def test_every_artifacts_bytes_hash_to_its_digest(api: Api, app_sql: Sql, unique
 def test_an_unknown_artifact_is_404(api: Api, unique_goal: str) -> None:
     run = identity.run_id(identity.workflow_id(unique_goal))
 
-    reply = api.get(f"/api/artifacts/artifact://run/{run}/step/CompileST/task//plan.json")
+    served = api.get(f"/api/artifacts/artifact://run/{run}/step/CompileST/task//plan.json")
 
-    assert (reply.status, reply.json()["error"]) == (404, "artifact not found")
+    assert (served.status, served.json()["error"]) == (404, "artifact not found")
 
 
 @pytest.mark.claim("S01.children-linked")
@@ -137,22 +137,26 @@ def test_each_task_is_one_engine_row_with_its_parents_partition_and_priority(
     api: Api, app_sql: Sql, sys_sql: Sql, unique_goal: str, plan: tuple[int, str]
 ) -> None:
     tests, lane = plan
-    ended = succeeded(api, f"{unique_goal} tests={tests}", lane=lane)
+    opts = {"lane": lane, "queuePartitionKey": f"tenant-{tests}"}
+
+    ended = succeeded(api, unique_goal, form={"topic": f"a plan of {tests}"}, **opts)
 
     made = app_sql.value(
         "SELECT output FROM app.run_steps WHERE run_id = %(r)s AND step_id = 'CompileST'",
         r=ended["runId"],
     )
     tasks = app_sql.rows("SELECT task_key FROM app.sbx_runs WHERE run_id = %(r)s", r=ended["runId"])
-    keys = [row["task_key"] for row in tasks]
+    keys = {row["task_key"] for row in tasks}
+    assert (len(made["tests"]), len(tasks), len(keys)) == (tests, tests, tests)
     children = sys_sql.rows(
         "SELECT workflow_uuid, queue_name, queue_partition_key, priority, parent_workflow_id"
-        " FROM dbos.workflow_status WHERE workflow_uuid = ANY(%(keys)s)",
-        keys=keys,
+        " FROM dbos.workflow_status WHERE workflow_uuid = ANY(%(keys)s)"
+        " OR parent_workflow_id = %(w)s",
+        keys=list(keys),
+        w=ended["workflowID"],
     )
-    assert (len(made["tests"]), len(keys), len(set(keys))) == (tests, tests, tests)
     assert sorted(row["workflow_uuid"] for row in children) == sorted(keys)
-    wanted = ("sbxQ", PARTITION, {"interactive": 1, "batch": 1000}[lane], ended["workflowID"])
+    wanted = ("sbxQ", f"tenant-{tests}", PRIORITIES[lane], ended["workflowID"])
     for row in children:
         seen = (row["queue_name"], row["queue_partition_key"], row["priority"])
         assert (*seen, row["parent_workflow_id"]) == wanted
@@ -164,32 +168,39 @@ def test_the_status_never_falls_back_and_the_stream_ends_with_the_rows_word(
     api: Api, app_sql: Sql, provokes: Provokes, unique_goal: str, answer: tuple[str, str]
 ) -> None:
     choice, end = answer
-    wid = api.post("/api/run", json=start(unique_goal)).json()["workflowID"]
+    first = api.post("/api/run", json=start(unique_goal)).json()
+    wid, stream = first["workflowID"], f"/api/runs/{first['workflowID']}/stream/status"
     if choice == "no":
         provokes(wid, "a plan is rejected on purpose")
-    seen = ["ENQUEUED"]
 
-    def polled(until: frozenset[str]) -> bool:
+    with ThreadPoolExecutor(1) as beside:
+        live = beside.submit(api.get, stream, timeout=PARK_S + END_S)
+        seen = [first["status"], *_polled(api, wid, {"WAITING_INPUT"}, PARK_S)]
+        gate = api.get(f"/api/runs/{wid}/gates").json()[0]["gateKey"]
+        api.post(f"/api/runs/{wid}/gates/{gate}/reply", json=reply(choice))
+        seen += _polled(api, wid, TERMINAL, END_S)
+        told = [json.loads(line) for line in live.result().body.splitlines()]
+
+    later = [api.get(f"/api/runs/{wid}").json()["status"] for _ in range(5)]
+    assert {seen[-1], *later} == {end}
+    assert list(_falls([*seen, *later])) == []
+    path = ["PENDING", "WAITING_INPUT"] + (["PENDING"] if choice == "yes" else [])
+    assert [OF_APP[word] for word in told] == [*path, end]
+    assert [json.loads(line) for line in api.get(stream).body.splitlines()] == told
+    row = app_sql.value("SELECT status FROM app.runs WHERE workflow_id = %(w)s", w=wid)
+    assert told[-1] == row
+
+
+def _polled(api: Api, wid: str, until: set[str] | frozenset[str], deadline_s: float) -> list[str]:
+    """Every word that the header said, looked at each 50 ms, up to the first one of ``until``."""
+    seen: list[str] = []
+
+    def look() -> bool:
         seen.append(api.get(f"/api/runs/{wid}").json()["status"])
         return seen[-1] in until
 
-    eventually(lambda: polled(frozenset({"WAITING_INPUT"})), deadline_s=10, every_s=0.05)
-    gate = api.get(f"/api/runs/{wid}/gates").json()[0]["gateKey"]
-    body = {"payload": {"choice": choice}, "dedupeKey": "qa-1", "origin": "manual"}
-    api.post(f"/api/runs/{wid}/gates/{gate}/reply", json=body)
-    eventually(lambda: polled(TERMINAL), deadline_s=20, every_s=0.05)
-    told = [
-        json.loads(line) for line in api.get(f"/api/runs/{wid}/stream/status").body.splitlines()
-    ]
-    word = app_sql.value("SELECT status FROM app.runs WHERE workflow_id = %(w)s", w=wid)
-
-    polled_again = [api.get(f"/api/runs/{wid}").json()["status"] for _ in range(5)]
-    assert set(polled_again) == {seen[-1]} == {end}
-    assert list(_falls(seen)) == []
-    streamed = [OF_APP[one] for one in told]
-    path = ["PENDING", "WAITING_INPUT"] + (["PENDING"] if choice == "yes" else [])
-    assert streamed == [*path, end]
-    assert (told[-1], OF_APP[word]) == (word, end)
+    eventually(look, deadline_s=deadline_s, every_s=0.05)
+    return seen
 
 
 def _falls(words: list[str]) -> Iterator[tuple[str, str]]:

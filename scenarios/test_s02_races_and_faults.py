@@ -11,10 +11,11 @@ import pytest
 
 from pytest_spec11.stacks import Stack
 from scenarios import identity
-from scenarios.crowds import at_once, rivals
+from scenarios.crowds import Answer, at_once, rivals
 from scenarios.intents import start
 from scenarios.lives import answered, reached
 from scenarios.stillness import zero_writes
+from scenarios.wishes import INERT, Options
 
 pytestmark = pytest.mark.S02
 
@@ -22,7 +23,8 @@ RUN = "SELECT * FROM app.runs WHERE workflow_id = %(w)s"
 INTENT = "SELECT id FROM app.intents WHERE id = %(w)s"
 WORKFLOW = "SELECT * FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
 ATTEMPTS = """
-SELECT 'steps' AS of, array_agg(DISTINCT attempt) AS attempts FROM app.run_steps WHERE run_id = %(r)s
+SELECT 'steps' AS of, array_agg(DISTINCT attempt) AS attempts
+FROM app.run_steps WHERE run_id = %(r)s
 UNION ALL
 SELECT 'artifacts', array_agg(DISTINCT attempt) FROM app.artifacts WHERE run_id = %(r)s
 UNION ALL
@@ -75,39 +77,31 @@ def test_of_two_wishes_at_once_one_is_the_run_and_one_is_refused(
 
     wid = identity.workflow_id(goal)
     kept = lab.app_sql.one(RUN, w=wid)["queue_partition_key"]
-    statuses = {"left": Counter[int](), "right": Counter[int]()}
+    mine: list[Answer] = []
+    others: list[Answer] = []
     for side, answer in zip(sides * 25, answers, strict=True):
-        statuses[side][answer.status] += 1
-    assert statuses.pop(kept) == {201: 1, 200: 49}
-    assert list(statuses.values()) == [{409: 50}]
+        (mine if side == kept else others).append(answer)
+    assert Counter(answer.status for answer in mine) == {201: 1, 200: 49}
+    assert Counter(answer.status for answer in others) == {409: 50}
+    (winner,) = (answer for answer in mine if answer.status == 201)
+    assert rivals(winner, others) > 0  # else no race
     assert lab.sys_sql.one(WORKFLOW, w=wid)["queue_partition_key"] == kept
     assert {
         (drift["existing"], drift["field"])
-        for answer in answers
-        if answer.status == 409
+        for answer in others
         for drift in answer.reply.json()["drift"]
     } == {(kept, "queue_partition_key")}
 
 
 @pytest.mark.claim("S02.inert-opts-refused")
 def test_options_that_nobody_would_heed_are_refused(lab: Stack, unique_goal: str) -> None:
-    inert = {
-        "queueName": "sbxQ",
-        "recipeName": "seed.r02",
-        "recipeVersion": "v2",
-        "deduplicationID": "mine",
-        "taskKey": "mine",
-    }
-    wishes = [{name: value} for name, value in inert.items()]
-    wishes += [{"queueName": "compileQ"}, {"queueName": "controlQ"}, inert]
-
     with zero_writes(lab):
-        replies = [lab.api.post("/api/run", json=start(unique_goal, **wish)) for wish in wishes]
+        replies = [lab.api.post("/api/run", json=start(unique_goal, **wish)) for wish in INERT]
 
     assert {reply.status for reply in replies} == {400}
     assert {reply.json()["code"] for reply in replies} == {"queue_policy_violation"}
     assert [{fault["pointer"] for fault in reply.json()["details"]} for reply in replies] == [
-        {f"/opts/{name}" for name in wish} for wish in wishes
+        {f"/opts/{name}" for name in wish} for wish in INERT
     ]
 
 
@@ -121,7 +115,7 @@ def test_options_that_restate_the_pinned_recipe_are_accepted(lab: Stack, unique_
         "deduplicationID": identity.intent_hash(unique_goal),
         "taskKey": wid,
     }
-    wishes = [restated, *({name: value} for name, value in restated.items()), {}]
+    wishes: list[Options] = [restated, *({name: each} for name, each in restated.items()), {}]
 
     replies = [lab.api.post("/api/run", json=start(unique_goal, **wish)) for wish in wishes]
 

@@ -9,9 +9,12 @@ import pytest
 
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.http import Api
+from pytest_spec11.recorder import Recorder
+from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack
 from scenarios import identity, recipes
 from scenarios.intents import RECIPE, start
+from scenarios.inventory import nullable, operations
 from scenarios.lives import answered, parked, reached
 from scenarios.stillness import zero_writes
 from scenarios.wishes import BUDGET, CHANGES, OPTS
@@ -20,7 +23,17 @@ pytestmark = pytest.mark.S02
 
 RUN = "SELECT xmin::text, * FROM app.runs WHERE workflow_id = %(w)s"
 INTENT = "SELECT xmin::text, * FROM app.intents WHERE id = %(w)s"
+LATE_MS = 700
 WORKFLOW = "SELECT workflow_uuid, name FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def late(lab: Stack, spec11_run: Run, spec11_recorder: Recorder) -> dict[str, Any]:
+    """A start that nobody will answer in time; its timeout passes while other tests run."""
+    body = start(f"late in {__name__} of {spec11_run.id}", timeoutMS=LATE_MS)
+    assert lab.api.post("/api/run", json=body).status == 201
+    spec11_recorder.provoked(_id(body), "its timeout passes at the gate")
+    return body
 
 
 @pytest.mark.claim("S02.replay-same-workflow")
@@ -60,45 +73,6 @@ def test_the_compat_door_obeys_the_same_law(lab: Stack, unique_goal: str) -> Non
     assert lab.app_sql.rows(INTENT, w=wid) == stored
     assert len(lab.app_sql.rows(RUN, w=wid)) == 1
     assert len(lab.sys_sql.rows(WORKFLOW, w=wid)) == 1
-
-
-@pytest.mark.claim("S02.replay-after-terminal")
-def test_a_replay_after_the_end_wakes_nothing(
-    lab: Stack, unique_goal: str, provokes: Provokes
-) -> None:
-    late = parked(lab.api, f"{unique_goal}, late", timeoutMS=LATE_MS)
-    provokes(late["workflowID"], "its timeout passes at the gate")
-    yes = parked(lab.api, f"{unique_goal}, yes")
-    no = parked(lab.api, f"{unique_goal}, no")
-    provokes(no["workflowID"], "answered no")
-    ended = {
-        "SUCCESS": answered(lab.api, yes["workflowID"], "yes"),
-        "ERROR": answered(lab.api, no["workflowID"], "no"),
-        "CANCELLED": reached(lab.api, late["workflowID"], {"CANCELLED"}, deadline_s=20),
-    }
-    bodies = [
-        start(f"{unique_goal}, yes"),
-        start(f"{unique_goal}, no"),
-        start(f"{unique_goal}, late", timeoutMS=LATE_MS),
-    ]
-
-    with zero_writes(lab):
-        again = [lab.api.post("/api/run", json=body) for body in bodies]
-
-    assert [reply.status for reply in again] == [200, 200, 200]
-    assert [reply.json()["status"] for reply in again] == ["SUCCESS", "ERROR", "CANCELLED"]
-    assert [reply.json() for reply in again] == [
-        {**lab.api.get(f"/api/runs/{header['workflowID']}").json(), "isReplay": True}
-        for header in ended.values()
-    ]
-    assert lab.sys_sql.rows(
-        "SELECT status, recovery_attempts FROM dbos.workflow_status"
-        " WHERE workflow_uuid = ANY(%(ids)s) ORDER BY status",
-        ids=[header["workflowID"] for header in ended.values()],
-    ) == [{"status": word, "recovery_attempts": 1} for word in ("CANCELLED", "ERROR", "SUCCESS")]
-
-
-LATE_MS = 700
 
 
 @pytest.mark.claim("S02.replay-any-encoding")
@@ -176,24 +150,24 @@ def test_null_options_are_no_options(lab: Stack, unique_goal: str) -> None:
 
 @pytest.mark.claim("S02.null-is-absent")
 def test_every_option_may_be_null(lab: Stack, unique_goal: str) -> None:
-    names = [
-        "traceId", "queueName", "lane", "priority", "deduplicationID", "timeoutMS", "recipeName",
-        "recipeVersion", "workload", "tenantId", "taskKey", "budget",
-    ]  # fmt: skip
-    nulls = dict.fromkeys(names)
+    twin = lab.api_at("twin")
+    schemas = {each.path: each.body for each in operations(twin) if each.body}
+    options = nullable(schemas["/api/runs"])
+    assert nullable(schemas["/api/run"]) == ["opts"]
+    assert {"queuePartitionKey", "traceId", "lane", "workload", "budget"} < set(options)
+    bare = {"recipeRef": RECIPE, "formData": {"goal": unique_goal}}
+    wid = identity.workflow_id(unique_goal)
+    nulls = [dict.fromkeys(options), *({name: None} for name in options), {}]
 
-    first = lab.api.post("/api/run", json=start(unique_goal, **nulls))
-    each = {
-        name: lab.api.post("/api/run", json=start(unique_goal, **{name: None})) for name in names
-    }
-    none = lab.api.post("/api/run", json=start(unique_goal))
+    pinned = [twin.post("/api/run", json={**bare, "opts": opts}).status for opts in nulls]
+    stored = [twin.post("/api/runs", json={"intentId": wid, **opts}).status for opts in nulls]
 
-    assert (first.status, none.status) == (201, 200)
-    assert {name: reply.status for name, reply in each.items()} == dict.fromkeys(names, 200)
-    (run,) = lab.app_sql.rows(RUN, w=identity.workflow_id(unique_goal))
+    assert pinned == [201, *[200] * (len(options) + 1)]
+    assert stored == [200] * (len(options) + 2)
+    (run,) = lab.app_sql.rows(RUN, w=wid)
     assert (run["lane"], run["priority"], run["queue_name"]) == ("interactive", 1, "intentQ")
-    columns = ("trace_id", "timeout_ms", "workload", "tenant_id", "budget")
-    assert [run[column] for column in columns] == [None] * 5
+    columns = ("trace_id", "timeout_ms", "workload", "tenant_id", "budget", "queue_partition_key")
+    assert [run[column] for column in columns] == [None] * 6
 
 
 @pytest.mark.claim("S02.drift-each-field")
@@ -298,16 +272,53 @@ def test_no_conflict_writes_a_row(lab: Stack, unique_goal: str) -> None:
     wid, spec = header["workflowID"], recipes.spec(lab.app_sql)
     newer = {**spec, "v": f"v-{header['runId']}"}
     recipes.plant(lab, newer)
-    bodies = [start(unique_goal, **{**OPTS, **change}) for change, _ in CHANGES.values()]
-    bodies.append({**bodies[0], "recipeRef": {"id": newer["id"], "v": newer["v"]}})
+    recipes.plant(lab, {**spec, "id": f"twin of {header['runId']}"})
+    wishes = [start(unique_goal, **{**OPTS, **change}) for change, _ in CHANGES.values()]
+    wishes.append(start(unique_goal, **{**OPTS, "lane": "batch", "tenantId": "umbrella"}))
+    wishes.append({**wishes[0], "recipeRef": {"id": newer["id"], "v": newer["v"]}})
+    wishes.append({**wishes[0], "recipeRef": {"id": f"twin of {header['runId']}", "v": "v1"}})
     before = lab.app_sql.one(RUN, w=wid)
 
     with zero_writes(lab):
-        replies = [lab.api.post("/api/run", json=body) for body in bodies]
+        replies = [lab.api.post("/api/run", json=body) for body in wishes]
         replies.append(lab.api.post("/api/runs", json={"intentId": wid, "queuePartitionKey": "p"}))
 
-    assert [reply.status for reply in replies] == [409] * (len(CHANGES) + 2)
+    assert [reply.status for reply in replies] == [409] * (len(CHANGES) + 4)
     assert lab.app_sql.one(RUN, w=wid) == before
+
+
+@pytest.mark.claim("S02.replay-after-terminal")
+def test_a_replay_after_the_end_wakes_nothing(
+    lab: Stack, unique_goal: str, late: dict[str, Any], provokes: Provokes
+) -> None:
+    yes = parked(lab.api, f"{unique_goal}, yes")
+    no = parked(lab.api, f"{unique_goal}, no")
+    provokes(no["workflowID"], "answered no")
+    ended = {
+        "SUCCESS": answered(lab.api, yes["workflowID"], "yes"),
+        "ERROR": answered(lab.api, no["workflowID"], "no"),
+        "CANCELLED": reached(lab.api, _id(late), {"CANCELLED"}, deadline_s=20),
+    }
+    repeats = [start(f"{unique_goal}, yes"), start(f"{unique_goal}, no"), late]
+
+    with zero_writes(lab):
+        again = [lab.api.post("/api/run", json=body) for body in repeats]
+
+    assert [reply.status for reply in again] == [200, 200, 200]
+    assert [reply.json()["status"] for reply in again] == ["SUCCESS", "ERROR", "CANCELLED"]
+    assert [reply.json() for reply in again] == [
+        {**lab.api.get(f"/api/runs/{header['workflowID']}").json(), "isReplay": True}
+        for header in ended.values()
+    ]
+    assert lab.sys_sql.rows(
+        "SELECT status, recovery_attempts FROM dbos.workflow_status"
+        " WHERE workflow_uuid = ANY(%(ids)s) ORDER BY status",
+        ids=[header["workflowID"] for header in ended.values()],
+    ) == [{"status": word, "recovery_attempts": 1} for word in ("CANCELLED", "ERROR", "SUCCESS")]
+
+
+def _id(body: dict[str, Any]) -> str:
+    return identity.workflow_id(body["formData"]["goal"])
 
 
 def _sent(api: Api, text: str) -> tuple[int, Any]:

@@ -7,13 +7,12 @@ import json
 import pytest
 
 from pytest_spec11.stacks import Stack
-from scenarios.bodies import mutants, unreadable
+from scenarios.bodies import NO_OBJECTS, mutants, unreadable
 from scenarios.requests import NAMES, perfect, posts
 from scenarios.stillness import zero_writes
 
 pytestmark = pytest.mark.S03
 
-NO_OBJECTS = ("[]", "[{}]", "1", '"text"', "null", "true")  # JSON, but of the wrong kind
 LEAST_MUTANTS = 150
 
 

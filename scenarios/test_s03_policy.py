@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
+from pytest_spec11.oracles.http import Reply
 from pytest_spec11.oracles.snapshot import unchanged
 from pytest_spec11.stacks import Stack, Stacks
 from scenarios import identity, recipes
+from scenarios.forbidden import BLANKS, FORMS, MOST, OVER, WISHES
 from scenarios.intents import RECIPE, start
 from scenarios.stillness import zero_writes
-from scenarios.wishes import BUDGET, WORKLOAD
 
 pytestmark = pytest.mark.S03
 
 COUNTS = (
     "SELECT (SELECT count(*) FROM app.intents) AS intents, (SELECT count(*) FROM app.runs) AS runs"
 )
-BLANKS: list[Any] = [None, "", " ", "\t\n", "\u2003"]
 
 
 @pytest.mark.claim("S03.no-partition-400")
@@ -58,32 +58,15 @@ def test_one_partitioned_queue_is_enough_to_demand_a_key(
 
 @pytest.mark.claim("S03.form-schema-400")
 def test_a_form_that_its_recipe_does_not_know_is_refused(lab: Stack, unique_goal: str) -> None:
-    forms: list[tuple[dict[str, Any], set[str]]] = [
-        ({}, {"/formData/goal"}),
-        ({"goal": 1}, {"/formData/goal"}),
-        ({"goal": None}, {"/formData/goal"}),
-        ({"goal": ""}, {"/formData/goal"}),
-        ({"goal": "x" * 2001}, {"/formData/goal"}),
-        ({"goal": unique_goal, "topic": ["alpha"]}, {"/formData/topic"}),
-        ({"goal": unique_goal, "topic": ""}, {"/formData/topic"}),
-        ({"goal": unique_goal, "colour": "red"}, {"/formData/colour"}),
-        ({"goal": unique_goal, "a/b~c": 1}, {"/formData/a~1b~0c"}),
-        ({"topic": 1, "colour": 1}, {"/formData/goal", "/formData/topic", "/formData/colour"}),
-    ]
+    bodies = [{**start(""), "formData": form} for form, _ in FORMS]
 
     with zero_writes(lab):
-        replies = [
-            lab.api.post("/api/run", json={**start(""), "formData": form}) for form, _ in forms
-        ]
+        replies = [lab.api.post("/api/run", json=body) for body in bodies]
 
-    assert [
-        (
-            reply.status,
-            reply.json()["error"],
-            {fault["pointer"] for fault in reply.json()["details"]},
-        )
-        for reply in replies
-    ] == [(400, f"invalid form: {len(where)} faults", where) for _, where in forms]
+    assert [(reply.status, reply.json()["error"], _pointers(reply)) for reply in replies] == [
+        (400, f"invalid form: {len(names)} faults", {f"/formData/{name}" for name in names})
+        for _, names in FORMS
+    ]
     assert lab.api.post("/api/run", json=start(unique_goal)).status == 201
 
 
@@ -103,88 +86,65 @@ def laxer(lab: Stack, unique_goal: str) -> Iterator[str]:
 
 @pytest.mark.claim("S03.policy-400")
 def test_the_caps_are_those_of_the_pinned_version(lab: Stack, unique_goal: str, laxer: str) -> None:
-    over = [
-        ({"concurrency": 5}, "concurrency 5 > 4"),
-        ({"steps": 33}, "steps 33 > 32"),
-        ({"sandboxMinutes": 16}, "sandboxMinutes 16 > 15"),
-    ]
-    most = {"concurrency": 4, "steps": 32, "sandboxMinutes": 15}
-
     with zero_writes(lab):
-        replies = [
-            lab.api.post("/api/run", json=start(unique_goal, workload={**WORKLOAD, **more}))
-            for more, _ in over
-        ]
+        replies = [lab.api.post("/api/run", json=start(unique_goal, **wish.opts)) for wish in OVER]
 
     assert [(reply.status, reply.json()["error"]) for reply in replies] == [
-        (400, f"recipe cap exceeded: {said}") for _, said in over
+        (400, wish.words) for wish in OVER
     ]
-    assert lab.api.post("/api/run", json=start(unique_goal, workload=most)).status == 201
+    assert lab.api.post("/api/run", json=start(unique_goal, workload=MOST)).status == 201
     pinned = {**RECIPE, "v": laxer}
-    beyond = {**start(f"{unique_goal}, laxer", workload={**most, "steps": 64}), "recipeRef": pinned}
+    beyond = {**start(f"{unique_goal}, laxer", workload={**MOST, "steps": 64}), "recipeRef": pinned}
     assert lab.api.post("/api/run", json=beyond).status == 201
 
 
 @pytest.mark.claim("S03.policy-400")
 def test_what_no_run_may_ask_for_is_refused(lab: Stack, unique_goal: str) -> None:
-    small = {**BUDGET, "maxFanout": 1, "maxSBXMinutes": 1, "maxWallClockMS": 1}
-    wishes: list[tuple[dict[str, Any], str, str]] = [
-        ({"queueName": "sbxQ"}, "/opts/queueName", "parent intent workflow must use intentQ (got sbxQ)"),
-        ({"priority": 0}, "/opts/priority", ""),
-        ({"priority": -5}, "/opts/priority", ""),
-        ({"priority": 2**31}, "/opts/priority", ""),
-        ({"tenantId": ""}, "/opts/tenantId", "tenantId cannot be blank"),
-        ({"tenantId": " \t"}, "/opts/tenantId", "tenantId cannot be blank"),
-        ({"timeoutMS": 0}, "/opts/timeoutMS", ""),
-        ({"timeoutMS": -1}, "/opts/timeoutMS", ""),
-        ({"budget": small, "workload": {**WORKLOAD, "steps": 3, "sandboxMinutes": 0}}, "/opts/workload/steps", "budget:maxFanout: observed 3 > limit 1 (ingress)"),
-        ({"budget": small, "workload": {**WORKLOAD, "steps": 1}}, "/opts/workload/sandboxMinutes", "budget:maxSBXMinutes: observed 5 > limit 1 (ingress)"),
-        ({"budget": small, "timeoutMS": 2}, "/opts/timeoutMS", "budget:maxWallClockMS: observed 2 > limit 1 (ingress)"),
-    ]  # fmt: skip
+    bodies = [start(unique_goal, **wish.opts) for wish in WISHES]
 
     with zero_writes(lab):
-        replies = [
-            lab.api.post("/api/run", json=start(unique_goal, **wish)) for wish, _, _ in wishes
-        ]
+        replies = [lab.api.post("/api/run", json=body) for body in bodies]
 
-    assert [reply.status for reply in replies] == [400] * len(wishes)
-    assert [[fault["pointer"] for fault in reply.json()["details"]] for reply in replies] == [
-        [where] for _, where, _ in wishes
+    assert [(reply.status, _pointers(reply)) for reply in replies] == [
+        (400, {f"/opts/{wish.at}"}) for wish in WISHES
     ]
-    said = [
-        (reply.json()["error"], words)
-        for reply, (_, _, words) in zip(replies, wishes, strict=True)
-        if words
+    pairs = [
+        (wish.words, reply.json()["error"]) for wish, reply in zip(WISHES, replies, strict=True)
     ]
-    assert [error for error, _ in said] == [words for _, words in said]
-    for most in ({"priority": 2**31 - 1}, {"priority": 1}, {"timeoutMS": 600_000}):
+    assert [error for words, error in pairs if words] == [words for words, _ in pairs if words]
+    accepted: list[dict[str, Any]] = [
+        {"priority": 2**31 - 1},
+        {"priority": 1},
+        {"timeoutMS": 600_000},
+    ]
+    for most in accepted:
         goal = f"{unique_goal}, {most}"
         assert lab.api.post("/api/run", json=start(goal, **most)).status == 201
 
 
 @pytest.mark.claim("S03.policy-400")
 def test_a_gate_may_wait_a_day_at_most(lab: Stack, unique_goal: str) -> None:
-    spec = recipes.spec(lab.app_sql)
-    constraints = spec["intentTmpl"]["constraints"]
-    pinned = {}
-    for ttl_s in (86_400, 86_401, 0, -1, 1.5, "60"):
-        waits = {
-            **spec["intentTmpl"],
-            "constraints": {**constraints, "planApprovalTimeoutS": ttl_s},
-        }
-        version = f"gate of {ttl_s!r}"
-        recipes.plant(lab, {**spec, "v": version, "intentTmpl": waits})
-        pinned[ttl_s] = {**start(unique_goal), "recipeRef": {**RECIPE, "v": version}}
-    accepted = pinned.pop(86_400)
+    bodies = {ttl: _with_ttl(lab, unique_goal, ttl) for ttl in (86_401, 0, -1, 1.5, "60")}
+    accepted = _with_ttl(lab, unique_goal, 86_400)
 
     with zero_writes(lab):
-        replies = {ttl_s: lab.api.post("/api/run", json=body) for ttl_s, body in pinned.items()}
+        replies = {ttl: lab.api.post("/api/run", json=body) for ttl, body in bodies.items()}
 
-    assert {
-        ttl_s: (reply.status, reply.json().get("code")) for ttl_s, reply in replies.items()
-    } == (dict.fromkeys(pinned, (400, "queue_policy_violation")))
+    said = {ttl: (reply.status, reply.json()["code"]) for ttl, reply in replies.items()}
+    assert said == dict.fromkeys(bodies, (400, "queue_policy_violation"))
     assert "86400" in replies[86_401].json()["error"]
     assert lab.api.post("/api/run", json=accepted).status == 201
+
+
+def _with_ttl(stack: Stack, goal: str, ttl_s: object) -> dict[str, Any]:
+    """A start of a recipe version, just planted, whose gate waits ``ttl_s`` seconds."""
+    spec = recipes.spec(stack.app_sql)
+    template = spec["intentTmpl"]
+    constraints = {**template["constraints"], "planApprovalTimeoutS": ttl_s}
+    version = f"gate of {ttl_s!r}"
+    waits = {**template, "constraints": constraints}
+    recipes.plant(stack, {**spec, "v": version, "intentTmpl": waits})
+    return {**start(goal), "recipeRef": {**RECIPE, "v": version}}
 
 
 FAULTS = ("schema", "recipe", "form", "policy", "drift")  # in the order of the checks (D5)
@@ -210,25 +170,26 @@ def _wrong(goal: str, faults: tuple[str, ...]) -> dict[str, Any]:
 def test_of_two_faults_the_earlier_check_speaks(lab: Stack, unique_goal: str) -> None:
     wid = lab.api.post("/api/run", json=start(unique_goal)).json()["workflowID"]
     assert wid == identity.workflow_id(unique_goal)
+    queue = "parent intent workflow must use intentQ (got sbxQ)"
     answers = {
         "schema": (400, "invalid_request", "invalid RunStartRequest: 1 faults"),
         "recipe": (404, None, "recipe not found: compile-default@v99"),
         "form": (400, "invalid_request", "invalid form: 1 faults"),
-        "policy": (400, "queue_policy_violation", "parent intent workflow must use intentQ (got sbxQ)"),
+        "policy": (400, "queue_policy_violation", queue),
         "drift": (409, "run_identity_conflict", f"Divergence in run {wid}: identity drift on lane"),
-    }  # fmt: skip
-
-    alone = {
-        fault: lab.api.post("/api/run", json=_wrong(unique_goal, (fault,))) for fault in FAULTS
-    }
-    pairs = {
-        pair: lab.api.post("/api/run", json=_wrong(unique_goal, pair))
-        for pair in combinations(FAULTS, 2)
     }
 
-    said = {
-        faults: (reply.status, reply.json().get("code"), reply.json()["error"])
-        for faults, reply in {**alone, **pairs}.items()
-    }
-    assert {fault: said[fault] for fault in FAULTS} == answers
-    assert {pair: said[pair] for pair in pairs} == {pair: answers[pair[0]] for pair in pairs}
+    alone = {fault: _said(lab, _wrong(unique_goal, (fault,))) for fault in FAULTS}
+    pairs = {pair: _said(lab, _wrong(unique_goal, pair)) for pair in combinations(FAULTS, 2)}
+
+    assert alone == answers
+    assert pairs == {pair: answers[pair[0]] for pair in pairs}
+
+
+def _said(stack: Stack, body: dict[str, Any]) -> tuple[int, str | None, str]:
+    reply = stack.api.post("/api/run", json=body)
+    return reply.status, reply.json().get("code"), reply.json()["error"]
+
+
+def _pointers(reply: Reply) -> set[str]:
+    return {fault["pointer"] for fault in reply.json()["details"]}

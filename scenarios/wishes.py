@@ -1,8 +1,10 @@
-"""A start with every option set, and every single way to wish for something else."""
+"""Starts with every option set, and every single way to wish for something else."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
+
+Options: TypeAlias = "dict[str, Any]"
 
 BUDGET = {
     "maxFanout": 4,
@@ -12,7 +14,7 @@ BUDGET = {
     "maxWallClockMS": 900_000,
 }
 WORKLOAD = {"concurrency": 2, "steps": 3, "sandboxMinutes": 5}
-OPTS: dict[str, Any] = {
+OPTS: Options = {
     "tenantId": "acme",
     "queuePartitionKey": "acme-1",
     "lane": "interactive",
@@ -22,29 +24,45 @@ OPTS: dict[str, Any] = {
     "budget": BUDGET,
 }
 
-# What changes in the options, and the one drift that must be named for it.
-CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "tenant": ({"tenantId": "umbrella"}, {"field": "tenant_id", "existing": "acme", "incoming": "umbrella"}),
-    "no tenant": ({"tenantId": None}, {"field": "tenant_id", "existing": "acme", "incoming": None}),
-    "partition": ({"queuePartitionKey": "acme-2"}, {"field": "queue_partition_key", "existing": "acme-1", "incoming": "acme-2"}),
-    "lane": ({"lane": "batch"}, {"field": "lane", "existing": "interactive", "incoming": "batch"}),
-    "priority": ({"priority": 8}, {"field": "priority", "existing": 7, "incoming": 8}),
-    "timeout": ({"timeoutMS": 600_001}, {"field": "timeout_ms", "existing": 600_000, "incoming": 600_001}),
-    "no timeout": ({"timeoutMS": None}, {"field": "timeout_ms", "existing": 600_000, "incoming": None}),
-    "no workload": ({"workload": None}, {"field": "workload", "existing": WORKLOAD, "incoming": None}),
-    "no budget": ({"budget": None}, {"field": "budget", "existing": BUDGET, "incoming": None}),
-    **{
-        name: ({column: changed}, {"field": column, "existing": whole, "incoming": changed})
-        for column, whole, name, number in (
-            ("workload", WORKLOAD, "concurrency", 1),
-            ("workload", WORKLOAD, "steps", 2),
-            ("workload", WORKLOAD, "sandboxMinutes", 4),
-            ("budget", BUDGET, "maxFanout", 5),
-            ("budget", BUDGET, "maxSBXMinutes", 16),
-            ("budget", BUDGET, "maxArtifactsMB", 9),
-            ("budget", BUDGET, "maxRetriesPerStep", 0),
-            ("budget", BUDGET, "maxWallClockMS", 900_001),
-        )
-        for changed in ({**whole, name: number},)
-    },
-}  # fmt: skip
+
+def _other(option: str, column: str, incoming: Any) -> tuple[Options, Options]:
+    """Another value for one of OPTS, and the one drift that must be named for it."""
+    drift = {"field": column, "existing": OPTS[option], "incoming": incoming}
+    return {option: incoming}, drift
+
+
+# What changes in the options of a run that was started with OPTS, and the drift it is.
+CHANGES: dict[str, tuple[Options, Options]] = {
+    "tenant": _other("tenantId", "tenant_id", "umbrella"),
+    "no tenant": _other("tenantId", "tenant_id", None),
+    "partition": _other("queuePartitionKey", "queue_partition_key", "acme-2"),
+    "lane": _other("lane", "lane", "batch"),
+    "priority": _other("priority", "priority", 8),
+    "timeout": _other("timeoutMS", "timeout_ms", 600_001),
+    "no timeout": _other("timeoutMS", "timeout_ms", None),
+    "no workload": _other("workload", "workload", None),
+    "concurrency": _other("workload", "workload", {**WORKLOAD, "concurrency": 1}),
+    "steps": _other("workload", "workload", {**WORKLOAD, "steps": 2}),
+    "sandboxMinutes": _other("workload", "workload", {**WORKLOAD, "sandboxMinutes": 4}),
+    "no budget": _other("budget", "budget", None),
+    "maxFanout": _other("budget", "budget", {**BUDGET, "maxFanout": 5}),
+    "maxSBXMinutes": _other("budget", "budget", {**BUDGET, "maxSBXMinutes": 16}),
+    "maxArtifactsMB": _other("budget", "budget", {**BUDGET, "maxArtifactsMB": 9}),
+    "maxRetriesPerStep": _other("budget", "budget", {**BUDGET, "maxRetriesPerStep": 0}),
+    "maxWallClockMS": _other("budget", "budget", {**BUDGET, "maxWallClockMS": 900_001}),
+}
+
+# Options that may only restate what the pinned recipe says (D4), each saying something else.
+_INERT: Options = {
+    "queueName": "sbxQ",
+    "recipeName": "seed.r02",
+    "recipeVersion": "v2",
+    "deduplicationID": "mine",
+    "taskKey": "mine",
+}
+INERT: tuple[Options, ...] = (
+    *({name: value} for name, value in _INERT.items()),
+    {"queueName": "compileQ"},
+    {"queueName": "controlQ"},
+    _INERT,
+)

@@ -35,6 +35,7 @@ class Ports:
     notices: Notices
     ingress: Ingress
     posture: Posture
+    demo_sleep_s: float
 
 
 def ports(request: Request) -> Ports:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.api import gates, openapi, ops, patches, recipes, runs, steps, workflows
+from engine.api import demos, gates, openapi, ops, patches, recipes, runs, steps, workflows
 from engine.api.routing import Operation
+from engine.contracts.demos import DemoAccepted, DemoQuery, Marks
 from engine.contracts.gates import (
     GateQuery,
     GateReply,
@@ -40,6 +41,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/api/run",
         handler=runs.start,
+        point="start",
         summary="Start the run of a form: 201 the first time, 200 after",
         body=RunStartRequest,
         replies={201: RunStarted, 200: RunStarted},
@@ -48,6 +50,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/api/runs",
         handler=runs.start_stored,
+        point="stored",
         summary="Start the run of a stored intent, under the same law",
         body=CompatRunRequest,
         replies={201: RunStarted, 200: RunStarted},
@@ -92,6 +95,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/api/runs/{wid}/gates/{gateKey}/reply",
         handler=gates.reply,
+        point="reply",
         summary="Answer a gate: one accepted answer, its exact repeat for ever",
         body=GateReply,
         replies={200: ReplyAccepted},
@@ -166,6 +170,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/api/ops/wf/{id}/cancel",
         handler=workflows.cancel,
+        point="cancel",
         summary="End a workflow; what it wrote is taken back",
         body=Action,
         replies={202: Accepted},
@@ -174,6 +179,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/api/ops/wf/{id}/resume",
         handler=workflows.resume,
+        point="resume",
         summary="Let a canceled workflow go on under its own id",
         body=Action,
         replies={202: Accepted},
@@ -182,6 +188,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/api/ops/wf/{id}/fork",
         handler=workflows.fork,
+        point="fork",
         summary="A new workflow that goes on from a step of this one",
         body=ForkAction,
         replies={202: ForkAccepted},
@@ -190,8 +197,26 @@ OPERATIONS: Final = (
         method="POST",
         path="/api/runs/{wid}/retry",
         handler=workflows.repair,
+        point="retry",
         summary="Repair a failed run by an execution of its own",
         replies={202: RepairAccepted},
+    ),
+    Operation(
+        method="POST",
+        path="/crashdemo",
+        handler=demos.start,
+        point="demo",
+        summary="Begin a crash demo: a mark, a durable sleep, a mark",
+        query=DemoQuery,
+        replies={202: DemoAccepted},
+    ),
+    Operation(
+        method="GET",
+        path="/marks",
+        handler=demos.marks,
+        summary="How often each mark of a crash demo stands in the log",
+        query=DemoQuery,
+        replies={200: Marks},
     ),
     Operation(
         method="GET",

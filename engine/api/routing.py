@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Match, request_response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from engine import points
 from engine.api import http, parsing
 from engine.api.http import Handler
 from engine.contracts.base import Wire
@@ -32,6 +33,7 @@ class Operation:
     replies: Mapping[int, Any]
     body: type[Wire] | None = None
     query: type[Wire] | None = None
+    point: str = ""  # the crash points around a request that writes
     parameters: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,7 +81,10 @@ def _guarded(operation: Operation) -> Handler:
     async def handler(request: Request) -> Response:
         if operation.query is None and request.scope["query_string"]:
             parsing.query(request, Wire)
-        return await operation.handler(request)
+        points.reached(f"api.{operation.point}.received")
+        response = await operation.handler(request)
+        points.reached(f"api.{operation.point}.committed")
+        return response
 
     async def guarded(request: Request) -> Response:
         return await http.answered(handler, request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 import traceback
@@ -18,6 +19,7 @@ COMMANDS: Final = {  # each is a module here with arguments() and run()
     "api": "the api-shim alone: HTTP on PORT",
     "worker": "one worker alone: executes runs as DBOS__VMID",
     "db": "the database: serve, migrate, reset",
+    "points": "the crash points that SPEC11_CRASH_AT can arm, for tests",
     "psql": "psql on the database, as the app or as the system sees it",
 }
 EPILOG: Final = """
@@ -40,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments, Config.from_env())
     except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except EngineError as error:
         return _refused(arguments.command, error)

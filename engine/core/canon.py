@@ -32,6 +32,20 @@ def digest(value: Json) -> str:
     return sha256(canonical(value)).hexdigest()
 
 
+def reread(raw: bytes | str) -> Json:
+    """The value of JSON that was kept in a database, as it was before.
+
+    Every number of ours is a double, but a column of type jsonb prints 1e21 in full.
+    """
+    value: Json = json.loads(raw, parse_int=_whole)
+    return value
+
+
+def _whole(text: str) -> int | float:
+    value = int(text)
+    return value if abs(value) <= MAX_SAFE_INTEGER else float(text)
+
+
 def _text(value: Json) -> str:
     match value:
         case None | bool() | str():

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import psycopg
 import sqlalchemy
-from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, ScheduleInput
 
 from engine.core.executions import Execution
 from engine.core.plans import Task
 from engine.core.runs import QUEUE, WORKFLOW_NAME
+from engine.flows.demos import Demos
 from engine.flows.run import TASK_QUEUE, RunFlow
 from engine.flows.steps import step
 from engine.flows.task import TaskFlow
+from engine.store.demos import NAME as DEMO
 from engine.store.endings import Endings
 from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
+from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
 from engine.usecases.repairs import Repairs
@@ -29,6 +33,7 @@ APPLICATION: Final = "spec11"
 TASK_NAME: Final = "RunTask"
 REPAIR_NAME: Final = "RepairIntent"
 COMPENSATION: Final = "Compensate"
+TICK: Final = "Tick"
 CONTROL_QUEUE: Final = "controlQ"
 CONTROL_POLL_S: Final = 0.1
 POLL_S: Final = 0.02
@@ -43,6 +48,7 @@ class Executor:
     id: str
     app_version: str
     tasks_at_once: int
+    tick_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Work:
     repairs: Repairs
     tasks: Tasks
     escalation: Escalation
+    marks: Marks
     endings: Endings
 
 
@@ -77,12 +84,26 @@ async def launch(executor: Executor, dsn: str, work: Work) -> None:
         "log_level": "WARNING",
     }
     DBOS(config=settings)
-    _declare(work)
+    ticker = _declare(work)
     await _queues(url, executor.tasks_at_once)
     DBOS.launch()
+    if executor.tick_s:
+        await DBOS.apply_schedules_async([_schedule(executor.tick_s, ticker)])
 
 
-def _declare(work: Work) -> None:
+def _schedule(tick_s: int, ticker: Any) -> ScheduleInput:
+    """A tick every ``tick_s`` seconds, whichever worker is there; missed ones are caught up."""
+    return {
+        "schedule_name": "ticks",
+        "workflow_fn": ticker,
+        "schedule": f"*/{tick_s} * * * * *",
+        "queue_name": CONTROL_QUEUE,
+        "automatic_backfill": True,
+    }
+
+
+def _declare(work: Work) -> Any:
+    """Every workflow is known by its name; the one that a schedule begins."""
     tasks = TaskFlow(work.tasks)
 
     @DBOS.workflow(name=TASK_NAME)
@@ -97,6 +118,12 @@ def _declare(work: Work) -> None:
     async def compensate(run_id: str) -> int:
         return await step("TakeBack", work.patching.compensate, run_id)
 
+    demos = Demos(work.marks)
+
+    @DBOS.workflow(name=DEMO)
+    async def crash_demo(sleep_s: float) -> None:
+        await demos.crash(sleep_s)
+
     runs = RunFlow(work.stages, work.waits, work.patching, work.repairs, work.endings, run_task)
 
     @DBOS.workflow(name=WORKFLOW_NAME)
@@ -107,6 +134,13 @@ def _declare(work: Work) -> None:
     async def repair_intent(workflow_id: str, attempt: int) -> dict[str, Any]:
         own = DBOS.workflow_id or ""
         return await runs.repair(Execution(id=own, workflow_id=workflow_id, attempt=attempt))
+
+    @DBOS.workflow(name=TICK)
+    async def tick(at: datetime, context: object) -> None:
+        del context
+        await demos.tick(str(at))
+
+    return tick
 
 
 async def _queues(url: str, tasks_at_once: int) -> None:

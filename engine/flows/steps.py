@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 from dbos import DBOS
 from dbos._error import DBOSWorkflowCancelledError  # not exported, and what an execution ends with
 
+from engine import points
 from engine.errors import RunCanceled
 
 P = ParamSpec("P")
@@ -21,10 +22,13 @@ async def step(name: str, body: Callable[P, Awaitable[T]], *args: P.args, **kwar
     """
 
     async def run() -> T:
+        points.reached(f"worker.{name}.before")
         try:
-            return await body(*args, **kwargs)
+            made = await body(*args, **kwargs)
         except RunCanceled as error:
             raise DBOSWorkflowCancelledError(str(error)) from error
+        points.reached(f"worker.{name}.after")
+        return made
 
     return await DBOS.run_step_async({"name": name}, run)
 

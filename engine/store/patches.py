@@ -14,7 +14,7 @@ from engine.errors import RunFailed
 from engine.store import Tx, sql, steps
 
 SQL: Final = sql.load("patches")
-LOCK_CLASS: Final = 0x5EC2
+LOCK_CLASS: Final = 0x5EC3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

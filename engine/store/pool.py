@@ -17,7 +17,9 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.pq import TransactionStatus
+from psycopg.types.json import set_json_loads
 
+from engine.core.canon import reread
 from engine.store import Tx
 
 log = logging.getLogger(__name__)
@@ -104,9 +106,11 @@ class Pool:
 
 async def connect(dsn: str) -> AsyncConnection[Any]:
     """A connection of one's own, in autocommit. Raises OperationalError when nobody answers."""
-    return await AsyncConnection.connect(
+    made: AsyncConnection[Any] = await AsyncConnection.connect(
         dsn, autocommit=True, prepare_threshold=0, connect_timeout=CONNECT_S
     )
+    set_json_loads(reread, made)
+    return made
 
 
 def _is_quiet(lent: AsyncConnection[Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine import points
 from engine.core.canon import Json
 from engine.core.plans import Task
 from engine.core.results import Result
@@ -33,6 +34,7 @@ class Tasks:
 
     async def _run(self, run_id: str, task: Task, number: int) -> dict[str, Any]:
         result = await self.sandbox.run(task, number)
+        points.reached("worker.executeTask.ran")
         attempt = Attempt(
             run_id=run_id,
             provider=self.sandbox.name,

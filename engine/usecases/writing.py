@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from engine import points
 from engine.core import patches as rules
 from engine.core.patches import APPLY, ROLL_BACK, Entry, Move, NotAllowed, Why, Wish
 from engine.ports.workspace import Workspace
@@ -29,6 +30,7 @@ class Hands:
         found = await asyncio.to_thread(self.workspace.read, entry.target_path)
         if rules.move(APPLY, entry, found.content) is Move.WRITE:
             await self._put(entry, postimage.encode())
+        points.reached("worker.patch.written")
         await store.mark_applied(self.tx, entry)
 
     async def take_back(self, entries: Sequence[Entry], why: Why) -> int:
@@ -54,6 +56,7 @@ class Hands:
                 await self._put_back(entry)
         await asyncio.to_thread(self.workspace.tidy, entry.target_path, entry.key, entry.dirs_made)
         if was_written:
+            points.reached("worker.patch.restored")
             await store.mark_rolled_back(self.tx, entry, why)
         return was_written
 
@@ -109,4 +112,6 @@ class Pen:
             postimage_content=wish.postimage,
             dirs_made=found.missing,
         )
-        return await store.begin(self._hands.tx, beginning)
+        entry = await store.begin(self._hands.tx, beginning)
+        points.reached("worker.patch.begun")
+        return entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,9 +44,9 @@ class Lab:
         return self.root / ".tmp"
 
     @contextmanager
-    def worker(self, executor_id: str = "w0") -> Iterator[Worker]:
+    def worker(self, executor_id: str = "w0", **env: str) -> Iterator[Worker]:
         """A worker of the workspace."""
-        env = {"SPEC11_WORKSPACE": str(self.root), "OC_FIXTURES_DIR": str(self.fixtures)}
+        env |= {"SPEC11_WORKSPACE": str(self.root), "OC_FIXTURES_DIR": str(self.fixtures)}
         with running_worker(self.shim.dsn, executor_id, **env) as worker:
             yield worker
 
@@ -85,6 +86,13 @@ class Lab:
             str(path.relative_to(self.jail)): path.read_bytes() if path.is_file() else None
             for path in sorted(self.jail.rglob("*"))
         }
+
+    @contextmanager
+    def dying(self, point: str) -> Iterator[None]:
+        """A worker that dies at ``point``; what the block does has to lead it there."""
+        with self.worker(SPEC11_CRASH_AT=point) as worker:
+            yield
+            assert worker.process.wait(20) == -signal.SIGKILL
 
     @contextmanager
     def held(self, column: str, index: int | None = None) -> Iterator[None]:

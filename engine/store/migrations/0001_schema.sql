@@ -255,6 +255,21 @@ CREATE TABLE app.patch_history (
         OR applied_at IS NOT NULL AND rolled_back_at IS NOT NULL AND rolled_back_for IN ('failure', 'cancel'))
 );
 
+-- A log of effects that has no key by which a double could be refused: whatever was done twice shows (S09). What
+-- keeps it from doubling is the checkpoint beside it, in the same transaction.
+CREATE TABLE app.marks (
+    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT marks_pkey PRIMARY KEY,
+    workflow_id text NOT NULL,
+    mark text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX marks_workflow_idx ON app.marks (workflow_id);
+CREATE TABLE app.mark_checkpoints (
+    workflow_id text NOT NULL,
+    function_id integer NOT NULL,
+    CONSTRAINT mark_checkpoints_pkey PRIMARY KEY (workflow_id, function_id)
+);
+
 -- Live executors say which code they run; a row older than a few beats is a dead worker. Whoever takes
 -- over its runs says so in lost_at, and a worker that was only frozen finds it there and ends.
 CREATE TABLE app.executors (

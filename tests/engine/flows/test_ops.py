@@ -210,3 +210,18 @@ def test_a_queued_run_can_be_canceled_without_a_worker(own_shim: Shim) -> None:
         reached(own_shim, wid, "WAITING_INPUT")
         eventually(lambda: answer(own_shim, wid) == 200, deadline_s=5)
         reached(own_shim, wid, "SUCCESS")
+
+
+def test_a_run_whose_time_is_up_is_canceled_in_both_schemas(stack: Shim) -> None:
+    wid = stack.start("out of time", timeoutMS=700).json()["workflowID"]
+
+    ended = eventually(
+        lambda: header(stack, wid),
+        deadline_s=20,
+        until=lambda seen: seen["durableStatus"] == "canceled",
+    )
+
+    assert (ended["status"], engine_ended(stack, wid)) == ("CANCELLED", "CANCELLED")
+    assert ended["error"] == {"message": "the run's time limit passed"}
+    (gate,) = stack.http.get(f"/api/runs/{wid}/gates").json()
+    assert (gate["state"], answer(stack, wid)) == ("CANCELLED", 409)

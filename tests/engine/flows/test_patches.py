@@ -411,32 +411,121 @@ def test_a_file_changed_before_its_mark_is_left_alone_and_the_others_are_restore
     assert times(rows, "applied_at")[1] is None
 
 
-@pytest.mark.parametrize("end", ["failure", "cancel"])
-def test_killed_between_restoring_and_its_mark_everything_is_taken_back_once(
-    lab: Lab, end: str
-) -> None:
-    (lab.jail / "a").write_bytes(b"old")
-    with lab.worker() as worker:
-        wid = parked(lab, end, (".tmp/a", "new"), (".tmp/d/b", "made"))
-        with lab.held("rolled_back_at"):
-            if end == "cancel":
-                act(lab, wid, "cancel")
-            else:
-                answer(lab.shim, wid, "no")
-            lab.somebody_waits()
-            worker.kill()
-    assert lab.files() == {"a": b"new"}
-    assert times(lab.history(wid), "rolled_back_at") == [None, None]
+@pytest.fixture(scope="module")
+def crypt(clone: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab in which workers die; each test has files of its own."""
+    with running_shim(clone()) as shim:
+        yield a_lab(shim, tmp_path_factory.mktemp("crypt"))
 
-    with lab.worker():
-        eventually(lambda: lab.history(wid)[0]["rolled_back_at"], deadline_s=20)
-        ended = reached(lab.shim, wid, "CANCELLED" if end == "cancel" else "ERROR")
 
-    rows = lab.history(wid)
-    assert lab.files() == {"a": b"old"}
-    assert [(row["attempt"], row["rolled_back_for"]) for row in rows] == [(1, end), (1, end)]
+def prepared(lab: Lab, topic: str) -> Path:
+    """A directory with a file that runs about ``topic`` change, beside one that they create."""
+    own = lab.jail / topic
+    own.mkdir()
+    (own / "old").write_bytes(b"old")
+    lab.plan(topic, (f".tmp/{topic}/old", "new"), (f".tmp/{topic}/a/b/made", "made"))
+    return own
+
+
+def content(own: Path) -> dict[str, bytes]:
+    """Every file below ``own``; directories without one are not overlooked."""
+    files = {str(p.relative_to(own)): p.read_bytes() for p in own.rglob("*") if p.is_file()}
+    bare = {
+        f"{p.relative_to(own)}/": b"" for p in own.rglob("*") if p.is_dir() and not any(p.iterdir())
+    }
+    return files | bare
+
+
+OLD = {"old": b"old"}
+NEW = {"old": b"new", "a/b/made": b"made"}
+
+
+@pytest.mark.parametrize(
+    "point", ["worker.patch.begun", "worker.patch.written:2", "worker.ApplyPatchST.after"]
+)
+def test_killed_while_it_writes_a_run_goes_on_where_it_was(crypt: Lab, point: str) -> None:
+    topic = f"write.{point}"
+    own = prepared(crypt, topic)
+    with crypt.dying(point):
+        wid = crypt.start(topic)
+
+    with crypt.worker():
+        reached(crypt.shim, wid, "WAITING_INPUT")
+
+    rows = crypt.history(wid)
+    assert content(own) == NEW
+    assert [(row["patch_index"], row["attempt"]) for row in rows] == [(0, 1), (1, 1)]
+    assert None not in times(rows, "applied_at")
+    assert times(rows, "preimage_content") == [b"old", None]
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["worker.Rollback.before", "worker.patch.restored:2", "worker.Rollback.after"],
+)
+def test_killed_while_it_fails_a_run_takes_everything_back_once(crypt: Lab, point: str) -> None:
+    topic = f"fail.{point}"
+    own = prepared(crypt, topic)
+    with crypt.dying(point):
+        wid = crypt.start(topic)
+        reached(crypt.shim, wid, "WAITING_INPUT")
+        assert content(own) == NEW
+        answer(crypt.shim, wid, "no")
+
+    with crypt.worker():
+        assert failed(crypt, wid) == NO
+
+    rows = crypt.history(wid)
+    assert content(own) == OLD
+    assert [(row["attempt"], row["rolled_back_for"]) for row in rows] == [(1, "failure")] * 2
     assert rows[1]["rolled_back_at"] < rows[0]["rolled_back_at"]
-    assert ended["error"] == (None if end == "cancel" else {"message": NO})
+
+
+@pytest.mark.parametrize("point", ["worker.patch.restored", "worker.TakeBack.after"])
+def test_killed_while_it_compensates_everything_is_taken_back_once(crypt: Lab, point: str) -> None:
+    topic = f"cancel.{point}"
+    own = prepared(crypt, topic)
+    with crypt.dying(point):
+        wid = crypt.start(topic)
+        reached(crypt.shim, wid, "WAITING_INPUT")
+        act(crypt, wid, "cancel")
+
+    with crypt.worker():
+        ended = (
+            "SELECT FROM dbos.workflow_status WHERE workflow_uuid LIKE %s AND status = 'SUCCESS'"
+        )
+        eventually(lambda: len(crypt.shim.rows(ended, f"comp:{wid}:%")) == 1, deadline_s=20)
+
+    rows = crypt.history(wid)
+    assert content(own) == OLD
+    assert [(row["attempt"], row["rolled_back_for"]) for row in rows] == [(1, "cancel")] * 2
+    assert rows[1]["rolled_back_at"] < rows[0]["rolled_back_at"]
+    assert header(crypt.shim, wid)["status"] == "CANCELLED"
+
+
+@pytest.mark.parametrize("point", ["worker.patch.begun", "worker.patch.written:2"])
+def test_killed_while_it_writes_again_a_resumed_run_goes_on(crypt: Lab, point: str) -> None:
+    topic = f"again.{point}"
+    own = prepared(crypt, topic)
+    with crypt.worker():
+        wid = crypt.start(topic)
+        reached(crypt.shim, wid, "WAITING_INPUT")
+        act(crypt, wid, "cancel")
+        eventually(lambda: content(own) == OLD, deadline_s=20)
+        eventually(lambda: crypt.history(wid)[0]["rolled_back_at"], deadline_s=20)
+    with crypt.dying(point):
+        act(crypt, wid, "resume")
+
+    with crypt.worker():
+        answer(crypt.shim, wid)
+        reached(crypt.shim, wid, "SUCCESS")
+
+    rows = crypt.history(wid)
+    assert content(own) == NEW
+    assert [(row["attempt"], row["rolled_back_for"]) for row in rows] == [
+        (1, "cancel"), (1, "cancel"), (2, None), (2, None),
+    ]  # fmt: skip
+    assert None not in times(rows, "applied_at")
 
 
 def test_canceled_between_file_and_mark_nothing_stays_written(lab: Lab) -> None:

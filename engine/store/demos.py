@@ -1,0 +1,36 @@
+"""The crash demo's log of marks, and its start."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from psycopg.rows import scalar_row
+
+from engine.store import Tx, sql
+
+SQL: Final = sql.load("demos")
+NAME: Final = "CrashDemo"
+
+
+async def mark(tx: Tx, workflow_id: str, mark: str, function_id: int) -> None:
+    """One line of the log for one step, however often the step is tried."""
+    values = {"workflow_id": workflow_id, "mark": mark, "function_id": function_id}
+    await tx.execute(SQL["mark"], values)
+
+
+async def marks(tx: Tx, workflow_id: str) -> dict[str, int]:
+    """How often each mark stands in the log."""
+    rows = await tx.execute(SQL["marks"], {"workflow_id": workflow_id})
+    return dict(await rows.fetchall())
+
+
+async def start(tx: Tx, workflow_id: str, sleep_s: float, app_version: str) -> str:
+    """The demo's workflow id; begun now, or before."""
+    values = {
+        "name": NAME,
+        "workflow_id": workflow_id,
+        "sleep_s": sleep_s,
+        "app_version": app_version,
+    }
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        return str(await (await rows.execute(SQL["start"], values)).fetchone())

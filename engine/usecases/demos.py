@@ -1,0 +1,19 @@
+"""Marks that a workflow leaves around a durable sleep, to be counted after a crash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.store import demos as store
+from engine.store.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The log of marks, over one pool of connections."""
+
+    pool: Pool
+
+    async def leave(self, workflow_id: str, mark: str, function_id: int) -> None:
+        """One more line, once for a step."""
+        await self.pool.insist(store.mark, workflow_id, mark, function_id)

@@ -1,0 +1,31 @@
+"""Draws that are a function of their seed: anew for every run, the same for its repetition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from itertools import count
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Dice:
+    """A stream of draws."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._throws = count()
+
+    def below(self, limit: int) -> int:
+        """A whole number from 0 to ``limit`` - 1."""
+        block = sha256(f"{self._seed}/{next(self._throws)}".encode()).digest()
+        return int.from_bytes(block[:8]) % limit
+
+    def once_in(self, times: int) -> bool:
+        """True once in so many times."""
+        return self.below(times) == 0
+
+    def pick(self, among: Sequence[T]) -> T:
+        """One of them."""
+        return among[self.below(len(among))]

@@ -1,0 +1,132 @@
+"""S03: a body that is too large or too slow is refused, and the others do not feel it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from pytest_spec11.oracles.http import Reply
+from pytest_spec11.oracles.proc import Exit
+from pytest_spec11.stacks import Stack
+from pytest_spec11.waiting import eventually
+from scenarios import identity, trickle
+from scenarios.crowds import Answer, at_once
+from scenarios.intents import start
+from scenarios.inventory import operations
+from scenarios.requests import perfect, posts
+from scenarios.stillness import zero_writes
+from scenarios.wishes import OPTS
+
+pytestmark = pytest.mark.S03
+
+MIB = 1024 * 1024
+TOO_SLOW = (400, {"error": "body too slow", "code": "body_too_slow"})
+TOO_LARGE = (400, {"error": "body too large", "code": "body_too_large"})
+LARGE = b" " * 10_000_000
+CROWD = 50
+MAY_GROW = 64 * MIB
+ANSWERS_S = 2.0
+
+
+@pytest.mark.claim("S03.body-limits")
+def test_a_body_over_one_mebibyte_is_refused_unread(lab: Stack, unique_goal: str) -> None:
+    waiting = f"{unique_goal}, waiting"
+    places = posts(lab, waiting)
+    texts = {path: json.dumps(body) for path, body in perfect(unique_goal, stored=waiting).items()}
+
+    with zero_writes(lab):
+        perfect_ones = [
+            lab.api.request("POST", places[path].url, content=text.ljust(MIB + 1))
+            for path, text in texts.items()
+        ]
+        no_json = [
+            lab.api.request("POST", place.url, content=b"{bad".ljust(size))
+            for place in places.values()
+            for size in (MIB + 1, 2 * MIB)
+        ]
+
+    assert [(reply.status, reply.json()) for reply in perfect_ones] == [TOO_LARGE] * 3
+    assert [(reply.status, reply.json()) for reply in no_json] == [TOO_LARGE] * 6
+    largest = [
+        lab.api.request("POST", places[path].url, content=text.ljust(MIB)).status
+        for path, text in texts.items()
+    ]
+    assert largest == [201, 200, 200]
+
+
+@pytest.mark.claim("S03.body-limits")
+def test_fifty_large_bodies_at_once_do_not_fill_the_memory(lab: Stack) -> None:
+    lab.api.get("/healthz")
+    asks = [partial(lab.api.request, "POST", "/api/run", content=LARGE) for _ in range(CROWD)]
+    before = lab.proc.memory("api")
+
+    with ThreadPoolExecutor(1) as pool:
+        crowd = pool.submit(at_once, asks)
+        most = max(_memory_until(lab, crowd))
+
+    answers = crowd.result()
+    assert [(each.status, each.reply.json()) for each in answers] == [TOO_LARGE] * CROWD
+    assert most - before < MAY_GROW
+
+
+def _memory_until(stack: Stack, crowd: Future[list[Answer]]) -> Iterator[int]:
+    """Resident bytes of the api-shim, read again and again until the crowd was answered."""
+    while not crowd.done():
+        yield stack.proc.memory("api")
+    yield stack.proc.memory("api")
+
+
+@pytest.mark.claim("S03.body-limits")
+def test_a_trickled_body_is_cut_off_and_nobody_else_waits(lab: Stack, unique_goal: str) -> None:
+    places = posts(lab, unique_goal)
+    asks = _questions(lab, unique_goal)
+    rounds: list[list[Reply]] = []
+
+    def asked_until_cut_off() -> bool:
+        rounds.append([ask() for ask in asks])
+        return all(each.done() for each in slow)
+
+    with zero_writes(lab), ThreadPoolExecutor(len(places)) as pool:
+        slow = [pool.submit(_trickled, lab, place.url) for place in places.values()]
+        eventually(asked_until_cut_off, deadline_s=2 * trickle.LASTS_S, every_s=0.2)
+
+    assert max(reply.elapsed_s for replies in rounds for reply in replies) < ANSWERS_S
+    assert {reply.status for replies in rounds for reply in replies} == {200}
+    assert len(rounds) > 10
+    told = [json.loads(each.result().stdout) for each in slow]
+    assert max(each["tookS"] for each in told) < trickle.LASTS_S
+    assert min(each["tookS"] for each in told) > 1  # else nothing trickled
+    assert [(each["status"], json.loads(each["body"])) for each in told] == [TOO_SLOW] * 3
+
+
+def _questions(stack: Stack, goal: str) -> list[Callable[[], Reply]]:
+    """What others ask meanwhile: every GET of the inventory, and a start that is a replay."""
+    wid = identity.workflow_id(goal)
+    (gate,) = stack.api.get(f"/api/runs/{wid}/gates").json()
+    (step, *_) = stack.api.get(f"/api/runs/{wid}/steps").json()
+    names = {
+        "wid": wid,
+        "gateKey": gate["gateKey"],
+        "id": "compile-default",
+        "uri": step["artifactRefs"][0]["id"],
+    }
+    gets = [
+        each.at(**names)
+        for each in operations(stack.api)
+        if each.method == "GET" and not each.path.endswith("/stream/status")  # it ends with the run
+    ]
+    replay = partial(stack.api.post, "/api/run", json=start(goal, **OPTS))
+    return [replay, *(partial(stack.api.get, url) for url in gets)]
+
+
+def _trickled(stack: Stack, path: str) -> Exit:
+    at = urlsplit(stack.base_url)
+    words = [at.hostname or "", str(at.port), path]
+    return stack.proc.run([sys.executable, str(Path(trickle.__file__)), *words])
