@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 
 from pytest_spec11.waiting import eventually
+from tests.engine.lives import BY, reached
 from tests.engine.shim_process import Shim
 from tests.engine.worker_process import Worker, running_worker
 
@@ -21,6 +22,7 @@ WAITING = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
 """
+COMPENSATIONS = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid LIKE %s"
 HISTORY = """
 SELECT patch_index, attempt, target_path, preimage_hash, postimage_hash, diff_hash,
        preimage_content, postimage_content, created_at, applied_at, rolled_back_at, rolled_back_for
@@ -37,6 +39,14 @@ class Lab:
     shim: Shim
     root: Path
     fixtures: Path
+
+    @classmethod
+    def empty(cls, shim: Shim, directory: Path) -> Self:
+        """A lab whose workspace, below ``directory``, has an empty jail."""
+        made = cls(shim, (directory / "workspace").resolve(), directory / "fixtures")
+        made.jail.mkdir(parents=True)
+        made.fixtures.mkdir()
+        return made
 
     @property
     def jail(self) -> Path:
@@ -75,6 +85,29 @@ class Lab:
         }
         wid: str = self.shim.http.post("/api/run", json=body).json()["workflowID"]
         return wid
+
+    def parked(self, topic: str, *patches: tuple[str, str]) -> str:
+        """The workflow id of a new run that has patched and waits for a person."""
+        self.plan(topic, *patches)
+        wid = self.start(topic)
+        reached(self.shim, wid, "WAITING_INPUT")
+        return wid
+
+    def failed(self, wid: str) -> str:
+        """What the run said when it failed."""
+        return str(reached(self.shim, wid, "ERROR")["error"]["message"])
+
+    def act(self, wid: str, op: str) -> None:
+        """The operation is accepted."""
+        assert self.shim.http.post(f"/api/ops/wf/{wid}/{op}", json=BY).status_code == 202
+
+    def compensated(self, wid: str, word: str = "SUCCESS") -> None:
+        """The one compensation of the run has ended so."""
+        eventually(
+            lambda: [row["status"] for row in self.shim.rows(COMPENSATIONS, f"comp:{wid}:%")],
+            deadline_s=20,
+            until=lambda seen: seen == [word],
+        )
 
     def history(self, wid: str) -> list[dict[str, Any]]:
         """Every patch of every attempt, by attempt and index."""
@@ -123,3 +156,8 @@ class Lab:
     def somebody_waits(self) -> None:
         """Somebody waits behind the trigger now."""
         eventually(lambda: bool(self.shim.rows(WAITING)), deadline_s=20)
+
+
+def column(rows: list[dict[str, Any]], name: str) -> list[Any]:
+    """One column of the rows."""
+    return [row[name] for row in rows]
