@@ -26,7 +26,7 @@ class NotAllowed(RunFailed):
 
 
 class Why(StrEnum):
-    """Why a patch was taken back, as its row says it."""
+    """Why a patch is taken back, as its row says it."""
 
     FAILURE = "failure"
     CANCEL = "cancel"
@@ -79,7 +79,8 @@ class Wish:
 class Entry:
     """One patch of one attempt in the run's history; ``preimage_hash`` None: there was no file.
 
-    ``dirs_made`` directories right above the file were not there either.
+    ``dirs_made`` directories right above the file were not there either. ``rolled_back_for`` is
+    there before the first file of the run is taken back, ``rolled_back_at`` when this one is.
     """
 
     run_id: str
@@ -166,11 +167,11 @@ def newest_attempt(entries: Iterable[Entry]) -> int:
 def open_attempt(entries: Sequence[Entry], execution_id: str) -> int | None:
     """The attempt that this execution goes on with; None when it has to begin one.
 
-    What was taken back, in part or as a whole, is over, and so is what another execution began.
+    What anybody began to take back is over, and so is what another execution began.
     """
     last = newest_attempt(entries)
     goes_on = last and all(
-        entry.execution_id == execution_id and entry.rolled_back_at is None
+        entry.execution_id == execution_id and entry.rolled_back_for is None
         for entry in entries
         if entry.attempt == last
     )
@@ -211,8 +212,8 @@ def is_vain(entry: Entry) -> bool:
 
 
 def was_compensated(entries: Sequence[Entry]) -> bool:
-    """Whether the last rollback in the history was a cancellation's, be it in part."""
-    over = [entry for entry in entries if entry.rolled_back_at is not None]
+    """Whether the last rollback in the history is a cancellation's, be it only begun."""
+    over = [entry for entry in entries if entry.rolled_back_for is not None]
     last = newest_attempt(over)
     return any(entry.rolled_back_for == Why.CANCEL for entry in over if entry.attempt == last)
 

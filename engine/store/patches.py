@@ -104,9 +104,14 @@ async def mark_applied(tx: Tx, entry: Entry) -> None:
     await tx.execute(SQL["mark_applied"], _key(entry))
 
 
-async def mark_rolled_back(tx: Tx, entry: Entry, why: Why) -> None:
+async def give_up(tx: Tx, run_id: str, why: Why) -> None:
+    """All that the run wrote and that nobody began to take back is to be taken back."""
+    await tx.execute(SQL["give_up"], {"run_id": run_id, "why": why})
+
+
+async def mark_rolled_back(tx: Tx, entry: Entry) -> None:
     """The file is as it was."""
-    await tx.execute(SQL["mark_rolled_back"], {**_key(entry), "why": why})
+    await tx.execute(SQL["mark_rolled_back"], _key(entry))
 
 
 async def say(tx: Tx, run_id: str, error: str) -> None:

@@ -38,9 +38,12 @@ class Hands:
 
         Raises RunFailed at the first file that is not what was written; it stays as it is.
         """
-        return sum([await self._restore(entry, why) for entry in rules.standing(entries)])
+        standing = rules.standing(entries)
+        if standing:
+            await store.give_up(self.tx, standing[0].run_id, why)
+        return sum([await self._restore(entry) for entry in standing])
 
-    async def _restore(self, entry: Entry, why: Why) -> bool:
+    async def _restore(self, entry: Entry) -> bool:
         """Whether there was something to take back; now the file is what it was, and so the row."""
         try:
             found = await asyncio.to_thread(self.workspace.read, entry.target_path)
@@ -57,7 +60,7 @@ class Hands:
         await asyncio.to_thread(self.workspace.tidy, entry.target_path, entry.key, entry.dirs_made)
         if was_written:
             points.reached("worker.patch.restored")
-            await store.mark_rolled_back(self.tx, entry, why)
+            await store.mark_rolled_back(self.tx, entry)
         return was_written
 
     async def _put_back(self, entry: Entry) -> None:

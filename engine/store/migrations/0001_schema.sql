@@ -242,7 +242,7 @@ CREATE TABLE app.patch_history (
     dirs_made integer NOT NULL DEFAULT 0,           -- directories right above the file that did not exist
     applied_at timestamptz,
     rolled_back_at timestamptz,
-    rolled_back_for text,
+    rolled_back_for text,                           -- why it is taken back: there before any file of the run is
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT patch_history_pkey PRIMARY KEY (run_id, step_id, patch_index, attempt),
     CONSTRAINT patch_history_place_check CHECK (patch_index >= 0 AND attempt >= 1 AND dirs_made >= 0),
@@ -251,8 +251,8 @@ CREATE TABLE app.patch_history (
         preimage_hash ~ '^[0-9a-f]{64}$' AND postimage_hash ~ '^[0-9a-f]{64}$' AND diff_hash ~ '^[0-9a-f]{64}$'),
     CONSTRAINT patch_history_times_check CHECK (created_at <= applied_at AND applied_at <= rolled_back_at),
     CONSTRAINT patch_history_rollback_check CHECK (
-        rolled_back_at IS NULL AND rolled_back_for IS NULL
-        OR applied_at IS NOT NULL AND rolled_back_at IS NOT NULL AND rolled_back_for IN ('failure', 'cancel'))
+        rolled_back_for IN ('failure', 'cancel') AND (applied_at IS NOT NULL OR rolled_back_at IS NULL)
+        OR rolled_back_for IS NULL AND rolled_back_at IS NULL)
 );
 
 -- A log of effects that has no key by which a double could be refused: whatever was done twice shows (S09). What

@@ -172,7 +172,7 @@ SELECT inputs FROM dbos.workflow_input WHERE workflow_uuid = %(workflow_id)s;
 
 -- name: patches_stand
 -- Whether everything that the run's newest patches wrote is still in place; true where there are none.
-SELECT coalesce(bool_and(applied_at IS NOT NULL AND rolled_back_at IS NULL), true)
+SELECT coalesce(bool_and(applied_at IS NOT NULL AND rolled_back_for IS NULL), true)
 FROM app.patch_history p
 WHERE run_id = %(run_id)s AND attempt = (SELECT max(attempt) FROM app.patch_history WHERE run_id = %(run_id)s);
 

@@ -56,8 +56,12 @@ UPDATE app.patch_history SET applied_at = greatest(clock_timestamp(), created_at
 WHERE run_id = %(run_id)s AND step_id = %(step_id)s AND patch_index = %(patch_index)s AND attempt = %(attempt)s
   AND applied_at IS NULL;
 
+-- name: give_up
+-- Before the first file is taken back: whoever goes on with the run, or repeats this, sees that it was begun.
+UPDATE app.patch_history SET rolled_back_for = %(why)s WHERE run_id = %(run_id)s AND rolled_back_for IS NULL;
+
 -- name: mark_rolled_back
-UPDATE app.patch_history SET rolled_back_at = greatest(clock_timestamp(), applied_at), rolled_back_for = %(why)s
+UPDATE app.patch_history SET rolled_back_at = greatest(clock_timestamp(), applied_at)
 WHERE run_id = %(run_id)s AND step_id = %(step_id)s AND patch_index = %(patch_index)s AND attempt = %(attempt)s
   AND rolled_back_at IS NULL;
 

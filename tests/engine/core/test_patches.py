@@ -88,12 +88,14 @@ def test_an_attempt_taken_back_even_in_part_is_over() -> None:
     second = replace(OVER, patch_index=1)
 
     assert patches.open_attempt([ENTRY, second], "ih_1") is None
+    assert patches.open_attempt([replace(second, rolled_back_at=None)], "ih_1") is None
     assert patches.open_attempt([OVER, second, replace(ENTRY, attempt=2)], "ih_1") == 2
 
 
 def test_what_stands_is_taken_back_from_the_end() -> None:
     entries = [replace(ENTRY, attempt=n, patch_index=i) for n in (1, 2) for i in (0, 1)]
-    entries[1] = replace(entries[1], rolled_back_at=AT)
+    entries[1] = replace(entries[1], rolled_back_at=AT, rolled_back_for="failure")
+    entries[3] = replace(entries[3], rolled_back_for="failure")
 
     order = [(entry.attempt, entry.patch_index) for entry in patches.standing(entries)]
 
@@ -132,6 +134,7 @@ def test_only_a_cancellation_is_made_good_again() -> None:
     assert not patches.was_compensated([])
     assert not patches.was_compensated([OVER])
     assert patches.was_compensated([ENTRY, replace(canceled, patch_index=1)])
+    assert patches.was_compensated([replace(canceled, rolled_back_at=None)])
     assert patches.was_compensated([canceled, replace(ENTRY, attempt=2)])
     assert not patches.was_compensated([canceled, replace(OVER, attempt=2)])
 

@@ -63,8 +63,10 @@ def test_a_file_changed_before_its_mark_is_left_alone_and_the_others_are_restore
 
     rows = lab.history(wid)
     assert lab.files() == {"b": b"edited"}
-    assert column(rows, "rolled_back_for") == ["failure", None]
-    assert column(rows, "applied_at")[1] is None
+    assert [(row["applied_at"] is None, row["rolled_back_at"] is None) for row in rows] == [
+        (False, False),
+        (True, True),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +155,29 @@ def test_killed_while_it_compensates_everything_is_taken_back_once(crypt: Lab, p
     assert [(row["attempt"], row["rolled_back_for"]) for row in rows] == [(1, "cancel")] * 2
     assert rows[1]["rolled_back_at"] < rows[0]["rolled_back_at"]
     assert header(crypt.shim, wid)["status"] == "CANCELLED"
+
+
+def test_resumed_before_a_killed_compensation_goes_on_a_run_writes_everything_again(
+    crypt: Lab,
+) -> None:
+    own = prepared(crypt, "half")
+    with crypt.dying("worker.patch.restored"):
+        wid = crypt.start("half")
+        reached(crypt.shim, wid, "WAITING_INPUT")
+        crypt.act(wid, "cancel")
+    assert content(own) == {"old": b"new"}
+    assert column(crypt.history(wid), "rolled_back_at") == [None, None]
+    crypt.act(wid, "resume")
+
+    with crypt.worker():
+        answer(crypt.shim, wid)
+        reached(crypt.shim, wid, "SUCCESS")
+        crypt.compensated(wid)
+
+    assert content(own) == NEW
+    assert [(row["attempt"], row["rolled_back_for"]) for row in crypt.history(wid)] == [
+        (1, "cancel"), (1, "cancel"), (2, None), (2, None),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("point", ["worker.patch.begun", "worker.patch.written:2"])

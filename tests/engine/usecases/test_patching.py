@@ -173,7 +173,7 @@ def test_who_loses_the_session_before_the_rename_renames_nothing(
             await writing
 
     bench.play(scene)
-    assert bench.sql(HISTORY) == [(0, 1, False, None)]
+    assert bench.sql(HISTORY) == [(0, 1, False, "cancel")]
     assert bench.files() == ([".tmp"] if early else [])
 
 
