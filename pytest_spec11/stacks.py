@@ -163,6 +163,13 @@ class Stack:
         self._parts.add(process).spawn(self._parts.values)
         return Control(self._parts, process.name, self._witness)
 
+    def begin(self, process: Process) -> Control:
+        """One more process on this stack, ready. Raises TargetFailed."""
+        self._parts.add(process)
+        control = Control(self._parts, process.name, self._witness)
+        control.start()
+        return control
+
     def filled(self, process: str) -> Process:
         """The process of that name as it is started here: placeholders have their values."""
         return self._parts.filled(process)
@@ -210,6 +217,7 @@ class Stacks:
         self._site = site
         self._witness = witness
         self._started: list[Stack] = []
+        self._others: list[Stacks] = []
 
     def start(
         self,
@@ -234,9 +242,17 @@ class Stacks:
         self._started.append(stack)
         return stack
 
+    def of(self, target: Target) -> Stacks:
+        """Starter of stacks of another target, which names no service; they end with these."""
+        other = Stacks(target, dict, self._site, self._witness)
+        self._others.append(other)
+        return other
+
     def close(self) -> None:
         """Every stack started here is gone."""
         with ExitStack() as steps:
+            for other in self._others:
+                steps.callback(other.close)
             while self._started:
                 steps.callback(self._started.pop().stop)
 

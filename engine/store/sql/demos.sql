@@ -10,6 +10,9 @@ INSERT INTO app.marks (workflow_id, mark) SELECT workflow_id, %(mark)s FROM fres
 -- name: marks
 SELECT mark, count(*) AS times FROM app.marks WHERE workflow_id = %(workflow_id)s GROUP BY mark;
 
+-- name: name_of
+SELECT name FROM dbos.workflow_status WHERE workflow_uuid = %(workflow_id)s;
+
 -- name: start
 -- Once for an id: another start of it finds the workflow that there is.
 SELECT dbos.enqueue_workflow(workflow_name => %(name)s, queue_name => 'controlQ', workflow_id => %(workflow_id)s,
