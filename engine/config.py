@@ -70,6 +70,7 @@ class Config:
     app_dsn: str | None = _setting("SPEC11_APP_DSN", None, normalised, secret=True)
     sys_dsn: str | None = _setting("SPEC11_SYS_DSN", None, normalised, secret=True)
     data_dir: Path | None = _setting("SPEC11_DATA_DIR", None, _directory)  # noqa: RUF009  # a field
+    workspace_dir: Path | None = _setting("SPEC11_WORKSPACE", None, _directory)  # noqa: RUF009  # a field
     data_home: Path | None = _setting("XDG_DATA_HOME", None, _directory)  # noqa: RUF009  # a field
     cache_home: Path | None = _setting("XDG_CACHE_HOME", None, _directory)  # noqa: RUF009  # a field
     host: str = _setting("SPEC11_HOST", "127.0.0.1")
@@ -136,6 +137,11 @@ class Config:
     def data(self) -> Path:
         """Where the embedded server keeps its files."""
         return self.data_dir or _home(self.data_home, Path(".local/share"), Path("/var/lib"))
+
+    @property
+    def workspace(self) -> Path:
+        """The directory below whose ``.tmp`` patches are written; one for all workers."""
+        return self.workspace_dir or self.data / "workspace"
 
     @property
     def cache(self) -> Path:

@@ -24,6 +24,7 @@ from engine.ports.oc.replay import Replay
 from engine.ports.sbx import Sandbox
 from engine.ports.sbx.mock import Mock
 from engine.ports.sbx.slow import Slow
+from engine.ports.workspace.directory import Directory
 from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
@@ -31,6 +32,7 @@ from engine.store.pool import Pool
 from engine.usecases import reconcile
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
+from engine.usecases.patching import Patching
 from engine.usecases.presence import Presence
 from engine.usecases.repairs import Repairs
 from engine.usecases.stages import Stages
@@ -89,9 +91,11 @@ def _identity(config: Config) -> Identity:
 
 
 def _work(config: Config, pool: Pool, endings: Endings) -> Work:
+    patching = Patching(pool, Directory(config.workspace))
     return Work(
-        stages=Stages(pool, _agents(config)),
+        stages=Stages(pool, _agents(config), patching),
         waits=Waits(pool),
+        patching=patching,
         repairs=Repairs(pool),
         escalation=Escalation(pool),
         marks=Marks(pool),

@@ -11,6 +11,7 @@ from engine.api import (
     inbox,
     openapi,
     ops,
+    patches,
     recipes,
     runs,
     steps,
@@ -40,6 +41,7 @@ from engine.contracts.ops import (
     WorkflowStep,
     WorkflowSummary,
 )
+from engine.contracts.patches import PatchView
 from engine.contracts.queues import DepthQuery, DepthRow
 from engine.contracts.recipes import RecipeRow, RecipeVersionRow
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
@@ -81,6 +83,13 @@ OPERATIONS: Final = (
         handler=steps.listed,
         summary="The newest attempt of each of the run's steps",
         replies={200: list[StepView]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{wid}/steps/{stepId}/patches",
+        handler=patches.listed,
+        summary="What a step wrote to files: the newest entry of each patch, by index",
+        replies={200: list[PatchView]},
     ),
     Operation(
         method="GET",

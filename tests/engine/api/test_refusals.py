@@ -243,6 +243,7 @@ def test_the_document_describes_exactly_the_served_routes(shim: Shim) -> None:
         "POST /api/runs",
         "GET /api/runs/{wid}",
         "GET /api/runs/{wid}/steps",
+        "GET /api/runs/{wid}/steps/{stepId}/patches",
         "GET /api/runs/{wid}/gates",
         "GET /api/runs/{wid}/gates/{gateKey}",
         "POST /api/runs/{wid}/gates/{gateKey}/reply",
