@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 
@@ -22,3 +24,15 @@ def soak_kills(pytestconfig: pytest.Config) -> int:
 def soak_runs(pytestconfig: pytest.Config) -> int:
     """How many runs wait at once."""
     return int(pytestconfig.getoption("soak_runs"))
+
+
+@pytest.fixture
+def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """A line on the terminal at once: a soak is long."""
+    terminal = pytestconfig.pluginmanager.getplugin("terminalreporter")
+
+    def line(text: str) -> None:
+        terminal.ensure_newline()
+        terminal.write_line(text)
+
+    return line
