@@ -21,13 +21,9 @@ from scenarios.lives import END_S, PARK_S, reached
 
 BY = {"actor": "qa", "reason": "drill"}
 NO = "Plan approval failed: no"
-POINTS = (  # where a worker may die over patches alone
-    "worker.patch.begun",
-    "worker.patch.written",
-    "worker.patch.restored",
-    "worker.TakeBack.before",
-    "worker.TakeBack.after",
-)
+# Where a worker may die over patches alone.
+WRITING = ("worker.patch.begun", "worker.patch.written")
+TAKING_BACK = ("worker.TakeBack.before", "worker.patch.restored", "worker.TakeBack.after")
 HISTORY = """
 SELECT patch_index, attempt, target_path, preimage_hash, postimage_hash, diff_hash, preimage_content, postimage_content,
        created_at, applied_at, rolled_back_at, rolled_back_for

@@ -18,7 +18,16 @@ from pytest_spec11.waiting import eventually
 from scenarios import identity
 from scenarios.kills import died
 from scenarios.lives import reached
-from scenarios.patches import NO, Workshop, attempts, chronological, column, workshop
+from scenarios.patches import (
+    NO,
+    TAKING_BACK,
+    WRITING,
+    Workshop,
+    attempts,
+    chronological,
+    column,
+    workshop,
+)
 
 pytestmark = pytest.mark.S13
 AGAIN = """
@@ -84,7 +93,7 @@ def content(files: Files, own: Path) -> dict[str, bytes | None]:
 
 
 @pytest.mark.claim("S13.crash-write-mark")
-@pytest.mark.parametrize("point", ["worker.patch.begun", "worker.patch.written"])
+@pytest.mark.parametrize("point", WRITING)
 def test_a_worker_that_dies_while_it_writes_leaves_a_run_that_goes_on(
     empty: Workshop, files: Files, point: str
 ) -> None:
@@ -127,9 +136,7 @@ def test_a_worker_that_dies_while_it_takes_back_leaves_a_run_that_failed_once(
 
 
 @pytest.mark.claim("S13.crash-write-mark")
-@pytest.mark.parametrize(
-    "point", ["worker.TakeBack.before", "worker.patch.restored", "worker.TakeBack.after"]
-)
+@pytest.mark.parametrize("point", TAKING_BACK)
 def test_a_worker_that_dies_while_it_compensates_takes_everything_back_once(
     empty: Workshop, files: Files, point: str
 ) -> None:
@@ -231,23 +238,24 @@ def test_a_file_that_is_neither_is_left_alone_and_the_earlier_ones_are_restored(
 @pytest.mark.claim("S13.atomic-writes")
 def test_a_reader_sees_the_old_or_the_new_and_nothing_else(shop: Workshop, files: Files) -> None:
     own = shop.own("atomic")
+    target, over, ended = own / "file", own / "over", list[Exit]()
     texts = ["🙂" * FULL, "🙃" * FULL]
-    whole = {sha256(text.encode()).hexdigest() for text in texts}
-    (own / "file").write_text(texts[1], encoding="utf-8")
-    over, ended = own / "over", list[Exit]()
-    words = [sys.executable, "-c", READER, str(own / "file"), str(over)]
+    target.write_text(texts[1], encoding="utf-8")
+    words = [sys.executable, "-c", READER, str(target), str(over)]
     reader = threading.Thread(target=lambda: ended.append(shop.stack.proc.run(words)))
     reader.start()
     try:
-        for turn in range(3):
-            shop.parked(f"atomic.{turn}", *((".tmp/atomic/file", texts[n % 2]) for n in range(18)))
+        for turn in range(10):
+            wishes = [(".tmp/atomic/file", texts[number % 2]) for number in range(5)]
+            wid = shop.begun(f"atomic.{turn}", *wishes)
+            reached(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=60)
     finally:
         over.write_bytes(b"over")
         reader.join()
 
-    written = shop.stack.app_sql.value(WRITTEN, p=str(own / "file"))
-    assert (written, ended[0].code) == (54, 0)
+    written = shop.stack.app_sql.value(WRITTEN, p=str(target))
+    assert (written, ended[0].code) == (50, 0)
     seen = dict(line.split() for line in ended[0].stdout.splitlines())
-    assert seen.keys() == whole
+    assert seen.keys() == {sha256(text.encode()).hexdigest() for text in texts}
     assert min(int(count) for count in seen.values()) >= 5
-    assert files.sha256(own / "file") in whole
+    assert files.sha256(target) in seen
