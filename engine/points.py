@@ -30,7 +30,7 @@ STEPS: Final = (
     "tick",
 )
 PATCHES: Final = ("begun", "written", "restored")  # row, no file; file, no mark; restored, no mark
-REQUESTS: Final = ("start", "stored", "reply", "cancel", "resume", "fork", "retry", "demo")
+REQUESTS: Final = ("start", "stored", "reply", "event", "cancel", "resume", "fork", "retry", "demo")
 _ARMED: Final = re.compile(r"([\w.]+)(?::([1-9][0-9]{0,3}))?")
 
 

@@ -14,6 +14,7 @@ from typing import Final, Never
 
 import uvloop
 
+from engine import logs
 from engine.config import Config
 from engine.errors import Misconfigured
 from engine.flows import durable
@@ -51,7 +52,7 @@ def serve(config: Config, dsn: str) -> int:
     ends as it would by SIGKILL, which it has to survive anyway: nothing is drained, nothing is
     half-way wound up, and what was under way goes on where its executor id comes back.
     """
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    logs.begin()
     return uvloop.run(_serve(config, dsn))
 
 

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 Path: TypeAlias = "tuple[str, ...]"
+KEYWORDS = frozenset(
+    [
+        *("type", "enum", "properties", "required", "additionalProperties"),
+        *("minLength", "maxLength", "minimum", "maximum"),
+        *("title", "description", "default"),  # these forbid nothing
+    ]
+)
 HOLE = "@"  # where a malformed value goes in an otherwise perfect body
 
 # In the hole of a perfect body each of these makes it unreadable.
@@ -59,7 +66,10 @@ class Mutant:
 
 
 def mutants(schema: Mapping[str, Any], body: Any) -> Iterator[Mutant]:
-    """Every single fault that ``schema`` knows of, in a ``body`` that fills all of it."""
+    """Every single fault that ``schema`` knows of, in a ``body`` that fills all of it.
+
+    Raises AssertionError for a schema that says more than we know to break.
+    """
     for what, path, fault in _faults(schema, body, ()):
         yield Mutant(f"{pointer(path)} {what}", pointer(path), _with(body, path, fault))
 
@@ -74,14 +84,16 @@ GONE = object()
 
 def _faults(schema: Mapping[str, Any], value: Any, path: Path) -> Iterator[tuple[str, Path, Any]]:
     plain, nullable = _plain(schema)
+    assert plain.keys() <= KEYWORDS, f"{pointer(path)} is bound in an unknown way: {plain}"
     if path:
         yield from (
             (f"= {fault!r:.40}", path, fault) for fault in _misfits(plain, nullable=nullable)
         )
-    if not isinstance(value, dict) or "properties" not in plain:
+    if "properties" not in plain:
         return
-    if plain.get("additionalProperties") is False:
-        yield "is unknown", (*path, "bogus"), 1
+    assert plain.get("additionalProperties") is False, f"{pointer(path)} is not closed"
+    assert value.keys() == plain["properties"].keys(), f"{pointer(path)} is not filled"
+    yield "is unknown", (*path, "bogus"), 1
     yield from (("is missing", (*path, name), GONE) for name in plain.get("required", ()))
     for name, item in value.items():
         yield from _faults(plain["properties"][name], item, (*path, name))
@@ -89,8 +101,10 @@ def _faults(schema: Mapping[str, Any], value: Any, path: Path) -> Iterator[tuple
 
 def _plain(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
     """``schema`` without its null branch, and whether it had one."""
-    branches = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
-    return (branches[0], True) if branches else (schema, False)
+    if "anyOf" not in schema:
+        return schema, False
+    (plain,) = (each for each in schema["anyOf"] if each.get("type") != "null")
+    return plain, True
 
 
 def _misfits(schema: Mapping[str, Any], *, nullable: bool) -> Iterator[Any]:

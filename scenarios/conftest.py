@@ -27,9 +27,13 @@ def app_version(spec11_target: Target) -> str:
 
 @pytest.fixture(scope="session")
 def lab(stacks: Stacks, spec11_target: Target) -> Iterator[Stack]:
-    """A private stack for tests that plant, freeze or crowd; ``twin`` asks for no partition key."""
+    """A private stack for tests that plant, freeze or crowd; ``twin`` asks for no partition key.
+
+    It is there when both api-shims answer; its worker comes up while the first tests run.
+    """
     twin = spec11_target.process("api").using(NO_PARTITIONS)
-    with stacks.start(extra={"twin": twin}) as stack:
+    with stacks.start(only=("api",), extra={"twin": twin}) as stack:
+        stack.spawn(spec11_target.process("worker"))
         yield stack
 
 

@@ -10,6 +10,7 @@ from scenarios.inventory import METHODS, Operation
 
 # What whole numbers a query takes, by path and name: the contract's figures, not the document's.
 BOUNDS: Final = {
+    ("/api/hitl/inbox", "limit"): (1, 200),
     ("/api/ops/queue-depth", "limit"): (1, 200),
     ("/api/runs/{wid}/interactions", "limit"): (1, 500),
     ("/api/runs/{wid}/gates/{gateKey}", "timeoutS"): (0, 30),

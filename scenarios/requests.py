@@ -8,29 +8,38 @@ from typing import Any
 from pytest_spec11.stacks import Stack
 from scenarios import identity
 from scenarios.bodies import HOLE
+from scenarios.events import EVENTS, event
 from scenarios.intents import RECIPE
 from scenarios.inventory import Operation, operations
 from scenarios.lives import parked
 from scenarios.wishes import OPTS
 
 START, STORED, REPLY = "/api/run", "/api/runs", "/api/runs/{wid}/gates/{gateKey}/reply"
-NAMES = {START: "RunStartRequest", STORED: "CompatRunRequest", REPLY: "GateReply"}
+NAMES = {
+    START: "RunStartRequest",
+    STORED: "CompatRunRequest",
+    REPLY: "GateReply",
+    EVENTS: "ExternalEvent",
+}
 
 
 def perfect(goal: str, *, stored: str) -> dict[str, dict[str, Any]]:
     """A body for each POST route, with every key it may have and one HOLE for any text.
 
     The start begins the run of ``goal``, the compat start repeats the run of the goal ``stored``,
-    which must have been started with OPTS.
+    which must have been started with OPTS; the event repeats the reply to its gate.
     """
+    wid = identity.workflow_id(stored)
+    answer = {
+        "payload": {"choice": "yes", "rationale": HOLE},
+        "dedupeKey": "qa-1",
+        "origin": "manual",
+    }
     return {
         START: {"recipeRef": RECIPE, "formData": {"goal": goal}, "opts": _full(goal)},
-        STORED: {"intentId": identity.workflow_id(stored), **_full(stored)},
-        REPLY: {
-            "payload": {"choice": "yes", "rationale": HOLE},
-            "dedupeKey": "qa-1",
-            "origin": "manual",
-        },
+        STORED: {"intentId": wid, **_full(stored)},
+        REPLY: answer,
+        EVENTS: event(wid, identity.gate_key(identity.run_id(wid)), **answer),
     }
 
 

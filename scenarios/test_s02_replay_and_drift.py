@@ -27,7 +27,7 @@ LATE_MS = 700
 WORKFLOW = "SELECT workflow_uuid, name FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def late(lab: Stack, spec11_run: Run, spec11_recorder: Recorder) -> dict[str, Any]:
     """A start that nobody will answer in time; its timeout passes while other tests run."""
     body = start(f"late in {__name__} of {spec11_run.id}", timeoutMS=LATE_MS)

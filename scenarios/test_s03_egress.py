@@ -13,6 +13,7 @@ from pytest_spec11.oracles.snapshot import take
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack
 from scenarios import identity
+from scenarios.events import EVENTS, event
 from scenarios.intents import PARTITION, reply, start
 from scenarios.inventory import operations
 from scenarios.lives import parked, succeeded
@@ -77,6 +78,13 @@ PLANTS = {
         "run_id = %(run)s",
         {"GET /api/runs/{wid}/interactions"},
     ),
+    "open gate": Plant(
+        "app.human_gates",
+        "created_at = created_at - interval '100 years'",
+        "created_at = created_at + interval '100 years'",
+        "workflow_id = %(other)s",
+        {"GET /api/hitl/inbox"},
+    ),
     "recipe": Plant(
         "app.recipe_versions",
         "created_at = created_at - interval '100 years'",
@@ -97,7 +105,7 @@ PLANTS = {
 # What every other route would show is in PLANTS. A stream of words has begun before it could fail.
 SHOW_NO_ROW = {
     *("GET /healthz", "GET /openapi.json", "GET /api/runs/{wid}/stream/status"),
-    "POST /api/runs/{wid}/gates/{gateKey}/reply",
+    *("POST /api/runs/{wid}/gates/{gateKey}/reply", "POST /api/events/hitl"),
 }
 
 
@@ -118,6 +126,7 @@ class Story:
             "/api/run": start(self.goal),
             "/api/runs": {"intentId": self.wid, "queuePartitionKey": PARTITION},
             "/api/runs/{wid}/gates/{gateKey}/reply": reply(),
+            EVENTS: event(self.wid, self.gate_key, dedupeKey="qa-1"),
         }
         return {
             f"{each.method} {each.path}": stack.api.request(
@@ -127,9 +136,9 @@ class Story:
         }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def story(lab: Stack, spec11_run: Run) -> Story:
-    """Both runs, on a lab of this module's own process."""
+    """Both runs, begun once."""
     goal = f"{__name__} of {spec11_run.id}"
     wid = succeeded(lab.api, goal)["workflowID"]
     other = parked(lab.api, f"{goal}, waiting")["workflowID"]

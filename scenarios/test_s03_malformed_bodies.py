@@ -39,7 +39,7 @@ def test_what_is_no_json_is_refused_by_every_post_route(lab: Stack, unique_goal:
         path: lab.api.request("POST", places[path].url, content=texts[path]).status
         for path in places
     }
-    assert accepted == dict(zip(NAMES, (201, 200, 200), strict=True))
+    assert accepted == dict(zip(NAMES, (201, 200, 200, 200), strict=True))
 
 
 @pytest.mark.claim("S03.schema-matrix-400")
@@ -66,13 +66,13 @@ def test_every_single_fault_is_refused_where_it_is(lab: Stack, unique_goal: str)
         for path, each in faulty
     }
     accepted = {path: lab.api.post(places[path].url, json=bodies[path]).status for path in places}
-    assert accepted == dict(zip(NAMES, (201, 200, 200), strict=True))
+    assert accepted == dict(zip(NAMES, (201, 200, 200, 200), strict=True))
 
 
 @pytest.mark.claim("S03.schema-matrix-400")
 def test_all_faults_of_a_body_are_named_together(lab: Stack, unique_goal: str) -> None:
     waiting = f"{unique_goal}, waiting"
-    (start, stored, reply) = posts(lab, waiting).values()
+    (start, stored, reply, event) = posts(lab, waiting).values()
     worst = {
         start.url: {
             "recipeRef": {"id": 1, "bogus": 1},
@@ -81,12 +81,13 @@ def test_all_faults_of_a_body_are_named_together(lab: Stack, unique_goal: str) -
         },
         stored.url: {"queuePartitionKey": 7, "workload": {"steps": -1}},
         reply.url: {"payload": [], "dedupeKey": "", "origin": "nobody", "bogus": 1},
+        event.url: {"gateKey": "G", "topic": "x", "payload": 1, "dedupeKey": "", "bogus": 1},
     }
 
     with zero_writes(lab):
         replies = [lab.api.post(url, json=body) for url, body in worst.items()]
 
-    assert [reply.status for reply in replies] == [400, 400, 400]
+    assert [reply.status for reply in replies] == [400] * 4
     assert [set(_pointers(reply.json())) for reply in replies] == [
         {
             "/recipeRef/id", "/recipeRef/v", "/recipeRef/bogus", "/bogus", "/formData",
@@ -99,6 +100,7 @@ def test_all_faults_of_a_body_are_named_together(lab: Stack, unique_goal: str) -
             "/workload/concurrency", "/workload/steps", "/workload/sandboxMinutes",
         },
         {"/payload", "/dedupeKey", "/origin", "/bogus"},
+        {"/workflowId", "/gateKey", "/topic", "/payload", "/dedupeKey", "/origin", "/bogus"},
     ]  # fmt: skip
 
 

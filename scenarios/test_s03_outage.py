@@ -16,6 +16,7 @@ from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
 from scenarios import identity
 from scenarios.crowds import at_once
+from scenarios.events import EVENTS, event
 from scenarios.intents import reply, start
 from scenarios.inventory import operations
 from scenarios.lives import parked, succeeded
@@ -31,9 +32,9 @@ BROKEN_OFF = 0
 RUN = "SELECT status FROM app.runs WHERE workflow_id = %(w)s"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def own(stacks: Stacks) -> Iterator[Stack]:
-    """A private stack for outages alone."""
+    """A private stack for one outage."""
     with stacks.start() as stack:
         yield stack
 
@@ -115,6 +116,7 @@ def _questions(stack: Stack, goal: str) -> dict[str, Callable[[], Reply]]:
         "/api/run": start(goal, **OPTS),
         "/api/runs": {"intentId": wid, **OPTS},
         "/api/runs/{wid}/gates/{gateKey}/reply": reply(),
+        EVENTS: event(wid, gate["gateKey"], dedupeKey="qa-1"),
     }
     return {
         f"{each.method} {each.path}": partial(

@@ -15,6 +15,7 @@ from pytest_spec11.target import Process, Target
 from pytest_spec11.waiting import eventually
 from scenarios import identity, once, patches, recipes
 from scenarios.commands import engine
+from scenarios.events import EVENTS, event
 from scenarios.intents import PARTITION, RECIPE, reply, start
 from scenarios.kills import advanced, armed, cut_off, died, ended
 from scenarios.lives import reached
@@ -219,6 +220,7 @@ REQUESTS = {  # of one that died before its commit, and after it: what its repea
     "start": (201, 200),
     "stored": (200, 200),
     "reply": (200, 200),
+    "event": (200, 200),
     "cancel": (202, 409),
     "resume": (202, 409),
     "fork": (202, 202),
@@ -266,6 +268,7 @@ def asked(goal: str, request: str) -> tuple[str, Any]:
         "start": ("/api/run", start(goal)),
         "stored": ("/api/runs", {"intentId": wid, "queuePartitionKey": PARTITION}),
         "reply": (f"/api/runs/{wid}/gates/{gate}/reply", reply()),
+        "event": (EVENTS, event(wid, gate)),
         "fork": (f"/api/ops/wf/{wid}/fork", {**BY, "stepN": 1}),
         "retry": (f"/api/runs/{wid}/retry", None),
         "demo": (f"/crashdemo?wf=demo-{wid}", None),

@@ -30,13 +30,13 @@ Body = TypeVar("Body", bound=Wire)
 
 async def body(request: Request, model: type[Body]) -> Body:
     """The request's body as ``model``. Raises Malformed; runs before anything is written."""
-    return checked(model, strict_json(await _bytes(request)))
+    return checked(model, strict_json(await raw(request)))
 
 
 async def nothing(request: Request) -> None:
     """The request has no body, or an empty object. Raises Malformed for anything else."""
-    if raw := (await _bytes(request)).strip():
-        checked(Wire, strict_json(raw), "body")
+    if sent := (await raw(request)).strip():
+        checked(Wire, strict_json(sent), "body")
 
 
 def query(request: Request, model: type[Body]) -> Body:
@@ -82,27 +82,39 @@ def strict_json(raw: bytes) -> Json:
     return value
 
 
+async def raw(request: Request) -> bytes:
+    """The bytes of the body, read from the client once. Raises Malformed."""
+    if not hasattr(request.state, "raw_body"):
+        request.state.raw_body = await _bytes(request)
+    kept: bytes = request.state.raw_body
+    return kept
+
+
 async def _bytes(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > MAX_DRAINED:
+    length = request.headers.get("content-length", "0")
+    declared = int(length) if length.isdecimal() else 0
+    if declared > MAX_DRAINED:
         raise _too_large()
     try:
         async with asyncio.timeout(BODY_S):
-            return await _gathered(request)
+            return await _gathered(request, declared)
     except TimeoutError as error:
         raise Malformed("body too slow", code="body_too_slow") from error
     except ClientDisconnect as error:
         raise Malformed("body cut off", code="invalid_json") from error
 
 
-async def _gathered(request: Request) -> bytes:
+async def _gathered(request: Request, declared: int) -> bytes:
+    """All of the body; of one that is too large, nothing is kept while the rest is dropped."""
     kept, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > MAX_DRAINED:
             break
-        if size <= MAX_BODY:
+        if max(size, declared) <= MAX_BODY:
             kept.append(chunk)
+        else:
+            kept.clear()
     if size > MAX_BODY:
         raise _too_large()
     return b"".join(kept)

@@ -166,7 +166,7 @@ def _engine(url: str) -> sqlalchemy.Engine:
     It looks for the words "connection failed", which psycopg does not use for a unix socket: a
     run that met an outage would be given up for good.
     """
-    engine = sqlalchemy.create_engine(url, pool_size=POOL, max_overflow=0)
+    engine = sqlalchemy.create_engine(url, pool_size=POOL, max_overflow=0, hide_parameters=True)
 
     @sqlalchemy.event.listens_for(engine, "do_connect")
     def connect(_: Any, __: Any, args: list[Any], kwargs: dict[str, Any]) -> psycopg.Connection:

@@ -174,6 +174,32 @@ CREATE TABLE app.opencode_calls (
 );
 CREATE INDEX opencode_calls_run_idx ON app.opencode_calls (run_id, step_id);
 
+-- What a step did is written once: the same again is no news, anything else under the same key is refused by name.
+CREATE FUNCTION app.refuse_divergence() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    stored jsonb;
+    told jsonb := to_jsonb(NEW);
+    keys text[] := string_to_array(TG_ARGV[0], ' ');
+    facts text[] := string_to_array(TG_ARGV[1], ' ');
+BEGIN
+    EXECUTE format('SELECT to_jsonb(t) FROM %I.%I t WHERE %s', TG_TABLE_SCHEMA, TG_TABLE_NAME,
+                   (SELECT string_agg(format('%I = $1.%I', k, k), ' AND ') FROM unnest(keys) AS k))
+    INTO stored USING NEW;
+    IF stored IS NULL THEN
+        RETURN NEW;
+    ELSIF (SELECT bool_and(stored -> f = told -> f) FROM unnest(facts) AS f) THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION '% of % diverges from what is stored', TG_TABLE_NAME, NEW.run_id
+        USING ERRCODE = 'unique_violation', CONSTRAINT = TG_TABLE_NAME || '_diverges', TABLE = TG_TABLE_NAME, SCHEMA = 'app';
+END $$;
+CREATE TRIGGER run_steps_diverges BEFORE INSERT ON app.run_steps FOR EACH ROW
+    EXECUTE FUNCTION app.refuse_divergence('run_id step_id attempt', 'phase output');
+CREATE TRIGGER artifacts_diverges BEFORE INSERT ON app.artifacts FOR EACH ROW
+    EXECUTE FUNCTION app.refuse_divergence('run_id step_id task_key idx attempt', 'kind uri sha256');
+CREATE TRIGGER sbx_runs_diverges BEFORE INSERT ON app.sbx_runs FOR EACH ROW
+    EXECUTE FUNCTION app.refuse_divergence('run_id step_id task_key attempt', 'provider request response err_code');
+
 -- A side effect's receipt is written in the transaction of its step row (D16). Keyed by the
 -- execution: a recovery meets its own receipt and is not accused.
 CREATE TABLE app.mock_receipts (

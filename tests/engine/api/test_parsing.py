@@ -1,8 +1,15 @@
 from __future__ import annotations
 
-import pytest
+import asyncio
+import tracemalloc
 
-from engine.api.parsing import strict_json
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from engine.api import parsing
+from engine.api.parsing import MAX_BODY, strict_json
+from engine.contracts.base import Wire
 from engine.core.pointers import pointer
 from engine.errors import Malformed
 
@@ -71,3 +78,27 @@ def test_what_is_strict_json_is_read(raw: bytes, value: object) -> None:
 )
 def test_a_pointer_escapes_its_parts(path: tuple[str | int, ...], text: str) -> None:
     assert pointer(path) == text
+
+
+@pytest.mark.parametrize("declared", [10 * MAX_BODY, None])
+def test_of_a_body_that_is_too_large_nothing_is_kept(declared: int | None) -> None:
+    kept_b: list[int] = []
+    chunks = iter(range(160))
+
+    async def receive() -> Message:
+        number = next(chunks)
+        kept_b.append(tracemalloc.get_traced_memory()[0])
+        body = b" " * (MAX_BODY // 16)
+        return {"type": "http.request", "body": body, "more_body": number < 159}
+
+    headers = [] if declared is None else [(b"content-length", str(declared).encode())]
+    request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Malformed, match="body too large"):
+            asyncio.run(parsing.body(request, Wire))
+    finally:
+        tracemalloc.stop()
+
+    assert kept_b[-1] - kept_b[1] < MAX_BODY // 4
+    assert declared is None or max(kept_b) - kept_b[1] < MAX_BODY // 4
