@@ -14,6 +14,7 @@ from pytest_spec11.target import Process, Target, TemplateDatabase
 ROOT: Final = Path(__file__).parent
 ANSWERS: Final = ROOT / "scenarios" / "oc"  # recorded for the suite, beside the engine's own
 APP_VERSION: Final = "v-under-test"
+LAB: Final = {"OC_FIXTURES_DIR": str(ANSWERS), "SPEC11_WORKSPACE": "{stack.dir}"}
 # Nothing else of the caller's environment reaches the engine: the lab is the same everywhere.
 PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "VIRTUAL_ENV")
 SERVER: Final = "host={postgres.host} port={postgres.port}"
@@ -38,7 +39,7 @@ def pytest_spec11_target(config: pytest.Config) -> Target:
         database=TemplateDatabase(
             admin_dsn=f"{SERVER} user=postgres dbname=postgres", template="spec11_template"
         ),
-        processes=(_worker(engine | {"OC_FIXTURES_DIR": str(ANSWERS)}), _api(engine)),
+        processes=(_worker(engine | LAB), _api(engine)),
         base_url="{api.url}",
         app_dsn=f"{SERVER} user=spec11_reader dbname={{database.name}}",
         sys_dsn=f"{SERVER} user=spec11_reader dbname={{database.name}}",

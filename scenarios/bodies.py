@@ -11,7 +11,7 @@ Path: TypeAlias = "tuple[str, ...]"
 KEYWORDS = frozenset(
     [
         *("type", "enum", "properties", "required", "additionalProperties"),
-        *("minLength", "maxLength", "minimum", "maximum"),
+        *("minLength", "maxLength", "minimum", "maximum", "pattern"),
         *("title", "description", "default"),  # these forbid nothing
     ]
 )
@@ -41,8 +41,11 @@ UNREADABLE: Mapping[str, bytes] = {
 NO_OBJECTS = ("[]", "[{}]", "1", '"text"', "null", "true")
 
 
+NOTHING = ("empty", "white space")  # of the unreadable ones: no body at all
+
+
 def unreadable(text: str) -> dict[str, bytes]:
-    """The perfect body ``text`` with one thing each that no JSON has."""
+    """The body ``text``, which has a HOLE, with one thing each that no JSON has."""
     body, hole = text.encode(), f'"{HOLE}"'.encode()
     in_place = {name: body.replace(hole, value) for name, value in UNREADABLE.items()}
     return in_place | {
@@ -117,6 +120,7 @@ def _misfits(schema: Mapping[str, Any], *, nullable: bool) -> Iterator[Any]:
         case {"type": "string"}:
             yield from (1, True, [], {})
             yield from ("x" * (schema[name] + off) for name, off in _LENGTHS if name in schema)
+            yield from _MISMATCHES[schema["pattern"]] if "pattern" in schema else ()
         case {"type": "integer"}:
             yield from ("1", 1.5, True, [1])
             yield from (schema[name] + off for name, off in _BOUNDS if name in schema)
@@ -126,6 +130,11 @@ def _misfits(schema: Mapping[str, Any], *, nullable: bool) -> Iterator[Any]:
             raise AssertionError(f"no mutants are known of {schema}")
 
 
+_MISMATCHES = {
+    r"\S": ("", " \t"),
+    r"^[a-z0-9][a-z0-9:_-]{0,127}$": ("", "G", "a/b", "a b", "ä"),
+    r"^(human|sys):[a-z0-9][a-z0-9:_-]{0,127}$": ("", "human", "human:", "Human:x", "user:x"),
+}
 _LENGTHS = (("minLength", -1), ("maxLength", 1))
 _BOUNDS = (("minimum", -1), ("maximum", 1))
 

@@ -17,6 +17,7 @@ ODD_TEXTS = (
     "x" * 300,
     "💥" * 300,
 )
+NO_NAMES = ("", "\0", "x" * 300)
 ODD_NUMBERS = (0, -1, 1.5, 2**31, 2**53, 10**30, -(10**30), 1e300, math.nan, math.inf)
 ODD_BYTES = (b"", b"{bad", b"[]", b"\xff", b"\xef\xbb\xbf{}", b"[" * 5_000, b'{"a":1,"a":1}')
 ODD_KEYS = ("", "bogus", "a/b~c", "\ud800", "__proto__", "x" * 300)
@@ -51,18 +52,22 @@ class Fuzz:
             value = dice.pick(ODD_TEXTS if dice.once_in(3) else self.usual[name])
             path = path.replace(f"{{{name}}}", quote(value, safe="", errors="surrogatepass"))
         content = None if each.body is None else self._content(each.body)
-        return Request(method, f"{path}{self._query(each)}", content)
+        query = self._query(each)
+        return Request(method, f"{path}?{query}" if query else path, content)
 
     def _query(self, each: Operation) -> str:
         dice = self.dice
+        right = {name: dice.pick(self.usual[name]) for name in each.needed}
         if not dice.once_in(3):
-            return ""
+            return urlencode(right)
         names = (*each.query, "limit", dice.pick(ODD_KEYS))
-        pairs = {
-            dice.pick(names): dice.pick((*ODD_TEXTS, str(dice.below(600) - 5)))
-            for _ in range(1 + dice.below(2))
-        }
-        return f"?{urlencode(pairs, errors='surrogatepass')}"
+        odd = {name: self._odd(each, name) for name in (dice.pick(names), dice.pick(names))}
+        return urlencode({**right, **odd}, errors="surrogatepass")
+
+    def _odd(self, each: Operation, name: str) -> str:
+        """An odd value; none that would begin something under a name that is not our own."""
+        numbers = (str(self.dice.below(600) - 5), *ODD_TEXTS)
+        return self.dice.pick(NO_NAMES if name in each.needed else numbers)
 
     def _content(self, schema: Mapping[str, Any]) -> bytes:
         if self.dice.once_in(12):

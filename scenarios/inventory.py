@@ -14,13 +14,22 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path, with the JSON Schema of its body and of each query parameter."""
+    """One method of one path, with the JSON Schema of its body and of each query parameter.
+
+    ``needed`` names the query parameters that must be there.
+    """
 
     method: str
     path: str
     query: dict[str, Any]
+    needed: tuple[str, ...]
     body: dict[str, Any] | None
     replies: dict[int, str]
+
+    @property
+    def route(self) -> str:
+        """Method and path, as one name."""
+        return f"{self.method} {self.path}"
 
     def at(self, **names: str) -> str:
         """The path with ``names`` filled in, each percent-encoded as one segment."""
@@ -54,6 +63,7 @@ def _operation(path: str, method: str, described: dict[str, Any]) -> Operation:
         method=method,
         path=path,
         query={each["name"]: each["schema"] for each in parameters},
+        needed=tuple(each["name"] for each in parameters if each["required"]),
         body=body and body["content"]["application/json"]["schema"],
         replies={
             int(status): next(iter(reply["content"]))

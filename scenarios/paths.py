@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from scenarios.inventory import METHODS, Operation
+from scenarios.subjects import Subject
 
-# What whole numbers a query takes, by path and name: the contract's figures, not the document's.
+# What a query takes, by path and name: the contract's figures and words, not the document's.
 BOUNDS: Final = {
     ("/api/hitl/inbox", "limit"): (1, 200),
     ("/api/ops/queue-depth", "limit"): (1, 200),
+    ("/api/ops/wf", "limit"): (1, 200),
     ("/api/runs/{wid}/interactions", "limit"): (1, 500),
     ("/api/runs/{wid}/gates/{gateKey}", "timeoutS"): (0, 30),
+}
+NO_WORDS: Final = {
+    ("/api/ops/wf", "status"): ("", "bogus", "pending", "PENDING ", "\0"),
+    ("/api/ops/wf", "name"): ("x" * 257, "\0"),
+    ("/crashdemo", "wf"): ("", "x" * 257, "a\0b"),
+    ("/marks", "wf"): ("", "x" * 257, "a\0b"),
 }
 OF_A_RUN: Final = "/api/runs/{wid}"
 OF_A_GATE: Final = "/api/runs/{wid}/gates/{gateKey}"
@@ -54,11 +62,20 @@ def no_routes(known: Sequence[Operation]) -> list[tuple[str, str]]:
     return [*wrong, *((method, path) for path in NO_PATHS for method in ("GET", "POST", "DELETE"))]
 
 
-def off_bounds(each: Operation) -> Iterator[tuple[str, str]]:
+def off_bounds(each: Operation, about: Subject) -> Iterator[tuple[str, str]]:
     """Queries that the operation does not allow, each with the JSON pointer of what is wrong."""
-    yield "bogus=1", "/bogus"
+    right = {name: about.needed(name) for name in each.needed}
+    yield urlencode({**right, "bogus": 1}), "/bogus"
     for name in each.query:
-        least, most = BOUNDS[each.path, name]
-        for value in (least - 1, most + 1, *NO_NUMBERS):
-            yield urlencode({name: value}), f"/{name}"
-        yield f"{name}=1&{name}=1", ""
+        for value in _misfits(each.path, name):
+            yield urlencode({**right, name: value}), f"/{name}"
+        yield urlencode([*right.items(), (name, 1), (name, 1)]), ""
+    for name in each.needed:
+        yield urlencode({other: right[other] for other in right if other != name}), f"/{name}"
+
+
+def _misfits(path: str, name: str) -> tuple[Any, ...]:
+    if (path, name) in NO_WORDS:
+        return NO_WORDS[path, name]
+    least, most = BOUNDS[path, name]
+    return (least - 1, most + 1, *NO_NUMBERS)

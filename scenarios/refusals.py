@@ -7,19 +7,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_spec11.stacks import Stack
 from scenarios import identity, recipes
-from scenarios.bodies import NO_OBJECTS, mutants, unreadable
+from scenarios.bodies import NO_OBJECTS, NOTHING, mutants, unreadable
 from scenarios.events import EVENTS, NO_TOPICS, event
 from scenarios.forbidden import BLANKS, FORMS, OVER, WISHES
 from scenarios.intents import RECIPE, reply, start
 from scenarios.inventory import Operation, operations
-from scenarios.lives import answered, parked
+from scenarios.lives import parked, succeeded
 from scenarios.paths import NO_KEYS, OF_A_GATE, no_routes, off_bounds, unknown_runs
-from scenarios.requests import START, STORED, Place, perfect, posts
+from scenarios.requests import (
+    CANCEL,
+    DEMO,
+    FORK,
+    REPLY,
+    RESUME,
+    RETRY,
+    START,
+    STORED,
+    Place,
+    posts,
+    waiting,
+)
+from scenarios.subjects import Subject, subject
 from scenarios.wishes import CHANGES, INERT, OPTS
 
 # Answers that a gate asking for a yes or a no does not understand (D18).
@@ -50,27 +63,28 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Ground:
-    """What refusals need to be there: a run that waits, one that was answered, recipes."""
+    """What refusals need to be there: runs in three states, recipes."""
 
     goal: str  # no run has it
-    waiting: str  # the goal of the run that waits; it was started with OPTS
-    places: dict[str, Place]
+    places: dict[str, Place]  # of a run that waits and was started with OPTS
     operations: list[Operation]
-    names: dict[str, str]  # of the waiting run, for any path
-    answered: str  # where the gate of a run takes replies that was answered,
-    late: str  # and of one whose deadline has passed
+    waits: Subject
+    ended: Subject
+    late: Subject  # it waits at a gate whose deadline has passed
     refs: list[dict[str, str]]  # recipes that would render the waiting run's intent
     draft: dict[str, str]
+
+    def url(self, path: str, about: Subject) -> str:
+        """Where the POST route of ``path`` is for ``about``."""
+        return about.url(self.places[path].operation)
 
 
 def ground(stack: Stack, goal: str) -> Ground:
     """All that the battery needs, made on ``stack``."""
-    waiting = f"{goal}, waiting"
-    places = posts(stack, waiting)
+    places = posts(stack, goal)
+    ended = succeeded(stack.api, f"{goal}, ended")["workflowID"]
     late = parked(stack.api, f"{goal}, late")["workflowID"]
     assert stack.admin.execute(OVERDUE, w=late) == [{"state": "PENDING"}]
-    ended = answered(stack.api, parked(stack.api, f"{goal}, ended")["workflowID"])["workflowID"]
-    (open_gate,) = stack.api.get(f"/api/runs/{identity.workflow_id(waiting)}/gates").json()
     spec = recipes.spec(stack.app_sql)
     newer, twin, draft = f"newer for {goal}", f"twin for {goal}", f"draft for {goal}"
     recipes.plant(stack, {**spec, "v": newer})
@@ -78,37 +92,26 @@ def ground(stack: Stack, goal: str) -> Ground:
     recipes.plant(stack, {**spec, "v": draft}, status="draft")
     return Ground(
         goal=goal,
-        waiting=waiting,
         places=places,
         operations=operations(stack.api),
-        names={
-            "wid": open_gate["workflowID"],
-            "gateKey": open_gate["gateKey"],
-            "id": "compile-default",
-            "uri": "x",
-        },
-        answered=_reply_place(stack, ended),
-        late=_reply_place(stack, late),
+        waits=subject(stack.api, identity.workflow_id(waiting(goal))),
+        ended=subject(stack.api, ended),
+        late=subject(stack.api, late),
         refs=[{**RECIPE, "v": newer}, {**RECIPE, "id": twin}],
         draft={**RECIPE, "v": draft},
     )
 
 
-def _reply_place(stack: Stack, wid: str) -> str:
-    (gate,) = stack.api.get(f"/api/runs/{wid}/gates").json()
-    return f"/api/runs/{wid}/gates/{gate['gateKey']}/reply"
-
-
 def battery(on: Ground) -> Iterator[Refusal]:
     """All of them."""
     yield from _drifts(on)  # S02
-    yield from _unreadable(on)  # S03, and so are the next four
-    yield from _mutants(on)
+    yield from _malformed(on)  # S03, and so are the next three
     yield from _forbidden(on)
     yield from _nowhere(on)
     yield from _off_bounds(on)
-    yield from _answers(on)  # S04 and S05, by the routes there are
+    yield from _answers(on)  # S04 and S05
     yield from _events(on)  # S06
+    yield from _actions(on)  # S07
 
 
 def _posted(status: int, url: str, body: object) -> Refusal:
@@ -116,11 +119,11 @@ def _posted(status: int, url: str, body: object) -> Refusal:
 
 
 def _drifts(on: Ground) -> Iterator[Refusal]:
+    goal, wid = waiting(on.goal), on.waits.wid
     for change, _ in CHANGES.values():
-        yield _posted(409, START, start(on.waiting, **{**OPTS, **change}))
+        yield _posted(409, START, start(goal, **{**OPTS, **change}))
     for ref in on.refs:
-        yield _posted(409, START, {**start(on.waiting, **OPTS), "recipeRef": ref})
-    wid = on.names["wid"]
+        yield _posted(409, START, {**start(goal, **OPTS), "recipeRef": ref})
     yield _posted(409, STORED, {"intentId": wid, **OPTS, "queuePartitionKey": "elsewhere"})
     yield _posted(404, STORED, {"intentId": f"{wid}0", **OPTS})
     for wish in INERT:
@@ -128,20 +131,17 @@ def _drifts(on: Ground) -> Iterator[Refusal]:
         yield _posted(400, STORED, {"intentId": wid, **OPTS, **wish})
 
 
-def _unreadable(on: Ground) -> Iterator[Refusal]:
-    for path, body in perfect(on.goal, stored=on.waiting).items():
-        url = on.places[path].url
-        for content in unreadable(json.dumps(body)).values():
-            yield Refusal(400, "POST", url, content)
-        for text in NO_OBJECTS:
-            yield Refusal(400, "POST", url, text.encode())
-        yield Refusal(400, "POST", url, b" " * (1024 * 1024 + 1))
-
-
-def _mutants(on: Ground) -> Iterator[Refusal]:
-    for path, body in perfect(on.goal, stored=on.waiting).items():
-        for mutant in mutants(on.places[path].operation.body or {}, body):
-            yield _posted(400, on.places[path].url, mutant.body)
+def _malformed(on: Ground) -> Iterator[Refusal]:
+    for place in on.places.values():
+        takes_body = place.operation.body is not None
+        for what, content in unreadable(place.around_hole).items():
+            if takes_body or what not in NOTHING:
+                yield Refusal(400, "POST", place.url, content)
+        for text in (*NO_OBJECTS, '{"bogus": 1}'):
+            yield Refusal(400, "POST", place.url, text.encode())
+        yield Refusal(400, "POST", place.url, b" " * (1024 * 1024 + 1))
+        for mutant in mutants(place.operation.body, place.body) if place.operation.body else ():
+            yield _posted(400, place.url, mutant.body)
 
 
 def _forbidden(on: Ground) -> Iterator[Refusal]:
@@ -151,7 +151,7 @@ def _forbidden(on: Ground) -> Iterator[Refusal]:
         yield _posted(400, START, start(on.goal, **wish.opts))
     for blank in BLANKS:
         yield _posted(400, START, start(on.goal, queuePartitionKey=blank))
-        yield _posted(400, STORED, {"intentId": on.names["wid"], "queuePartitionKey": blank})
+        yield _posted(400, STORED, {"intentId": on.waits.wid, "queuePartitionKey": blank})
     unknown = {**RECIPE, "v": "v99"}
     yield _posted(404, START, {**start(on.goal), "recipeRef": unknown})
     yield _posted(409, START, {**start(on.goal), "recipeRef": on.draft})
@@ -165,33 +165,38 @@ def _nowhere(on: Ground) -> Iterator[Refusal]:
         yield Refusal(404, method, path)
     for path in ("/api/artifacts/none", "/api/recipes/none/versions"):
         yield Refusal(404, "GET", path)
+    nobody = replace(on.waits, wid="ih_nobody")
+    for each in on.operations:
+        if each.path.startswith("/api/ops/wf/"):
+            sent = json.dumps(on.places[each.path].body) if each.body else ""
+            yield Refusal(404, each.method, nobody.url(each), sent.encode())
 
 
 def _off_bounds(on: Ground) -> Iterator[Refusal]:
     for each in on.operations:
-        for query, _ in off_bounds(each):
-            yield Refusal(400, each.method, f"{each.at(**on.names)}?{query}", b"{}")
+        for query, _ in off_bounds(each, on.waits):
+            yield Refusal(400, each.method, f"{on.waits.path(each)}?{query}", b"{}")
 
 
 def _answers(on: Ground) -> Iterator[Refusal]:
-    wid, gate = on.names["wid"], on.names["gateKey"]
     body = json.dumps(reply()).encode()
     for each in on.operations:
         if each.path.startswith(OF_A_GATE):
             sent = body if each.body else b""
             for key in NO_KEYS:
-                yield Refusal(400, each.method, each.at(wid=wid, gateKey=key), sent)
-            yield Refusal(404, each.method, each.at(wid=wid, gateKey="approve-plan-0"), sent)
+                yield Refusal(400, each.method, replace(on.waits, gate_key=key).url(each), sent)
+            nobody = replace(on.waits, gate_key="approve-plan-0")
+            yield Refusal(404, each.method, nobody.url(each), sent)
     for payload in MUMBLED:
-        yield _posted(400, f"/api/runs/{wid}/gates/{gate}/reply", {**reply(), "payload": payload})
-    yield _posted(409, on.answered, reply("no"))  # the accepted key with another payload
-    yield _posted(409, on.answered, reply("yes", key="qa-2"))
-    yield _posted(409, on.answered, reply("no", key="qa-2"))
-    yield _posted(409, on.late, reply())
+        yield _posted(400, on.url(REPLY, on.waits), {**reply(), "payload": payload})
+    yield _posted(409, on.url(REPLY, on.ended), reply("no"))  # the accepted key, another payload
+    yield _posted(409, on.url(REPLY, on.ended), reply("yes", key="qa-2"))
+    yield _posted(409, on.url(REPLY, on.ended), reply("no", key="qa-2"))
+    yield _posted(409, on.url(REPLY, on.late), reply())
 
 
 def _events(on: Ground) -> Iterator[Refusal]:
-    wid, gate = on.names["wid"], on.names["gateKey"]
+    wid, gate = on.waits.wid, on.waits.gate_key
     for topic in NO_TOPICS:
         yield _posted(400, EVENTS, event(wid, gate, topic=topic))
     for origin in ("legacy", "Manual", None):
@@ -199,6 +204,16 @@ def _events(on: Ground) -> Iterator[Refusal]:
     yield _posted(409, EVENTS, event(wid, gate, topic="human:wrong"))
     yield _posted(404, EVENTS, event("ih_nobody", gate))
     yield _posted(404, EVENTS, event(wid, "approve-plan-0"))
-    for place in (on.answered, on.late):
-        *_, run, _, key, _ = place.split("/")
-        yield _posted(409, EVENTS, event(run, key, dedupeKey="fresh"))
+    for gone in (on.ended, on.late):
+        yield _posted(409, EVENTS, event(gone.wid, gone.gate_key, dedupeKey="fresh"))
+
+
+def _actions(on: Ground) -> Iterator[Refusal]:
+    by = {"actor": "qa", "reason": "to be refused"}
+    yield _posted(409, on.url(CANCEL, on.ended), by)
+    yield _posted(409, on.url(RESUME, on.ended), by)
+    yield _posted(409, on.url(RESUME, on.waits), by)
+    yield _posted(409, on.url(FORK, on.waits), {**by, "stepN": 1000})
+    yield Refusal(409, "POST", on.url(RETRY, on.ended))
+    yield Refusal(409, "POST", on.url(RETRY, on.waits))
+    yield Refusal(409, "POST", on.url(DEMO, replace(on.waits, demo=on.waits.wid)))  # a run's own id

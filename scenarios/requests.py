@@ -1,7 +1,8 @@
-"""Requests that would be accepted, for every route that takes a body."""
+"""Requests that would be accepted, for every POST route that there is."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,23 +13,98 @@ from scenarios.events import EVENTS, event
 from scenarios.intents import RECIPE
 from scenarios.inventory import Operation, operations
 from scenarios.lives import parked
+from scenarios.subjects import Subject, subject
 from scenarios.wishes import OPTS
 
 START, STORED, REPLY = "/api/run", "/api/runs", "/api/runs/{wid}/gates/{gateKey}/reply"
+CANCEL, RESUME, FORK = "/api/ops/wf/{id}/cancel", "/api/ops/wf/{id}/resume", "/api/ops/wf/{id}/fork"
+RETRY, DEMO = "/api/runs/{wid}/retry", "/crashdemo"
+# What refusals call each body; the last two are of requests that have none.
 NAMES = {
+    CANCEL: "Action",
+    RESUME: "Action",
+    FORK: "ForkAction",
     START: "RunStartRequest",
     STORED: "CompatRunRequest",
     REPLY: "GateReply",
     EVENTS: "ExternalEvent",
+    RETRY: "body",
+    DEMO: "body",
+}
+# How each answers its perfect body, asked in this order: none finds fault with it.
+ANSWERS = {
+    CANCEL: 202,
+    RESUME: 202,
+    FORK: 202,
+    START: 201,
+    STORED: 200,
+    REPLY: 200,
+    EVENTS: 200,
+    RETRY: 409,  # the run has not failed
+    DEMO: 202,
 }
 
 
-def perfect(goal: str, *, stored: str) -> dict[str, dict[str, Any]]:
-    """A body for each POST route, with every key it may have and one HOLE for any text.
+@dataclass(frozen=True)
+class Place:
+    """A POST route, where it is for one run that waits for a person, and its perfect body.
 
-    The start begins the run of ``goal``, the compat start repeats the run of the goal ``stored``,
-    which must have been started with OPTS; the event repeats the reply to its gate.
+    The body has every key that there may be, and one HOLE for any text; {} where none is needed.
     """
+
+    operation: Operation
+    name: str
+    url: str
+    body: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The perfect body as it is sent."""
+        return json.dumps(self.body)
+
+    @property
+    def around_hole(self) -> str:
+        """A body with a HOLE: the perfect one, or any where none is needed."""
+        return self.text if self.operation.body else json.dumps({"bogus": HOLE})
+
+
+def waiting(goal: str) -> str:
+    """The goal of the run that ``posts(stack, goal)`` leaves waiting."""
+    return f"{goal}, waiting"
+
+
+def posts(stack: Stack, goal: str) -> dict[str, Place]:
+    """Every POST route, by path, for the run of ``waiting(goal)``; the start begins ``goal``.
+
+    Raises AssertionError for a route that this suite has no body for.
+    """
+    wid = parked(stack.api, waiting(goal), **OPTS)["workflowID"]
+    about, bodies = subject(stack.api, wid), _perfect(goal)
+    found = {each.path: each for each in operations(stack.api) if each.method == "POST"}
+    assert found.keys() == NAMES.keys(), "a POST route that has no body in here, or is gone"
+    return {path: _place(found[path], about, bodies.get(path, {})) for path in NAMES}
+
+
+def accepted(stack: Stack, places: dict[str, Place]) -> dict[str, int]:
+    """How each place answers its perfect body: as ANSWERS says, or refusals prove nothing."""
+    return {
+        path: stack.api.request("POST", places[path].url, content=places[path].text).status
+        for path in ANSWERS
+    }
+
+
+def _place(operation: Operation, about: Subject, body: dict[str, Any]) -> Place:
+    assert bool(body) == bool(operation.body), f"{operation.route} takes another body"
+    return Place(operation, NAMES[operation.path], about.url(operation), body)
+
+
+def _perfect(goal: str) -> dict[str, dict[str, Any]]:
+    """The start begins the run of ``goal``; the stored start repeats the one that waits.
+
+    The event repeats the reply to its gate.
+    """
+    action = {"actor": "qa", "reason": HOLE}
+    stored = waiting(goal)
     wid = identity.workflow_id(stored)
     answer = {
         "payload": {"choice": "yes", "rationale": HOLE},
@@ -40,6 +116,9 @@ def perfect(goal: str, *, stored: str) -> dict[str, dict[str, Any]]:
         STORED: {"intentId": wid, **_full(stored)},
         REPLY: answer,
         EVENTS: event(wid, identity.gate_key(identity.run_id(wid)), **answer),
+        CANCEL: action,
+        RESUME: action,
+        FORK: {**action, "stepN": 1, "appVersion": "elsewhere"},
     }
 
 
@@ -53,26 +132,4 @@ def _full(goal: str) -> dict[str, Any]:
         "recipeVersion": "v1",
         "deduplicationID": identity.intent_hash(goal),
         "taskKey": wid,
-    }
-
-
-@dataclass(frozen=True)
-class Place:
-    """A POST route, and where it is for one run that waits for a person."""
-
-    operation: Operation
-    url: str
-
-
-def posts(stack: Stack, goal: str) -> dict[str, Place]:
-    """Every POST route, by path, for the run of ``goal``, which waits for a person by then.
-
-    Raises AssertionError for a route that this suite has no body for.
-    """
-    wid = parked(stack.api, goal, **OPTS)["workflowID"]
-    (gate,) = stack.api.get(f"/api/runs/{wid}/gates").json()
-    found = {each.path: each for each in operations(stack.api) if each.method == "POST"}
-    assert found.keys() == NAMES.keys(), "a POST route that has no body here, or is gone"
-    return {
-        path: Place(found[path], found[path].at(wid=wid, gateKey=gate["gateKey"])) for path in NAMES
     }

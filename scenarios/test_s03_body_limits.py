@@ -20,8 +20,9 @@ from scenarios import identity, trickle
 from scenarios.crowds import at_once
 from scenarios.intents import start
 from scenarios.inventory import operations
-from scenarios.requests import perfect, posts
+from scenarios.requests import ANSWERS, Place, posts, waiting
 from scenarios.stillness import zero_writes
+from scenarios.subjects import subject
 from scenarios.wishes import OPTS
 
 pytestmark = pytest.mark.S03
@@ -37,28 +38,25 @@ ANSWERS_S = 2.0
 
 @pytest.mark.claim("S03.body-limits")
 def test_a_body_over_one_mebibyte_is_refused_unread(lab: Stack, unique_goal: str) -> None:
-    waiting = f"{unique_goal}, waiting"
-    places = posts(lab, waiting)
-    texts = {path: json.dumps(body) for path, body in perfect(unique_goal, stored=waiting).items()}
+    places = posts(lab, unique_goal)
 
     with zero_writes(lab):
-        perfect_ones = [
-            lab.api.request("POST", places[path].url, content=text.ljust(MIB + 1))
-            for path, text in texts.items()
-        ]
-        no_json = [
-            lab.api.request("POST", place.url, content=b"{bad".ljust(size))
-            for place in places.values()
+        perfect = {path: _padded(lab, place, MIB + 1) for path, place in places.items()}
+        no_json = {
+            (path, size): lab.api.request("POST", place.url, content=b"{bad".ljust(size))
+            for path, place in places.items()
             for size in (MIB + 1, 2 * MIB)
-        ]
+        }
 
-    assert [(reply.status, reply.json()) for reply in perfect_ones] == [TOO_LARGE] * len(texts)
-    assert [(reply.status, reply.json()) for reply in no_json] == [TOO_LARGE] * 2 * len(places)
-    largest = [
-        lab.api.request("POST", places[path].url, content=text.ljust(MIB)).status
-        for path, text in texts.items()
-    ]
-    assert largest == [201, 200, 200, 200]
+    for replies in (perfect, no_json):
+        said = [(reply.status, reply.json()) for reply in replies.values()]
+        assert said == [TOO_LARGE] * len(replies)
+    assert {path: _padded(lab, places[path], MIB).status for path in ANSWERS} == ANSWERS
+
+
+def _padded(stack: Stack, place: Place, size: int) -> Reply:
+    """The reply to the place's perfect body, made as long as ``size`` bytes by white space."""
+    return stack.api.request("POST", place.url, content=place.text.ljust(size))
 
 
 @pytest.mark.claim("S03.body-limits")
@@ -84,7 +82,7 @@ def test_fifty_large_bodies_at_once_do_not_fill_the_memory(lab: Stack) -> None:
 @pytest.mark.claim("S03.body-limits")
 def test_a_trickled_body_is_cut_off_and_nobody_else_waits(lab: Stack, unique_goal: str) -> None:
     places = posts(lab, unique_goal)
-    asks = _questions(lab, unique_goal)
+    asks = _questions(lab, waiting(unique_goal))
     rounds: list[list[Reply]] = []
 
     def asked_until_cut_off() -> bool:
@@ -106,17 +104,9 @@ def test_a_trickled_body_is_cut_off_and_nobody_else_waits(lab: Stack, unique_goa
 
 def _questions(stack: Stack, goal: str) -> list[Callable[[], Reply]]:
     """What others ask meanwhile: every GET of the inventory, and a start that is a replay."""
-    wid = identity.workflow_id(goal)
-    (gate,) = stack.api.get(f"/api/runs/{wid}/gates").json()
-    (step, *_) = stack.api.get(f"/api/runs/{wid}/steps").json()
-    names = {
-        "wid": wid,
-        "gateKey": gate["gateKey"],
-        "id": "compile-default",
-        "uri": step["artifactRefs"][0]["id"],
-    }
+    about = subject(stack.api, identity.workflow_id(goal))
     gets = [
-        each.at(**names)
+        about.url(each)
         for each in operations(stack.api)
         if each.method == "GET" and not each.path.endswith("/stream/status")  # it ends with the run
     ]

@@ -15,12 +15,15 @@ from pytest_spec11.stacks import Stack
 from scenarios import identity
 from scenarios.events import EVENTS, event
 from scenarios.intents import PARTITION, reply, start
-from scenarios.inventory import operations
-from scenarios.lives import parked, succeeded
+from scenarios.inventory import Operation, operations
+from scenarios.lives import PARK_S, answered, parked, reached
+from scenarios.requests import REPLY, START, STORED
 from scenarios.stillness import frozen
+from scenarios.subjects import RECIPE_ID, Subject, subject
 
 pytestmark = pytest.mark.S03
 
+PATCHED = {"topic": "a patch"}  # its plan writes one file
 HEADER = {"GET /api/runs/{wid}", "POST /api/run", "POST /api/runs"}
 
 
@@ -78,82 +81,104 @@ PLANTS = {
         "run_id = %(run)s",
         {"GET /api/runs/{wid}/interactions"},
     ),
+    "patch": Plant(
+        "app.patch_history",
+        "created_at = created_at - interval '100 years'",
+        "created_at = created_at + interval '100 years'",
+        "run_id = %(run)s",
+        {"GET /api/runs/{wid}/steps/{stepId}/patches"},
+    ),
     "open gate": Plant(
         "app.human_gates",
         "created_at = created_at - interval '100 years'",
         "created_at = created_at + interval '100 years'",
-        "workflow_id = %(other)s",
+        "workflow_id = %(waits)s",
         {"GET /api/hitl/inbox"},
     ),
     "recipe": Plant(
         "app.recipe_versions",
         "created_at = created_at - interval '100 years'",
         "created_at = created_at + interval '100 years'",
-        "id = 'seed.r02' AND v = 'v1'",
+        "id = %(recipe)s AND v = 'v1'",
         {"GET /api/recipes/{id}/versions", "GET /api/recipes"},
     ),
-    "workflow": Plant(
+    "queued": Plant(
         "dbos.workflow_status",
         "created_at = -created_at",
         "created_at = -created_at",
-        "workflow_uuid = %(other)s",
+        "workflow_uuid = %(waits)s",
         {"GET /api/ops/queue-depth"},
     ),
+    "workflow": Plant(
+        "dbos.workflow_status",
+        "updated_at = -updated_at",
+        "updated_at = -updated_at",
+        "workflow_uuid = %(wid)s",
+        {"GET /api/ops/wf", "GET /api/ops/wf/{id}"},
+    ),
+    "operation": Plant(
+        "dbos.operation_outputs",
+        "started_at_epoch_ms = -started_at_epoch_ms",
+        "started_at_epoch_ms = -started_at_epoch_ms",
+        "workflow_uuid = %(wid)s AND function_id = 1",
+        {"GET /api/ops/wf/{id}/steps"},
+    ),
 }
-
-
 # What every other route would show is in PLANTS. A stream of words has begun before it could fail.
 SHOW_NO_ROW = {
-    *("GET /healthz", "GET /openapi.json", "GET /api/runs/{wid}/stream/status"),
+    *("GET /healthz", "GET /openapi.json", "GET /marks", "GET /api/runs/{wid}/stream/status"),
     *("POST /api/runs/{wid}/gates/{gateKey}/reply", "POST /api/events/hitl"),
 }
 
 
 @dataclass(frozen=True)
 class Story:
-    """A run that ended and one that waits: what every route can be asked about."""
+    """A run that ended, under a name of its own, and one that waits."""
 
     goal: str
-    wid: str
-    gate_key: str
-    uri: str
-    other: str
+    ended: Subject
+    waits: str
 
     def shown(self, stack: Stack) -> dict[str, Reply]:
-        """The reply of every route about the run that ended; nothing here writes."""
-        names = {"wid": self.wid, "gateKey": self.gate_key, "id": "seed.r02"}
+        """The reply of every route that can be asked about the ended run without writing."""
         repeats = {
-            "/api/run": start(self.goal),
-            "/api/runs": {"intentId": self.wid, "queuePartitionKey": PARTITION},
-            "/api/runs/{wid}/gates/{gateKey}/reply": reply(),
-            EVENTS: event(self.wid, self.gate_key, dedupeKey="qa-1"),
+            START: start(self.goal, form=PATCHED),
+            STORED: {"intentId": self.ended.wid, "queuePartitionKey": PARTITION},
+            REPLY: reply(),
+            EVENTS: event(self.ended.wid, self.ended.gate_key, dedupeKey="qa-1"),
         }
         return {
-            f"{each.method} {each.path}": stack.api.request(
-                each.method, each.at(uri=self.uri, **names), json=repeats.get(each.path)
-            )
+            each.route: stack.api.request(each.method, self._url(each), json=repeats.get(each.path))
             for each in operations(stack.api)
+            if each.method == "GET" or each.path in repeats
         }
+
+    def _url(self, each: Operation) -> str:
+        """Of all workflows only runs that succeeded are listed; the ended run is among them."""
+        few = "?name=RunIntent&status=SUCCESS&limit=200"
+        query = few if each.path == "/api/ops/wf" else ""
+        return f"{self.ended.url(each)}{query}"
 
 
 @pytest.fixture(scope="session")
 def story(lab: Stack, spec11_run: Run) -> Story:
     """Both runs, begun once."""
     goal = f"{__name__} of {spec11_run.id}"
-    wid = succeeded(lab.api, goal)["workflowID"]
-    other = parked(lab.api, f"{goal}, waiting")["workflowID"]
-    (gate,) = lab.api.get(f"/api/runs/{wid}/gates").json()
-    (first, *_) = lab.api.get(f"/api/runs/{wid}/steps").json()
-    return Story(goal, wid, gate["gateKey"], first["artifactRefs"][0]["id"], other)
+    wid = lab.api.post("/api/run", json=start(goal, form=PATCHED)).json()["workflowID"]
+    reached(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    assert answered(lab.api, wid)["status"] == "SUCCESS"
+    ended = subject(lab.api, wid)
+    return Story(goal, ended, parked(lab.api, f"{goal}, waiting")["workflowID"])
 
 
 @contextmanager
 def _planted(stack: Stack, plant: Plant, story: Story) -> Iterator[None]:
     rows = {
-        "wid": story.wid,
-        "run": identity.run_id(story.wid),
-        "uri": story.uri,
-        "other": story.other,
+        "wid": story.ended.wid,
+        "run": identity.run_id(story.ended.wid),
+        "uri": story.ended.uri,
+        "waits": story.waits,
+        "recipe": RECIPE_ID,
     }
     update = f"UPDATE {plant.table} SET {{}} WHERE {plant.where}"  # noqa: S608  # our own PLANTS
     stack.admin.execute(update.format(plant.breaks), **rows)
@@ -174,7 +199,7 @@ def test_a_broken_row_is_500_where_it_shows_and_nowhere_else(
         with _planted(lab, plant, story):
             during = [take(oracle) for oracle in (lab.app_sql, lab.sys_sql)]
             broken = story.shown(lab)
-            bystander = lab.api.get(f"/api/runs/{story.other}")
+            bystander = lab.api.get(f"/api/runs/{story.waits}")
         mended = story.shown(lab)
 
     changes = [each for was, now in zip(before, during, strict=True) for each in was.changes(now)]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 import httpx
 import pytest
@@ -14,14 +13,12 @@ import pytest
 from pytest_spec11.oracles.http import Reply
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
-from scenarios import identity
 from scenarios.crowds import at_once
-from scenarios.events import EVENTS, event
-from scenarios.intents import reply, start
 from scenarios.inventory import operations
 from scenarios.lives import parked, succeeded
 from scenarios.outages import refusing
-from scenarios.wishes import OPTS
+from scenarios.requests import ANSWERS, posts
+from scenarios.subjects import subject
 
 pytestmark = pytest.mark.S03
 
@@ -30,6 +27,7 @@ BACK_S = 10.0
 INTERNAL = (500, {"error": "internal error"})
 BROKEN_OFF = 0
 RUN = "SELECT status FROM app.runs WHERE workflow_id = %(w)s"
+RUNS = "SELECT id, status, retry_count FROM app.runs ORDER BY id"
 
 
 @pytest.fixture
@@ -41,28 +39,27 @@ def own(stacks: Stacks) -> Iterator[Stack]:
 
 @pytest.mark.claim("S03.db-down-500")
 def test_every_route_fails_soon_and_works_again(own: Stack, unique_goal: str) -> None:
-    asks = _questions(own, unique_goal)
+    asks, acts = _questions(own, unique_goal), _actions(own, unique_goal)
+    assert asks.keys() | acts.keys() == _routes_under_api(own)
     assert {route for route, ask in asks.items() if ask().status != 200} == set()
-    fresh = partial(own.api.post, "/api/run", json=start(f"{unique_goal}, fresh"))
-    wid, gate = _waiting(own, unique_goal)
-    yes = partial(own.api.post, f"{gate}/reply", json=reply())
-    pid = own.process("api").pid
+    pid, before = own.process("api").pid, own.app_sql.rows(RUNS)
 
     with refusing(own):
-        down = at_once([*asks.values(), fresh, yes])
+        down = at_once([*asks.values(), *acts.values()])
         health = own.api.get("/healthz")
     returned = time.monotonic()
 
     assert [(each.status, each.reply.json()) for each in down] == [INTERNAL] * len(down)
     assert max(each.reply.elapsed_s for each in down) < SOON_S
     assert (health.status, health.json()["ok"], health.elapsed_s < SOON_S) == (503, False, True)
-    assert own.app_sql.rows(RUN, w=identity.workflow_id(f"{unique_goal}, fresh")) == []
-    assert own.app_sql.rows(RUN, w=wid) == [{"status": "waiting_input"}]
+    assert own.app_sql.rows(RUNS) == before
     eventually(lambda: {ask().status for ask in asks.values()} == {200}, deadline_s=BACK_S)
     eventually(lambda: own.api.get("/healthz").json()["ok"], deadline_s=BACK_S)
     assert time.monotonic() - returned < BACK_S
     assert (own.proc.alive("api"), own.process("api").pid) == (True, pid)
-    assert (fresh().status, yes().json()) == (201, {"ok": True, "isReplay": False})
+    assert {route: act().status for route, act in acts.items()} == {
+        route: ANSWERS[route.removeprefix("POST ")] for route in acts
+    }
 
 
 @pytest.mark.claim("S03.db-down-500")
@@ -101,27 +98,25 @@ def _outcome(ask: Callable[[], Reply]) -> int:
         return BROKEN_OFF
 
 
+def _routes_under_api(stack: Stack) -> set[str]:
+    return {each.route for each in operations(stack.api) if each.path.startswith("/api/")}
+
+
 def _questions(stack: Stack, goal: str) -> dict[str, Callable[[], Reply]]:
-    """One right request to each route under /api, about a run that has ended; none writes."""
-    wid = succeeded(stack.api, goal, **OPTS)["workflowID"]
-    (gate,) = stack.api.get(f"/api/runs/{wid}/gates").json()
-    (step, *_) = stack.api.get(f"/api/runs/{wid}/steps").json()
-    names = {
-        "wid": wid,
-        "gateKey": gate["gateKey"],
-        "id": "compile-default",
-        "uri": step["artifactRefs"][0]["id"],
-    }
-    bodies: dict[str, dict[str, Any]] = {
-        "/api/run": start(goal, **OPTS),
-        "/api/runs": {"intentId": wid, **OPTS},
-        "/api/runs/{wid}/gates/{gateKey}/reply": reply(),
-        EVENTS: event(wid, gate["gateKey"], dedupeKey="qa-1"),
-    }
+    """One right request to each route that can be asked without writing, about an ended run."""
+    about = subject(stack.api, succeeded(stack.api, f"{goal}, ended")["workflowID"])
     return {
-        f"{each.method} {each.path}": partial(
-            stack.api.request, each.method, each.at(**names), json=bodies.get(each.path)
-        )
+        each.route: partial(stack.api.get, about.url(each))
         for each in operations(stack.api)
-        if each.path.startswith("/api/")
+        if each.path.startswith("/api/") and each.method == "GET"
+    }
+
+
+def _actions(stack: Stack, goal: str) -> dict[str, Callable[[], Reply]]:
+    """The perfect request to each route that writes, in an order in which all are accepted."""
+    places = posts(stack, goal)
+    return {
+        f"POST {path}": partial(stack.api.request, "POST", place.url, content=place.text)
+        for path, place in ((path, places[path]) for path in ANSWERS)
+        if path.startswith("/api/")
     }

@@ -7,10 +7,11 @@ import pytest
 from pytest_spec11.stacks import Stack
 from scenarios.intents import reply
 from scenarios.inventory import operations
-from scenarios.lives import parked
+from scenarios.lives import parked, succeeded
 from scenarios.paths import (
     BOUNDS,
     NO_KEYS,
+    NO_WORDS,
     OF_A_GATE,
     OF_A_RUN,
     no_routes,
@@ -18,6 +19,7 @@ from scenarios.paths import (
     unknown_runs,
 )
 from scenarios.stillness import zero_writes
+from scenarios.subjects import subject
 
 pytestmark = pytest.mark.S03
 
@@ -27,7 +29,7 @@ def test_every_route_of_an_unknown_run_says_so(lab: Stack) -> None:
     asked = unknown_runs(operations(lab.api))
     assert {each.path.removeprefix(OF_A_RUN) for each, _ in asked} >= {
         *("", "/steps", "/gates", "/gates/{gateKey}", "/gates/{gateKey}/reply"),
-        *("/interactions", "/stream/status"),
+        *("/interactions", "/stream/status", "/retry"),
     }
 
     with zero_writes(lab):
@@ -54,26 +56,22 @@ def test_a_path_or_method_that_is_no_route_is_not_found(lab: Stack) -> None:
     assert shown == {place: {"error": "not found"} for place in shown}
 
 
-# S03.query-bounds-400 asks for stepN too, which no route takes yet: until one does, these tests
-# are there and prove nothing of it.
+@pytest.mark.claim("S03.query-bounds-400")
 def test_a_query_out_of_bounds_is_refused_where_it_is(lab: Stack, unique_goal: str) -> None:
-    wid = parked(lab.api, unique_goal)["workflowID"]
-    (gate,) = lab.api.get(f"/api/runs/{wid}/gates").json()
+    about = subject(lab.api, succeeded(lab.api, unique_goal)["workflowID"])
     known = operations(lab.api)
-    assert {(each.path, name) for each in known for name in each.query} == BOUNDS.keys()
-    names = {"wid": wid, "gateKey": gate["gateKey"], "id": "compile-default", "uri": "x"}
+    queries = {(each.path, name) for each in known for name in each.query}
+    assert queries == BOUNDS.keys() | NO_WORDS.keys()
     asked = {
-        (each.method, f"{each.at(**names)}?{query}"): pointer
+        (each.method, f"{about.path(each)}?{query}"): pointer
         for each in known
-        for query, pointer in off_bounds(each)
+        for query, pointer in off_bounds(each, about)
     }
-
     allowed = [
-        f"{each.at(**names)}?{name}={value}"
+        f"{about.path(each)}?{name}={value}"
         for each in known
         for name in each.query
-        for value in BOUNDS[each.path, name]
-        if name == "limit"
+        for value in BOUNDS.get((each.path, name), ())
     ]
 
     with zero_writes(lab):
@@ -87,6 +85,24 @@ def test_a_query_out_of_bounds_is_refused_where_it_is(lab: Stack, unique_goal: s
     }
 
 
+@pytest.mark.claim("S03.query-bounds-400")
+def test_a_fork_begins_at_a_whole_step(lab: Stack, unique_goal: str) -> None:
+    wid = parked(lab.api, unique_goal)["workflowID"]
+    by = {"actor": "qa", "reason": "bounds"}
+    steps: list[object] = [0, -1, "1", 1.5, None, True, 2**31]
+
+    with zero_writes(lab):
+        replies = [
+            lab.api.post(f"/api/ops/wf/{wid}/fork", json={**by, "stepN": step}) for step in steps
+        ]
+
+    pointers = [[fault["pointer"] for fault in reply.json()["details"]] for reply in replies]
+    assert [reply.status for reply in replies] == [400] * len(steps)
+    assert pointers == [["/stepN"]] * len(steps)
+    assert lab.api.post(f"/api/ops/wf/{wid}/fork", json={**by, "stepN": 1}).status == 202
+
+
+@pytest.mark.claim("S03.query-bounds-400")
 def test_a_gate_key_of_another_form_is_refused(lab: Stack, unique_goal: str) -> None:
     wid = parked(lab.api, unique_goal)["workflowID"]
     places = [each for each in operations(lab.api) if each.path.startswith(OF_A_GATE)]
@@ -105,6 +121,7 @@ def test_a_gate_key_of_another_form_is_refused(lab: Stack, unique_goal: str) -> 
     assert said == dict.fromkeys(replies, (400, "invalid gateKey: 1 faults"))
 
 
+@pytest.mark.claim("S03.query-bounds-400")
 def test_an_id_is_decoded_and_stays_in_its_segment(lab: Stack, unique_goal: str) -> None:
     wid = parked(lab.api, unique_goal)["workflowID"]
     spelt = "".join(f"%{ord(letter):02x}" for letter in wid)

@@ -89,9 +89,10 @@ def _security(each: Operation) -> list[dict[str, list[str]]]:
 def _parameters(each: Operation) -> Iterator[Json]:
     for name in each.parameters:
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-    properties = each.query.model_json_schema()["properties"] if each.query else {}
-    for name, schema in properties.items():
-        yield {"name": name, "in": "query", "required": False, "schema": schema}
+    query = each.query.model_json_schema() if each.query else {"properties": {}}
+    for name, schema in query["properties"].items():
+        needed = name in query.get("required", ())
+        yield {"name": name, "in": "query", "required": needed, "schema": schema}
 
 
 def _replies(each: Operation) -> Iterator[tuple[int, Any]]:

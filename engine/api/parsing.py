@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, Final, Never, TypeVar
 
 from pydantic import ValidationError
@@ -42,10 +43,24 @@ async def nothing(request: Request) -> None:
 def query(request: Request, model: type[Body]) -> Body:
     """The request's query as ``model``, whole numbers read as such. Raises Malformed."""
     pairs = request.query_params.multi_items()
-    values = {name: int(text) if _WHOLE.fullmatch(text) else text for name, text in pairs}
-    if len(values) < len(pairs):
+    if len(texts := dict(pairs)) < len(pairs):
         raise refused("Query", [((), "a name may be given once")])
+    if nuls := [name for name, text in pairs if "\0" in text]:
+        raise refused("Query", [((name,), "NUL in a text") for name in nuls])
+    numbers = _numbers(model)
+    values = {name: _read(text) if name in numbers else text for name, text in texts.items()}
     return checked(model, values, "Query")
+
+
+@cache
+def _numbers(model: type[Wire]) -> frozenset[str]:
+    """The names of a query that stand for whole numbers; any other may look like one."""
+    properties = model.model_json_schema().get("properties", {})
+    return frozenset(name for name, each in properties.items() if each.get("type") == "integer")
+
+
+def _read(text: str) -> int | str:
+    return int(text) if _WHOLE.fullmatch(text) else text
 
 
 def checked(model: type[Body], value: Any, name: str | None = None) -> Body:

@@ -211,6 +211,9 @@ def test_an_encoded_id_is_decoded_and_stays_in_its_segment(shim: Shim) -> None:
         ("/api/runs/x/gates/g?timeoutS=", "/timeoutS"),
         ("/api/runs/x/gates/G", "/gateKey"),
         ("/api/runs/x/gates/" + "g" * 129, "/gateKey"),
+        ("/api/ops/wf?name=a%00b", "/name"),
+        ("/marks", "/wf"),
+        ("/marks?wf=%00", "/wf"),
     ],
 )
 def test_a_query_out_of_bounds_is_400(shim: Shim, path: str, pointer: str) -> None:
@@ -218,6 +221,12 @@ def test_a_query_out_of_bounds_is_400(shim: Shim, path: str, pointer: str) -> No
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
     assert [item["pointer"] for item in answer.json()["details"]] == [pointer]
+
+
+def test_a_text_in_a_query_may_look_like_a_number(shim: Shim) -> None:
+    answer = shim.http.get("/marks?wf=42")
+
+    assert (answer.status_code, answer.json()) == (200, {"s1": 0, "s2": 0})
 
 
 def test_a_row_that_breaks_its_contract_is_500_on_the_routes_that_show_it(own_shim: Shim) -> None:
@@ -267,6 +276,8 @@ def test_the_document_describes_exactly_the_served_routes(shim: Shim) -> None:
         "GET /healthz",
         "GET /openapi.json",
     }
+    (wf,) = document["paths"]["/marks"]["get"]["parameters"]
+    assert (wf["name"], wf["in"], wf["required"]) == ("wf", "query", True)
     start = document["paths"]["/api/run"]["post"]
     assert set(start["responses"]) == {"200", "201", "400", "401", "403", "404", "409", "500"}
     assert start["security"] == [{}, {"token": []}]
