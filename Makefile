@@ -3,10 +3,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+KILLS ?= 500
+RUNS ?= 1000
 # pip reads the lock and nothing else: no cache to trust, no resolver, no build isolation.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help install prove test format lint types layers unit scenarios up lock bench clean
+.PHONY: help install prove test format lint types layers unit scenarios soak up lock bench clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +46,10 @@ unit: install ## tests of the prover and of the engine, without the scenarios
 
 scenarios: install ## the suite, in parallel
 	$(BIN)/pytest -n 2 scenarios
+
+soak: install ## 500 kills at random under load, then 1,000 waiting runs let go: `make soak KILLS=50 RUNS=10000`
+	$(BIN)/pytest --soak-kills $(KILLS) scenarios/soaks/random_kills.py
+	$(BIN)/pytest --soak-runs $(RUNS) scenarios/soaks/waiting.py
 
 up: install ## the reference engine on http://127.0.0.1:3001, until Ctrl-C
 	$(BIN)/spec11-engine up

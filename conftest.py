@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -14,10 +15,35 @@ from pytest_spec11.target import Process, Target, TemplateDatabase
 ROOT: Final = Path(__file__).parent
 ANSWERS: Final = ROOT / "scenarios" / "oc"  # recorded for the suite, beside the engine's own
 APP_VERSION: Final = "v-under-test"
+LAB: Final = {"OC_FIXTURES_DIR": str(ANSWERS), "SPEC11_WORKSPACE": "{stack.dir}"}
 # Nothing else of the caller's environment reaches the engine: the lab is the same everywhere.
 PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "VIRTUAL_ENV")
 SERVER: Final = "host={postgres.host} port={postgres.port}"
 ENGINE: Final = (sys.executable, "-m", "engine")
+SCENARIOS: Final = re.compile(r"S\d\d( or S\d\d)*")
+OF_SCENARIO: Final = re.compile(r"test_s(\d\d)_")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m S02`, or several by `or`, only the files of these scenarios are imported.
+
+    It saves a third of the time; that each file holds its own scenario alone is seen to below.
+    """
+    if not SCENARIOS.fullmatch(config.option.markexpr):
+        return None
+    if collection_path.is_relative_to(ROOT / "tests"):
+        return True
+    of = OF_SCENARIO.match(collection_path.name)
+    return True if of and f"S{of[1]}" not in config.option.markexpr else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file of one scenario with a test of another would be left out by `-m`: it is an error."""
+    for item in items:
+        of = OF_SCENARIO.match(item.path.name)
+        marks = {mark.name for mark in item.iter_markers() if SCENARIOS.fullmatch(mark.name)}
+        if of is not None and marks != {f"S{of[1]}"}:
+            raise pytest.UsageError(f"{item.nodeid} is of {marks}, by its file of S{of[1]}")
 
 
 @pytest.hookimpl(optionalhook=True)  # the tests of one part run without the plugin, too
@@ -38,7 +64,7 @@ def pytest_spec11_target(config: pytest.Config) -> Target:
         database=TemplateDatabase(
             admin_dsn=f"{SERVER} user=postgres dbname=postgres", template="spec11_template"
         ),
-        processes=(_worker(engine | {"OC_FIXTURES_DIR": str(ANSWERS)}), _api(engine)),
+        processes=(_worker(engine | LAB), _api(engine)),
         base_url="{api.url}",
         app_dsn=f"{SERVER} user=spec11_reader dbname={{database.name}}",
         sys_dsn=f"{SERVER} user=spec11_reader dbname={{database.name}}",

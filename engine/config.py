@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, Self
 
 from engine import points
 from engine.errors import Misconfigured
+from engine.ports.keys import Keys, keys
 from engine.store.dsn import normalised
 
 Read = Callable[[str], Any]
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
 WORDS: Final = {"true": True, "1": True, "false": False, "0": False}
 
@@ -68,10 +70,15 @@ class Config:
     app_dsn: str | None = _setting("SPEC11_APP_DSN", None, normalised, secret=True)
     sys_dsn: str | None = _setting("SPEC11_SYS_DSN", None, normalised, secret=True)
     data_dir: Path | None = _setting("SPEC11_DATA_DIR", None, _directory)  # noqa: RUF009  # a field
+    workspace_dir: Path | None = _setting("SPEC11_WORKSPACE", None, _directory)  # noqa: RUF009  # a field
     data_home: Path | None = _setting("XDG_DATA_HOME", None, _directory)  # noqa: RUF009  # a field
     cache_home: Path | None = _setting("XDG_CACHE_HOME", None, _directory)  # noqa: RUF009  # a field
     host: str = _setting("SPEC11_HOST", "127.0.0.1")
-    api_token: str | None = _setting("SPEC11_API_TOKEN", None, secret=True)
+    operator_tokens: Keys | None = _setting("SPEC11_API_TOKEN", None, keys, secret=True)  # noqa: RUF009  # a field
+    reader_tokens: Keys | None = _setting("SPEC11_READER_TOKEN", None, keys, secret=True)  # noqa: RUF009  # a field
+    webhook_tokens: Keys | None = _setting("SPEC11_WEBHOOK_TOKEN", None, keys, secret=True)  # noqa: RUF009  # a field
+    webhook_secrets: Keys | None = _setting("SPEC11_WEBHOOK_SECRET", None, keys, secret=True)  # noqa: RUF009  # a field
+    max_connections: int = _setting("SPEC11_MAX_CONNECTIONS", 2000, _integer(16, 65536))
     port: int = _setting("PORT", 3001, _integer(0, 65535))
     admin_port: int = _setting("ADMIN_PORT", 3002, _integer(0, 65535))
     app_version: str = _setting("DBOS__APPVERSION", "v1")
@@ -132,6 +139,11 @@ class Config:
         return self.data_dir or _home(self.data_home, Path(".local/share"), Path("/var/lib"))
 
     @property
+    def workspace(self) -> Path:
+        """The directory below whose ``.tmp`` patches are written; one for all workers."""
+        return self.workspace_dir or self.data / "workspace"
+
+    @property
     def cache(self) -> Path:
         """Where what can be made again is kept."""
         return _home(self.cache_home, Path(".cache"), Path("/var/cache"))
@@ -154,8 +166,9 @@ def _contradictions(config: Config) -> Iterator[str]:
     for name, given in (("SPEC11_APP_DSN", config.app_dsn), ("SPEC11_SYS_DSN", config.sys_dsn)):
         if given is not None and given != config.dsn:
             yield f"{name} differs from SPEC11_DSN: one transaction spans both schemas (D5)"
-    if config.host not in LOOPBACK:
-        yield _bind_fault(config)
+    if config.operator_tokens is None and not _is_loopback(config.host):
+        yield f"SPEC11_HOST={config.host!r} is not loopback and needs SPEC11_API_TOKEN (D36)"
+    yield from _shared_keys(config)
     alternative = config.sbx_mode == "live" and config.sbx_provider != "e2b"
     if alternative and not config.sbx_alt_provider_enabled:
         yield f"SBX_PROVIDER={config.sbx_provider!r} needs SBX_ALT_PROVIDER_ENABLED=true (D35)"
@@ -166,7 +179,22 @@ def _contradictions(config: Config) -> Iterator[str]:
         )
 
 
-def _bind_fault(config: Config) -> str:
-    if config.api_token is None:
-        return f"SPEC11_HOST={config.host!r} is not loopback and needs SPEC11_API_TOKEN (D36)"
-    return f"SPEC11_HOST={config.host!r}: this version checks no tokens, so it binds loopback only"
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _shared_keys(config: Config) -> Iterator[str]:
+    """One key cannot say two things of who has it."""
+    doors = {
+        "SPEC11_API_TOKEN": config.operator_tokens,
+        "SPEC11_READER_TOKEN": config.reader_tokens,
+        "SPEC11_WEBHOOK_TOKEN": config.webhook_tokens,
+        "SPEC11_WEBHOOK_SECRET": config.webhook_secrets,
+    }
+    known = {name: {*given.now()} for name, given in doors.items() if given is not None}
+    for one, other in combinations(known, 2):
+        if known[one] & known[other]:
+            yield f"{one} and {other} share a key (D36)"

@@ -3,6 +3,8 @@
 EngineError
 ├── Malformed           400  cannot be read, or breaks its contract; ``details`` name every fault
 │   └── PolicyViolation 400  readable, but a queue, recipe or budget rule forbids it
+├── Unauthorized        401  nothing proves who asks; only where tokens or secrets are set (D36)
+├── Forbidden           403  who asks is known, and may not; likewise
 ├── Missing             404  the thing named does not exist
 ├── Conflict            409
 │   ├── Drift               same identity, different content; ``drift`` names every field
@@ -42,6 +44,20 @@ class PolicyViolation(Malformed):
     """The request is readable, but a queue, recipe or budget rule forbids it."""
 
     code = "queue_policy_violation"
+
+
+class Unauthorized(EngineError):
+    """Nothing proves who asks (D36)."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "unauthorized"
+
+
+class Forbidden(EngineError):
+    """Who asks is known, and may not do this (D36)."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "forbidden"
 
 
 class Missing(EngineError):

@@ -20,14 +20,17 @@ STEPS: Final = (
     "DecideST",
     "executeTask",
     "ExecuteST",
+    "Rollback",
     "Fail",
     "Known",
+    "TakeBack",
     "escalate",
     "s1",
     "s2",
     "tick",
 )
-REQUESTS: Final = ("start", "stored", "reply", "cancel", "resume", "fork", "retry", "demo")
+PATCHES: Final = ("begun", "written", "restored")  # row, no file; file, no mark; restored, no mark
+REQUESTS: Final = ("start", "stored", "reply", "event", "cancel", "resume", "fork", "retry", "demo")
 _ARMED: Final = re.compile(r"([\w.]+)(?::([1-9][0-9]{0,3}))?")
 
 
@@ -39,6 +42,8 @@ def _names() -> Iterator[str]:
     for step in STEPS:
         yield from (f"worker.{step}.before", f"worker.{step}.after")
     yield "worker.executeTask.ran"  # the command has ended, and nothing says so
+    for moment in PATCHES:
+        yield f"worker.patch.{moment}"
     for request in REQUESTS:
         yield from (f"api.{request}.received", f"api.{request}.committed")
 

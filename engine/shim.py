@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -17,11 +18,15 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from typing_extensions import override
 
+from engine import logs
+from engine.api.connections import Connection
+from engine.api.doors import Doors
 from engine.api.http import Ports, on_no_route
 from engine.api.openapi import document
 from engine.api.routes import OPERATIONS
 from engine.api.routing import Served
 from engine.config import Config
+from engine.core.doors import Role
 from engine.core.policy import Rules
 from engine.errors import InUse, Misconfigured
 from engine.store.dsn import session
@@ -33,6 +38,7 @@ from engine.usecases.runs import Ingress
 TOPOLOGY: Final = "api-shim"
 GRACE_S: Final = 5  # more than any loan of a connection lasts
 BACKLOG: Final = 2048
+FILES_BESIDES: Final = 128  # open ones that are no client's: of Python, the database, the log
 
 
 def build(config: Config, dsn: str) -> Starlette:
@@ -52,27 +58,34 @@ def build(config: Config, dsn: str) -> Starlette:
         lifespan=lifespan,
     )
     app.state.openapi = json.dumps(document(OPERATIONS), indent=1).encode()
-    ingress, posture = Ingress(_rules(config)), _posture(config)
-    app.state.ports = Ports(pool, notices, ingress, posture, config.wf_sleep_ms / 1000)
+    app.state.ports = Ports(
+        pool=pool,
+        notices=notices,
+        ingress=Ingress(_rules(config)),
+        posture=_posture(config),
+        demo_sleep_s=config.wf_sleep_ms / 1000,
+        doors=_doors(config),
+    )
     return app
 
 
 def serve(config: Config, dsn: str) -> int:
     """0, after SIGTERM or SIGINT. Raises InUse for a port that is taken, Misconfigured."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    logs.begin()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again at its end
     app = build(config, dsn)
     settings = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         backlog=BACKLOG,
+        limit_concurrency=_connections(config.max_connections),
         timeout_graceful_shutdown=GRACE_S,
     )
     with _bound(config) as listener, suppress(KeyboardInterrupt):
@@ -92,6 +105,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
+            host = f"[{host}]" if ":" in host else host
             sys.stdout.write(f"listening on http://{host}:{port}\n")
             sys.stdout.flush()
 
@@ -102,12 +116,26 @@ class Server(uvicorn.Server):
 
 
 def _bound(config: Config) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
-        return socket.create_server((config.host, config.port), backlog=BACKLOG)
+        return socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise InUse(f"PORT={config.port} is in use by another process") from error
-        raise Misconfigured(f"PORT={config.port}: {error.strerror}") from error
+        where = f"SPEC11_HOST={config.host!r} PORT={config.port}"
+        raise Misconfigured(f"{where}: {error.strerror}") from error
+
+
+def _connections(wanted: int) -> int:
+    """How many clients at once: ``wanted``, or fewer when the system allows fewer open files."""
+    needed = wanted + FILES_BESIDES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(wanted, soft - FILES_BESIDES))
 
 
 def _rules(config: Config) -> Rules:
@@ -117,6 +145,16 @@ def _rules(config: Config) -> Rules:
         gate_ttl_s=config.gate_ttl_s,
         app_version=config.app_version,
     )
+
+
+def _doors(config: Config) -> Doors:
+    tokens = {
+        Role.OPERATOR: config.operator_tokens,
+        Role.READER: config.reader_tokens,
+        Role.WEBHOOK: config.webhook_tokens,
+    }
+    given = {role: keys for role, keys in tokens.items() if keys is not None}
+    return Doors(given, config.webhook_secrets)
 
 
 def _posture(config: Config) -> Posture:

@@ -14,6 +14,7 @@ from typing import Final, Never
 
 import uvloop
 
+from engine import logs
 from engine.config import Config
 from engine.errors import Misconfigured
 from engine.flows import durable
@@ -23,6 +24,7 @@ from engine.ports.oc.replay import Replay
 from engine.ports.sbx import Sandbox
 from engine.ports.sbx.mock import Mock
 from engine.ports.sbx.slow import Slow
+from engine.ports.workspace.directory import Directory
 from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
@@ -30,6 +32,7 @@ from engine.store.pool import Pool
 from engine.usecases import reconcile
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
+from engine.usecases.patching import Patching
 from engine.usecases.presence import Presence
 from engine.usecases.repairs import Repairs
 from engine.usecases.stages import Stages
@@ -38,6 +41,7 @@ from engine.usecases.waits import Waits
 
 log = logging.getLogger(__name__)
 STEPS_AT_ONCE: Final = 16
+STEP_S: Final = 60.0  # nobody waits at the other end, and the largest plan is many megabytes
 LOST: Final = 5
 
 
@@ -48,7 +52,7 @@ def serve(config: Config, dsn: str) -> int:
     ends as it would by SIGKILL, which it has to survive anyway: nothing is drained, nothing is
     half-way wound up, and what was under way goes on where its executor id comes back.
     """
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    logs.begin()
     return uvloop.run(_serve(config, dsn))
 
 
@@ -57,7 +61,7 @@ async def _serve(config: Config, dsn: str) -> Never:
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    pool = Pool(dsn, STEPS_AT_ONCE)
+    pool = Pool(dsn, STEPS_AT_ONCE, STEP_S)
     executor = Executor(
         id=config.executor_id,
         app_version=config.app_version,
@@ -88,9 +92,11 @@ def _identity(config: Config) -> Identity:
 
 
 def _work(config: Config, pool: Pool, endings: Endings) -> Work:
+    patching = Patching(pool, Directory(config.workspace))
     return Work(
-        stages=Stages(pool, _agents(config)),
+        stages=Stages(pool, _agents(config), patching),
         waits=Waits(pool),
+        patching=patching,
         repairs=Repairs(pool),
         escalation=Escalation(pool),
         marks=Marks(pool),

@@ -130,7 +130,11 @@ def _misfits(schema: Mapping[str, Any], *, nullable: bool) -> Iterator[Any]:
             raise AssertionError(f"no mutants are known of {schema}")
 
 
-_MISMATCHES = {r"\S": ("", " \t")}
+_MISMATCHES = {
+    r"\S": ("", " \t"),
+    r"^[a-z0-9][a-z0-9:_-]{0,127}$": ("", "G", "a/b", "a b", "ä"),
+    r"^(human|sys):[a-z0-9][a-z0-9:_-]{0,127}$": ("", "human", "human:", "Human:x", "user:x"),
+}
 _LENGTHS = (("minLength", -1), ("maxLength", 1))
 _BOUNDS = (("minimum", -1), ("maximum", 1))
 

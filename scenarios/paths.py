@@ -11,6 +11,7 @@ from scenarios.subjects import Subject
 
 # What a query takes, by path and name: the contract's figures and words, not the document's.
 BOUNDS: Final = {
+    ("/api/hitl/inbox", "limit"): (1, 200),
     ("/api/ops/queue-depth", "limit"): (1, 200),
     ("/api/ops/wf", "limit"): (1, 200),
     ("/api/runs/{wid}/interactions", "limit"): (1, 500),

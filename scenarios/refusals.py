@@ -13,6 +13,7 @@ from typing import Any
 from pytest_spec11.stacks import Stack
 from scenarios import identity, recipes
 from scenarios.bodies import NO_OBJECTS, NOTHING, mutants, unreadable
+from scenarios.events import EVENTS, NO_TOPICS, event
 from scenarios.forbidden import BLANKS, FORMS, OVER, WISHES
 from scenarios.intents import RECIPE, reply, start
 from scenarios.inventory import Operation, operations
@@ -109,7 +110,8 @@ def battery(on: Ground) -> Iterator[Refusal]:
     yield from _nowhere(on)
     yield from _off_bounds(on)
     yield from _answers(on)  # S04 and S05
-    yield from _actions(on)  # S06, S07
+    yield from _events(on)  # S06
+    yield from _actions(on)  # S07
 
 
 def _posted(status: int, url: str, body: object) -> Refusal:
@@ -191,6 +193,19 @@ def _answers(on: Ground) -> Iterator[Refusal]:
     yield _posted(409, on.url(REPLY, on.ended), reply("yes", key="qa-2"))
     yield _posted(409, on.url(REPLY, on.ended), reply("no", key="qa-2"))
     yield _posted(409, on.url(REPLY, on.late), reply())
+
+
+def _events(on: Ground) -> Iterator[Refusal]:
+    wid, gate = on.waits.wid, on.waits.gate_key
+    for topic in NO_TOPICS:
+        yield _posted(400, EVENTS, event(wid, gate, topic=topic))
+    for origin in ("legacy", "Manual", None):
+        yield _posted(400, EVENTS, event(wid, gate, origin=origin))
+    yield _posted(409, EVENTS, event(wid, gate, topic="human:wrong"))
+    yield _posted(404, EVENTS, event("ih_nobody", gate))
+    yield _posted(404, EVENTS, event(wid, "approve-plan-0"))
+    for gone in (on.ended, on.late):
+        yield _posted(409, EVENTS, event(gone.wid, gone.gate_key, dedupeKey="fresh"))
 
 
 def _actions(on: Ground) -> Iterator[Refusal]:

@@ -9,6 +9,7 @@ from typing import Any
 from pytest_spec11.stacks import Stack
 from scenarios import identity
 from scenarios.bodies import HOLE
+from scenarios.events import EVENTS, event
 from scenarios.intents import RECIPE
 from scenarios.inventory import Operation, operations
 from scenarios.lives import parked
@@ -26,6 +27,7 @@ NAMES = {
     START: "RunStartRequest",
     STORED: "CompatRunRequest",
     REPLY: "GateReply",
+    EVENTS: "ExternalEvent",
     RETRY: "body",
     DEMO: "body",
 }
@@ -37,6 +39,7 @@ ANSWERS = {
     START: 201,
     STORED: 200,
     REPLY: 200,
+    EVENTS: 200,
     RETRY: 409,  # the run has not failed
     DEMO: 202,
 }
@@ -96,17 +99,23 @@ def _place(operation: Operation, about: Subject, body: dict[str, Any]) -> Place:
 
 
 def _perfect(goal: str) -> dict[str, dict[str, Any]]:
-    """The start begins the run of ``goal``; the stored start repeats the one that waits."""
+    """The start begins the run of ``goal``; the stored start repeats the one that waits.
+
+    The event repeats the reply to its gate.
+    """
     action = {"actor": "qa", "reason": HOLE}
     stored = waiting(goal)
+    wid = identity.workflow_id(stored)
+    answer = {
+        "payload": {"choice": "yes", "rationale": HOLE},
+        "dedupeKey": "qa-1",
+        "origin": "manual",
+    }
     return {
         START: {"recipeRef": RECIPE, "formData": {"goal": goal}, "opts": _full(goal)},
-        STORED: {"intentId": identity.workflow_id(stored), **_full(stored)},
-        REPLY: {
-            "payload": {"choice": "yes", "rationale": HOLE},
-            "dedupeKey": "qa-1",
-            "origin": "manual",
-        },
+        STORED: {"intentId": wid, **_full(stored)},
+        REPLY: answer,
+        EVENTS: event(wid, identity.gate_key(identity.run_id(wid)), **answer),
         CANCEL: action,
         RESUME: action,
         FORK: {**action, "stepN": 1, "appVersion": "elsewhere"},

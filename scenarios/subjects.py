@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from pytest_spec11.oracles.http import Api
 from scenarios.inventory import Operation
 
+STEP = "ApplyPatchST"
 RECIPE_ID = "seed.r02"  # nobody plants versions of it
 
 
@@ -29,7 +30,7 @@ class Subject:
         """The same without any query."""
         of_workflow = each.path.startswith("/api/ops/wf/")
         named = self.wid if of_workflow else RECIPE_ID
-        return each.at(wid=self.wid, gateKey=self.gate_key, uri=self.uri, id=named)
+        return each.at(wid=self.wid, gateKey=self.gate_key, uri=self.uri, id=named, stepId=STEP)
 
     def needed(self, name: str) -> str:
         """The value of a query parameter that must be there."""

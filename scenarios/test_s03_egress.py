@@ -13,15 +13,17 @@ from pytest_spec11.oracles.snapshot import take
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack
 from scenarios import identity
+from scenarios.events import EVENTS, event
 from scenarios.intents import PARTITION, reply, start
 from scenarios.inventory import Operation, operations
-from scenarios.lives import parked, succeeded
+from scenarios.lives import PARK_S, answered, parked, reached
 from scenarios.requests import REPLY, START, STORED
 from scenarios.stillness import frozen
 from scenarios.subjects import RECIPE_ID, Subject, subject
 
 pytestmark = pytest.mark.S03
 
+PATCHED = {"topic": "a patch"}  # its plan writes one file
 HEADER = {"GET /api/runs/{wid}", "POST /api/run", "POST /api/runs"}
 
 
@@ -79,6 +81,20 @@ PLANTS = {
         "run_id = %(run)s",
         {"GET /api/runs/{wid}/interactions"},
     ),
+    "patch": Plant(
+        "app.patch_history",
+        "created_at = created_at - interval '100 years'",
+        "created_at = created_at + interval '100 years'",
+        "run_id = %(run)s",
+        {"GET /api/runs/{wid}/steps/{stepId}/patches"},
+    ),
+    "open gate": Plant(
+        "app.human_gates",
+        "created_at = created_at - interval '100 years'",
+        "created_at = created_at + interval '100 years'",
+        "workflow_id = %(waits)s",
+        {"GET /api/hitl/inbox"},
+    ),
     "recipe": Plant(
         "app.recipe_versions",
         "created_at = created_at - interval '100 years'",
@@ -111,7 +127,7 @@ PLANTS = {
 # What every other route would show is in PLANTS. A stream of words has begun before it could fail.
 SHOW_NO_ROW = {
     *("GET /healthz", "GET /openapi.json", "GET /marks", "GET /api/runs/{wid}/stream/status"),
-    "POST /api/runs/{wid}/gates/{gateKey}/reply",
+    *("POST /api/runs/{wid}/gates/{gateKey}/reply", "POST /api/events/hitl"),
 }
 
 
@@ -126,9 +142,10 @@ class Story:
     def shown(self, stack: Stack) -> dict[str, Reply]:
         """The reply of every route that can be asked about the ended run without writing."""
         repeats = {
-            START: start(self.goal),
+            START: start(self.goal, form=PATCHED),
             STORED: {"intentId": self.ended.wid, "queuePartitionKey": PARTITION},
             REPLY: reply(),
+            EVENTS: event(self.ended.wid, self.ended.gate_key, dedupeKey="qa-1"),
         }
         return {
             each.route: stack.api.request(each.method, self._url(each), json=repeats.get(each.path))
@@ -147,7 +164,10 @@ class Story:
 def story(lab: Stack, spec11_run: Run) -> Story:
     """Both runs, begun once."""
     goal = f"{__name__} of {spec11_run.id}"
-    ended = subject(lab.api, succeeded(lab.api, goal)["workflowID"])
+    wid = lab.api.post("/api/run", json=start(goal, form=PATCHED)).json()["workflowID"]
+    reached(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    assert answered(lab.api, wid)["status"] == "SUCCESS"
+    ended = subject(lab.api, wid)
     return Story(goal, ended, parked(lab.api, f"{goal}, waiting")["workflowID"])
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.S09
 
 WORKFLOW = "SELECT * FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
 EXECUTORS = "SELECT DISTINCT executor_id FROM dbos.workflow_status WHERE executor_id IS NOT NULL"
-OF_A_RUN = "/api/runs/{wid}"  # noqa: RUF027  # a path of the document
+OF_A_RUN = "/api/runs/{wid}"  # a path of the document
 AWAY_S = 5.0
 SLOW = {"CHAOS_SLEEP_EXECUTE": "2000"}
 FAN_OUT = {"topic": "a plan of 5"}

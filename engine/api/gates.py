@@ -17,6 +17,7 @@ from engine.contracts.gates import (
     Prompt,
     ReplyAccepted,
 )
+from engine.core import identity
 from engine.core.gates import KEY
 from engine.store.gates import Gate, Interaction, Reply
 from engine.usecases import gates
@@ -42,7 +43,12 @@ async def reply(request: Request) -> Response:
     """``POST /api/runs/:wid/gates/:gateKey/reply``: one accepted answer a gate (D17)."""
     wid, gate_key = request.path_params["wid"], _key(request)
     body = await parsing.body(request, GateReply)
-    offered = Reply(payload=body.payload, dedupe_key=body.dedupe_key, origin=body.origin)
+    offered = Reply(
+        topic=identity.topic(gate_key),
+        payload=body.payload,
+        dedupe_key=body.dedupe_key,
+        origin=body.origin,
+    )
     async with http.ports(request).pool.connection() as tx:
         is_replay = await gates.reply(tx, wid, gate_key, offered)
     return http.reply(ReplyAccepted(ok=True, is_replay=is_replay))

@@ -12,9 +12,11 @@ from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from engine.api.doors import Doors
 from engine.contracts.base import View
 from engine.contracts.errors import Refusal
-from engine.errors import EngineError
+from engine.core.doors import PROVEN
+from engine.errors import EngineError, Missing
 from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.usecases.posture import Posture
@@ -36,6 +38,7 @@ class Ports:
     ingress: Ingress
     posture: Posture
     demo_sleep_s: float
+    doors: Doors
 
 
 def ports(request: Request) -> Ports:
@@ -66,21 +69,33 @@ async def answered(handler: Handler, request: Request) -> Response:
     try:
         return await handler(request)
     except EngineError as error:
-        log.info("refused %s %s: %s", request.method, request.url.path, error)
-        return _refusal(Refusal.model_validate(_facts(error)), error.status)
+        refusal = Refusal.model_validate(_facts(error))
+        log.info("refused %s: %d %s", _asked(request), error.status, refusal.code or "")
+        return _refusal(refusal, error.status)
     except Exception:
-        log.exception("failed %s %s", request.method, request.url.path)
+        log.exception("failed %s", _asked(request))
         return _refusal(Refusal(error="internal error"), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-async def on_no_route(request: Request, error: Exception) -> Response:
+async def on_no_route(request: Request, _: Exception) -> Response:
     """An unknown path, or a known one under another method (D0)."""
-    log.info("no route %s %s: %s", request.method, request.url.path, error)
-    return _refusal(Refusal(error="not found"), HTTPStatus.NOT_FOUND)
+    return await answered(_nowhere, request)
+
+
+async def _nowhere(request: Request) -> Response:
+    await ports(request).doors.admit(request, PROVEN)
+    raise Missing("not found")
+
+
+def _asked(request: Request) -> str:
+    """The request as a log may show it: the path as sent, so on one line, and nothing besides."""
+    return f"{request.method} {request.scope['raw_path'].decode('ascii', 'replace')}"
 
 
 def _refusal(body: Refusal, status: HTTPStatus) -> Response:
-    headers = {"connection": "close"} if body.code in CUT_OFF else None
+    headers = {"connection": "close"} if body.code in CUT_OFF else {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
     return Response(body.model_dump_json(exclude_unset=True), status, headers, media_type=JSON)
 
 

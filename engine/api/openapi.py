@@ -10,15 +10,26 @@ from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import Response
 
+from engine.api.doors import SIGNATURE
 from engine.api.routing import Operation
 from engine.contracts.base import Wire
 from engine.contracts.errors import Refusal
+from engine.core.doors import Role
 
 Mode: TypeAlias = Literal["validation", "serialization"]
 Use: TypeAlias = "tuple[Any, Mode]"  # a wire model, and which way it goes
 Json: TypeAlias = "dict[str, Any]"
 REF: Final = "#/components/schemas/{model}"
 JSON: Final = "application/json"
+SCHEMES: Final = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": SIGNATURE,
+        "description": "t=<unix seconds>,v1=<hex HMAC-SHA256 of '<t>.<body>'>",
+    },
+}
 
 
 async def served(request: Request) -> Response:
@@ -39,7 +50,7 @@ def document(operations: Sequence[Operation]) -> Json:
         "openapi": "3.1.0",
         "info": {"title": "spec11 reference engine", "version": "1"},
         "paths": paths,
-        "components": {"schemas": schemas["$defs"]},
+        "components": {"schemas": schemas["$defs"], "securitySchemes": SCHEMES},
     }
 
 
@@ -56,6 +67,7 @@ def _described(each: Operation, refs: Mapping[Use, Json]) -> Json:
     if each.body is not None:
         content = {JSON: {"schema": refs[each.body, "validation"]}}
         found["requestBody"] = {"required": True, "content": content}
+    found["security"] = _security(each)
     found["responses"] = {
         str(int(status)): {
             "description": HTTPStatus(status).phrase,
@@ -64,6 +76,14 @@ def _described(each: Operation, refs: Mapping[Use, Json]) -> Json:
         for status, kind in _replies(each)
     }
     return found
+
+
+def _security(each: Operation) -> list[dict[str, list[str]]]:
+    """What it may be asked with: nothing, as long as no tokens and no secret are configured."""
+    if Role.STRANGER in each.admits:
+        return []
+    signed: list[dict[str, list[str]]] = [{"signature": []}] if each.signed else []
+    return [{}, {"token": []}, *signed]
 
 
 def _parameters(each: Operation) -> Iterator[Json]:
@@ -79,6 +99,9 @@ def _replies(each: Operation) -> Iterator[tuple[int, Any]]:
     """What it answers, and how it refuses: bodies and queries with 400, names with 404."""
     yield from each.replies.items()
     yield HTTPStatus.BAD_REQUEST, Refusal
+    if Role.STRANGER not in each.admits:
+        yield HTTPStatus.UNAUTHORIZED, Refusal
+        yield HTTPStatus.FORBIDDEN, Refusal
     if each.parameters or each.body:
         yield HTTPStatus.NOT_FOUND, Refusal
     if each.body:

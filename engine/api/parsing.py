@@ -31,13 +31,13 @@ Body = TypeVar("Body", bound=Wire)
 
 async def body(request: Request, model: type[Body]) -> Body:
     """The request's body as ``model``. Raises Malformed; runs before anything is written."""
-    return checked(model, strict_json(await _bytes(request)))
+    return checked(model, strict_json(await raw(request)))
 
 
 async def nothing(request: Request) -> None:
     """The request has no body, or an empty object. Raises Malformed for anything else."""
-    if raw := (await _bytes(request)).strip():
-        checked(Wire, strict_json(raw), "body")
+    if sent := (await raw(request)).strip():
+        checked(Wire, strict_json(sent), "body")
 
 
 def query(request: Request, model: type[Body]) -> Body:
@@ -95,6 +95,14 @@ def strict_json(raw: bytes) -> Json:
     except ValueError as error:
         raise Malformed("invalid json", code="invalid_json") from error
     return value
+
+
+async def raw(request: Request) -> bytes:
+    """The bytes of the body, read from the client once. Raises Malformed."""
+    if not hasattr(request.state, "raw_body"):
+        request.state.raw_body = await _bytes(request)
+    kept: bytes = request.state.raw_body
+    return kept
 
 
 async def _bytes(request: Request) -> bytes:

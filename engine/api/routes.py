@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.api import demos, gates, openapi, ops, recipes, runs, steps, workflows
+from engine.api import (
+    demos,
+    events,
+    gates,
+    inbox,
+    openapi,
+    ops,
+    patches,
+    recipes,
+    runs,
+    steps,
+    workflows,
+)
 from engine.api.routing import Operation
 from engine.contracts.demos import DemoAccepted, DemoQuery, Marks
 from engine.contracts.gates import (
+    ExternalEvent,
     GateQuery,
     GateReply,
     GateView,
@@ -16,6 +29,7 @@ from engine.contracts.gates import (
     ReplyAccepted,
 )
 from engine.contracts.health import Health
+from engine.contracts.inbox import InboxQuery, InboxRow
 from engine.contracts.ops import (
     Accepted,
     Action,
@@ -27,10 +41,12 @@ from engine.contracts.ops import (
     WorkflowStep,
     WorkflowSummary,
 )
+from engine.contracts.patches import PatchView
 from engine.contracts.queues import DepthQuery, DepthRow
 from engine.contracts.recipes import RecipeRow, RecipeVersionRow
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
 from engine.contracts.steps import StepView
+from engine.core.doors import EVERYBODY, SENDERS
 
 NDJSON: Final = "application/x-ndjson"
 BYTES: Final = "application/octet-stream"
@@ -70,6 +86,13 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
+        path="/api/runs/{wid}/steps/{stepId}/patches",
+        handler=patches.listed,
+        summary="What a step wrote to files: the newest entry of each patch, by index",
+        replies={200: list[PatchView]},
+    ),
+    Operation(
+        method="GET",
         path="/api/runs/{wid}/gates",
         handler=gates.listed,
         summary="The run's gates in the order of their creation",
@@ -99,6 +122,25 @@ OPERATIONS: Final = (
         summary="The run's accepted answers, oldest first",
         query=InteractionsQuery,
         replies={200: list[InteractionView]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/hitl/inbox",
+        handler=inbox.listed,
+        summary="Every gate that waits for a person, the most urgent first",
+        query=InboxQuery,
+        replies={200: list[InboxRow]},
+    ),
+    Operation(
+        method="POST",
+        path="/api/events/hitl",
+        handler=events.accept,
+        summary="Answer a gate from outside: a reply by another door",
+        body=ExternalEvent,
+        replies={200: ReplyAccepted},
+        roles=SENDERS,
+        signed=True,
+        point="event",
     ),
     Operation(
         method="GET",
@@ -216,6 +258,7 @@ OPERATIONS: Final = (
         handler=ops.healthz,
         summary="Whether starts and replies are durable now",
         replies={200: Health, 503: Health},
+        roles=EVERYBODY,
     ),
     Operation(
         method="GET",

@@ -18,13 +18,18 @@ from engine import points
 from engine.api import http, parsing
 from engine.api.http import Handler
 from engine.contracts.base import Wire
+from engine.core.doors import Role, usual
 
 _PARAMETER: Final = re.compile(r"\{(\w+)(:path)?\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method of one path: what serves it, what it takes, what it answers."""
+    """One method of one path: what serves it, what it takes, what it answers, who may ask.
+
+    ``roles`` count when tokens are configured; None are the usual ones of the method. ``signed``:
+    a signature of the body proves as much as a token, when a secret is configured (D36).
+    """
 
     method: str
     path: str
@@ -33,12 +38,19 @@ class Operation:
     replies: Mapping[int, Any]
     body: type[Wire] | None = None
     query: type[Wire] | None = None
+    roles: frozenset[Role] | None = None
+    signed: bool = False
     point: str = ""  # the crash points around a request that writes
     parameters: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         names = tuple(match[1] for match in _PARAMETER.finditer(self.path))
         object.__setattr__(self, "parameters", names)
+
+    @property
+    def admits(self) -> frozenset[Role]:
+        """The roles that may ask."""
+        return usual(self.method) if self.roles is None else self.roles
 
 
 class Served(BaseRoute):
@@ -76,9 +88,10 @@ def _decoded(raw: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def _guarded(operation: Operation) -> Handler:
-    """The handler behind its error lattice; a query that it does not declare is refused."""
+    """The handler behind its door and its error lattice; a query it does not declare is refused."""
 
     async def handler(request: Request) -> Response:
+        await http.ports(request).doors.admit(request, operation.admits, signed=operation.signed)
         if operation.query is None and request.scope["query_string"]:
             parsing.query(request, Wire)
         points.reached(f"api.{operation.point}.received")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from dataclasses import replace
 
 from engine import points
 from engine.cli import owner, where
@@ -20,6 +21,7 @@ def serve(module: str, arguments: argparse.Namespace, config: Config) -> int:
     """0 after SIGTERM. ``module`` is loaded late: for a sound environment and a known server."""
     dsn = where.running(arguments, config)
     owner.follow(arguments.owner)
+    config = replace(config, data_dir=arguments.data_dir or config.data_dir)
     if config.crash_at is not None:
         points.arm(*config.crash_at)
     status: int = importlib.import_module(module).serve(config, dsn)

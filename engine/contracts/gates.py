@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from engine.contracts.base import Digest, Millis, View, Wire
+from engine.contracts.base import LONGEST_NAME, Digest, Millis, View, Wire
+from engine.core.gates import HUMAN, KEY, TOPIC
 
 Origin = Literal[
     "manual", "engine-dbos", "api-shim", "webhook", "webhook-ci", "external", "unknown"
 ]
 Ttl = Annotated[int, Field(ge=1, le=86_400)]
 DedupeKey = Annotated[str, Field(min_length=1, max_length=256)]
+LONGEST_KEY: Final = 128
 GateState = Literal["PENDING", "RECEIVED", "RESOLVED", "TIMED_OUT", "CANCELLED"]
 
 
@@ -31,6 +33,17 @@ class InteractionsQuery(Wire):
 class GateReply(Wire):
     """Body of a reply: an answer, the key that makes it one, and the door it came through."""
 
+    payload: dict[str, Any]
+    dedupe_key: DedupeKey
+    origin: Origin
+
+
+class ExternalEvent(Wire):
+    """Body of an event: a reply by another door, which names its run, its gate and its topic."""
+
+    workflow_id: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    gate_key: Annotated[str, Field(max_length=LONGEST_KEY, pattern=f"^{KEY.pattern}$")]
+    topic: Annotated[str, Field(max_length=len(HUMAN) + LONGEST_KEY, pattern=f"^{TOPIC.pattern}$")]
     payload: dict[str, Any]
     dedupe_key: DedupeKey
     origin: Origin

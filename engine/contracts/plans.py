@@ -7,9 +7,28 @@ from typing import Annotated
 from pydantic import Field
 
 from engine.contracts.base import Wire
+from engine.core import patches
+from engine.core.patches import Patch
 from engine.core.plans import Build, Plan
 
 Line = Annotated[str, Field(min_length=1, max_length=20_000)]
+Content = Annotated[str, Field(max_length=200_000, pattern=r"^[^\x00]*$")]
+
+
+class PatchWish(Wire):
+    """What the plan wants a file below ``.tmp/`` to be: written before anybody approves it."""
+
+    target_path: Annotated[str, Field(min_length=1, max_length=1024)]
+    postimage_content: Content
+    diff_text: Content
+
+    def to_core(self) -> Patch:
+        """The patch. Raises RunFailed for a path that not even a database can hold."""
+        if "\0" in self.target_path:
+            raise patches.not_allowed(self.target_path)
+        return Patch(
+            target_path=self.target_path, postimage=self.postimage_content, diff=self.diff_text
+        )
 
 
 class PlanAnswer(Wire):
@@ -19,6 +38,7 @@ class PlanAnswer(Wire):
     files: Annotated[list[Line], Field(max_length=30)]
     risks: Annotated[list[Line], Field(max_length=15)]
     tests: Annotated[list[Line], Field(max_length=100)]
+    patch_plan: list[PatchWish] = Field(default_factory=list, max_length=20)
 
     def to_core(self, goal: str) -> Plan:
         """The only way from the wire into the core."""
@@ -28,6 +48,7 @@ class PlanAnswer(Wire):
             files=tuple(self.files),
             risks=tuple(self.risks),
             tests=tuple(self.tests),
+            patches=tuple(wish.to_core() for wish in self.patch_plan),
         )
 
 

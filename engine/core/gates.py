@@ -9,9 +9,13 @@ from enum import StrEnum
 from typing import Any, Final
 
 from engine.core.canon import Json
-from engine.errors import Malformed
+from engine.core.identity import topic as topic_of
+from engine.errors import Conflict, Malformed
 
 KEY: Final = re.compile(r"[a-z0-9][a-z0-9:_-]{0,127}")
+TOPIC: Final = re.compile(rf"(human|sys):{KEY.pattern}")
+HUMAN: Final = "human:"
+WARNING_S: Final = 60
 RATIONALES: Final = ("rationale", "reason", "note", "notes")
 DECISIONS: Final[Mapping[str, str]] = {
     "yes": "yes",
@@ -69,6 +73,37 @@ class State(StrEnum):
     RESOLVED = "RESOLVED"
     TIMED_OUT = "TIMED_OUT"
     CANCELLED = "CANCELLED"
+
+
+class Sla(StrEnum):
+    """How soon an open gate needs its answer."""
+
+    NORMAL = "NORMAL"
+    WARNING = "WARNING"
+    CRITICAL = "CRITICAL"
+
+
+def sla(left_s: float) -> Sla:
+    """The word for a gate with ``left_s`` seconds to its deadline."""
+    if left_s <= 0:
+        return Sla.CRITICAL
+    return Sla.WARNING if left_s <= WARNING_S else Sla.NORMAL
+
+
+def is_human(topic: str) -> bool:
+    """Whether people answer under it; the others are the system's own."""
+    return topic.startswith(HUMAN)
+
+
+def require_topic(gate_key: str, topic: str) -> None:
+    """Accept a topic that may be this gate's. Raises Conflict for another gate's."""
+    if is_human(topic) and topic != topic_of(gate_key):
+        raise mismatch(gate_key)
+
+
+def mismatch(gate_key: str) -> Conflict:
+    """The refusal of an answer that names one gate and another one's topic."""
+    return Conflict(f"topic/gate mismatch for {gate_key}", code="topic_mismatch")
 
 
 @dataclass(frozen=True, slots=True)

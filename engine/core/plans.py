@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from engine.core.canon import Json, canonical
+from engine.core.patches import Patch
 
 PLAN: Final = "plan"
 BUILD: Final = "build"
+PATCH_PLAN: Final = "patchPlan"
 _READING: Final = frozenset({"read", "grep", "glob", "ls", "skill"})
 TOOLS: Final[Mapping[str, frozenset[str]]] = {
     PLAN: _READING,
@@ -26,17 +28,21 @@ class Plan:
     files: tuple[str, ...]
     risks: tuple[str, ...]
     tests: tuple[str, ...]
+    patches: tuple[Patch, ...] = ()
 
     @property
     def document(self) -> dict[str, Json]:
-        """The plan as it is stored and shown."""
-        return {
+        """The plan as it is stored and shown, with every byte that it wants written."""
+        plan: dict[str, Json] = {
             "goal": self.goal,
             "design": [*self.design],
             "files": [*self.files],
             "risks": [*self.risks],
             "tests": [*self.tests],
         }
+        if self.patches:
+            plan[PATCH_PLAN] = [patch.document for patch in self.patches]
+        return plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +74,16 @@ class Task:
     def document(self) -> dict[str, Json]:
         """The task as it is stored and handed to the workflow that runs it."""
         return {"key": self.key, "cmd": self.cmd}
+
+
+def patches(plan: Mapping[str, Any]) -> list[Patch]:
+    """The patches that a stored plan wants written, in its order."""
+    return [Patch.of(document) for document in plan.get(PATCH_PLAN, [])]
+
+
+def without_patches(plan: Mapping[str, Json]) -> dict[str, Json]:
+    """The plan once its patches are written: what is left of it to be built."""
+    return {name: value for name, value in plan.items() if name != PATCH_PLAN}
 
 
 def plan_prompt(intent: Mapping[str, Json]) -> str:

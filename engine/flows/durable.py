@@ -23,6 +23,7 @@ from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
+from engine.usecases.patching import Patching
 from engine.usecases.repairs import Repairs
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
@@ -31,6 +32,7 @@ from engine.usecases.waits import Waits
 APPLICATION: Final = "spec11"
 TASK_NAME: Final = "RunTask"
 REPAIR_NAME: Final = "RepairIntent"
+COMPENSATION: Final = "Compensate"
 TICK: Final = "Tick"
 CONTROL_QUEUE: Final = "controlQ"
 CONTROL_POLL_S: Final = 0.1
@@ -55,6 +57,7 @@ class Work:
 
     stages: Stages
     waits: Waits
+    patching: Patching
     repairs: Repairs
     tasks: Tasks
     escalation: Escalation
@@ -111,13 +114,17 @@ def _declare(work: Work) -> Any:
     async def escalate_timeout(run_id: str, gate_key: str) -> None:
         await step("escalate", work.escalation.tell, run_id, gate_key)
 
+    @DBOS.workflow(name=COMPENSATION)
+    async def compensate(run_id: str) -> int:
+        return await step("TakeBack", work.patching.compensate, run_id)
+
     demos = Demos(work.marks)
 
     @DBOS.workflow(name=DEMO)
     async def crash_demo(sleep_s: float) -> None:
         await demos.crash(sleep_s)
 
-    runs = RunFlow(work.stages, work.waits, work.repairs, work.endings, run_task)
+    runs = RunFlow(work.stages, work.waits, work.patching, work.repairs, work.endings, run_task)
 
     @DBOS.workflow(name=WORKFLOW_NAME)
     async def run_intent(workflow_id: str) -> dict[str, Any]:
@@ -159,7 +166,7 @@ def _engine(url: str) -> sqlalchemy.Engine:
     It looks for the words "connection failed", which psycopg does not use for a unix socket: a
     run that met an outage would be given up for good.
     """
-    engine = sqlalchemy.create_engine(url, pool_size=POOL, max_overflow=0)
+    engine = sqlalchemy.create_engine(url, pool_size=POOL, max_overflow=0, hide_parameters=True)
 
     @sqlalchemy.event.listens_for(engine, "do_connect")
     def connect(_: Any, __: Any, args: list[Any], kwargs: dict[str, Any]) -> psycopg.Connection:

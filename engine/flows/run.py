@@ -17,6 +17,7 @@ from engine.core.plans import Task
 from engine.errors import RunFailed
 from engine.flows.steps import number, step
 from engine.store.endings import Endings
+from engine.usecases.patching import Patching
 from engine.usecases.repairs import Repairs
 from engine.usecases.stages import APPLY, COMPILE, DECIDE, EXECUTE, Stages
 from engine.usecases.waits import Waits
@@ -34,16 +35,19 @@ class RunFlow:
 
     stages: Stages
     waits: Waits
+    patching: Patching
     repairs: Repairs
     endings: Endings
     task_flow: Any
 
     async def start(self, execution: Execution) -> dict[str, Any]:
         """What the run put out, begun from nothing."""
+        await self._made_good(execution)
         return await self._guarded(execution, self._play(execution, NOTHING))
 
     async def repair(self, execution: Execution) -> dict[str, Any]:
         """What the run put out, going on with what an earlier execution left whole (D14)."""
+        await self._made_good(execution)
         return await self._guarded(execution, self._repair(execution))
 
     async def _guarded(
@@ -53,8 +57,24 @@ class RunFlow:
         try:
             return await work
         except Exception as error:
-            await step("Fail", self.stages.fail, execution, str(error) or type(error).__name__)
-            raise
+            source = str(error) or type(error).__name__
+            said = await step("Rollback", self.patching.undo, execution, source)
+            await step("Fail", self.stages.fail, execution, said)
+            if said == source:
+                raise
+            raise RunFailed(said) from error
+
+    async def _made_good(self, execution: Execution) -> None:
+        """Patches that a cancellation took back are written again.
+
+        No step is recorded: however often a run is resumed, its steps are numbered as they were.
+        """
+        try:
+            await self.patching.reapply(execution)
+        except RunFailed as error:
+            said = await self.patching.undo(execution, str(error))
+            await self.stages.fail(execution, said)
+            raise RunFailed(said) from error
 
     async def _repair(self, execution: Execution) -> dict[str, Any]:
         return await self._play(execution, await step("Known", self.repairs.known, execution))

@@ -1,4 +1,4 @@
-"""The one place where a refused constraint becomes an engine error."""
+"""Faults of the database: which of them are an engine error, and what may be said of any."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ BY_CONSTRAINT: Final[Mapping[str, tuple[type[EngineError], str, str]]] = {
     ),
     "human_interactions_origin_check": (Malformed, "invalid_request", "unknown origin"),
 }
+STATEMENTS: Final = "42"  # the class of states that speak of a statement, not of its values
 
 
 @contextmanager
@@ -37,3 +38,21 @@ def translated() -> Iterator[None]:
             raise
         kind, code, message = known
         raise kind(message, code=code) from error
+
+
+def said(error: BaseException) -> str:
+    """``error`` for a log: its type, and its words only where they cannot quote a row or a request.
+
+    Those are the words of the system and of the server about connections and about our own
+    statements.
+    """
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    match error:
+        case errors.Error(sqlstate=str(state)) if state.startswith(STATEMENTS):
+            return f"{name} [{state}]: {error.diag.message_primary}"
+        case errors.Error(sqlstate=str(state)) if not isinstance(error, errors.OperationalError):
+            return f"{name} [{state}] {error.diag.constraint_name or ''}".rstrip()
+        case errors.OperationalError() | errors.InterfaceError() | OSError():
+            return f"{name}: {error}"
+        case _:
+            return name

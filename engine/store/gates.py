@@ -29,6 +29,7 @@ class Gate:
     run_id: str
     gate_key: str
     topic: str
+    listen_topic: str
     state: str
     prompt: dict[str, Any]
     result: dict[str, Any] | None
@@ -54,8 +55,9 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer offered to a gate."""
+    """An answer offered to a gate, under the topic that the door it came through gives it."""
 
+    topic: str
     payload: dict[str, Json]
     dedupe_key: str
     origin: str
@@ -178,6 +180,7 @@ async def accept(tx: Tx, gate: Gate, reply: Reply) -> bool:
     values = {
         "run_id": gate.run_id,
         "gate_key": gate.gate_key,
+        "topic": reply.topic,
         "dedupe_key": reply.dedupe_key,
         "origin": reply.origin,
         "payload": canonical(reply.payload).decode(),

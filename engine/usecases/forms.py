@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
@@ -42,14 +43,17 @@ class Form:
 
 
 def _faults(error: ValidationError) -> Iterator[Fault]:
-    """Where ``error`` is: at the key that is missing or too many, not at the object around it."""
+    """Where ``error`` is: at the key that is missing or too many, not at the object around it.
+
+    The rule is named, the value never quoted: it may be a secret.
+    """
     at = tuple(error.absolute_path)
     if error.validator == "required":
         yield from (((*at, name), "required") for name in _missing(error))
     elif error.validator == "additionalProperties":
         yield from (((*at, name), "the form has no such field") for name in _undeclared(error))
     else:
-        yield at, error.message
+        yield at, f"breaks {error.validator}: {json.dumps(error.validator_value)}"
 
 
 def _missing(error: ValidationError) -> Iterator[str]:

@@ -7,7 +7,7 @@ import asyncio
 from engine.core import gates as rules
 from engine.core.gates import State
 from engine.core.runs import Word
-from engine.errors import Drift, IllegalState, Missing
+from engine.errors import Drift, EngineError, IllegalState, Malformed, Missing
 from engine.store import Tx, runs
 from engine.store import gates as store
 from engine.store.gates import Gate, Interaction, Reply
@@ -57,12 +57,16 @@ async def _set_before(noticed: asyncio.Event, deadline: float) -> bool:
 
 
 async def reply(tx: Tx, wid: str, gate_key: str, offered: Reply) -> bool:
-    """Whether this very answer had been accepted before (D17).
+    """Whether this very answer had been accepted before, by whatever door (D17, D20).
 
-    Raises Missing, Malformed for an answer that the gate does not understand (D18), Drift for the
-    accepted key with another payload, IllegalState for a second answer or a closed gate.
+    Raises Conflict for another gate's topic, Missing, Malformed for a topic that nobody hears and
+    for an answer that the gate does not understand (D18), Drift for the accepted key with another
+    payload or topic, IllegalState for a second answer or a closed gate.
     """
+    rules.require_topic(gate_key, offered.topic)
     gate = await seen(tx, wid, gate_key)
+    if offered.topic != (gate.topic if rules.is_human(offered.topic) else gate.listen_topic):
+        raise await _unheard(tx, gate, offered)
     rules.understood(gate.prompt["formSchema"], offered.payload)
     if await store.accept(tx, gate, offered):
         return False
@@ -70,6 +74,17 @@ async def reply(tx: Tx, wid: str, gate_key: str, offered: Reply) -> bool:
         _require_same(offered, accepted)
         return True
     raise await _too_late(tx, wid, gate_key)
+
+
+async def _unheard(tx: Tx, gate: Gate, offered: Reply) -> EngineError:
+    """The refusal of an answer under a topic on which nothing waits for it."""
+    accepted = await store.answer(tx, gate)
+    if accepted and accepted.dedupe_key == offered.dedupe_key:
+        return _conflict(offered)
+    if rules.is_human(offered.topic):
+        return rules.mismatch(gate.gate_key)
+    fault = {"pointer": "/topic", "message": "nothing waits on it"}
+    return Malformed("invalid ExternalEvent: 1 faults", code="invalid_request", details=[fault])
 
 
 async def _too_late(tx: Tx, wid: str, gate_key: str) -> IllegalState:
@@ -84,9 +99,12 @@ async def _too_late(tx: Tx, wid: str, gate_key: str) -> IllegalState:
 def _require_same(offered: Reply, accepted: Interaction) -> None:
     if offered.dedupe_key != accepted.dedupe_key:
         raise IllegalState("gate already answered", code="gate_already_answered")
-    if offered.payload_hash != accepted.payload_hash:
-        key = offered.dedupe_key
-        raise Drift(f"dedupeKey conflict for {key}", code="dedupe_conflict")
+    if (offered.payload_hash, offered.topic) != (accepted.payload_hash, accepted.topic):
+        raise _conflict(offered)
+
+
+def _conflict(offered: Reply) -> Drift:
+    return Drift(f"dedupeKey conflict for {offered.dedupe_key}", code="dedupe_conflict")
 
 
 async def interactions(tx: Tx, wid: str, limit: int) -> list[Interaction]:

@@ -20,6 +20,7 @@ from engine.store import steps
 from engine.store.pool import Pool
 from engine.store.steps import Outcome, Receipt, Subject
 from engine.usecases import asking, leaving
+from engine.usecases.patching import Patching
 
 COMPILE: Final = "CompileST"
 APPLY: Final = "ApplyPatchST"
@@ -33,6 +34,7 @@ class Stages:
 
     pool: Pool
     agents: Agents
+    patching: Patching
 
     async def compile_plan(self, execution: Execution) -> dict[str, Any]:
         """CompileST: the plan that the agent proposes, and the intent's ``constraints``."""
@@ -54,13 +56,18 @@ class Stages:
         return {"plan": kept, "constraints": subject.intent["constraints"]}
 
     async def apply_patches(self, execution: Execution, plan: dict[str, Json]) -> dict[str, Any]:
-        """ApplyPatchST: the plan as a person will see it."""
+        """ApplyPatchST: what is left of the plan once its patches are written."""
         subject = await self._subject(execution)
+        written = await self.patching.apply(execution, plans.patches(plan))
+        made = [
+            leaving.Made("patch_apply", f"patch-{entry.patch_index}.json", entry.document)
+            for entry in written
+        ]
         outcome = Outcome(
             step_id=APPLY,
             phase="patching",
-            output=plan,
-            artifacts=leaving.artifacts(subject.run_id, APPLY, []),
+            output=plans.without_patches(plan),
+            artifacts=leaving.artifacts(subject.run_id, APPLY, made),
         )
         return await self._keep(subject, outcome)
 

@@ -68,9 +68,16 @@ class HttpDoor:
 class Api:
     """Requests to the system under test. Safe to use from many threads at once."""
 
-    def __init__(self, door: HttpDoor | None, witness: Witness) -> None:
+    def __init__(
+        self, door: HttpDoor | None, witness: Witness, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._door = door
         self._witness = witness
+        self._headers = headers or {}
+
+    def using(self, headers: Mapping[str, str]) -> Api:
+        """The same witness with ``headers`` on each request that does not bring its own."""
+        return Api(self._door, self._witness, {**self._headers, **headers})
 
     @property
     def base_url(self) -> str:
@@ -107,7 +114,8 @@ class Api:
         """
         sent = _payload(json, content)
         implied = _JSON if json is not None else {}
-        names = {**implied, **{name.lower(): each for name, each in (headers or {}).items()}}
+        given = {**self._headers, **(headers or {})}
+        names = {**implied, **{name.lower(): each for name, each in given.items()}}
         request = self._open.client.build_request(
             method, path, content=sent, headers=names, timeout=timeout or TIMEOUT_S
         )

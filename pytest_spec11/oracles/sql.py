@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
+from psycopg.sql import SQL, Identifier
 
 from pytest_spec11.errors import NotProvable
 from pytest_spec11.oracles.witness import Witness, fingerprint, without_password
@@ -163,6 +164,22 @@ class Admin:
             facts = {"query": sql, "affected": cursor.rowcount}
         self._witness("provocation", _ref(sql), facts)
         return rows
+
+    def tried(self, role: str, statement: str) -> str | int:
+        """What ``role`` gets for a statement: the constraint that refuses it, else rows affected.
+
+        Nothing of the statement stays. Raises psycopg.Error on any other refusal.
+        """
+        with psycopg.connect(self._dsn) as connection:
+            connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
+            try:
+                got: str | int = connection.execute(statement.encode()).rowcount
+            except psycopg.IntegrityError as refusal:
+                got = refusal.diag.constraint_name or type(refusal).__name__
+            connection.rollback()
+        facts = {"query": statement, "role": role, "got": got}
+        self._witness("provocation", _ref(statement), facts)
+        return got
 
     @contextmanager
     def holding(self, key: int) -> Iterator[None]:

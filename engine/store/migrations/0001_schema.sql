@@ -174,6 +174,32 @@ CREATE TABLE app.opencode_calls (
 );
 CREATE INDEX opencode_calls_run_idx ON app.opencode_calls (run_id, step_id);
 
+-- What a step did is written once: the same again is no news, anything else under the same key is refused by name.
+CREATE FUNCTION app.refuse_divergence() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    stored jsonb;
+    told jsonb := to_jsonb(NEW);
+    keys text[] := string_to_array(TG_ARGV[0], ' ');
+    facts text[] := string_to_array(TG_ARGV[1], ' ');
+BEGIN
+    EXECUTE format('SELECT to_jsonb(t) FROM %I.%I t WHERE %s', TG_TABLE_SCHEMA, TG_TABLE_NAME,
+                   (SELECT string_agg(format('%I = $1.%I', k, k), ' AND ') FROM unnest(keys) AS k))
+    INTO stored USING NEW;
+    IF stored IS NULL THEN
+        RETURN NEW;
+    ELSIF (SELECT bool_and(stored -> f = told -> f) FROM unnest(facts) AS f) THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION '% of % diverges from what is stored', TG_TABLE_NAME, NEW.run_id
+        USING ERRCODE = 'unique_violation', CONSTRAINT = TG_TABLE_NAME || '_diverges', TABLE = TG_TABLE_NAME, SCHEMA = 'app';
+END $$;
+CREATE TRIGGER run_steps_diverges BEFORE INSERT ON app.run_steps FOR EACH ROW
+    EXECUTE FUNCTION app.refuse_divergence('run_id step_id attempt', 'phase output');
+CREATE TRIGGER artifacts_diverges BEFORE INSERT ON app.artifacts FOR EACH ROW
+    EXECUTE FUNCTION app.refuse_divergence('run_id step_id task_key idx attempt', 'kind uri sha256');
+CREATE TRIGGER sbx_runs_diverges BEFORE INSERT ON app.sbx_runs FOR EACH ROW
+    EXECUTE FUNCTION app.refuse_divergence('run_id step_id task_key attempt', 'provider request response err_code');
+
 -- A side effect's receipt is written in the transaction of its step row (D16). Keyed by the
 -- execution: a recovery meets its own receipt and is not accused.
 CREATE TABLE app.mock_receipts (
@@ -225,21 +251,34 @@ CREATE TABLE app.human_interactions (
         REFERENCES app.human_gates (run_id, gate_key)
 );
 
+-- What was written to files and taken back. The row is there before the file is touched, with what the file
+-- was; attempts are kept: writing the same patches again after a rollback is an attempt of its own (D25).
 CREATE TABLE app.patch_history (
     run_id text NOT NULL CONSTRAINT patch_history_run_fkey REFERENCES app.runs (id),
     step_id text NOT NULL,
     patch_index integer NOT NULL,
     attempt integer NOT NULL DEFAULT 1,
-    target_path text NOT NULL,
+    execution_id text NOT NULL,                     -- the durable workflow that began it
+    target_path text NOT NULL,                      -- absolute
     preimage_hash text,                             -- null: the file did not exist
     postimage_hash text NOT NULL,
     diff_hash text NOT NULL,
-    preimage_content text,
+    preimage_content bytea,
     postimage_content text NOT NULL,
+    dirs_made integer NOT NULL DEFAULT 0,           -- directories right above the file that did not exist
     applied_at timestamptz,
     rolled_back_at timestamptz,
+    rolled_back_for text,                           -- why it is taken back: there before any file of the run is
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT patch_history_pkey PRIMARY KEY (run_id, step_id, patch_index, attempt)
+    CONSTRAINT patch_history_pkey PRIMARY KEY (run_id, step_id, patch_index, attempt),
+    CONSTRAINT patch_history_place_check CHECK (patch_index >= 0 AND attempt >= 1 AND dirs_made >= 0),
+    CONSTRAINT patch_history_preimage_check CHECK ((preimage_hash IS NULL) = (preimage_content IS NULL)),
+    CONSTRAINT patch_history_hashes_check CHECK (
+        preimage_hash ~ '^[0-9a-f]{64}$' AND postimage_hash ~ '^[0-9a-f]{64}$' AND diff_hash ~ '^[0-9a-f]{64}$'),
+    CONSTRAINT patch_history_times_check CHECK (created_at <= applied_at AND applied_at <= rolled_back_at),
+    CONSTRAINT patch_history_rollback_check CHECK (
+        rolled_back_for IN ('failure', 'cancel') AND (applied_at IS NOT NULL OR rolled_back_at IS NULL)
+        OR rolled_back_for IS NULL AND rolled_back_at IS NULL)
 );
 
 -- A log of effects that has no key by which a double could be refused: whatever was done twice shows (S09). What

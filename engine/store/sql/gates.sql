@@ -1,7 +1,7 @@
 -- name: views
 -- Prompt, answer and the accepted reply's origin and hash: app.human_gates leads, the ledger follows (B24).
-SELECT r.workflow_id, g.run_id, g.gate_key, g.topic, g.state, g.prompt, g.result, g.decision, i.origin, i.payload_hash,
-       g.created_at, g.deadline_at
+SELECT r.workflow_id, g.run_id, g.gate_key, g.topic, g.listen_topic, g.state, g.prompt, g.result, g.decision, i.origin,
+       i.payload_hash, g.created_at, g.deadline_at
 FROM app.runs r
 JOIN app.human_gates g ON g.run_id = r.id
 LEFT JOIN app.human_interactions i ON i.run_id = g.run_id AND i.gate_key = g.gate_key
@@ -20,11 +20,10 @@ WITH received AS (
     FROM app.runs r
     WHERE g.run_id = %(run_id)s AND g.gate_key = %(gate_key)s AND g.state = 'PENDING'
       AND g.deadline_at > clock_timestamp() AND r.id = g.run_id AND r.status = 'waiting_input'
-    RETURNING g.run_id, g.gate_key, g.topic, g.listen_topic, r.workflow_id,
-              g.workflow_id AS execution_id
+    RETURNING g.run_id, g.gate_key, g.listen_topic, r.workflow_id, g.workflow_id AS execution_id
 ), kept AS (
     INSERT INTO app.human_interactions (run_id, workflow_id, gate_key, topic, dedupe_key, payload_hash, payload, origin)
-    SELECT run_id, workflow_id, gate_key, topic, %(dedupe_key)s, %(payload_hash)s, %(payload)s::jsonb, %(origin)s
+    SELECT run_id, workflow_id, gate_key, %(topic)s, %(dedupe_key)s, %(payload_hash)s, %(payload)s::jsonb, %(origin)s
     FROM received
     RETURNING id
 )

@@ -68,13 +68,14 @@ WITH closed AS (
 SELECT dbos.send_message(%(workflow_id)s, '{}'::json, listen_topic) FROM (SELECT DISTINCT listen_topic FROM closed) AS topics;
 
 -- name: compensate
--- A workflow of its own takes back what the run has written; none where nothing is applied.
+-- A workflow of its own takes back what the run has written; none where nothing was begun. A row without its mark
+-- counts: the file may be written already, or be about to be.
 SELECT dbos.enqueue_workflow(
     workflow_name => 'Compensate', queue_name => 'controlQ', named_args => json_build_object('run_id', %(run_id)s::text),
     workflow_id => %(compensation_id)s, app_version => (SELECT app_version FROM app.runs WHERE id = %(run_id)s),
     application_name => 'spec11')
 WHERE EXISTS (SELECT FROM app.patch_history
-              WHERE run_id = %(run_id)s AND applied_at IS NOT NULL AND rolled_back_at IS NULL);
+              WHERE run_id = %(run_id)s AND rolled_back_at IS NULL);
 
 -- name: resume_engine
 -- As the durable engine itself resumes, back to the queue it came from; what was canceled below comes along.
@@ -171,7 +172,7 @@ SELECT inputs FROM dbos.workflow_input WHERE workflow_uuid = %(workflow_id)s;
 
 -- name: patches_stand
 -- Whether everything that the run's newest patches wrote is still in place; true where there are none.
-SELECT coalesce(bool_and(applied_at IS NOT NULL AND rolled_back_at IS NULL), true)
+SELECT coalesce(bool_and(applied_at IS NOT NULL AND rolled_back_for IS NULL), true)
 FROM app.patch_history p
 WHERE run_id = %(run_id)s AND attempt = (SELECT max(attempt) FROM app.patch_history WHERE run_id = %(run_id)s);
 

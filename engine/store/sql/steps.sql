@@ -30,6 +30,8 @@ WITH owned AS (
     SELECT id, %(step_id)s, %(attempt)s, %(phase)s, %(output)s::jsonb, trace_id, %(started_at)s,
            greatest(clock_timestamp(), %(started_at)s)
     FROM owned
+    WHERE NOT EXISTS (SELECT FROM app.run_steps s
+                      WHERE s.run_id = owned.id AND s.step_id = %(step_id)s AND s.attempt = %(attempt)s)
     ON CONFLICT DO NOTHING
     RETURNING run_id
 ), artifacts AS (

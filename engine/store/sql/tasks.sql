@@ -6,8 +6,11 @@ WHERE run_id = %(run_id)s AND step_id = 'ExecuteST' AND task_key = %(task_key)s 
 -- One attempt of one task with its artifacts, once; where it is there already, an earlier try kept its own.
 WITH kept AS (
     INSERT INTO app.sbx_runs (run_id, step_id, task_key, attempt, provider, request, response, err_code, metrics)
-    VALUES (%(run_id)s, 'ExecuteST', %(task_key)s, %(attempt)s, %(provider)s, %(request)s::jsonb, %(response)s::jsonb,
-            %(err_code)s, %(metrics)s::jsonb)
+    SELECT %(run_id)s, 'ExecuteST', %(task_key)s, %(attempt)s, %(provider)s, %(request)s::jsonb, %(response)s::jsonb,
+           %(err_code)s, %(metrics)s::jsonb
+    WHERE NOT EXISTS (SELECT FROM app.sbx_runs
+                      WHERE run_id = %(run_id)s AND step_id = 'ExecuteST' AND task_key = %(task_key)s
+                        AND attempt = %(attempt)s)
     ON CONFLICT DO NOTHING
     RETURNING run_id
 ), artifacts AS (

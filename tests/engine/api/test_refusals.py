@@ -7,7 +7,7 @@ import pytest
 
 from tests.engine.shim_process import Shim, start_body
 
-POSTS = ["/api/run", "/api/runs", "/api/runs/ih_x/gates/g/reply"]
+POSTS = ["/api/run", "/api/runs", "/api/runs/ih_x/gates/g/reply", "/api/events/hitl"]
 TTL_RECIPE = """
 INSERT INTO app.recipe_versions (id, v, hash, status, json)
 SELECT id, 'ttl', repeat('b', 64), 'stable',
@@ -252,11 +252,14 @@ def test_the_document_describes_exactly_the_served_routes(shim: Shim) -> None:
         "POST /api/runs",
         "GET /api/runs/{wid}",
         "GET /api/runs/{wid}/steps",
+        "GET /api/runs/{wid}/steps/{stepId}/patches",
         "GET /api/runs/{wid}/gates",
         "GET /api/runs/{wid}/gates/{gateKey}",
         "POST /api/runs/{wid}/gates/{gateKey}/reply",
         "GET /api/runs/{wid}/interactions",
         "GET /api/runs/{wid}/stream/status",
+        "GET /api/hitl/inbox",
+        "POST /api/events/hitl",
         "GET /api/artifacts/{uri}",
         "GET /api/recipes",
         "GET /api/recipes/{id}/versions",
@@ -276,7 +279,12 @@ def test_the_document_describes_exactly_the_served_routes(shim: Shim) -> None:
     (wf,) = document["paths"]["/marks"]["get"]["parameters"]
     assert (wf["name"], wf["in"], wf["required"]) == ("wf", "query", True)
     start = document["paths"]["/api/run"]["post"]
-    assert set(start["responses"]) == {"200", "201", "400", "404", "409", "500"}
+    assert set(start["responses"]) == {"200", "201", "400", "401", "403", "404", "409", "500"}
+    assert start["security"] == [{}, {"token": []}]
+    event = document["paths"]["/api/events/hitl"]["post"]
+    assert event["security"] == [{}, {"token": []}, {"signature": []}]
+    assert document["paths"]["/healthz"]["get"]["security"] == []
+    assert document["components"]["securitySchemes"].keys() == {"token", "signature"}
     refs = set(json.dumps(document).split('"$ref": "')[1:])
     names = {ref.partition('"')[0].rpartition("/")[2] for ref in refs}
     assert names <= document["components"]["schemas"].keys()

@@ -103,6 +103,20 @@ def test_secrets_are_hidden(api: Api, notes: Notes) -> None:
     assert "page=2" in notes.last.facts["path"]
 
 
+def test_headers_may_be_said_once_for_many_requests(api: Api, notes: Notes) -> None:
+    other = api.using({"X-Plain": "ours", "X-More": "too"})
+
+    other.get("/")
+    usual = notes.last.facts["requestHeaders"]
+    other.get("/", headers={"x-plain": "its own"})
+    own = notes.last.facts["requestHeaders"]
+    api.get("/")
+
+    assert (usual["x-plain"], usual["x-more"]) == ("ours", "too")
+    assert (own["x-plain"], own["x-more"]) == ("its own", "too")
+    assert "x-plain" not in notes.last.facts["requestHeaders"]
+
+
 def test_a_target_without_an_api_cannot_be_asked(notes: Notes) -> None:
     with pytest.raises(NotProvable, match="no base URL"):
         Api(None, notes).get("/")

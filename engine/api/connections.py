@@ -1,0 +1,171 @@
+"""A client's connection: how large a head may be, how slow a client, and how many there are."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+from typing_extensions import override
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from engine.contracts.errors import Refusal
+
+HEAD_S: Final = 10.0
+TAKE_S: Final = 10.0  # without a byte taken of an answer too large to wait for its client
+MAX_HEAD: Final = 32 * 1024
+MAX_HEADERS: Final = 100
+UNREADABLE: Final = Refusal(error="invalid request", code="invalid_request")
+TOO_LARGE: Final = Refusal(error="head too large", code="head_too_large")
+TOO_SLOW: Final = Refusal(error="head too slow", code="head_too_slow")
+
+
+class Connection(HttpToolsProtocol):
+    """Cut off when the head of its next request is too large or too slow, or answers are not taken.
+
+    The settings' ``limit_concurrency`` is how many connections there may be. One more, and the one
+    goes that has been without a request the longest: who only holds connections keeps nobody out.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._most = self.limit_concurrency
+        self.limit_concurrency = None  # the base would answer what is in no table of ours
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._idle_since = self.loop.time()
+        self._unsent = 0  # bytes that the client had not taken when we last looked
+        self._unread = 0  # bytes since anything of a request was complete
+        self._wants_head = True
+        self._fault = UNREADABLE
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request."""
+        return self._deadline is not None and not self.transport.is_closing()
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base has it
+        super().connection_made(transport)
+        self._await_head()
+        if self._most is not None and len(self.connections) > self._most:
+            self._make_room(self._most)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        self._stop_looking()
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._unread += len(data)
+        super().data_received(data)
+        if self._unread > MAX_HEAD and not self.transport.is_closing():
+            self._refuse(TOO_LARGE)
+
+    @override
+    def on_headers_complete(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > MAX_HEAD or len(self.headers) > MAX_HEADERS:
+            self._fault = TOO_LARGE
+            raise ValueError(TOO_LARGE.error)  # the base hears of it, and sends a refusal
+        self._wants_head, self._unread = False, 0
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        self._unread = 0
+        super().on_body(body)
+
+    @override
+    def on_message_complete(self) -> None:
+        self._wants_head, self._unread = True, 0
+        super().on_message_complete()
+
+    @override
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.expect_100_continue and self.cycle.more_body:
+            self.transport.close()  # nobody asked for the body, so it may never come
+        elif self.cycle.response_complete:  # else the next request of a pipeline has begun
+            self._await_head()
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look_later()
+
+    @override
+    def resume_writing(self) -> None:
+        self._stop_looking()
+        super().resume_writing()
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._fault)
+
+    def _await_head(self) -> None:
+        self._stop_waiting()
+        self._idle_since = self.loop.time()
+        self._deadline = self.loop.call_later(HEAD_S, self._overdue)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _look_later(self) -> None:
+        self._stop_looking()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._stall = self.loop.call_later(TAKE_S, self._looked)
+
+    def _looked(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unsent:
+            self._look_later()
+        else:
+            self.transport.abort()
+
+    def _stop_looking(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _overdue(self) -> None:
+        """The end, unless the client still takes what the last request gave it."""
+        if self.flow.write_paused:
+            self._await_head()
+        elif self._unread and self.is_idle:
+            self._refuse(TOO_SLOW)
+        else:
+            self.transport.abort()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Say why and close. Amid a request, or to a client that takes nothing, just close."""
+        can_speak = self.is_idle and self._wants_head
+        if not can_speak or self.transport.get_write_buffer_size():
+            self.transport.abort()
+            return
+        body = refusal.model_dump_json(exclude_unset=True).encode()
+        head = (
+            f"HTTP/1.1 {HTTPStatus.BAD_REQUEST:d} Bad Request\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+    def _make_room(self, most: int) -> None:
+        """Of too many connections the one goes that has waited longest; it may be this one."""
+        alive = [each for each in self.connections if not each.transport.is_closing()]
+        idle = [each for each in alive if isinstance(each, Connection) and each.is_idle]
+        if len(alive) > most:
+            min(idle, key=lambda each: each._idle_since).transport.abort()  # noqa: SLF001  # of our own kind

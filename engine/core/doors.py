@@ -1,0 +1,93 @@
+"""Who may come in: roles, what proves one, and signed bodies (D36). Values in, a decision out."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+
+SHORTEST_KEY: Final = 16
+KEY: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # what may follow "Bearer " in a header
+BEARER: Final = re.compile(rf"bearer +({KEY.pattern}) *", re.IGNORECASE)
+PROOF: Final = re.compile(r"t=([1-9][0-9]{0,11})((?:,v1=[0-9a-f]{64}){1,8})")
+VALID_S: Final = 300
+
+
+class Role(StrEnum):
+    """As whom somebody comes in; a stranger is who proves nothing."""
+
+    STRANGER = "stranger"
+    READER = "reader"
+    OPERATOR = "operator"
+    WEBHOOK = "webhook"
+
+
+EVERYBODY: Final = frozenset(Role)
+PROVEN: Final = EVERYBODY - {Role.STRANGER}
+READERS: Final = frozenset({Role.READER, Role.OPERATOR})
+OPERATORS: Final = frozenset({Role.OPERATOR})
+SENDERS: Final = frozenset({Role.WEBHOOK, Role.OPERATOR})
+
+
+def usual(method: str) -> frozenset[Role]:
+    """The roles that an operation admits which says nothing else: looking is for readers, too."""
+    return READERS if method == "GET" else OPERATORS
+
+
+def require_key(text: str) -> bytes:
+    """``text`` as a key. Raises ValueError that says what is wrong and quotes nothing."""
+    if not KEY.fullmatch(text):
+        raise ValueError("not of letters, digits and ._~+/- alone")
+    if len(text) < SHORTEST_KEY:
+        raise ValueError(f"shorter than {SHORTEST_KEY} characters")
+    return text.encode()
+
+
+def bearer(headers: Sequence[str]) -> bytes | None:
+    """The token of the one ``Authorization`` header; None for none, several or another scheme."""
+    found = BEARER.fullmatch(headers[0]) if len(headers) == 1 else None
+    return found[1].encode() if found else None
+
+
+def role_of(token: bytes, keys: Mapping[Role, Iterable[bytes]]) -> Role | None:
+    """The one role that ``token`` proves; None for an unknown one and for one that proves two.
+
+    Every key is compared, by digests: how long it takes says nothing about any of them.
+    """
+    offered = sha256(token).digest()
+    found = [role for role, known in keys.items() if _among(offered, known)]
+    return found[0] if len(found) == 1 else None
+
+
+def _among(offered: bytes, known: Iterable[bytes]) -> bool:
+    return sum(hmac.compare_digest(offered, sha256(key).digest()) for key in known) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A signature header read: when it was made, and the codes that it offers."""
+
+    at_s: int
+    codes: tuple[bytes, ...]
+
+    def is_fresh(self, now_s: float) -> bool:
+        """Whether it was made close enough to ``now_s``, before or after."""
+        return abs(now_s - self.at_s) <= VALID_S
+
+    def covers(self, body: bytes, secrets: Iterable[bytes]) -> bool:
+        """Whether one of its codes is that of ``body`` under one of ``secrets``."""
+        signed = b"%d.%b" % (self.at_s, body)
+        right = [hmac.new(secret, signed, sha256).hexdigest().encode() for secret in secrets]
+        return sum(hmac.compare_digest(code, each) for code in self.codes for each in right) > 0
+
+
+def proof(headers: Sequence[str]) -> Proof | None:
+    """The one ``x-spec11-signature`` header: ``t=<unix seconds>,v1=<hex>``; None if unreadable."""
+    found = PROOF.fullmatch(headers[0]) if len(headers) == 1 else None
+    if found is None:
+        return None
+    return Proof(int(found[1]), tuple(code.encode() for code in found[2].split(",v1=")[1:]))
