@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from tests.engine.shim_process import Shim
@@ -203,3 +204,33 @@ def test_a_message_that_cannot_be_sent_takes_its_ledger_row_with_it(own_shim: Sh
 
     assert (broken.status_code, after == before) == (500, True)
     assert answer(own_shim, wid, gate).json() == {"ok": True, "isReplay": False}
+
+
+TOLD_AGAIN = """
+INSERT INTO app.human_interactions
+    (run_id, workflow_id, gate_key, topic, dedupe_key, payload_hash, payload, origin)
+SELECT {run_id}, {workflow_id}, gate_key, topic, 'k2', payload_hash, payload, {origin}
+FROM app.human_interactions WHERE workflow_id = %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "refused_by"),
+    [
+        ({}, "human_interactions_one_answer"),
+        ({"workflow_id": "run_id"}, "human_interactions_one_answer"),
+        ({"run_id": "NULL"}, "human_interactions_run_check"),
+        ({"origin": "NULL"}, "human_interactions_origin_check"),
+    ],
+)
+def test_the_database_refuses_a_second_answer_by_a_named_law(
+    shim: Shim, more: dict[str, str], refused_by: str
+) -> None:
+    wid, gate = shim.parked(f"law {more}")
+    answer(shim, wid, gate)
+    columns = {"run_id": "run_id", "workflow_id": "workflow_id", "origin": "origin", **more}
+
+    with pytest.raises(psycopg.errors.IntegrityError) as refused:
+        shim.run(TOLD_AGAIN.format(**columns), wid)
+
+    assert refused.value.diag.constraint_name == refused_by
