@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
 from scenarios import escalations, identity
+from scenarios.crowds import at_once, rivals
 from scenarios.events import ACCEPTED, LEDGER
 from scenarios.gates import (
     QUESTION_FORM,
@@ -32,6 +34,7 @@ FLAGS: tuple[dict[str, Any], ...] = (
 )
 STEPS = "SELECT step_id FROM app.run_steps WHERE run_id = %(r)s ORDER BY started_at, finished_at"
 BY = {"actor": "qa", "reason": "drill"}
+AT_ONCE = 5
 SUCCEEDED = ("succeeded", "SUCCESS")
 REJECTED = ("retries_exceeded", "ERROR")
 
@@ -164,6 +167,25 @@ def test_two_approvals_are_listed_and_each_is_answered_by_itself(
         }
         kept = lab.app_sql.rows(LEDGER, r=gate.run_id)
         assert [row["dedupe_key"] for row in kept if row["gate_key"] == gate.key] == [key]
+
+
+@pytest.mark.claim("S04.parallel-gates")
+def test_two_approvals_at_once_are_both_accepted(lab: Stack, unique_goal: str) -> None:
+    pairs = [two_wanted(lab, f"{unique_goal} {number}") for number in range(AT_ONCE)]
+    doors = (lab.api, lab.api_at("twin"))
+
+    crowds = [
+        at_once([partial(gate.choose, door) for gate, door in zip(gates, doors, strict=True)])
+        for gates in pairs
+    ]
+
+    assert [each.reply.json() for crowd in crowds for each in crowd] == [ACCEPTED] * 2 * AT_ONCE
+    assert any(rivals(one, [other]) or rivals(other, [one]) for one, other in crowds), "void"
+    wids = [one.wid for one, _ in pairs]
+    assert outcomes(lab, wids) == dict.fromkeys(wids, SUCCEEDED)
+    assert [gate.kept(lab.app_sql)["answers"] for gates in pairs for gate in gates] == [
+        1
+    ] * 2 * AT_ONCE
 
 
 @pytest.mark.claim("S04.parallel-gates")

@@ -8,6 +8,7 @@ import httpx
 import psycopg
 import pytest
 
+from pytest_spec11.waiting import eventually
 from tests.engine.shim_process import Shim
 
 YES = "b84d24ba8de9f13caa5ac3863ee331d23754bdf6b3f92a11fb52848bc1449487"
@@ -234,3 +235,28 @@ def test_the_database_refuses_a_second_answer_by_a_named_law(
         shim.run(TOLD_AGAIN.format(**columns), wid)
 
     assert refused.value.diag.constraint_name == refused_by
+
+
+WAITS = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'spec11-api' AND wait_event_type = 'Lock'
+"""
+RUN_FIRST = "SELECT FROM app.runs WHERE workflow_id = %s FOR UPDATE"
+THEN_GATE = "SELECT state FROM app.human_gates WHERE workflow_id = %s FOR UPDATE NOWAIT"
+
+
+def test_an_answer_waits_for_whoever_holds_the_run_and_holds_nothing(shim: Shim) -> None:
+    wid, gate = shim.parked("in a circle")
+
+    with psycopg.connect(shim.dsn) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(RUN_FIRST, (wid,))
+        given = pool.submit(answer, shim, wid, gate)
+        eventually(lambda: shim.rows(WAITS) or None, deadline_s=5)
+        state = other.execute(THEN_GATE, (wid,)).fetchone()
+        other.execute("UPDATE app.runs SET status = 'canceled' WHERE workflow_id = %s", (wid,))
+        other.commit()
+
+        refused = given.result(5)
+
+    assert state == ("PENDING",)
+    assert (refused.status_code, refused.json()["code"]) == (409, "run_not_waiting")
