@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from threading import Barrier
 
 from pytest_spec11.oracles.http import Reply
+from pytest_spec11.waiting import eventually
 
 
 @dataclass(frozen=True)
@@ -42,3 +43,10 @@ def at_once(asks: Sequence[Callable[[], Reply]]) -> list[Answer]:
 def rivals(one: Answer, others: Iterable[Answer]) -> int:
     """How many of ``others`` had been asked, and not yet answered, when ``one`` was answered."""
     return sum(other.began_s < one.ended_s < other.ended_s for other in others)
+
+
+def not_before(at_s: float, ask: Callable[[], Reply]) -> Reply:
+    """The reply to ``ask``, which is asked once the machine's clock says ``at_s``."""
+    left_s = max(0.001, at_s - time.time())
+    eventually(lambda: time.time() >= at_s, deadline_s=left_s + 1, every_s=left_s)
+    return ask()

@@ -232,21 +232,25 @@ CREATE TABLE app.human_gates (
 );
 CREATE INDEX human_gates_open_idx ON app.human_gates (deadline_at) WHERE state = 'PENDING';
 
--- The ledger of accepted answers. The two keys decide every race: a 4-tuple once, a gate once (D17).
+-- The ledger of accepted answers. The two keys decide every race: a 4-tuple once, a gate once (D17). What may not be
+-- null says so in its check, since a refusal by NOT NULL has no name.
 CREATE TABLE app.human_interactions (
     id uuid CONSTRAINT human_interactions_pkey PRIMARY KEY DEFAULT gen_random_uuid(),
-    run_id text NOT NULL CONSTRAINT human_interactions_run_fkey REFERENCES app.runs (id),
+    run_id text CONSTRAINT human_interactions_run_fkey REFERENCES app.runs (id)
+        CONSTRAINT human_interactions_run_check CHECK (run_id IS NOT NULL),
     workflow_id text NOT NULL,
     gate_key text NOT NULL,
     topic text NOT NULL,
-    dedupe_key text NOT NULL CONSTRAINT human_interactions_dedupe_check CHECK (length(dedupe_key) BETWEEN 1 AND 256),
-    payload_hash text NOT NULL CONSTRAINT human_interactions_hash_check CHECK (payload_hash ~ '^[a-f0-9]{64}$'),
+    dedupe_key text CONSTRAINT human_interactions_dedupe_check
+        CHECK (dedupe_key IS NOT NULL AND length(dedupe_key) BETWEEN 1 AND 256),
+    payload_hash text CONSTRAINT human_interactions_hash_check
+        CHECK (payload_hash IS NOT NULL AND payload_hash ~ '^[a-f0-9]{64}$'),
     payload jsonb NOT NULL,
-    origin text NOT NULL CONSTRAINT human_interactions_origin_check CHECK (origin IN
+    origin text CONSTRAINT human_interactions_origin_check CHECK (origin IS NOT NULL AND origin IN
         ('manual', 'engine-dbos', 'api-shim', 'webhook', 'webhook-ci', 'external', 'unknown')),
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT human_interactions_once UNIQUE (workflow_id, gate_key, topic, dedupe_key),
-    CONSTRAINT human_interactions_one_answer UNIQUE (workflow_id, gate_key),
+    CONSTRAINT human_interactions_one_answer UNIQUE (run_id, gate_key),
     CONSTRAINT human_interactions_gate_fkey FOREIGN KEY (run_id, gate_key)
         REFERENCES app.human_gates (run_id, gate_key)
 );

@@ -10,16 +10,19 @@ ORDER BY g.created_at, g.gate_key;
 
 -- name: accept
 -- The row lock on the gate lets one answer through; the two keys of the ledger hold what it lets through. The
--- ledger, the gate and the message are one statement, so one transaction (D6, D17).
-WITH received AS (
+-- ledger, the gate and the message are one statement, so one transaction (D6, D17). The run is locked before its gate,
+-- as everybody does who changes both: a cancellation at the same moment comes before or after, and nobody waits in a circle.
+WITH run AS MATERIALIZED (
+    SELECT id, workflow_id FROM app.runs WHERE id = %(run_id)s AND status = 'waiting_input' FOR SHARE
+), received AS (
     UPDATE app.human_gates g
     SET state = 'RECEIVED', closed_at = clock_timestamp(),
         result = jsonb_build_object('schemaVersion', 1, 'state', 'RECEIVED', 'payload', %(payload)s::jsonb,
                                     'payloadHash', %(payload_hash)s::text,
                                     'at', app.millis(clock_timestamp()))
-    FROM app.runs r
-    WHERE g.run_id = %(run_id)s AND g.gate_key = %(gate_key)s AND g.state = 'PENDING'
-      AND g.deadline_at > clock_timestamp() AND r.id = g.run_id AND r.status = 'waiting_input'
+    FROM run r
+    WHERE g.run_id = r.id AND g.gate_key = %(gate_key)s AND g.state = 'PENDING'
+      AND g.deadline_at > clock_timestamp()
     RETURNING g.run_id, g.gate_key, g.listen_topic, r.workflow_id, g.workflow_id AS execution_id
 ), kept AS (
     INSERT INTO app.human_interactions (run_id, workflow_id, gate_key, topic, dedupe_key, payload_hash, payload, origin)

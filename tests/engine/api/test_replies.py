@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
+from pytest_spec11.waiting import eventually
 from tests.engine.shim_process import Shim
 
 YES = "b84d24ba8de9f13caa5ac3863ee331d23754bdf6b3f92a11fb52848bc1449487"
@@ -203,3 +205,58 @@ def test_a_message_that_cannot_be_sent_takes_its_ledger_row_with_it(own_shim: Sh
 
     assert (broken.status_code, after == before) == (500, True)
     assert answer(own_shim, wid, gate).json() == {"ok": True, "isReplay": False}
+
+
+TOLD_AGAIN = """
+INSERT INTO app.human_interactions
+    (run_id, workflow_id, gate_key, topic, dedupe_key, payload_hash, payload, origin)
+SELECT {run_id}, {workflow_id}, gate_key, topic, 'k2', payload_hash, payload, {origin}
+FROM app.human_interactions WHERE workflow_id = %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "refused_by"),
+    [
+        ({}, "human_interactions_one_answer"),
+        ({"workflow_id": "run_id"}, "human_interactions_one_answer"),
+        ({"run_id": "NULL"}, "human_interactions_run_check"),
+        ({"origin": "NULL"}, "human_interactions_origin_check"),
+    ],
+)
+def test_the_database_refuses_a_second_answer_by_a_named_law(
+    shim: Shim, more: dict[str, str], refused_by: str
+) -> None:
+    wid, gate = shim.parked(f"law {more}")
+    answer(shim, wid, gate)
+    columns = {"run_id": "run_id", "workflow_id": "workflow_id", "origin": "origin", **more}
+
+    with pytest.raises(psycopg.errors.IntegrityError) as refused:
+        shim.run(TOLD_AGAIN.format(**columns), wid)
+
+    assert refused.value.diag.constraint_name == refused_by
+
+
+WAITS = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'spec11-api' AND wait_event_type = 'Lock'
+"""
+RUN_FIRST = "SELECT FROM app.runs WHERE workflow_id = %s FOR UPDATE"
+THEN_GATE = "SELECT state FROM app.human_gates WHERE workflow_id = %s FOR UPDATE NOWAIT"
+
+
+def test_an_answer_waits_for_whoever_holds_the_run_and_holds_nothing(shim: Shim) -> None:
+    wid, gate = shim.parked("in a circle")
+
+    with psycopg.connect(shim.dsn) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(RUN_FIRST, (wid,))
+        given = pool.submit(answer, shim, wid, gate)
+        eventually(lambda: shim.rows(WAITS) or None, deadline_s=5)
+        state = other.execute(THEN_GATE, (wid,)).fetchone()
+        other.execute("UPDATE app.runs SET status = 'canceled' WHERE workflow_id = %s", (wid,))
+        other.commit()
+
+        refused = given.result(5)
+
+    assert state == ("PENDING",)
+    assert (refused.status_code, refused.json()["code"]) == (409, "run_not_waiting")

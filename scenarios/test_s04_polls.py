@@ -1,0 +1,131 @@
+"""S04: who waits for a gate waits as long as asked, no longer than needed, and costs nothing."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pytest_spec11.oracles.http import Reply
+from pytest_spec11.oracles.sql import Sql
+from pytest_spec11.stacks import Stack
+from pytest_spec11.waiting import eventually
+from scenarios.events import ACCEPTED
+from scenarios.gates import Gate, ended, waiting
+from scenarios.polls import polling
+from scenarios.stillness import frozen
+
+pytestmark = pytest.mark.S04
+
+POLLS = 500
+OPEN_S = 10.0
+IDLE_S = 2.0
+MOST_THREADS = 50
+MOST_COMMITS = 20.0  # a second, above the idle rate
+CLOSED_MS = """
+SELECT floor(extract(epoch FROM closed_at) * 1000)::bigint AS at
+FROM app.human_gates WHERE run_id = %(r)s AND gate_key = %(g)s
+"""
+COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+NOW = "SELECT clock_timestamp() AS now"
+LOOKED = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'spec11-api'
+  AND state = 'idle' AND query_start > %(since)s AND query LIKE '%%human_gates%%'
+"""
+
+
+def polled(stack: Stack, gate: Gate, timeout_s: int) -> Reply:
+    """The answer to one poll."""
+    return stack.api.get(f"{gate.url}?timeoutS={timeout_s}")
+
+
+def closed_s(app_sql: Sql, gate: Gate) -> float:
+    """When its answer was accepted, by the database's clock: just before the commit."""
+    return float(app_sql.value(CLOSED_MS, r=gate.run_id, g=gate.key)) / 1000
+
+
+@pytest.mark.claim("S04.long-poll-bounds")
+def test_a_poll_waits_as_long_as_it_asked(lab: Stack, unique_goal: str) -> None:
+    gate = waiting(lab.api, unique_goal)
+
+    at_once, later = polled(lab, gate, 0), polled(lab, gate, 3)
+    assert gate.choose(lab.api).json() == ACCEPTED
+    ended(lab.api, lab.sys_sql, gate.wid)
+    resolved = polled(lab, gate, 30)
+
+    assert [each.json()["state"] for each in (at_once, later)] == ["PENDING", "PENDING"]
+    assert at_once.elapsed_s < 0.5
+    assert 2.9 <= later.elapsed_s <= 4.0
+    assert resolved.json()["state"] == gate.kept(lab.app_sql)["state"] == "RESOLVED"
+    assert resolved.elapsed_s < 0.5
+
+
+@pytest.mark.claim("S04.long-poll-bounds")
+def test_an_answer_ends_the_poll_that_waits_for_it(lab: Stack, unique_goal: str) -> None:
+    gate = waiting(lab.api, unique_goal)
+
+    def poll() -> tuple[Reply, float]:
+        return polled(lab, gate, 30), time.time()
+
+    with ThreadPoolExecutor(1) as pool:
+        (since,) = lab.admin.execute(NOW)
+        waits = pool.submit(poll)
+        eventually(lambda: lab.admin.execute(LOOKED, since=since["now"]), deadline_s=10, until=bool)
+        assert not waits.done()
+        assert gate.choose(lab.api).json() == ACCEPTED
+        answer, ended_s = waits.result(10)
+
+    assert answer.json()["result"]["payload"] == {"choice": "yes"}
+    assert answer.json()["state"] in {"RECEIVED", "RESOLVED"}
+    assert 0 <= ended_s - closed_s(lab.app_sql, gate) < 1
+
+
+@pytest.mark.claim("S04.long-poll-scale")
+def test_five_hundred_polls_cost_neither_threads_nor_queries(lab: Stack, unique_goal: str) -> None:
+    gates = [waiting(lab.api, f"{unique_goal} {number}") for number in range(2)]
+    paths = [f"{gate.url}?timeoutS=30" for gate in gates] * (POLLS // 2)
+
+    with frozen(lab):
+        idle = commits_a_second(lab, gates[0], IDLE_S)
+        with polling(lab.api.base_url, paths) as polls:
+            rate = commits_a_second(lab, gates[0], OPEN_S)
+            threads = lab.proc.threads("api")
+            assert (polls.ended(0, most=POLLS), polls.waiting) == ([], POLLS)
+
+            for gate, door in zip(gates, (lab.api, lab.api_at("twin")), strict=True):
+                assert gate.choose(door).json() == ACCEPTED
+                gone = polls.ended(10, most=POLLS // 2)
+                assert {(each.path, each.status) for each in gone} == {
+                    (f"{gate.url}?timeoutS=30", 200)
+                }
+                assert {each.body["state"] for each in gone} == {"RECEIVED"}
+                assert len(gone) == POLLS // 2
+                assert max(each.at_s for each in gone) - closed_s(lab.app_sql, gate) < 1
+
+    assert threads <= MOST_THREADS
+    above = [busy - quiet for busy, quiet in zip(rate, idle, strict=True)]
+    assert max(above) <= MOST_COMMITS
+    assert {ended(lab.api, lab.sys_sql, gate.wid)["status"] for gate in gates} == {"SUCCESS"}
+
+
+def commits_a_second(stack: Stack, gate: Gate, lasts_s: float) -> list[float]:
+    """How often each schema's database committed; meanwhile another route has to go on."""
+    began, before = time.monotonic(), committed(stack)
+    others: list[Reply] = []
+
+    def over() -> bool:
+        others.append(stack.api.get(f"/api/runs/{gate.wid}"))
+        return time.monotonic() - began >= lasts_s
+
+    eventually(over, deadline_s=lasts_s + 5, every_s=0.5)
+    took_s = time.monotonic() - began
+    assert {each.status for each in others} == {200}
+    assert max(each.elapsed_s for each in others) < 1
+    return [(late - early) / took_s for late, early in zip(committed(stack), before, strict=True)]
+
+
+def committed(stack: Stack) -> list[int]:
+    """The transactions that each schema's database committed in its life."""
+    return [sql.value(COMMITS) for sql in (stack.app_sql, stack.sys_sql)]

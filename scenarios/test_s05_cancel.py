@@ -1,0 +1,128 @@
+"""S05: an answer and a cancellation at once leave one end, the same in both schemas and on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from pytest_spec11.fixtures import Provokes
+from pytest_spec11.oracles.files import Files
+from pytest_spec11.stacks import Stack, Stacks
+from pytest_spec11.waiting import eventually
+from scenarios.crowds import Answer, at_once, not_before
+from scenarios.gates import Gate, opened, outcomes
+from scenarios.headers import FOLLOWERS, OF_APP
+from scenarios.lives import END_S
+from scenarios.workshop import Workshop, workshop
+
+pytestmark = pytest.mark.S05
+
+ROUNDS, MOST_ROUNDS = 15, 40
+LEAD_S, MOST_LEAD_S = 0.05, 1.6  # of an answer over a cancellation that comes later
+BY = {"actor": "qa", "reason": "race"}
+BEFORE, AFTER = b"before", b"after"
+CANCELED, SUCCEEDED = ("canceled", "CANCELLED"), ("succeeded", "SUCCESS")
+REJECTED = ("retries_exceeded", "ERROR")
+COMPENSATIONS = """
+SELECT status FROM dbos.workflow_status WHERE name = 'Compensate' AND workflow_uuid LIKE %(w)s
+"""
+WORDS = "SELECT status FROM app.status_history WHERE run_id = %(r)s ORDER BY id"
+# What became of the answer and of the cancellation: each has to occur, or nothing raced.
+OVERTAKEN, TAKEN_BACK, TOO_LATE = (409, 202), (200, 202), (200, 409)
+
+
+@pytest.fixture(scope="module")
+def shop(stacks: Stacks) -> Iterator[Workshop]:
+    """A private stack whose plans change files."""
+    with workshop(stacks) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Round:
+    """One answer against one cancellation, of a run that has changed the file at ``path``."""
+
+    gate: Gate
+    path: Path
+    choice: str
+    reply: Answer
+    cancel: Answer
+
+    @property
+    def statuses(self) -> tuple[int, int]:
+        """What the answer and the cancellation were answered."""
+        return self.reply.status, self.cancel.status
+
+    @property
+    def met(self) -> bool:
+        """Whether one was under way when the other was asked."""
+        began_s = max(self.reply.began_s, self.cancel.began_s)
+        return began_s < min(self.reply.ended_s, self.cancel.ended_s)
+
+    @property
+    def ends(self) -> tuple[tuple[str, str], bytes]:
+        """The words of both schemas at the end, and what the file holds then."""
+        if self.cancel.status == 202:
+            return CANCELED, BEFORE
+        return (SUCCEEDED, AFTER) if self.choice == "yes" else (REJECTED, BEFORE)
+
+
+def raced(shop: Workshop, goal: str, number: int) -> Round:
+    """A round: by turns both at once, either first, and a cancellation that gives a lead."""
+    api, path = shop.stack.api, shop.jail / f"{number}.txt"
+    path.write_bytes(BEFORE)
+    (gate,) = opened(api, shop.patching(f"{goal} {number}", path, AFTER.decode()))
+    choice = "no" if number % 6 == 5 else "yes"  # in one of the late rounds
+    reply = partial(gate.choose, api, choice)
+    cancel = partial(api.post, f"/api/ops/wf/{gate.wid}/cancel", json=BY)
+    if number % 3 == 1:
+        canceled, replied = at_once([cancel, reply])
+    elif number % 3 == 2:
+        at_s = time.time() + min(LEAD_S * 2 ** (number // 3), MOST_LEAD_S)
+        replied, canceled = at_once([reply, partial(not_before, at_s, cancel)])
+    else:
+        replied, canceled = at_once([reply, cancel])
+    return Round(gate, path, choice, replied, canceled)
+
+
+def compensated(stack: Stack, gate: Gate) -> bool:
+    """Whether what the canceled run had written was taken back, once."""
+    rows = stack.sys_sql.rows(COMPENSATIONS, w=f"comp:{gate.wid}:%")
+    return [row["status"] for row in rows] == ["SUCCESS"]
+
+
+@pytest.mark.claim("S05.cancel-reply-race")
+def test_an_answer_and_a_cancellation_at_once_leave_one_end(
+    shop: Workshop, files: Files, provokes: Provokes, unique_goal: str
+) -> None:
+    stack, rounds = shop.stack, list[Round]()
+    wanted = {OVERTAKEN, TAKEN_BACK, TOO_LATE}
+    while len(rounds) < ROUNDS or (
+        wanted - {each.statuses for each in rounds} and len(rounds) < MOST_ROUNDS
+    ):
+        rounds.append(raced(shop, unique_goal, len(rounds)))
+        provokes(rounds[-1].gate.wid, "canceled, rejected or neither")
+
+    assert {each.statuses for each in rounds} == wanted, "void: an outcome is missing"
+    assert any(each.met for each in rounds), "void: no answer met a cancellation"
+    ends = outcomes(stack, [each.gate.wid for each in rounds])
+    for each in rounds:
+        if each.cancel.status == 202:
+            eventually(partial(compensated, stack, each.gate), deadline_s=END_S)
+    assert outcomes(stack, ends) == ends
+    facts = [(ends[each.gate.wid], files.read(each.path)) for each in rounds]
+    assert facts == [each.ends for each in rounds]
+    for each in rounds:
+        words = [OF_APP[row["status"]] for row in stack.app_sql.rows(WORDS, r=each.gate.run_id)]
+        steps = [(word, then) for word, then in pairwise(words) if word != then]
+        assert [then for word, then in steps if then not in FOLLOWERS[word]] == []
+        header = stack.api.get(f"/api/runs/{each.gate.wid}").json()
+        assert header["status"] == ends[each.gate.wid][1]
+    refused = [each.reply.reply.json()["code"] for each in rounds if each.statuses == OVERTAKEN]
+    assert {*refused} == {"run_not_waiting"}
