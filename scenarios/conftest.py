@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
+from scenarios.ledger import Ledger, kills, table
 
 NO_PARTITIONS = {"INTENT_QUEUE_PARTITION": "false", "SBX_QUEUE_PARTITION": "false"}
 
@@ -42,3 +43,18 @@ def idle(stacks: Stacks) -> Iterator[Stack]:
     """A private stack without a worker: its runs stay where a test puts them."""
     with stacks.start(only=("api",)) as stack:
         yield stack
+
+
+@pytest.fixture
+def ledger(record_property: Callable[[str, object], None]) -> Ledger:
+    """Where a test says which process it killed, and over what."""
+    return Ledger(record_property)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Every place where a process died, when one did."""
+    reports = [each for kind in ("passed", "failed") for each in terminalreporter.getreports(kind)]
+    if struck := kills(reports):
+        terminalreporter.section("kills")
+        for line in table(struck):
+            terminalreporter.write_line(line)

@@ -67,3 +67,25 @@ def refused(wid: str) -> dict[str, Any]:
         "engine": "ERROR",
         "recorded": ["CompileST", "ApplyPatchST"],
     }
+
+
+def divergent(stack: Stack) -> list[tuple[str, str, str]]:
+    """Runs whose two rows do not say the same, two queries correlated by id."""
+    app = {
+        row["execution_id"]: row["status"]
+        for row in stack.app_sql.rows("SELECT execution_id, status FROM app.runs")
+    }
+    engine = {
+        row["workflow_uuid"]: row["status"]
+        for row in stack.sys_sql.rows(
+            "SELECT workflow_uuid, status FROM dbos.workflow_status"
+            " WHERE workflow_uuid = ANY(%(ids)s)",
+            ids=list(app),
+        )
+    }
+    same = {"succeeded": "SUCCESS", "canceled": "CANCELLED", "retries_exceeded": "ERROR"}
+    return [
+        (wid, word, engine.get(wid, "none"))
+        for wid, word in app.items()
+        if engine.get(wid) != same.get(word, engine.get(wid))
+    ]

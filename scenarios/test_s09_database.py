@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,12 +12,13 @@ import pytest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.http import Reply
 from pytest_spec11.stacks import Stack, Stacks
-from pytest_spec11.target import Process, Target
+from pytest_spec11.target import Target
 from pytest_spec11.waiting import eventually
 from scenarios import identity, once
 from scenarios.intents import start
 from scenarios.kills import advanced, armed, cut_off, died, ended
 from scenarios.lives import parked, reached, succeeded
+from scenarios.servers import POSTMASTER, on_a_server_of_its_own
 
 pytestmark = pytest.mark.S09
 
@@ -262,29 +262,6 @@ def test_a_stored_row_may_be_told_again_and_not_otherwise(
     assert lively.sys_sql.value(WORKFLOW, w=wid) == "SUCCESS"
 
 
-POSTMASTER = "SELECT split_part(pg_read_file('postmaster.pid'), chr(10), 1) AS pid"
-
-
-def on_a_server_of_its_own(target: Target, postgres: Process) -> Target:
-    """The target on an embedded server that belongs to one stack and can be killed."""
-    own = "host={pg.host} port={pg.port}"
-    env = {"SPEC11_DSN": f"{own} user=spec11 dbname=spec11_template"}
-    passage = Process(name="passage", command=("chmod", "711", "{stack.dir}"), env=postgres.env)
-    server = replace(
-        postgres, name="pg", command=(*postgres.command[:-1], "--data-dir", "{stack.dir}/pg")
-    )
-    dsn = f"{own} user=spec11_reader dbname=spec11_template"
-    return replace(
-        target,
-        services=(),
-        database=None,
-        processes=(passage, server, *(each.using(env) for each in target.processes)),
-        app_dsn=dsn,
-        sys_dsn=dsn,
-        admin_dsn=f"{own} user=postgres dbname=spec11_template",
-    )
-
-
 @pytest.mark.claim("S09.postgres-restart")
 def test_postgres_dies_under_twenty_runs_and_everything_is_where_it_should_be(
     stacks: Stacks, spec11_target: Target, unique_goal: str
@@ -314,29 +291,7 @@ def test_postgres_dies_under_twenty_runs_and_everything_is_where_it_should_be(
             assert once.facts(stack, wid) == once.succeeded(wid)
         assert {name: stack.process(name).pid for name in before} == before
         assert all(stack.process(name).alive for name in before)
-        assert divergent(stack) == []
-
-
-def divergent(stack: Stack) -> list[tuple[str, str, str]]:
-    """Runs whose two rows do not say the same, two queries correlated by id."""
-    app = {
-        row["execution_id"]: row["status"]
-        for row in stack.app_sql.rows("SELECT execution_id, status FROM app.runs")
-    }
-    engine = {
-        row["workflow_uuid"]: row["status"]
-        for row in stack.sys_sql.rows(
-            "SELECT workflow_uuid, status FROM dbos.workflow_status"
-            " WHERE workflow_uuid = ANY(%(ids)s)",
-            ids=list(app),
-        )
-    }
-    same = {"succeeded": "SUCCESS", "canceled": "CANCELLED", "retries_exceeded": "ERROR"}
-    return [
-        (wid, word, engine.get(wid, "none"))
-        for wid, word in app.items()
-        if engine.get(wid) != same.get(word, engine.get(wid))
-    ]
+        assert once.divergent(stack) == []
 
 
 CUT = """
@@ -368,7 +323,7 @@ def test_sessions_cut_at_random_lose_and_double_nothing(stacks: Stacks, unique_g
         for wid in wids:
             ended(stack, wid)
             assert once.facts(stack, wid) == once.succeeded(wid)
-        assert divergent(stack) == []
+        assert once.divergent(stack) == []
 
 
 def tried(stack: Stack, wid: str) -> str:

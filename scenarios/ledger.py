@@ -1,0 +1,64 @@
+"""Kills on record: where a process died, what was in flight then, and how it went on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import pytest
+
+PROPERTY = "kill"
+HEADS = ("died at", "kills", "over work", "outcome")
+WHOLE = "nothing lost or doubled"
+
+
+class Kill(NamedTuple):
+    """One death: its place, how much unfinished work it hit, whether its test passed."""
+
+    place: str
+    overlaps: int
+    whole: bool
+
+
+class Ledger:
+    """The kills of one test. Kept with its report, so that it survives a parallel run."""
+
+    def __init__(self, keep: Callable[[str, Any], None]) -> None:
+        self._keep = keep
+
+    def hit(self, place: str, overlaps: int) -> None:
+        """A process died at ``place`` while ``overlaps`` pieces of work were unfinished."""
+        self._keep(PROPERTY, f"{place} {overlaps}")
+
+
+def kills(reports: Iterable[pytest.TestReport]) -> list[Kill]:
+    """All kills of the tests that ran, in the order of their reports."""
+    return [
+        Kill(place, int(overlaps), report.passed)
+        for report in reports
+        if report.when == "call"
+        for name, told in report.user_properties
+        if name == PROPERTY
+        for place, _, overlaps in [str(told).rpartition(" ")]
+    ]
+
+
+def table(all_of_them: Iterable[Kill]) -> list[str]:
+    """Lines of text: for each place how many died there, how many over work, and the outcome."""
+    died, over, broken = Counter[str](), Counter[str](), Counter[str]()
+    for kill in all_of_them:
+        died[kill.place] += 1
+        over[kill.place] += kill.overlaps > 0
+        broken[kill.place] += not kill.whole
+    rows = [
+        (place, str(count), str(over[place]), f"{broken[place]} FAILED" if broken[place] else WHOLE)
+        for place, count in died.items()
+    ]
+    if len(rows) > 1:
+        wrong = sum(broken.values())
+        rows.append(
+            ("all", str(died.total()), str(over.total()), f"{wrong} FAILED" if wrong else WHOLE)
+        )
+    wide = [max(len(row[column]) for row in [HEADS, *rows]) for column in range(len(HEADS))]
+    return ["  ".join(map(str.ljust, row, wide)).rstrip() for row in [HEADS, *rows]]
