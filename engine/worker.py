@@ -41,6 +41,7 @@ from engine.usecases.waits import Waits
 
 log = logging.getLogger(__name__)
 STEPS_AT_ONCE: Final = 16
+STEP_S: Final = 60.0  # nobody waits at the other end, and the largest plan is many megabytes
 LOST: Final = 5
 
 
@@ -60,7 +61,7 @@ async def _serve(config: Config, dsn: str) -> Never:
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    pool = Pool(dsn, STEPS_AT_ONCE)
+    pool = Pool(dsn, STEPS_AT_ONCE, STEP_S)
     executor = Executor(
         id=config.executor_id,
         app_version=config.app_version,

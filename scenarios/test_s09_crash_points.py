@@ -13,7 +13,7 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Control, Stack, Stacks
 from pytest_spec11.target import Process, Target
 from pytest_spec11.waiting import eventually
-from scenarios import identity, once, recipes
+from scenarios import identity, once, patches, recipes
 from scenarios.commands import engine
 from scenarios.events import EVENTS, event
 from scenarios.intents import PARTITION, RECIPE, reply, start
@@ -33,7 +33,7 @@ STEPS = (
 )
 MOMENTS = [f"worker.{step}.{moment}" for step in STEPS for moment in ("before", "after")]
 HAPPY = [*MOMENTS, "worker.executeTask.ran"]
-SAD = ["worker.Fail.before", "worker.Fail.after"]
+SAD = [f"worker.{step}.{at}" for step in ("Rollback", "Fail") for at in ("before", "after")]
 REPAIR = ["worker.Known.before", "worker.Known.after"]
 ESCALATION = ["worker.escalate.before", "worker.escalate.after"]
 MARKS = [f"worker.{mark}.{moment}" for mark in ("s1", "s2") for moment in ("before", "after")]
@@ -229,10 +229,11 @@ REQUESTS = {  # of one that died before its commit, and after it: what its repea
 }
 
 
-def test_every_point_of_the_engine_is_hit_by_this_file(cellar: Stack) -> None:
+def test_every_point_of_the_engine_is_hit_here_or_over_patches(cellar: Stack) -> None:
     listed = json.loads(engine(cellar, "points", "--json").stdout)
 
     hit = {*HAPPY, *SAD, *REPAIR, *ESCALATION, *MARKS, *TICK}
+    hit |= {*patches.WRITING, *patches.TAKING_BACK}  # by S13
     hit |= {f"api.{name}.{moment}" for name in REQUESTS for moment in MOMENTS_OF_API}
     assert hit == set(listed)
 

@@ -32,19 +32,21 @@ T = TypeVar("T")
 
 
 class Pool:
-    """At most ``size`` connections to ``dsn``; each loan ends within its deadline."""
+    """At most ``size`` connections to ``dsn``; each loan, its wait included, ends in time."""
 
-    def __init__(self, dsn: str, size: int = 8) -> None:
+    def __init__(self, dsn: str, size: int = 8, deadline_s: float = DEADLINE_S) -> None:
         self._dsn = dsn
+        self._deadline_s = deadline_s
         self._free = asyncio.Semaphore(size)
         self._idle: list[AsyncConnection[Any]] = []
 
     @asynccontextmanager
-    async def connection(self, deadline_s: float = DEADLINE_S) -> AsyncIterator[Tx]:
+    async def connection(self, deadline_s: float | None = None) -> AsyncIterator[Tx]:
         """A connection in autocommit. Raises OperationalError or TimeoutError past the deadline."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + deadline_s
-        await self._turn(deadline_s)
+        left_s = self._deadline_s if deadline_s is None else deadline_s
+        deadline = loop.time() + left_s
+        await self._turn(left_s)
         try:
             lent = self._kept() or await self._opened(deadline)
             timer = loop.call_at(deadline, _sever, lent)

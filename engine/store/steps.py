@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from psycopg.rows import class_row, scalar_row
-from psycopg.types.json import Jsonb
 
 from engine.core.canon import Json
 from engine.core.runs import Word
@@ -118,7 +117,7 @@ async def keep(tx: Tx, of: Subject, outcome: Outcome) -> dict[str, Any]:
         "started_at": of.now,
         "step_id": outcome.step_id,
         "phase": outcome.phase,
-        "output": Jsonb(outcome.output),
+        "output": json.dumps(outcome.output, ensure_ascii=False),
         "word": outcome.word,
         "artifacts": _records(outcome.artifacts),
         "calls": _records(outcome.calls),
@@ -144,7 +143,7 @@ async def fail(tx: Tx, execution_id: str, error: str) -> None:
 
 
 def _records(items: Sequence[Left] | Sequence[Call] | Sequence[Receipt]) -> str:
-    return json.dumps([asdict(item) for item in items])
+    return json.dumps([asdict(item) for item in items], ensure_ascii=False)
 
 
 async def newest_outputs(tx: Tx, run_id: str) -> dict[str, dict[str, Any]]:

@@ -30,9 +30,11 @@ def soak_runs(pytestconfig: pytest.Config) -> int:
 def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
     """A line on the terminal at once: a soak is long."""
     terminal = pytestconfig.pluginmanager.getplugin("terminalreporter")
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
 
     def line(text: str) -> None:
-        terminal.ensure_newline()
-        terminal.write_line(text)
+        with capture.global_and_fixture_disabled():
+            terminal.ensure_newline()
+            terminal.write_line(text)
 
     return line

@@ -63,7 +63,7 @@ class Lab:
     def plan(self, topic: str, *patches: tuple[str, str]) -> None:
         """Runs about ``topic`` patch: each path is to hold its text."""
         wishes = [
-            {"targetPath": path, "postimageContent": text, "diffText": f"+{text}"}
+            {"targetPath": path, "postimageContent": text, "diffText": f"+{text}"[:200_000]}
             for path, text in patches
         ]
         structured = {"design": [], "files": [], "risks": [], "tests": [], "patchPlan": wishes}
@@ -75,6 +75,11 @@ class Lab:
         (self.fixtures / f"{len(list(self.fixtures.iterdir()))}.json").write_text(
             json.dumps(fixture), encoding="utf-8"
         )
+
+    def start_largest(self, topic: str, count: int, size: int) -> str:
+        """The workflow id of a new run with ``count`` patches of ``size`` characters each."""
+        self.plan(topic, *((f".tmp/{topic}/{n}", f"{n:02}" * (size // 2)) for n in range(count)))
+        return self.start(topic)
 
     def start(self, topic: str) -> str:
         """The workflow id of a new run about ``topic``."""

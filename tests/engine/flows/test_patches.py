@@ -100,6 +100,16 @@ def test_the_plan_shows_what_it_wants_written_and_the_build_does_not(crowd: Lab)
     assert (crowd.jail / "card.txt").read_text(encoding="utf-8") == "shown"
 
 
+def test_the_largest_plan_is_written(crowd: Lab) -> None:
+    wid = crowd.start_largest("largest", 20, 200_000)
+
+    reached(crowd.shim, wid, "WAITING_INPUT", deadline_s=60)
+
+    assert len(crowd.history(wid)) == 20
+    sizes = [path.stat().st_size for path in (crowd.jail / "largest").iterdir()]
+    assert sizes == [200_000] * 20
+
+
 def test_a_step_without_patches_shows_none_and_an_unknown_run_is_404(crowd: Lab) -> None:
     wid = crowd.parked("elsewhere", (".tmp/elsewhere.txt", ""))
 
