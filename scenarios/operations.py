@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from pytest_spec11.oracles.http import Api, Reply
+from pytest_spec11.oracles.proc import Exit
 from pytest_spec11.oracles.sql import Row, Sql
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
+from scenarios.commands import engine
 
 WF = "/api/ops/wf"
 BY = {"actor": "ops", "reason": "drill"}
@@ -79,3 +83,18 @@ def number_of(sys_sql: Sql, wid: str, name: str) -> int:
     """The functionId of the step of that name."""
     number: int = sys_sql.value(_NUMBER, w=wid, name=name)
     return number
+
+
+def ops(stack: Stack, *words: str) -> Exit:
+    """How ``spec11-engine ops WORDS`` ended."""
+    return engine(stack, "ops", *words, "--url", stack.base_url)
+
+
+def piped(stack: Stack, *commands: Sequence[str]) -> Exit:
+    """How ``spec11-engine ops`` ended with each of ``commands``, one piped into the next."""
+    shim = stack.filled("api")
+    program = shim.command[:-1]
+    line = " | ".join(
+        shlex.join([*program, "ops", *words, "--url", stack.base_url]) for words in commands
+    )
+    return stack.proc.run(["bash", "-c", f"set -o pipefail; {line}"], env=shim.env)
