@@ -46,7 +46,7 @@ def accepted(api: Api, wid: str, op: str, **more: Any) -> dict[str, Any]:
     """What the API says of an operation that it accepted."""
     answer = act(api, wid, op, **more)
     body: dict[str, Any] = answer.json()
-    assert (answer.status, body["accepted"], body["workflowID"]) == (202, True, wid)
+    assert (answer.status, body) == (202, {**body, "accepted": True, "workflowID": wid})
     return body
 
 
@@ -62,8 +62,9 @@ def audit(app_sql: Sql, wid: str) -> list[Row]:
 
 
 def words(stack: Stack, wid: str) -> tuple[str, str]:
-    """What either schema says of the execution now."""
-    return stack.app_sql.value(_APP, w=wid), stack.sys_sql.value(_ENGINE, w=wid)
+    """What either schema says of the execution now; the one that is written last is read first."""
+    engine = stack.sys_sql.value(_ENGINE, w=wid)
+    return stack.app_sql.value(_APP, w=wid), engine
 
 
 def settled(stack: Stack, wid: str) -> tuple[str, str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from pytest_spec11.oracles.files import Files
-from pytest_spec11.stacks import Stacks
+from pytest_spec11.stacks import Control, Stack, Stacks
 from pytest_spec11.waiting import eventually
 from scenarios import identity
 from scenarios.belongings import of_run
@@ -17,6 +18,7 @@ from scenarios.intents import PARTITION
 from scenarios.lives import END_S, PARK_S, reached
 from scenarios.operations import accepted, forked, last_step, number_of, settled, words
 from scenarios.patches import Workshop, attempts, chronological, column, workshop
+from scenarios.stillness import frozen
 
 pytestmark = pytest.mark.S07
 
@@ -105,16 +107,14 @@ def test_so_it_does_when_the_worker_dies_right_after_the_answer(
 ) -> None:
     bench = Bench(shop, files, "dies")
     wid = bench.parked()
-    worker = shop.stack.process("worker")
-    worker.signal(signal.SIGSTOP)  # so that it has done nothing yet when it dies
 
-    accepted(shop.stack.api, wid, "cancel")
-    assert worker.kill() == -signal.SIGKILL
+    with frozen(shop.stack), reborn(shop.stack) as worker:  # it has done nothing when it dies
+        accepted(shop.stack.api, wid, "cancel")
+        assert worker.kill() == -signal.SIGKILL
+        assert words(shop.stack, wid) == CANCELED
+        assert bench.content() == WRITTEN
+        assert column(compensations(shop, wid), "status") == ["ENQUEUED"]
 
-    assert words(shop.stack, wid) == CANCELED
-    assert bench.content() == WRITTEN
-    assert column(compensations(shop, wid), "status") == ["ENQUEUED"]
-    worker.start()
     compensated(shop, wid)
     assert bench.content() == RESTORED
     assert words(shop.stack, wid) == CANCELED
@@ -124,20 +124,30 @@ def test_so_it_does_when_the_worker_dies_right_after_the_answer(
 def test_so_it_does_when_the_worker_dies_in_the_middle_of_it(shop: Workshop, files: Files) -> None:
     bench = Bench(shop, files, "halfway")
     wid = bench.parked()
-    worker = shop.stack.process("worker")
 
-    with shop.held("UPDATE OF rolled_back_at", "NEW.patch_index = 0"):
-        accepted(shop.stack.api, wid, "cancel")
-        shop.somebody_waits()
-        assert worker.kill() == -signal.SIGKILL
-        shop.cut()
-    assert bench.content() == RESTORED  # by file, but not yet by row
-    assert [each is None for each in column(shop.history(wid), "rolled_back_at")] == [True, False]
-    worker.start()
+    with reborn(shop.stack) as worker:
+        with shop.held("UPDATE OF rolled_back_at", "NEW.patch_index = 0"):
+            accepted(shop.stack.api, wid, "cancel")
+            shop.somebody_waits()
+            assert worker.kill() == -signal.SIGKILL
+            shop.cut()
+        assert bench.content() == RESTORED  # by file, but not yet by row
+        back = column(shop.history(wid), "rolled_back_at")
+        assert [each is None for each in back] == [True, False]
 
     compensated(shop, wid)
     assert bench.content() == RESTORED
     assert words(shop.stack, wid) == CANCELED
+
+
+@contextmanager
+def reborn(stack: Stack) -> Iterator[Control]:
+    """The worker, which the block kills; another takes its place, whatever became of the block."""
+    worker = stack.process("worker")
+    try:
+        yield worker
+    finally:
+        worker.restart()
 
 
 @pytest.mark.claim("S07.resume-same-id")
@@ -191,13 +201,10 @@ def test_a_run_resumed_before_anything_was_taken_back_loses_nothing(
 ) -> None:
     bench = Bench(shop, files, "hurried")
     wid = bench.parked()
-    worker = shop.stack.process("worker")
-    worker.signal(signal.SIGSTOP)
-    try:
+
+    with frozen(shop.stack):
         accepted(shop.stack.api, wid, "cancel")
         accepted(shop.stack.api, wid, "resume")
-    finally:
-        worker.signal(signal.SIGCONT)
 
     reached(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     eventually(
