@@ -12,7 +12,9 @@ EngineError
 ├── RunFailed           a run ends ERROR with this message; never over HTTP
 ├── RunCanceled         an execution meets the cancellation of its run; never over HTTP
 ├── Misconfigured       exit 2, never over HTTP: the environment is contradictory or unreadable
-└── InUse               exit 3, never over HTTP: a directory, port or database that others use
+├── InUse               exit 3, never over HTTP: a directory, port or database that others use
+└── Unreachable         exit 5, never over HTTP: nobody serves the API where it is looked for
+    └── Unanswered          asked, and no answer came: whether it was done is not known
 
 Anything else that escapes is a bug, and a bare 500.
 """
@@ -104,3 +106,13 @@ class InUse(EngineError):
     """Somebody else runs on the directory, port or database that is wanted."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class Unreachable(EngineError):
+    """Nobody serves the API where it is looked for: nothing was asked."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class Unanswered(Unreachable):
+    """The API was asked, and gave no answer: it may have done what was asked, or not."""

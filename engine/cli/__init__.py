@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine.config import Config
-from engine.errors import EngineError, InUse, Misconfigured
+from engine.errors import EngineError, InUse, Misconfigured, Unreachable
 
 COMMANDS: Final = {  # each is a module here with arguments() and run()
     "up": "Postgres, api-shim and workers in the foreground, until Ctrl-C",
@@ -21,6 +21,7 @@ COMMANDS: Final = {  # each is a module here with arguments() and run()
     "db": "the database: serve, migrate, reset",
     "points": "the crash points that SPEC11_CRASH_AT can arm, for tests",
     "psql": "psql on the database, as the app or as the system sees it",
+    "ops": "list, cancel, resume, fork workflows, many at once, over HTTP",
 }
 EPILOG: Final = """
 first steps:
@@ -30,12 +31,13 @@ first steps:
 Commands find each other through the data directory (--data-dir or SPEC11_DATA_DIR), or all use the
 Postgres that SPEC11_DSN names. The environment is described in docs/contract.md.
 
-exit status: 0 done, 2 wrong usage or environment, 3 in use by somebody else, 4 unexpected
+exit status: 0 done, 1 not all that was asked for (ops), 2 wrong usage or environment, 3 in use by
+somebody else, 4 unexpected, 5 the API is not reachable (ops)
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 2 wrong usage or environment, 3 in use, 4 unexpected."""
+    """Exit status: 0 done, 1 not all, 2 usage or environment, 3 in use, 4 unexpected, 5 nobody."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser(words[:1]).parse_args(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -66,6 +68,8 @@ def _refused(command: str, error: Exception) -> int:
             return 2
         case InUse():
             return 3
+        case Unreachable():
+            return 5
         case _:
             return 4
 

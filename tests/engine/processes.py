@@ -44,11 +44,12 @@ def environment(**env: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), **env}
 
 
-def engine(*words: str, **env: str) -> Ended:
-    """How ``spec11-engine WORDS`` ended."""
+def engine(*words: str, stdin: str = "", **env: str) -> Ended:
+    """How ``spec11-engine WORDS`` ended, having read ``stdin``."""
     made = subprocess.run(  # noqa: S603  # our own words only
         [*ENGINE, *words],
         env=environment(**env),
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,229 @@
+"""`spec11-engine ops list|cancel|resume|fork|retry-from-step`: operations on many workflows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import SplitResult
+
+from engine.cli import batch
+from engine.cli.batch import Outcome, Word
+from engine.cli.workflows import Action, Workflows
+from engine.config import Config
+from engine.core.canon import Json
+from engine.core.runs import OF_ENGINE
+from engine.errors import Misconfigured
+from engine.ports import remote
+from engine.ports.remote import Remote
+
+NOT_ALL: Final = 1
+UNREACHABLE: Final = 5
+STANDARD_INPUT: Final = "-"
+MOST: Final = 200
+FORK: Final = "fork"
+RETRY: Final = "retry-from-step"
+EPILOG: Final = """
+Every id that is acted on gets one line on standard output, in the order given: the id, a tab, and
+  accepted     it is done, and so is its audit; of a fork its id follows
+  refused      the API says why not
+  failed       the API broke over it
+  unknown      the API was asked, and gave no answer
+  not-sent     the API was gone, so it was not asked
+A refusal stops nobody, an id that comes twice is sent once, and `-` stands for the ids that
+standard input has, one a line. With --json each line is a JSON object.
+
+examples:
+  spec11-engine ops list --status PENDING
+  spec11-engine ops list --status ENQUEUED --limit 200 --ids |
+    spec11-engine ops cancel - --actor ops-batch --reason 'incident 7'
+  spec11-engine ops resume ih_… --actor me --reason 'false alarm'
+  spec11-engine ops fork ih_… --step 7 --actor me --reason 'what if'
+  spec11-engine ops retry-from-step - --step DecideST --actor me --reason 'fixed' < ids
+
+exit status: 0 all of it went through, 1 not all of it (see the lines), 2 wrong usage or
+environment, 4 unexpected, 5 the API was not reachable
+"""
+VERBS: Final = {
+    "list": "workflows, the newest first",
+    "cancel": "end workflows; what they wrote is taken back",
+    "resume": "let canceled workflows go on under their own ids",
+    FORK: "new workflows that go on from a step of these",
+    RETRY: "the same, from the step of that name in each of them",
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the five."""
+    parser.epilog = EPILOG
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, meaning in VERBS.items():
+        command = verbs.add_parser(
+            verb, help=meaning, description=f"{meaning[0].upper()}{meaning[1:]}."
+        )
+        command.set_defaults(step=None, app_version=None)
+        _where(command)
+        (_filters if verb == "list" else _targets)(command)
+        if verb in {FORK, RETRY}:
+            _step(command, verb)
+
+
+def _where(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--url",
+        type=_address,
+        help="where the API is (default: http://127.0.0.1 on PORT, else 3001)",
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _filters(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--status", choices=sorted(OF_ENGINE), help="only those of that status")
+    command.add_argument("--name", help="only those of that name: RunIntent, RunTask, …")
+    command.add_argument(
+        "--limit", type=_limit, default=20, metavar="N", help=f"1..{MOST} (default: 20)"
+    )
+    command.add_argument("--ids", action="store_true", help="ids alone, for a pipe")
+
+
+def _targets(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "id", nargs="+", type=_id, help="of a workflow; - for those on standard input"
+    )
+    command.add_argument("--actor", required=True, type=_said, help="who acts, for the audit")
+    command.add_argument("--reason", required=True, type=_said, help="and why")
+
+
+def _step(command: argparse.ArgumentParser, verb: str) -> None:
+    if verb == FORK:
+        command.add_argument(
+            "--step", required=True, type=_number, metavar="N", help="the functionId to repeat from"
+        )
+    else:
+        command.add_argument("--step", required=True, type=_said, help="its name, as DecideST")
+    command.add_argument("--app-version", help="for workers of that version")
+
+
+def run(arguments: argparse.Namespace, config: Config) -> int:
+    """0 when all of it went through."""
+    url = arguments.url or remote.address(f"http://127.0.0.1:{config.port}")
+    workflows = Workflows(Remote(url, _token(config)))
+    return _list(workflows, arguments) if arguments.verb == "list" else _act(workflows, arguments)
+
+
+def _token(config: Config) -> bytes | None:
+    """The first of an operator's keys; the others are being exchanged for it, or it for them."""
+    keys = config.operator_tokens.now() if config.operator_tokens else ()
+    return keys[0] if keys else None
+
+
+def _list(workflows: Workflows, arguments: argparse.Namespace) -> int:
+    answer = workflows.listed(status=arguments.status, name=arguments.name, limit=arguments.limit)
+    if answer.status != HTTPStatus.OK or not isinstance(answer.body, list):
+        _note(f"refused {answer.status} {batch.reason(answer.body)}")
+        return NOT_ALL
+    for row in answer.body:
+        print(json.dumps(row) if arguments.json else _row(row, ids_alone=arguments.ids))
+    if len(answer.body) == arguments.limit:
+        _note(f"these are the newest {arguments.limit}; there may be more")
+    return 0
+
+
+def _row(row: dict[str, Any], *, ids_alone: bool) -> str:
+    if ids_alone:
+        return str(row["workflowID"])
+    at = datetime.fromtimestamp(row["createdAt"] / 1000, UTC).isoformat(timespec="milliseconds")
+    return "\t".join(
+        (row["workflowID"], row["status"], row["workflowName"], row["queueName"] or "-", at)
+    )
+
+
+def _act(workflows: Workflows, arguments: argparse.Namespace) -> int:
+    ids = [*_ids(arguments.id)]
+    words: set[Word] = set()
+    try:
+        for outcome in batch.played(ids, _action(workflows, arguments)):
+            words.add(outcome.word)
+            _tell(outcome, as_json=arguments.json)
+    except KeyboardInterrupt:
+        _note("interrupted: of the ids without a line the first may have been sent, no other")
+        return NOT_ALL
+    if words & {Word.UNKNOWN, Word.NOT_SENT}:
+        return UNREACHABLE
+    return NOT_ALL if words - {Word.ACCEPTED} else 0
+
+
+def _action(workflows: Workflows, arguments: argparse.Namespace) -> Action:
+    verb, reason = arguments.verb, arguments.reason
+    if verb == RETRY:
+        verb, reason = FORK, f"{RETRY}: {reason}"
+    said: dict[str, Json] = {"actor": arguments.actor, "reason": reason}
+    if arguments.app_version is not None:
+        said["appVersion"] = arguments.app_version
+    return Action(workflows, verb, said, arguments.step)
+
+
+def _tell(outcome: Outcome, *, as_json: bool) -> None:
+    """One line. When nobody listens any more, what was asked for is done all the same."""
+    try:
+        print(outcome.document if as_json else outcome.line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _note(text: str) -> None:
+    print(f"spec11-engine ops: {text}", file=sys.stderr)
+
+
+def _ids(words: Sequence[str]) -> Iterator[str]:
+    """The ids that are meant, those of standard input in the place of ``-``.
+
+    Raises Misconfigured, before anything is sent, for a line that is none.
+    """
+    for word in words:
+        if word != STANDARD_INPUT:
+            yield word
+            continue
+        text = sys.stdin.buffer.read().decode(errors="surrogateescape")
+        for number, line in enumerate(text.split("\n"), 1):
+            if found := line.strip():
+                try:
+                    yield _id(found)
+                except argparse.ArgumentTypeError as error:
+                    raise Misconfigured(f"line {number} of standard input: {error}") from error
+
+
+def _id(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no id; for ids alone: ops list --ids")
+    return text
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("says nothing")
+    return text
+
+
+def _address(text: str) -> SplitResult:
+    try:
+        return remote.address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _limit(text: str) -> int:
+    if (number := _number(text)) > MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not within 1..{MOST}")
+    return number

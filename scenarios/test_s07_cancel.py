@@ -1,0 +1,219 @@
+"""S07: what is canceled stays so in both schemas, wherever the cancellation met it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_spec11.oracles.http import Reply
+from pytest_spec11.run import Run
+from pytest_spec11.stacks import Stack, Stacks
+from pytest_spec11.target import Target
+from pytest_spec11.waiting import eventually
+from scenarios import identity, once
+from scenarios.intents import reply, start
+from scenarios.lives import parked
+from scenarios.operations import WF, accepted, act, audit, ops, piped, settled, words
+
+pytestmark = pytest.mark.S07
+
+AT_ONCE_S = 5.0
+LATER_S = 10.0
+GATE = "SELECT state, closed_at FROM app.human_gates WHERE run_id = %(r)s"
+ANSWERS = "SELECT dedupe_key FROM app.human_interactions WHERE run_id = %(r)s"
+CANCELED = ("canceled", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A run that was canceled at its gate, and when, by our own clock."""
+
+    wid: str
+    at_s: float
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gone(lab: Stack, spec11_run: Run) -> Gone:
+    """A run canceled at its gate; the time after which it is looked at again passes meanwhile."""
+    wid = parked(lab.api, f"gone in {__name__} of {spec11_run.id}")["workflowID"]
+    accepted(lab.api, wid, "cancel")
+    return Gone(wid, time.monotonic())
+
+
+@pytest.mark.claim("S07.cancel-at-gate")
+def test_a_run_canceled_at_its_gate_is_over_in_both_schemas(lab: Stack, unique_goal: str) -> None:
+    wid = parked(lab.api, unique_goal)["workflowID"]
+    run = identity.run_id(wid)
+    gate = f"/api/runs/{wid}/gates/{identity.gate_key(run)}"
+    assert wid in waiting(lab)
+
+    accepted(lab.api, wid, "cancel")
+
+    eventually(lambda: words(lab, wid) == CANCELED, deadline_s=AT_ONCE_S)
+    fresh = lab.api.post(f"{gate}/reply", json=reply())
+    assert (fresh.status, fresh.json()["code"]) == (409, "run_not_waiting")
+    assert lab.api.get(gate).json()["state"] == "CANCELLED"
+    (closed,) = lab.app_sql.rows(GATE, r=run)
+    assert (closed["state"], closed["closed_at"] is not None) == ("CANCELLED", True)
+    assert wid not in waiting(lab)
+    assert lab.app_sql.rows(ANSWERS, r=run) == []
+    header = lab.api.get(f"/api/runs/{wid}").json()
+    assert (header["status"], header["durableStatus"], header["nextAction"]) == (
+        "CANCELLED", "canceled", None,
+    )  # fmt: skip
+
+
+def waiting(stack: Stack) -> set[str]:
+    """Whom the inbox names."""
+    return {row["workflowID"] for row in stack.api.get("/api/hitl/inbox?limit=200").json()}
+
+
+NAP_S = 1.5
+MARKS = "SELECT mark FROM app.marks WHERE workflow_id = %(w)s ORDER BY id"
+
+
+@pytest.mark.claim("S07.cancel-mid-steps")
+def test_what_is_canceled_in_its_sleep_never_wakes_until_it_is_resumed(
+    lab: Stack, spec11_target: Target, unique_goal: str
+) -> None:
+    wf = f"demo-{identity.intent_hash(unique_goal)}"
+    naps = {"WF_SLEEP_MS": str(int(NAP_S * 1000))}
+    lab.begin(spec11_target.process("api").using(naps, name="napping"))
+    api = lab.api_at("napping")
+    assert api.request("POST", f"/crashdemo?wf={wf}").status == 202
+    eventually(lambda: api.get(f"/marks?wf={wf}").json()["s1"] == 1, deadline_s=10)
+    asleep_s = time.monotonic()
+
+    accepted(api, wf, "cancel")
+
+    engine = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
+    eventually(lambda: time.monotonic() > asleep_s + 2 * NAP_S, deadline_s=3 * NAP_S, every_s=0.1)
+    assert lab.sys_sql.value(engine, w=wf) == "CANCELLED"
+    assert marks(lab, wf) == ["s1"]
+    assert api.get(f"/marks?wf={wf}").json() == {"s1": 1, "s2": 0}
+    accepted(api, wf, "resume")
+    eventually(lambda: lab.sys_sql.value(engine, w=wf) == "SUCCESS", deadline_s=15)
+    assert marks(lab, wf) == ["s1", "s2"]
+    assert [row["op"] for row in audit(lab.app_sql, wf)] == ["cancel", "resume"]
+
+
+def marks(stack: Stack, wf: str) -> list[str]:
+    """Every mark in the log, which no key keeps from being there twice."""
+    return [row["mark"] for row in stack.app_sql.rows(MARKS, w=wf)]
+
+
+RACES = 15
+MOST_LOOKS = 400
+
+
+@dataclass
+class Aim:
+    """How long to look before canceling: towards the moment in which the run ends."""
+
+    lo: int = 0
+    hi: int = MOST_LOOKS
+    looks: int = 8
+
+    def learn(self, *, was_canceled: bool) -> None:
+        """Later next time, or earlier."""
+        if was_canceled:
+            self.lo = self.looks
+            self.looks = min(2 * self.looks, (self.lo + self.hi + 1) // 2)
+        else:
+            self.hi = self.looks
+            self.looks = (self.lo + self.hi) // 2
+        if self.hi - self.lo <= 1:  # the moment is not the same in each race
+            self.lo, self.hi = max(0, self.lo - 4), self.hi + 4
+
+
+@pytest.mark.claim("S07.cancel-finish-race")
+def test_a_cancellation_meets_the_end_of_a_run_and_one_of_them_wins(
+    lab: Stack, unique_goal: str
+) -> None:
+    wids = [parked(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(RACES)]
+    aim = Aim()
+    answers: dict[str, Reply] = {}
+
+    for wid in wids:
+        answers[wid] = raced(lab, wid, aim.looks)
+        aim.learn(was_canceled=answers[wid].status == 202)
+
+    ends = {wid: settled(lab, wid) for wid in wids}
+    lost = [wid for wid, answer in answers.items() if answer.status == 409]
+    assert {answer.status for answer in answers.values()} == {202, 409}, "void: one always won"
+    assert {answers[wid].json()["error"] for wid in lost} == {
+        "cannot cancel workflow in status SUCCESS"
+    }
+    assert ends == {wid: ("succeeded", "SUCCESS") if wid in lost else CANCELED for wid in wids}
+    assert {wid: words(lab, wid) for wid in wids} == ends
+    for wid in lost:
+        assert once.facts(lab, wid) == once.succeeded(wid)
+        assert audit(lab.app_sql, wid) == []
+
+
+def raced(stack: Stack, wid: str, looks: int) -> Reply:
+    """What a cancellation gets, so many looks after the run was let go on."""
+    gate = identity.gate_key(identity.run_id(wid))
+    assert stack.api.post(f"/api/runs/{wid}/gates/{gate}/reply", json=reply()).status == 200
+    for _ in range(looks):
+        stack.api.get("/healthz")
+    return act(stack.api, wid, "cancel")
+
+
+QUEUED = 120
+DRAINED_S = 15.0
+COUNTS = "SELECT status, count(*) AS n FROM {table} GROUP BY status"
+ACTIVE = """
+SELECT count(*) FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING')
+"""
+BATCH = """
+SELECT count(*) AS n, count(DISTINCT inline ->> 'targetWorkflowID') AS runs FROM app.artifacts
+WHERE step_id = 'OPS' AND inline ->> 'op' = 'cancel' AND inline ->> 'actor' = 'ops-batch'
+  AND inline ->> 'reason' = 'incident 7'
+"""
+
+
+@pytest.mark.claim("S07.cancel-queued")
+def test_a_hundred_and_twenty_that_wait_for_a_worker_are_canceled_by_one_command(
+    stacks: Stacks, unique_goal: str
+) -> None:
+    with stacks.start(only=("api",)) as stack:
+        for n in range(QUEUED):
+            assert stack.api.post("/api/run", json=start(f"{unique_goal} {n}")).status == 201
+        listing = ("list", "--status", "ENQUEUED", "--limit", "200", "--ids")
+        first, again = ops(stack, *listing), ops(stack, *listing)
+        begun_s = time.monotonic()
+
+        drained = piped(
+            stack, listing, ("cancel", "-", "--actor", "ops-batch", "--reason", "incident 7")
+        )
+
+        took_s = time.monotonic() - begun_s
+        assert (first.code, first.stdout, len(first.stdout.split())) == (0, again.stdout, QUEUED)
+        assert (drained.code, drained.stderr) == (0, "")
+        assert drained.stdout == "".join(f"{wid}\taccepted\n" for wid in first.stdout.split())
+        assert stack.sys_sql.value(ACTIVE) == 0
+        assert took_s < DRAINED_S
+        for sql, table, word in ((stack.app_sql, "app.runs", "canceled"),
+                                 (stack.sys_sql, "dbos.workflow_status", "CANCELLED")):  # fmt: skip
+            assert sql.rows(COUNTS.format(table=table)) == [{"status": word, "n": QUEUED}]
+        assert stack.app_sql.one(BATCH) == {"n": QUEUED, "runs": QUEUED}
+        assert ops(stack, *listing).stdout == ""
+        rows = stack.api.get(f"{WF}?limit=200").json()
+        assert {row["status"] for row in rows} == {"CANCELLED"}
+
+
+@pytest.mark.claim("S07.cancel-at-gate")
+def test_ten_seconds_later_it_is_still_over(lab: Stack, gone: Gone) -> None:
+    seen = set()
+
+    def old() -> bool:
+        seen.add(words(lab, gone.wid))
+        return time.monotonic() > gone.at_s + LATER_S
+
+    eventually(old, deadline_s=2 * LATER_S, every_s=0.25)
+
+    assert seen == {CANCELED}
+    assert lab.api.get(f"/api/runs/{gone.wid}").json()["status"] == "CANCELLED"

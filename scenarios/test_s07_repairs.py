@@ -1,0 +1,255 @@
+"""S07: a repair runs again what failed, under an execution of its own, as often as it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+
+from pytest_spec11.fixtures import Provokes
+from pytest_spec11.oracles.snapshot import unchanged
+from pytest_spec11.oracles.sql import Row
+from pytest_spec11.stacks import Stack
+from scenarios import identity
+from scenarios.crowds import at_once, rivals
+from scenarios.intents import reply, start
+from scenarios.lives import END_S, PARK_S, answered, parked, reached, succeeded
+from scenarios.operations import accepted, settled
+from scenarios.stillness import frozen
+
+pytestmark = pytest.mark.S07
+
+DONE = ("succeeded", "SUCCESS")
+FAILED = ("retries_exceeded", "ERROR")
+BROKEN = """
+CREATE OR REPLACE FUNCTION public.broken() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'the ledger of tasks is broken'; END $$;
+CREATE TRIGGER broken BEFORE INSERT ON app.sbx_runs FOR EACH ROW
+    WHEN (NEW.run_id = '{r}' AND NEW.request ->> 'cmd' IN ('run-test case-02', 'run-test case-04'))
+    EXECUTE FUNCTION public.broken()
+"""
+MENDED = "DROP TRIGGER broken ON app.sbx_runs"
+TASKS = """
+SELECT request ->> 'cmd' AS cmd, task_key, attempt, err_code FROM app.sbx_runs
+WHERE run_id = %(r)s ORDER BY 1, created_at
+"""
+CHILDREN = """
+SELECT workflow_uuid, status FROM dbos.workflow_status WHERE parent_workflow_id = %(w)s
+"""
+REPAIRS = """
+SELECT workflow_uuid, status FROM dbos.workflow_status
+WHERE name = 'RepairIntent' AND workflow_uuid LIKE %(like)s ORDER BY created_at
+"""
+STEPS = """
+SELECT step_id, attempt, xmin::text FROM app.run_steps WHERE run_id = %(r)s
+ORDER BY started_at, attempt
+"""
+CALLS = "SELECT op_key FROM app.opencode_calls WHERE run_id = %(r)s ORDER BY 1"
+SPOIL = """
+UPDATE app.run_steps SET output = '{"bogus": 1}' WHERE run_id = %(r)s AND step_id = %(s)s
+RETURNING step_id
+"""
+CASES = [f"run-test case-0{n}" for n in range(1, 6)]
+
+
+@contextmanager
+def broken_tasks(stack: Stack, wid: str) -> Iterator[None]:
+    """Two tasks of the run cannot be recorded, so they fail."""
+    stack.admin.execute(BROKEN.format(r=identity.run_id(wid)))
+    try:
+        yield
+    finally:
+        stack.admin.execute(MENDED)
+
+
+def rejected(stack: Stack, goal: str) -> str:
+    """The workflow id of a run that failed because its plan was rejected."""
+    wid: str = parked(stack.api, goal)["workflowID"]
+    assert answered(stack.api, wid, "no")["status"] == "ERROR"
+    assert settled(stack, wid) == FAILED
+    return wid
+
+
+def executed(stack: Stack, goal: str) -> str:
+    """The workflow id of a run of five tasks of which two failed."""
+    body = start(goal, form={"topic": "a plan of 5"})
+    wid: str = stack.api.post("/api/run", json=body).json()["workflowID"]
+    reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    with broken_tasks(stack, wid):
+        assert answered(stack.api, wid)["status"] == "ERROR"
+        assert settled(stack, wid) == FAILED
+    return wid
+
+
+def retried(stack: Stack, wid: str, number: int, step: str) -> str:
+    """The execution that is the run's ``number``th repair, as the API says it."""
+    answer = stack.api.request("POST", f"/api/runs/{wid}/retry")
+    assert (answer.status, answer.json()) == (202, {
+        "accepted": True, "workflowID": wid, "newRunId": identity.run_id(wid),
+        "executionID": f"rep:{wid}:{number}", "fromStep": step,
+    })  # fmt: skip
+    execution: str = answer.json()["executionID"]
+    return execution
+
+
+def tasks(stack: Stack, wid: str) -> list[Row]:
+    """Every attempt of every task of the run."""
+    return stack.app_sql.rows(TASKS, r=identity.run_id(wid))
+
+
+@pytest.mark.claim("S07.repair-reruns")
+def test_a_repair_runs_again_the_tasks_that_failed_and_no_others(
+    lab: Stack, provokes: Provokes, unique_goal: str
+) -> None:
+    wid = executed(lab, unique_goal)
+    provokes(wid, "two of its tasks fail on purpose")
+    before = tasks(lab, wid)
+    assert [row["cmd"] for row in before] == [CASES[n] for n in (0, 2, 4)]
+    failed = lab.api.get(f"/api/runs/{wid}").json()
+    assert (failed["retryCount"], failed["nextAction"]) == (0, "REPAIR")
+    assert "the ledger of tasks is broken" in failed["error"]["message"]
+
+    execution = retried(lab, wid, 1, "ExecuteST")
+
+    header = reached(lab.api, wid, {"SUCCESS"}, deadline_s=END_S)
+    assert (header["executionID"], header["retryCount"], header["error"]) == (execution, 1, None)
+    assert settled(lab, execution) == DONE  # both rows of the execution that owns the run
+    after = tasks(lab, wid)
+    assert [row["cmd"] for row in after] == CASES
+    assert [row for row in after if row["cmd"] in {each["cmd"] for each in before}] == before
+    own = lab.sys_sql.rows(CHILDREN, w=execution)
+    assert {row["workflow_uuid"] for row in own} == {after[n]["task_key"] for n in (1, 3)}
+    assert {row["status"] for row in own} == {"SUCCESS"}
+    first = lab.sys_sql.rows(CHILDREN, w=wid)
+    assert sorted(row["status"] for row in first) == ["ERROR", "ERROR", *["SUCCESS"] * 3]
+
+
+@pytest.mark.claim("S07.repair-reruns")
+def test_only_what_failed_is_repaired(lab: Stack, provokes: Provokes, unique_goal: str) -> None:
+    done = succeeded(lab.api, f"{unique_goal}, done")["workflowID"]
+    waiting, gone, mending = (parked(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(3))
+    accepted(lab.api, gone, "cancel")
+    provokes(mending, "its plan is rejected")
+    answered(lab.api, mending, "no")
+    settled(lab, mending)
+
+    with frozen(lab):
+        queued = lab.api.post("/api/run", json=start(f"{unique_goal}, queued")).json()["workflowID"]
+        retried(lab, mending, 1, "DecideST")
+        with unchanged(lab.app_sql, lab.sys_sql):
+            refused = {
+                wid: lab.api.request("POST", f"/api/runs/{wid}/retry")
+                for wid in (done, waiting, gone, mending, queued, "nobody")
+            }
+
+    said = {wid: (answer.status, answer.json()) for wid, answer in refused.items()}
+    assert said.pop("nobody") == (404, {"error": "run not found"})
+    words = {done: "succeeded", waiting: "waiting_input", gone: "canceled",
+             mending: "repairing", queued: "queued"}  # fmt: skip
+    assert said == {
+        wid: (409, {"error": f"cannot retry run in status {word}", "code": "illegal_state"})
+        for wid, word in words.items()
+    }
+
+
+@pytest.mark.claim("S07.repair-reruns")
+@pytest.mark.parametrize(("step", "failed"), [("CompileST", rejected), ("DecideST", executed)])
+def test_a_repair_makes_nothing_anew_on_top_of_what_it_cannot_read(
+    lab: Stack,
+    provokes: Provokes,
+    unique_goal: str,
+    step: str,
+    failed: Callable[[Stack, str], str],
+) -> None:
+    wid = failed(lab, unique_goal)
+    run = identity.run_id(wid)
+    provokes(wid, "a step of it is spoilt")
+    assert lab.admin.execute(SPOIL, r=run, s=step) == [{"step_id": step}]
+    before = made(lab, wid)
+
+    answer = lab.api.request("POST", f"/api/runs/{wid}/retry")
+
+    assert answer.status == 202
+    execution = answer.json()["executionID"]
+    assert settled(lab, execution) == FAILED
+    header = reached(lab.api, wid, {"ERROR"}, deadline_s=END_S)
+    assert header["error"]["message"].startswith(f"stored {step} is malformed")
+    assert (header["executionID"], header["retryCount"]) == (execution, 1)
+    assert made(lab, wid) == before
+
+
+def made(stack: Stack, wid: str) -> tuple[Any, ...]:
+    """All that the run's executions made: steps, questions, tasks, gates."""
+    run = identity.run_id(wid)
+    return (
+        stack.app_sql.rows(STEPS, r=run),
+        stack.app_sql.rows(CALLS, r=run),
+        tasks(stack, wid),
+        [gate["gateKey"] for gate in stack.api.get(f"/api/runs/{wid}/gates").json()],
+    )
+
+
+@pytest.mark.claim("S07.repair-repeats")
+def test_a_repair_asks_again_and_can_be_repaired_again(
+    lab: Stack, provokes: Provokes, unique_goal: str
+) -> None:
+    wid = rejected(lab, unique_goal)
+    provokes(wid, "its plan is rejected twice")
+
+    first = retried(lab, wid, 1, "DecideST")
+    assert reply_to_newest(lab, wid, "no", gates=2)["executionID"] == first
+    assert settled(lab, first) == FAILED
+
+    second = retried(lab, wid, 2, "DecideST")
+    ended = reply_to_newest(lab, wid, "yes", gates=3)
+
+    assert (ended["status"], ended["executionID"], ended["retryCount"]) == ("SUCCESS", second, 2)
+    assert (ended["error"], settled(lab, second)) == (None, DONE)
+    repairs = lab.sys_sql.rows(REPAIRS, like=f"rep:{wid}:%")
+    assert [(row["workflow_uuid"], row["status"]) for row in repairs] == [
+        (first, "ERROR"), (second, "SUCCESS"),
+    ]  # fmt: skip
+    steps = lab.app_sql.rows(STEPS, r=identity.run_id(wid))
+    assert [(row["step_id"], row["attempt"]) for row in steps if row["attempt"] > 1] == [
+        ("ApplyPatchST", 2), ("ApplyPatchST", 3), ("DecideST", 3), ("ExecuteST", 3),
+    ]  # fmt: skip
+
+
+def reply_to_newest(stack: Stack, wid: str, choice: str, *, gates: int) -> dict[str, Any]:
+    """The header at the end, once ``choice`` was accepted at the last of so many gates."""
+    reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    listed = stack.api.get(f"/api/runs/{wid}/gates").json()
+    assert [gate["state"] for gate in listed] == [*["RESOLVED"] * (gates - 1), "PENDING"]
+    assert len({gate["gateKey"] for gate in listed}) == gates
+    place = f"/api/runs/{wid}/gates/{listed[-1]['gateKey']}/reply"
+    assert stack.api.post(place, json=reply(choice)).status == 200
+    return reached(stack.api, wid, {"SUCCESS", "ERROR"}, deadline_s=END_S)
+
+
+PAIRS = 8
+
+
+@pytest.mark.claim("S07.repair-repeats")
+def test_of_two_repairs_at_once_one_is_made(
+    lab: Stack, provokes: Provokes, unique_goal: str
+) -> None:
+    doors = [lab.api, lab.api_at("twin")]
+    met = 0
+    for n in range(PAIRS):
+        wid = rejected(lab, f"{unique_goal} {n}")
+        provokes(wid, "its plan is rejected")
+
+        answers = at_once([partial(door.request, "POST", f"/api/runs/{wid}/retry")
+                           for door in doors])  # fmt: skip
+
+        assert sorted(answer.status for answer in answers) == [202, 409]
+        met += sum(rivals(answer, answers) for answer in answers)
+        repairs = lab.sys_sql.rows(REPAIRS, like=f"rep:{wid}:%")
+        assert [row["workflow_uuid"] for row in repairs] == [f"rep:{wid}:1"]
+        header = reached(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+        assert header["retryCount"] == 1
+        accepted(lab.api, f"rep:{wid}:1", "cancel")
+    assert met > 0, "void: no two of them met"
