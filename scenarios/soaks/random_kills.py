@@ -16,7 +16,7 @@ from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
 from scenarios import once
 from scenarios.dice import Dice
-from scenarios.kills import ended
+from scenarios.kills import UNFINISHED, ended
 from scenarios.ledger import Ledger
 from scenarios.load import Load
 from scenarios.servers import POSTMASTER, on_a_server_of_its_own
@@ -31,7 +31,6 @@ WHERE status = 'PENDING' AND executor_id = %(executor)s
   AND NOT EXISTS (SELECT FROM app.runs r
                   WHERE r.execution_id = w.workflow_uuid AND r.status = 'waiting_input')
 """
-UNFINISHED = "SELECT count(*) FROM dbos.workflow_status WHERE status IN ('PENDING', 'ENQUEUED')"
 EXECUTORS = {"worker": "w0", "second": "w1"}
 
 
