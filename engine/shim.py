@@ -30,9 +30,11 @@ from engine.core.doors import Role
 from engine.core.policy import Rules
 from engine.errors import InUse, Misconfigured
 from engine.store.dsn import session
+from engine.store.endings import Endings
 from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.usecases.posture import Posture
+from engine.usecases.promotion import Promotions
 from engine.usecases.runs import Ingress
 
 TOPOLOGY: Final = "api-shim"
@@ -45,10 +47,11 @@ def build(config: Config, dsn: str) -> Starlette:
     """The ASGI application for ``config`` on ``dsn``. The database may come later."""
     dsn = session(dsn, "spec11-api")
     pool, notices = Pool(dsn), Notices(dsn)
+    endings = Endings(dsn, pool)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with notices.running():
+        async with notices.running(), endings.running():
             yield
         await pool.close()
 
@@ -62,6 +65,7 @@ def build(config: Config, dsn: str) -> Starlette:
         pool=pool,
         notices=notices,
         ingress=Ingress(_rules(config)),
+        promotions=Promotions(pool, endings, config.app_version),
         posture=_posture(config),
         demo_sleep_s=config.wf_sleep_ms / 1000,
         doors=_doors(config),

@@ -20,6 +20,7 @@ from engine.errors import EngineError, Missing
 from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.usecases.posture import Posture
+from engine.usecases.promotion import Promotions
 from engine.usecases.runs import Ingress
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Ports:
     pool: Pool
     notices: Notices
     ingress: Ingress
+    promotions: Promotions
     posture: Posture
     demo_sleep_s: float
     doors: Doors
