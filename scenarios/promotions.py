@@ -100,6 +100,11 @@ def tries(app_sql: Sql, of: dict[str, Any]) -> list[Row]:
     return app_sql.rows(TRIES, id=of["id"], v=of["v"])
 
 
+def results(rows: list[Row]) -> list[tuple[str, str, int]]:
+    """Fixture, check and round of each finding."""
+    return [(row["fixture_id"], row["check_id"], row["round"]) for row in rows]
+
+
 def due(of: dict[str, Any]) -> list[tuple[str, str, int]]:
     """Fixture, check and round of every finding that one promotion has to leave."""
     return [

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from pytest_spec11.canon import digest
-from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
 from scenarios import identity
@@ -27,6 +26,7 @@ from scenarios.promotions import (
     found,
     intents,
     promoted,
+    results,
     spec,
     stable,
     stands,
@@ -40,6 +40,7 @@ pytestmark = pytest.mark.S12
 
 SEEDED = ["compile-default", *(f"seed.r{number:02}" for number in range(2, 11))]
 SEED = "SELECT json FROM app.recipe_versions WHERE id = %(id)s AND v = 'v1'"
+POINT = "UPDATE app.recipes SET active_v = %(v)s WHERE id = %(id)s"
 RUN = "SELECT recipe_v, recipe_hash, intent_hash, status FROM app.runs WHERE workflow_id = %(w)s"
 TASKS = """
 SELECT count(*) FROM app.sbx_runs t JOIN app.runs r ON r.id = t.run_id WHERE r.workflow_id = %(w)s
@@ -99,11 +100,6 @@ def first_round_held(stack: Stack) -> Iterator[None]:
     with stack.admin.holding(KEY):
         stack.admin.execute(HOLD)
         yield
-
-
-def results(rows: list[Row]) -> list[tuple[str, str, int]]:
-    """Fixture, check and round of each finding."""
-    return [(row["fixture_id"], row["check_id"], row["round"]) for row in rows]
 
 
 @pytest.mark.claim("S12.promote-runs-evals")

@@ -15,8 +15,8 @@ from engine.core.evals import Artifact, Check, Finding
 
 log = logging.getLogger(__name__)
 PROGRAM: Final = (sys.executable, "-P", "-m", "engine.ports.evals.child")
-CHECK_S: Final = 2  # of one check: it ends itself, and fails
-BEGIN_S: Final = 20.0  # until it looks at all, on a machine that has much to do
+CHECK_S: Final = 2  # of the processor's time for one check: it ends itself, and fails
+PATIENCE_S: Final = 120.0  # of the clock for all of them, on a machine that has much to do
 
 
 class Evals:
@@ -45,7 +45,7 @@ class Evals:
         )
         said = b""
         try:
-            async with asyncio.timeout(BEGIN_S + CHECK_S * len(checks)):
+            async with asyncio.timeout(PATIENCE_S + CHECK_S * len(checks)):
                 said, _ = await child.communicate(json.dumps(asked).encode())
         except TimeoutError:
             log.warning("checks were not looked at in time")
