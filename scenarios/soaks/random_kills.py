@@ -73,6 +73,9 @@ def loaded(stack: Stack, goal: str) -> Iterator[Load]:
 def killed(stack: Stack, load: Load, victim: str, ledger: Ledger) -> bool:
     """Whether the kill hit unfinished work: a frozen process is looked at, and never wakes up."""
     process = stack.process(victim)
+    if not process.alive:  # so slow that it was declared lost, and ended itself: here is its `up`
+        process.start()
+        return False
     if victim == "pg":
         (postmaster,) = stack.admin.execute(POSTMASTER)
         hit = load.in_flight + stack.sys_sql.value(UNFINISHED)
