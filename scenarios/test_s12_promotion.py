@@ -238,7 +238,7 @@ def test_what_is_stable_goes_no_further_and_what_is_not_there_is_not_found(
 @pytest.mark.claim("S12.flake-refused")
 def test_an_agent_that_changes_its_mind_makes_a_flake(shop: Workshop, unique_goal: str) -> None:
     stack = shop.stack
-    plan = {"design": [], "files": [], "tests": []}
+    plan: dict[str, Any] = {"design": [], "files": [], "tests": []}
     says = {"id": "says", "kind": "regex", "artifact": PLAN, "re": "nothing new"}
     shop.answers("plan", unique_goal, **plan, risks=["nothing new"])
     flaky = candidate(stack.api, spec(stack.app_sql, unique_goal, eval=[says]))
