@@ -165,7 +165,9 @@ def test_ctrl_c_ends_what_the_lane_started(tree: Tree) -> None:
         tree.words("deps", "--release", "r1"), cwd=tree.path, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
-        child = eventually(lambda: log.exists() and log.read_text().strip(), 20, until=bool)
+        child = eventually(
+            lambda: log.exists() and log.read_text().strip(), deadline_s=20, until=bool
+        )
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(30) != 0
 
