@@ -18,8 +18,7 @@ from pytest_spec11.errors import BadInput, CannotJudge
 from pytest_spec11.policy import Policy
 
 _BRANCHES: Final = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
-_MARKS: Final = ("grep", "--no-color", "-h", "-o", "-E", r"claim\([\"'][^\"']+[\"']\)")
-_FILES: Final = ("--", "*.py")
+_MARKS: Final = r"claim\([\"'][^\"']+[\"']\)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +83,13 @@ def _of_catalogue(root: Path, base: str, path: Path, known: Catalogue) -> Iterat
 
 
 def _of_markers(root: Path, base: str) -> Iterator[str]:
-    before, now = _marks(root, base, *_FILES), _marks(root, "--untracked", *_FILES)
+    before, now = _marks(root, _MARKS, base), _marks(root, "--untracked", _MARKS)
     for mark, count in sorted((before - now).items()):
         yield f"tests: {mark} marks {count} fewer"
 
 
 def _marks(root: Path, *words: str) -> Counter[str]:
-    done = git.run(root, *_MARKS, *words)
+    done = git.run(root, "grep", "--no-color", "-h", "-o", "-E", *words, "--", "*.py")
     if done.returncode > 1:  # 1 is: nothing found
         raise CannotJudge(f"git grep in {root}: {done.stderr.strip()[:300]}")
     return Counter(done.stdout.replace("'", '"').split())

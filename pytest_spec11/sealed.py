@@ -1,7 +1,8 @@
 """Sealed documents: what a lane, the saboteurs and the gate write, whole or not at all.
 
-The bytes are canonical JSON and a newline; ``sum`` is the digest of the document without it. So no
-byte of the file can change unseen, but for one who makes a new sum: the signature is against those.
+``sum`` is the digest of the document without it, so nothing that it says can change unseen, but for
+one who makes a new sum: the signature is against those. Of a sign-off and a manifest every byte
+counts: they are canonical JSON and a newline.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pytest_spec11.errors import BadInput
 from pytest_spec11.schemas import fault
 
 MAX_BYTES: Final = 64 * 1024 * 1024
+_EXACT: Final = frozenset({"bundle", "signoff"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,8 @@ def content(path: Path) -> bytes:
 def parsed(content: bytes, kind: str) -> tuple[Mapping[str, Any], str]:
     """The document in ``content``, and what is wrong with it; empty when nothing is."""
     try:
-        data = json.loads(content)
-        if not isinstance(data, dict) or canonical(data) + b"\n" != content:
+        data = json.loads(content, object_pairs_hook=_once)
+        if not isinstance(data, dict) or (kind in _EXACT and canonical(data) + b"\n" != content):
             return {}, "not a document of canonical JSON"
         bare = {key: value for key, value in data.items() if key != "sum"}
         if data.get("sum") != digest(bare):
@@ -109,3 +111,11 @@ def parsed(content: bytes, kind: str) -> tuple[Mapping[str, Any], str]:
     except (ValueError, TypeError, RecursionError):
         return {}, "not JSON"
     return data, fault(kind, data)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, each of whose keys is there once. Raises ValueError."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key twice")
+    return made

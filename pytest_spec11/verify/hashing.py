@@ -16,14 +16,30 @@ def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON")
 
 
-parse: Final = json.JSONDecoder(parse_constant=_no_constant).decode
-# Right for nearly all values, and quick; where it differs the slow way decides.
-quick: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key twice")
+    return made
+
+
+parse: Final = json.JSONDecoder(parse_constant=_no_constant).raw_decode
+parse_once: Final = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_once).decode
+# The order that was read is written again, so equal text has no key twice and nothing superfluous:
+# right for nearly all values, and quick; where it differs the slow way decides.
+quick: Final = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, separators=(",", ":")
+).encode
 
 
 def is_canonical(value: Any, text: str) -> bool:
     """Whether ``text`` is the canonical JSON of ``value``. Raises ValueError when it has none."""
     return quick(value) == text or rfc8785.dumps(value).decode() == text
+
+
+def is_line(value: Any, text: str) -> bool:
+    """Whether ``text`` is the canonical JSON of ``value`` and a newline."""
+    return text[-1:] == "\n" and is_canonical(value, text[:-1])
 
 
 def digest(value: Any) -> str:
@@ -34,12 +50,12 @@ def digest(value: Any) -> str:
 def has_digest(value: Any, said: str, size: int) -> bool:
     """Whether ``value`` has that digest and that many bytes."""
     try:
-        for content in (quick(value).encode(), rfc8785.dumps(value)):
-            if sha256(content).hexdigest() == said:
-                return len(content) == size
+        content = quick(value).encode()
+        if sha256(content).hexdigest() != said:
+            content = rfc8785.dumps(value)
+        return len(content) == size and sha256(content).hexdigest() == said
     except (ValueError, TypeError, RecursionError):
         return False
-    return False
 
 
 def of_file(file: IO[bytes]) -> str:
