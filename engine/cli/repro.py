@@ -23,7 +23,7 @@ EPILOG: Final = """
 A pack is one canonical JSON document with everything that both schemas hold of a run, its forks,
 repairs, compensations and escalations, and the sha256 of itself: the bytes that the API serves at
 /api/runs/W/repro. --verify needs no database: it computes again every hash, identity and order of
-times from the file alone, and prints one line for whatever differs.
+times from each file alone, and prints a line for whatever differs.
 
 examples:
   spec11-engine repro --run ih_… --out pack.json
@@ -40,7 +40,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--run", metavar="W", help="a workflow id or a run id")
-    wanted.add_argument("--verify", type=Path, metavar="FILE", help="check this pack, offline")
+    wanted.add_argument(
+        "--verify", type=Path, nargs="+", metavar="FILE", help="check these packs, offline"
+    )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where the pack goes (default: standard output)"
     )
@@ -53,7 +55,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
         return _make(arguments, config)
     if arguments.out is not None:
         raise Misconfigured("--out goes with --run: --verify writes nothing")
-    return _verify(arguments.verify)
+    return max(map(_verify, arguments.verify))
 
 
 def _make(arguments: argparse.Namespace, config: Config) -> int:
@@ -96,7 +98,7 @@ def _verify(place: Path) -> int:
     except Unreadable as error:
         return _no_pack(place, str(error))
     for line in _told(found):
-        print(" ".join(line.split()))
+        print(f"{place}: {' '.join(line.split())}")
     return DIFFERS if found.differs else 0
 
 
