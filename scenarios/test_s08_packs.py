@@ -85,6 +85,7 @@ WHERE table_schema = %(schema)s AND column_name = ANY(%(columns)s)
 """
 NOT_OF_A_RUN = {"marks", "mark_checkpoints", "runs"}  # of demos; the run itself
 UNUSED = "datasource_outputs"  # the durable engine's own, which nothing here writes
+USED = "SELECT count(*) FROM app.datasource_outputs"
 FLIPS = 500
 AT_ONCE = 125  # files for one command
 
@@ -192,7 +193,7 @@ def test_no_table_that_names_a_run_is_left_out(saga: Saga) -> None:
     tables = {row["table_name"] for row in ours} - {*NOT_OF_A_RUN, UNUSED}
     workflows = {row["table_name"] for row in theirs}
 
-    assert saga.stack.app_sql.value(f"SELECT count(*) FROM app.{UNUSED}") == 0
+    assert saga.stack.app_sql.value(USED) == 0
     assert len(tables) >= 9
     assert {name for name in tables if not any(f"app.{name}" in sql for sql in APP.values())} == (
         set()
@@ -488,11 +489,9 @@ def test_the_keys_that_the_course_selects_are_there(
     """jq '{meta:.meta,run:.run.workflow_id,dbosStatus:…,dbosEvents:…}' of the course."""
     out = tmp_path / "pack.json"
     assert engine(saga.stack, "repro", "--run", saga.plain, "--out", str(out)).code == 0
-    raws = [(saga.plain, files.read(out) or b"")]
-    for wid in (saga.plain, saga.long, saga.silent):
-        raws.append((wid, saga.stack.api.get(f"/api/runs/{wid}/repro").body))
+    raws = {wid: pack(saga.stack.api, wid) for wid in (saga.plain, saga.long, saga.silent)}
 
-    for wid, raw in raws:
+    for wid, raw in (*raws.items(), (saga.plain, files.read(out) or b"")):
         found: Pack = json.loads(raw)
         assert found["run"]["workflow_id"] == wid
         assert found["meta"]
