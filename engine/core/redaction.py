@@ -11,15 +11,12 @@ from engine.core.pointers import pointer
 
 REDACTED: Final = "[redacted]"
 SHORTEST: Final = 8  # a shorter secret could be part of any word; it is known by its place alone
-_KEY: Final = r"(?:host|hostaddr|port|user|dbname)=\S+\s+"
-_WORD: Final = r"(?:'(?:[^'\\]|\\.)*'|\S+)"
-# A password in a URL or a connection string, and what an Authorization header offers.
-PLACES: Final = (
-    (re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+@"), rf"\1:{REDACTED}@"),
-    (re.compile(rf"({_KEY}(?:\w+=\S+\s+)*password=){_WORD}"), rf"\1{REDACTED}"),
-    (re.compile(rf"\b(password=){_WORD}(\s+{_KEY[:-3]})"), rf"\1{REDACTED}\2"),
-    (re.compile(r"\b((?:Bearer|Basic) +)[A-Za-z0-9._~+/-]{16,}=*"), rf"\1{REDACTED}"),
-)
+NEAR: Final = 256  # characters around a password in which the rest of a connection string stands
+# A password in a URL, what an Authorization header offers, a password in a connection string.
+_IN_URL: Final = re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+@")
+_IN_HEADER: Final = re.compile(r"\b((?:Bearer|Basic) +)[A-Za-z0-9._~+/-]{16,}=*")
+_IN_DSN: Final = re.compile(r"\bpassword=(?:'(?:[^'\\]|\\.){0,256}'|\S+)")
+_OF_DSN: Final = re.compile(r"\b(?:host|hostaddr|port|user|dbname)=")
 Path: TypeAlias = "tuple[str | int, ...]"
 
 
@@ -40,11 +37,19 @@ class _Cleaner:
 
     def __call__(self, text: str, path: Path) -> str:
         clean = text if self._known is None else self._known.sub(REDACTED, text)
-        for pattern, instead in PLACES:
-            clean = pattern.sub(instead, clean)
+        clean = _IN_URL.sub(rf"\1:{REDACTED}@", clean)
+        clean = _IN_HEADER.sub(rf"\1{REDACTED}", clean)
+        clean = _IN_DSN.sub(_password, clean)
         if clean != text:
             self._tell(pointer(path))
         return clean
+
+
+def _password(found: re.Match[str]) -> str:
+    """Without its value where it is one of a connection string's words, not one of a program's."""
+    begin, end = found.span()
+    around = found.string[max(0, begin - NEAR) : begin], found.string[end : end + NEAR]
+    return f"password={REDACTED}" if any(map(_OF_DSN.search, around)) else found[0]
 
 
 def _clean(value: Json, path: Path, cleaner: _Cleaner) -> Json:
