@@ -15,7 +15,8 @@ from typing import Any, Final
 from engine.core import cards, proofs
 from engine.core.canon import canonical, digest, reread
 from engine.core.cards import UNREADABLE, Card, Pack, Verdict
-from engine.core.redaction import redacted
+from engine.core.pointers import pointed
+from engine.core.redaction import is_redacted, redacted
 
 SCHEMA_VERSION: Final = 1
 # Sections of rows, each with the columns by which its rows differ.
@@ -129,7 +130,7 @@ def checked(raw: bytes) -> Checked:
     if shape := [*_shape(pack)]:
         return Checked(0, (*faults, *shape), ())
     try:
-        faults += [*_belonging(pack), *_doubles(pack)]
+        faults += [*_belonging(pack), *_doubles(pack), *_unhidden(pack)]
         made = [card for each in cards.subjects(pack) for card in proofs.of_run(each)]
     except UNREADABLE as error:
         return Checked(0, (*faults, f"rows: {type(error).__name__}: {error}"), ())
@@ -208,6 +209,13 @@ def _belonging(pack: Pack) -> Iterator[str]:
     for name, columns in ENGINE_KEYS.items():
         if "workflow_uuid" in columns and {row["workflow_uuid"] for row in engine[name]} - scope:
             yield f"/dbos/{name}: rows of workflows out of scope"
+
+
+def _unhidden(pack: Pack) -> Iterator[str]:
+    """Places that are told to be redacted, and are not: nobody hides a change behind them."""
+    for place in pack["meta"]["redacted"]:
+        if not is_redacted(pointed(pack, place)):
+            yield f"meta.redacted: nothing was taken out at {place}"
 
 
 def _doubles(pack: Pack) -> Iterator[str]:

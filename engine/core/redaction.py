@@ -28,6 +28,17 @@ def redacted(value: Json, secrets: Iterable[str]) -> tuple[Json, list[str]]:
     return _clean(value, (), _Cleaner(pattern, places.append)), places
 
 
+def is_redacted(value: Json) -> bool:
+    """Whether something was taken out of this string, or of a key of this object."""
+    match value:
+        case str():
+            return REDACTED in value
+        case dict():
+            return any(REDACTED in name for name in value)
+        case _:
+            return False
+
+
 class _Cleaner:
     """Takes secrets out of one string, and tells where it had to."""
 
@@ -66,4 +77,5 @@ def _clean(value: Json, path: Path, cleaner: _Cleaner) -> Json:
 
 def _members(value: dict[str, Json], path: Path, cleaner: _Cleaner) -> Iterator[tuple[str, Json]]:
     for name, item in value.items():
-        yield cleaner(name, path), _clean(item, (*path, name), cleaner)
+        shown = cleaner(name, path)
+        yield shown, _clean(item, (*path, shown), cleaner)

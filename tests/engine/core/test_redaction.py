@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from engine.core.redaction import redacted
+from engine.core.pointers import pointed
+from engine.core.redaction import is_redacted, redacted
 
 SECRET = "a-secret-of-this-process"  # noqa: S105  # of this test
 
@@ -27,6 +28,13 @@ def test_a_secret_is_taken_out_wherever_it_stands(text: str, shown: str) -> None
     assert value == {"a": [shown, 1, None], shown: "key"}
     assert places == ["/a/0", ""]
     assert redacted(value, {SECRET}) == (value, [])
+
+
+def test_a_place_does_not_tell_the_secret_that_was_its_name() -> None:
+    value, places = redacted({SECRET: {"x": [SECRET]}}, {SECRET})
+
+    assert (value, places) == ({"[redacted]": {"x": ["[redacted]"]}}, ["", "/[redacted]/x/0"])
+    assert [is_redacted(pointed(value, place)) for place in places] == [True, True]
 
 
 @pytest.mark.parametrize(
