@@ -21,6 +21,7 @@ from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.usecases.posture import Posture
 from engine.usecases.runs import Ingress
+from engine.usecases.signoff import Signoff
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -40,6 +41,7 @@ class Ports:
     demo_sleep_s: float
     doors: Doors
     secrets: Callable[[], Collection[str]]  # what this process knows and may not tell
+    signoff: Signoff
 
 
 def ports(request: Request) -> Ports:

@@ -15,6 +15,7 @@ from engine.api import (
     proofs,
     recipes,
     runs,
+    signoff,
     steps,
     workflows,
 )
@@ -47,6 +48,7 @@ from engine.contracts.proofs import ProofCard
 from engine.contracts.queues import DepthQuery, DepthRow
 from engine.contracts.recipes import RecipeRow, RecipeVersionRow
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
+from engine.contracts.signoff import SignoffBoard
 from engine.contracts.steps import StepView
 from engine.core.doors import EVERYBODY, SENDERS
 
@@ -193,6 +195,13 @@ OPERATIONS: Final = (
         summary="Workflows by queue and status",
         query=DepthQuery,
         replies={200: list[DepthRow]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/ops/signoff",
+        handler=signoff.board,
+        summary="The release's verdict by this engine's own judgement, and all that it rests on",
+        replies={200: SignoffBoard},
     ),
     Operation(
         method="GET",
