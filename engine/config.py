@@ -137,12 +137,9 @@ class Config:
         return config
 
     def secrets(self) -> frozenset[str]:
-        """What nobody may be told: the keys that are valid now, the password of the database."""
-        doors = (self.operator_tokens, self.reader_tokens, self.webhook_tokens)
-        kept = [*filter(None, (*doors, self.webhook_secrets))]
-        keys = {key.decode() for each in kept for key in each.now()}
-        known = password(self.dsn) if self.dsn is not None else None
-        return frozenset(keys if known is None else {*keys, known})
+        """What nobody may be told: the keys that are valid now, passwords in connection strings."""
+        given = [getattr(self, item.name) for item in fields(self) if item.metadata["secret"]]
+        return frozenset(secret for each in given if each is not None for secret in _kept(each))
 
     @property
     def data(self) -> Path:
@@ -170,6 +167,14 @@ def _home(named: Path | None, below_home: Path, of_root: Path) -> Path:
     if os.geteuid() == 0:
         return of_root / "spec11"
     return (named or Path.home() / below_home) / "spec11"
+
+
+def _kept(given: Keys | str) -> Iterator[str]:
+    """The secrets of one setting, which is a door's keys or a connection string."""
+    if isinstance(given, str):
+        yield from filter(None, [password(given)])
+    else:
+        yield from (key.decode() for key in given.now())
 
 
 def _contradictions(config: Config) -> Iterator[str]:
