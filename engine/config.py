@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from engine import points
 from engine.errors import Misconfigured
 from engine.ports.keys import Keys, keys
-from engine.store.dsn import normalised
+from engine.store.dsn import normalised, password
 
 Read = Callable[[str], Any]
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
@@ -136,6 +136,11 @@ class Config:
             raise Misconfigured("; ".join(faults))
         return config
 
+    def secrets(self) -> frozenset[str]:
+        """What nobody may be told: the keys that are valid now, passwords in connection strings."""
+        given = [getattr(self, item.name) for item in fields(self) if item.metadata["secret"]]
+        return frozenset(secret for each in given if each is not None for secret in _kept(each))
+
     @property
     def data(self) -> Path:
         """Where the embedded server keeps its files."""
@@ -162,6 +167,14 @@ def _home(named: Path | None, below_home: Path, of_root: Path) -> Path:
     if os.geteuid() == 0:
         return of_root / "spec11"
     return (named or Path.home() / below_home) / "spec11"
+
+
+def _kept(given: Keys | str) -> Iterator[str]:
+    """The secrets of one setting, which is a door's keys or a connection string."""
+    if isinstance(given, str):
+        yield from filter(None, [password(given)])
+    else:
+        yield from (key.decode() for key in given.now())
 
 
 def _contradictions(config: Config) -> Iterator[str]:

@@ -73,6 +73,7 @@ def build(config: Config, dsn: str) -> Starlette:
         posture=_posture(config),
         demo_sleep_s=config.wf_sleep_ms / 1000,
         doors=_doors(config),
+        secrets=config.secrets,
         signoff=_signoff(config),
     )
     return app
