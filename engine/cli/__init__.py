@@ -19,6 +19,7 @@ COMMANDS: Final = {  # each is a module here with arguments() and run()
     "api": "the api-shim alone: HTTP on PORT",
     "worker": "one worker alone: executes runs as DBOS__VMID",
     "db": "the database: serve, migrate, reset",
+    "queues": "the queues there are, and what each lets start at once in this environment",
     "points": "the crash points that SPEC11_CRASH_AT can arm, for tests",
     "psql": "psql on the database, as the app or as the system sees it",
     "ops": "list, cancel, resume, fork workflows, many at once, over HTTP",

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from engine.core import constraints, identity
 from engine.core.canon import Json
+from engine.core.queues import INTENT
 from engine.core.recipes import Recipe
-from engine.core.runs import PRIORITY_OF_LANE, QUEUE, Run
+from engine.core.runs import PRIORITY_OF_LANE, Run
 from engine.errors import PolicyViolation
 
 LONGEST_GATE_TTL_S: Final = 86_400
@@ -94,15 +95,15 @@ def violations(
 
 
 def _queue(options: Options, rules: Rules) -> Iterator[Violation]:
-    if options.queue_name not in {None, QUEUE}:
-        message = f"parent intent workflow must use {QUEUE} (got {options.queue_name})"
+    if options.queue_name not in {None, INTENT}:
+        message = f"parent intent workflow must use {INTENT} (got {options.queue_name})"
         yield Violation("/opts/queueName", message)
     given = options.queue_partition_key is not None
     if (rules.partitioned or given) and not (options.queue_partition_key or "").strip():
         yield Violation(
             "/opts/queuePartitionKey",
             "queuePartitionKey is required for partitioned operations "
-            f"(queue: {QUEUE}, isParent: true)",
+            f"(queue: {INTENT}, isParent: true)",
         )
 
 
