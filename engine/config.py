@@ -83,6 +83,7 @@ class Config:
     sys_dsn: str | None = _setting("SPEC11_SYS_DSN", None, normalised, secret=True)
     data_dir: Path | None = _setting("SPEC11_DATA_DIR", None, _directory)  # noqa: RUF009  # a field
     workspace_dir: Path | None = _setting("SPEC11_WORKSPACE", None, _directory)  # noqa: RUF009  # a field
+    load_dir: Path | None = _setting("SPEC11_LOAD_DIR", None, _directory)  # noqa: RUF009  # a field
     data_home: Path | None = _setting("XDG_DATA_HOME", None, _directory)  # noqa: RUF009  # a field
     cache_home: Path | None = _setting("XDG_CACHE_HOME", None, _directory)  # noqa: RUF009  # a field
     host: str = _setting("SPEC11_HOST", "127.0.0.1")
@@ -194,6 +195,11 @@ class Config:
     def workspace(self) -> Path:
         """The directory below whose ``.tmp`` patches are written; one for all workers."""
         return self.workspace_dir or self.data / "workspace"
+
+    @property
+    def load_results(self) -> Path:
+        """Where load lanes leave what they measured."""
+        return self.load_dir or self.data / "load"
 
     @property
     def cache(self) -> Path:

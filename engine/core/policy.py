@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.core import constraints, identity
+from engine.core import constraints, identity, templates
 from engine.core.canon import Json
 from engine.core.queues import INTENT
 from engine.core.recipes import Recipe
@@ -92,6 +92,7 @@ def violations(
     yield from _caps(recipe, options)
     yield from _budget(options)
     yield from _gate(intent, rules)
+    yield from _sandbox(intent)
 
 
 def _queue(options: Options, rules: Rules) -> Iterator[Violation]:
@@ -160,6 +161,14 @@ def _gate(intent: Mapping[str, Json], rules: Rules) -> Iterator[Violation]:
     if not _is_whole(ttl) or not 1 <= ttl <= LONGEST_GATE_TTL_S:
         message = f"gate TTL must be 1..{LONGEST_GATE_TTL_S} whole seconds, not {ttl}"
         yield Violation("/formData", message)
+
+
+def _sandbox(intent: Mapping[str, Json]) -> Iterator[Violation]:
+    given: Any = intent["constraints"]
+    try:
+        templates.environment(given)
+    except ValueError as error:
+        yield Violation("/formData", str(error))
 
 
 def _gate_ttl_s(intent: Mapping[str, Json], rules: Rules) -> Any:
