@@ -44,7 +44,7 @@ class Limits:
 
     @property
     def slots_of_one(self) -> int | None:
-        """How many of them may be of one partition: all but one, which is kept for the others."""
+        """How many of them may be of one partition: all but one, unless it is said."""
         if not self.partitioned:
             return None
         asked = self.of_one or max(1, self.slots - 1)

@@ -84,10 +84,12 @@ async def launch(executor: Executor, dsn: str, work: Work) -> None:
         "run_migrations": False,
         "log_level": "WARNING",
     }
-    slots = Slots.of(DBOS(config=settings))
+    durable = DBOS(config=settings)
+    slots = Slots.of(durable, executor.limits)
     ticker = _declare(work, slots)
     await _queues(url, executor.limits)
     DBOS.launch()
+    slots.take_turns(durable)
     if executor.tick_s:
         await DBOS.apply_schedules_async([_schedule(executor.tick_s, ticker)])
 

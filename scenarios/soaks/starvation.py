@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
@@ -26,7 +24,6 @@ def test_a_start_behind_a_very_long_queue_of_others_is_not_held_up(
     unique_goal: str,
     backlogs: Backlogs,
     soak_flood: int,
-    say: Callable[[str], None],
     tenants: list[str],
 ) -> None:
     with stacks.start(only=("api",)) as stack:
@@ -35,7 +32,6 @@ def test_a_start_behind_a_very_long_queue_of_others_is_not_held_up(
         many = _met(stack, f"{unique_goal} many", tenants, soak_flood)
     for seen in (few, many):
         backlogs.saw(", ".join(tenants), seen)
-        say(f"behind {seen.backlog}: begun after {seen.start_ms} ms, parked after {seen.parked_ms}")
 
     assert many.backlog >= soak_flood // 2
     assert many.start_ms <= 5000
