@@ -22,6 +22,7 @@ from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.usecases.posture import Posture
 from engine.usecases.runs import Ingress
+from engine.usecases.signoff import Signoff
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -41,6 +42,7 @@ class Ports:
     demo_sleep_s: float
     load_dir: Path
     doors: Doors
+    signoff: Signoff
 
 
 def ports(request: Request) -> Ports:

@@ -14,6 +14,7 @@ from engine.api import (
     patches,
     recipes,
     runs,
+    signoff,
     steps,
     throughput,
     workflows,
@@ -46,6 +47,7 @@ from engine.contracts.patches import PatchView
 from engine.contracts.queues import DepthQuery, DepthRow
 from engine.contracts.recipes import RecipeRow, RecipeVersionRow
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
+from engine.contracts.signoff import SignoffBoard
 from engine.contracts.steps import StepView
 from engine.contracts.throughput import Throughput
 from engine.core.doors import EVERYBODY, SENDERS
@@ -186,6 +188,13 @@ OPERATIONS: Final = (
         handler=throughput.shown,
         summary="The last hour of the queues and sandboxes, budgets exceeded, load lanes",
         replies={200: Throughput},
+    ),
+    Operation(
+        method="GET",
+        path="/api/ops/signoff",
+        handler=signoff.board,
+        summary="The release's verdict by this engine's own judgement, and all that it rests on",
+        replies={200: SignoffBoard},
     ),
     Operation(
         method="GET",
