@@ -168,7 +168,7 @@ def test_two_workers_together_keep_the_limit_of_all_and_that_of_each_tenant(
     limits = {
         "SBX_QUEUE_CONCURRENCY": "6",
         "SBX_QUEUE_PARTITION_CONCURRENCY": "2",
-        "CHAOS_SLEEP_EXECUTE": "400",
+        "CHAOS_SLEEP_EXECUTE": "1200",
     }
     tenants = [f"tenant-{number}" for number in range(4)]
     with working(office, "w0", "w1", **limits):
@@ -211,7 +211,7 @@ def test_a_tenant_that_floods_holds_up_no_other(
 
     assert met_at[300].start_ms <= 5000
     assert met_at[300].start_ms <= met_at[10].start_ms + 2000
-    assert met_at[300].parked_ms <= 5000
+    assert met_at[300].parked_ms <= PARK_S * 1000
 
 
 @pytest.mark.claim("S10.priority-strict")
