@@ -25,6 +25,14 @@ WHERE {column} = ANY(%(ids)s) ORDER BY started_at_epoch_ms, created_at
 """
 RUNS = PARTS.format(column="workflow_uuid")
 TASKS = PARTS.format(column="parent_workflow_id")
+# A claim is stamped with the moment at which its transaction began, so that it may seem to come
+# before the end that made room for it; the work itself is stamped as it is done.
+WORK = """
+SELECT w.queue_partition_key AS tenant, w.executor_id AS by, o.started_at_epoch_ms AS began,
+       o.completed_at_epoch_ms AS ended
+FROM dbos.workflow_status w JOIN dbos.operation_outputs o USING (workflow_uuid)
+WHERE w.parent_workflow_id = ANY(%(ids)s) AND o.function_name = 'executeTask'
+"""
 ASKED = "SELECT count(*) FROM app.human_gates WHERE workflow_id = ANY(%(ids)s)"
 ENDED = "SELECT count(*) FROM app.runs WHERE workflow_id = ANY(%(ids)s) AND status = 'succeeded'"
 QUEUED = """
@@ -125,6 +133,11 @@ def runs(sys_sql: Sql, wids: Iterable[str]) -> list[Row]:
 def tasks(sys_sql: Sql, wids: Iterable[str]) -> list[Row]:
     """The tasks of the runs in the order in which they began."""
     return sys_sql.rows(TASKS, ids=list(wids))
+
+
+def work(sys_sql: Sql, wids: Iterable[str]) -> list[Row]:
+    """When each task of the runs was at work."""
+    return sys_sql.rows(WORK, ids=list(wids))
 
 
 def most_at_once(rows: Iterable[Row]) -> int:

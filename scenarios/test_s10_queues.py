@@ -33,6 +33,7 @@ from scenarios.queues import (
     started,
     tasks,
     waiting,
+    work,
     working,
 )
 
@@ -182,7 +183,7 @@ def test_two_workers_together_keep_the_limit_of_all_and_that_of_each_tenant(
         assert answered_at_once(office, wids) == [200] * 8
         finished(office, wids)
 
-    seen = tasks(office.sys_sql, wids)
+    seen = work(office.sys_sql, wids)
     of_each = {tenant: [row for row in seen if row["tenant"] == tenant] for tenant in tenants}
     assert {tenant: len(rows) for tenant, rows in of_each.items()} == dict.fromkeys(tenants, 10)
     assert {row["by"] for row in seen} == {"w0", "w1"}
