@@ -17,6 +17,7 @@ from engine.core.queues import CONTROL, Limits
 from engine.core.runs import WORKFLOW_NAME
 from engine.flows import queues
 from engine.flows.demos import Demos
+from engine.flows.promotion import PromotionFlow
 from engine.flows.run import RunFlow
 from engine.flows.slots import Slots
 from engine.flows.steps import step
@@ -25,9 +26,11 @@ from engine.store.demos import NAME as DEMO
 from engine.store.endings import Endings
 from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
+from engine.store.promotions import NAME as PROMOTION
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
+from engine.usecases.rehearsal import Rehearsal
 from engine.usecases.repairs import Repairs
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
@@ -63,6 +66,7 @@ class Work:
     tasks: Tasks
     escalation: Escalation
     marks: Marks
+    rehearsal: Rehearsal
     endings: Endings
 
 
@@ -87,6 +91,7 @@ async def launch(executor: Executor, dsn: str, work: Work) -> None:
     durable = DBOS(config=settings)
     slots = Slots.of(durable, executor.limits)
     ticker = _declare(work, slots)
+    _declare_promotion(work)
     await _queues(url, executor.limits)
     DBOS.launch()
     slots.take_turns(durable)
@@ -152,6 +157,14 @@ def _declare(work: Work, slots: Slots) -> Any:
         await demos.tick(str(at))
 
     return tick
+
+
+def _declare_promotion(work: Work) -> None:
+    promotion = PromotionFlow(work.rehearsal)
+
+    @DBOS.workflow(name=PROMOTION)
+    async def promote_recipe(promotion_id: str, fixtures: list[str]) -> str:
+        return await promotion.play(promotion_id, fixtures)
 
 
 async def _queues(url: str, limits: Mapping[str, Limits]) -> None:
