@@ -17,6 +17,7 @@ from engine.api import (
     runs,
     signoff,
     steps,
+    throughput,
     workflows,
 )
 from engine.api.routing import Operation
@@ -58,6 +59,7 @@ from engine.contracts.recipes import (
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
 from engine.contracts.signoff import SignoffBoard
 from engine.contracts.steps import StepView
+from engine.contracts.throughput import Throughput
 from engine.core.doors import EVERYBODY, SENDERS
 
 NDJSON: Final = "application/x-ndjson"
@@ -228,6 +230,13 @@ OPERATIONS: Final = (
         summary="Workflows by queue and status",
         query=DepthQuery,
         replies={200: list[DepthRow]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/ops/throughput",
+        handler=throughput.shown,
+        summary="The last hour of the queues and sandboxes, budgets exceeded, load lanes",
+        replies={200: Throughput},
     ),
     Operation(
         method="GET",
