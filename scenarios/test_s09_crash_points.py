@@ -19,11 +19,13 @@ from scenarios.events import EVENTS, event
 from scenarios.intents import PARTITION, RECIPE, reply, start
 from scenarios.kills import advanced, armed, cut_off, died, ended
 from scenarios.lives import reached
+from scenarios.spending import AMPLE
 
 pytestmark = pytest.mark.S09
 
 STEPS = (
     "CompileST",
+    "Budget",
     "ApplyPatchST",
     "OpenGate",
     "CloseGate",
@@ -75,7 +77,8 @@ def test_a_worker_that_dies_in_a_run_leaves_it_whole(
     without_worker: Stack, worker: Process, unique_goal: str, point: str
 ) -> None:
     stack = without_worker
-    wid = stack.api.post("/api/run", json=start(unique_goal)).json()["workflowID"]
+    opts = {"budget": AMPLE} if ".Budget." in point else {}
+    wid = stack.api.post("/api/run", json=start(unique_goal, **opts)).json()["workflowID"]
     dying = stack.spawn(armed(worker, point))
 
     survived(stack, dying, partial(advanced, stack, wid))

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
+from engine.core import budgets
 from engine.core.artifacts import NO_ERROR
 from engine.core.canon import Json
 
 INFRASTRUCTURE: Final = frozenset({"BOOT_FAIL", "NET_FAIL", "UPLOAD_FAIL", "DOWNLOAD_FAIL"})
 BETWEEN: Final = "\n---\n"
+ATTEMPTS: Final = 3
+TIMEOUT: Final = "TIMEOUT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How one attempt of a task ended. ``metrics``: wallMs, cpuMs, memPeakMB."""
+    """How one attempt of a task ended. ``metrics``: wallMs, cpuMs, memPeakMB.
+
+    ``cut_bytes`` of its output are not kept.
+    """
 
     task_key: str
     attempt: int
@@ -26,6 +32,40 @@ class Result:
     files: dict[str, str]  # path: text
     metrics: dict[str, int]
     sandbox_ref: str
+    cut_bytes: int = 0
+
+    @property
+    def measured(self) -> dict[str, int]:
+        """The metrics of the provider, and what follows from them for a budget."""
+        kept = sum(map(_bytes, (self.stdout, self.stderr, *self.files.values())))
+        return {
+            **self.metrics,
+            "billedMinutes": budgets.billed_minutes(self.metrics["wallMs"]),
+            "outputBytes": kept + self.cut_bytes,
+            "cutBytes": self.cut_bytes,
+        }
+
+    @property
+    def raw(self) -> dict[str, Json]:
+        """The result without its output, which has artifacts of its own."""
+        left_out = {"stdout", "stderr", "filesOut"}
+        return {name: value for name, value in self.document.items() if name not in left_out}
+
+    def cut(self, most_bytes: int) -> Self:
+        """The same with so many bytes of output at most: errors first, files last."""
+        left, kept = most_bytes, list[str]()
+        for text in (self.stderr, self.stdout, *self.files.values()):
+            kept.append(text.encode()[:left].decode(errors="ignore"))
+            left -= _bytes(kept[-1])
+        stderr, stdout, *files = kept
+        cut_bytes = self.measured["outputBytes"] - sum(map(_bytes, kept))
+        return replace(
+            self,
+            stderr=stderr,
+            stdout=stdout,
+            files=dict(zip(self.files, files, strict=True)),
+            cut_bytes=cut_bytes,
+        )
 
     @property
     def document(self) -> dict[str, Json]:
@@ -38,9 +78,34 @@ class Result:
             "stdout": self.stdout,
             "stderr": self.stderr,
             "filesOut": {**self.files},
-            "metrics": {**self.metrics},
+            "metrics": {**self.measured},
             "sandboxRef": self.sandbox_ref,
         }
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode())
+
+
+def cut_short(task_key: str, attempt: int, sandbox: str, wall_ms: int) -> Result:
+    """An attempt that its run's budget left no more time for."""
+    return Result(
+        task_key=task_key,
+        attempt=attempt,
+        err_code=TIMEOUT,
+        exit=1,
+        stdout="",
+        stderr="stopped: the budget of the run leaves no more time\n",
+        files={},
+        metrics={"wallMs": wall_ms, "cpuMs": 0, "memPeakMB": 0},
+        sandbox_ref=sandbox,
+    )
+
+
+def retries(err_code: str, attempt: int) -> int:
+    """How many retries the task needs that ended so: those made, and the one that would follow."""
+    goes_on = is_infrastructure(err_code) and attempt < ATTEMPTS
+    return attempt if goes_on else attempt - 1
 
 
 def is_infrastructure(err_code: str) -> bool:
@@ -62,6 +127,7 @@ def merged(results: Sequence[dict[str, Any]]) -> dict[str, Json]:
             "wallMs": max(each["metrics"]["wallMs"] for each in results),
             "cpuMs": sum(each["metrics"]["cpuMs"] for each in results),
             "memPeakMB": max(each["metrics"]["memPeakMB"] for each in results),
+            "billedMinutes": sum(each["metrics"]["billedMinutes"] for each in results),
         },
         "tasks": [
             {"taskKey": each["taskKey"], "errCode": each["errCode"], "attempt": each["attempt"]}

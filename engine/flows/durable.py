@@ -14,13 +14,15 @@ from engine.core.executions import Execution
 from engine.core.plans import Task
 from engine.core.runs import QUEUE, WORKFLOW_NAME
 from engine.flows.demos import Demos
-from engine.flows.run import TASK_QUEUE, RunFlow
+from engine.flows.fanout import TASK_QUEUE, Fanout
+from engine.flows.run import RunFlow
 from engine.flows.steps import step
 from engine.flows.task import TaskFlow
 from engine.store.demos import NAME as DEMO
 from engine.store.endings import Endings
 from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
+from engine.usecases.budgets import Budgets
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
@@ -59,6 +61,7 @@ class Work:
     waits: Waits
     patching: Patching
     repairs: Repairs
+    budgets: Budgets
     tasks: Tasks
     escalation: Escalation
     marks: Marks
@@ -124,7 +127,8 @@ def _declare(work: Work) -> Any:
     async def crash_demo(sleep_s: float) -> None:
         await demos.crash(sleep_s)
 
-    runs = RunFlow(work.stages, work.waits, work.patching, work.repairs, work.endings, run_task)
+    fanout = Fanout(work.endings, run_task)
+    runs = RunFlow(work.stages, work.waits, work.patching, work.repairs, work.budgets, fanout)
 
     @DBOS.workflow(name=WORKFLOW_NAME)
     async def run_intent(workflow_id: str) -> dict[str, Any]:
