@@ -18,10 +18,7 @@ TIMEOUT: Final = "TIMEOUT"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How one attempt of a task ended. ``metrics``: wallMs, cpuMs, memPeakMB.
-
-    ``cut_bytes`` of its output are not kept.
-    """
+    """How one attempt of a task ended. ``metrics``: wallMs, cpuMs, memPeakMB."""
 
     task_key: str
     attempt: int
@@ -32,18 +29,19 @@ class Result:
     files: dict[str, str]  # path: text
     metrics: dict[str, int]
     sandbox_ref: str
-    cut_bytes: int = 0
 
     @property
     def measured(self) -> dict[str, int]:
         """The metrics of the provider, and what follows from them for a budget."""
-        kept = sum(map(_bytes, (self.stdout, self.stderr, *self.files.values())))
+        wrote = (
+            max(_bytes(self.stdout), self.metrics.get("stdoutBytes", 0)),
+            max(_bytes(self.stderr), self.metrics.get("stderrBytes", 0)),
+            *map(_bytes, self.files.values()),
+        )
+        minutes = budgets.billed_minutes(self.metrics["wallMs"])
         return {
-            **self.metrics,
-            "billedMinutes": budgets.billed_minutes(self.metrics["wallMs"]),
-            "outputBytes": kept + self.cut_bytes,
-            "cutBytes": self.cut_bytes,
-        }
+            "billedMinutes": minutes, "outputBytes": sum(wrote), "cutBytes": 0, **self.metrics,
+        }  # fmt: skip
 
     @property
     def raw(self) -> dict[str, Json]:
@@ -53,18 +51,19 @@ class Result:
 
     def cut(self, most_bytes: int) -> Self:
         """The same with so many bytes of output at most: errors first, files last."""
+        held = (self.stderr, self.stdout, *self.files.values())
         left, kept = most_bytes, list[str]()
-        for text in (self.stderr, self.stdout, *self.files.values()):
+        for text in held:
             kept.append(text.encode()[:left].decode(errors="ignore"))
             left -= _bytes(kept[-1])
         stderr, stdout, *files = kept
-        cut_bytes = self.measured["outputBytes"] - sum(map(_bytes, kept))
+        cut_bytes = sum(map(_bytes, held)) - sum(map(_bytes, kept))
         return replace(
             self,
             stderr=stderr,
             stdout=stdout,
             files=dict(zip(self.files, files, strict=True)),
-            cut_bytes=cut_bytes,
+            metrics={**self.measured, "cutBytes": cut_bytes},
         )
 
     @property
