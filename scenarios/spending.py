@@ -28,7 +28,7 @@ UNITS = {
 }
 MIB = 1024 * 1024
 VIOLATIONS = """
-SELECT task_key, idx, attempt, kind, inline, created_at FROM app.artifacts
+SELECT task_key, idx, attempt, kind, inline, sha256, created_at FROM app.artifacts
 WHERE run_id = %(r)s AND step_id = 'BUDGET' ORDER BY created_at
 """
 RUN = "SELECT status, next_action, error, budget, updated_at FROM app.runs WHERE id = %(r)s"

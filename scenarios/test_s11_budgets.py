@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stacks
@@ -39,6 +43,7 @@ SELECT sum(octet_length(coalesce(inline ->> 'text', inline::text)))::bigint AS b
 FROM app.artifacts a WHERE run_id = %(r)s AND step_id = 'ExecuteST' GROUP BY run_id
 """  # noqa: E501  # one statement
 CHUNK = 64 * 1024
+SCHEMA = Path(__file__).with_name("budget.schema.json")
 PAIR = ["a minutes=1", "b minutes=1"]
 
 
@@ -206,6 +211,29 @@ def test_a_violation_is_one_row_before_the_end(shop: Workshop, provokes: Provoke
     ]
     assert [each["status"] for each in ends] == ["retries_exceeded"]
     assert row["created_at"] <= stored["updated_at"] <= ends[0]["at"]
+
+
+@pytest.mark.claim("S11.one-row-per-violation")
+def test_the_steps_and_the_bytes_tell_what_the_row_tells(
+    shop: Workshop, provokes: Provokes
+) -> None:
+    wid = executed(shop, "told", "a", "b", budget=budget(maxFanout=1))
+    provokes(wid, "it has more tasks than its budget allows")
+    ended(shop, wid)
+    (row,) = violations(shop.stack, wid)
+
+    step = budget_step(shop, wid)
+    (ref,) = step["artifactRefs"]
+    told = shop.stack.api.get(f"/api/artifacts/{ref['id']}")
+
+    assert (step["status"], step["attempt"], step["phase"]) == ("ERROR", 1, "budget")
+    assert (ref["kind"], ref["mime"]) == ("json_diagnostic", "application/json")
+    assert told.json() == row["inline"] == document("maxFanout", 2, 1)
+    assert sha256(told.body).hexdigest() == row["sha256"]
+    schema = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    assert [*schema.iter_errors(told.json())] == []
+    assert [*schema.iter_errors(row["inline"])] == []
+    assert not schema.is_valid({"json": row["inline"]})
 
 
 @pytest.mark.claim("S11.second-violation")

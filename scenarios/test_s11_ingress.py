@@ -70,7 +70,7 @@ def test_a_budget_that_is_none_is_refused(lab: Stack, unique_goal: str) -> None:
         ]
         probe = probed(lab, SCHEMA_PROBE)
 
-    assert [(reply.status, reply.json()["code"]) for reply in [*replies, *stored, probe]] == [
+    assert [(reply.status, reply.json().get("code")) for reply in [*replies, *stored, probe]] == [
         (400, "invalid_request")
     ] * (2 * len(NO_BUDGETS) + 1)
     assert [pointers(reply) for reply in replies] == [[f"/opts/budget{at}"] for _, at in NO_BUDGETS]
@@ -98,7 +98,7 @@ def test_who_asks_for_more_than_the_budget_allows_is_refused(lab: Stack, unique_
 
     assert len(wishes) == 3
     for reply in [*replies, *stored, probe]:
-        assert (reply.status, reply.json()["code"]) == (400, "queue_policy_violation")
+        assert (reply.status, reply.json().get("code")) == (400, "queue_policy_violation")
     words = [wish.words for wish in wishes]
     assert [reply.json()["error"] for reply in replies] == words
     assert [reply.json()["error"] for reply in stored] == words
