@@ -97,6 +97,13 @@ def violations(stack: Stack, wid: str) -> list[Row]:
     return stack.app_sql.rows(VIOLATIONS, r=identity.run_id(wid))
 
 
+def violation(stack: Stack, wid: str) -> Row:
+    """The one BUDGET row of the run."""
+    rows = violations(stack, wid)
+    assert len(rows) == 1, f"{len(rows)} rows tell of a violation"
+    return rows[0]
+
+
 def attempts(stack: Stack, wid: str) -> list[tuple[str, int, str]]:
     """Command, number and end of each attempt of a task of the run, oldest first."""
     rows = stack.app_sql.rows(ATTEMPTS, r=identity.run_id(wid))

@@ -26,6 +26,7 @@ from scenarios.spending import (
     ended,
     executed,
     reason,
+    violation,
     violations,
 )
 
@@ -91,7 +92,7 @@ def test_too_many_tasks_are_none_at_all(shop: Workshop, provokes: Provokes) -> N
     assert (header["nextAction"], header["error"]) == ("REPAIR", {"message": said})
     assert attempts(shop.stack, wid) == []
     assert children(shop.stack, wid) == []
-    (row,) = violations(shop.stack, wid)
+    row = violation(shop.stack, wid)
     assert row["inline"] == document("maxFanout", 2, 1)
     stored = shop.stack.app_sql.one(RUN, r=identity.run_id(wid))
     assert (stored["status"], stored["next_action"], stored["error"]) == (
@@ -112,7 +113,7 @@ def test_minutes_add_up_and_a_third_task_does_not_begin(shop: Workshop, provokes
     begun = [f"run-test {test}" for test in tests[:2]]
     assert attempts(shop.stack, wid) == [(cmd, 1, "NONE") for cmd in begun]
     assert children(shop.stack, wid) == ["SUCCESS"] * 2
-    (row,) = violations(shop.stack, wid)
+    row = violation(shop.stack, wid)
     assert row["inline"] == document("maxSBXMinutes", 2, 1)
 
 
@@ -127,7 +128,7 @@ def test_what_was_queued_before_the_minutes_were_spent_is_called_off(
     header = ended(shop, wid)
 
     assert header["durableStatus"] == "retries_exceeded"
-    (row,) = violations(shop.stack, wid)
+    row = violation(shop.stack, wid)
     billed = "SELECT sum((metrics ->> 'billedMinutes')::int) FROM app.sbx_runs WHERE run_id = %(r)s"
     spent = shop.stack.app_sql.value(billed, r=identity.run_id(wid))
     assert 8 < row["inline"]["observed"] <= spent <= 9 + 7
@@ -148,7 +149,7 @@ def test_of_too_much_output_no_more_is_kept_than_allowed(
     kept = shop.stack.app_sql.one(KEPT, r=identity.run_id(wid))
     assert MIB <= kept["bytes"] <= MIB + CHUNK
     assert MIB <= kept["recorded"] <= MIB + CHUNK
-    (row,) = violations(shop.stack, wid)
+    row = violation(shop.stack, wid)
     assert row["inline"] == document("maxArtifactsMB", 3, 1)
 
 
@@ -164,7 +165,7 @@ def test_the_output_of_all_tasks_is_bounded_together(shop: Workshop, provokes: P
     kept = shop.stack.app_sql.one(KEPT, r=identity.run_id(wid))
     assert 2 * MIB <= kept["bytes"] <= 2 * MIB + CHUNK
     assert 2 * MIB <= kept["recorded"] <= 2 * MIB + CHUNK
-    (row,) = violations(shop.stack, wid)
+    row = violation(shop.stack, wid)
     observed = row["inline"]["observed"]
     assert row["inline"] == document("maxArtifactsMB", observed, 2)
     assert 3 <= observed <= 5
@@ -182,7 +183,7 @@ def test_an_attempt_that_would_be_one_too_many_is_not_made(
 
     assert header["error"] == {"message": reason("maxRetriesPerStep", 1, 0)}
     assert attempts(shop.stack, wid) == [("FLAKY_INFRA_FAIL a", 1, "BOOT_FAIL")]
-    (row,) = violations(shop.stack, wid)
+    row = violation(shop.stack, wid)
     assert row["inline"] == document("maxRetriesPerStep", 1, 0)
     (child,) = shop.stack.sys_sql.rows(
         "SELECT count(*) AS attempts FROM dbos.operation_outputs o JOIN dbos.workflow_status w"
@@ -199,7 +200,7 @@ def test_a_violation_is_one_row_before_the_end(shop: Workshop, provokes: Provoke
     ended(shop, wid)
     run = identity.run_id(wid)
 
-    (row,) = violations(shop.stack, wid)
+    row = violation(shop.stack, wid)
 
     course = [each for each in shop.stack.app_sql.rows(COURSE) if each["run_id"] == run]
     assert course == [{"run_id": run, "step_id": "BUDGET", "payload": document("maxFanout", 3, 2)}]
@@ -220,7 +221,7 @@ def test_the_steps_and_the_bytes_tell_what_the_row_tells(
     wid = executed(shop, "told", "a", "b", budget=budget(maxFanout=1))
     provokes(wid, "it has more tasks than its budget allows")
     ended(shop, wid)
-    (row,) = violations(shop.stack, wid)
+    row = violation(shop.stack, wid)
 
     step = budget_step(shop, wid)
     (ref,) = step["artifactRefs"]

@@ -25,6 +25,7 @@ from scenarios.spending import (
     ended,
     executed,
     reason,
+    violation,
     violations,
     words,
 )
@@ -85,7 +86,7 @@ def test_executing_costs_time_and_is_stopped_when_it_is_up(
         provokes(wid, "its task takes longer than its budget allows")
         header = ended(shop, wid)
 
-    (row,) = violations(shop.stack, wid)
+    row = violation(shop.stack, wid)
     observed = row["inline"]["observed"]
     assert observed > LIMIT_MS
     assert row["inline"] == document("maxWallClockMS", observed, LIMIT_MS)
@@ -109,7 +110,7 @@ def test_time_goes_on_while_nobody_works_on_a_run_that_moves(
 
     header = ended(shop, wid)
 
-    (row,) = violations(shop.stack, wid)
+    row = violation(shop.stack, wid)
     observed = row["inline"]["observed"]
     assert observed > LIMIT_MS
     assert header["error"] == {"message": reason("maxWallClockMS", observed, LIMIT_MS)}
@@ -158,7 +159,7 @@ def test_a_worker_that_dies_over_a_violation_leaves_one(
 
     header = ended(shop, wid)
 
-    (row,) = violations(shop.stack, wid)
+    row = violation(shop.stack, wid)
     assert [row] == before or not before
     observed = row["inline"]["observed"]
     assert row["inline"] == document("maxWallClockMS", observed, 1)

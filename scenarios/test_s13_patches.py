@@ -292,6 +292,7 @@ def test_where_the_time_is_up_right_after_the_patches_they_are_taken_back(
     assert files.read(own / "first") == b"old"
     rows = shop.history(wid)
     assert attempts(rows) == [(0, 1, "failure"), (1, 1, "failure")]
+    assert None not in column(rows, "rolled_back_at")
     assert chronological(rows)
     steps = shop.stack.api.get(f"/api/runs/{wid}/steps").json()
     assert [step["stepID"] for step in steps] == ["CompileST", "ApplyPatchST", "BUDGET"]
