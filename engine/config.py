@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from engine import points
 from engine.errors import Misconfigured
 from engine.ports.keys import Keys, keys
-from engine.store.dsn import normalised
+from engine.store.dsn import normalised, password
 
 Read = Callable[[str], Any]
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
@@ -135,6 +135,14 @@ class Config:
         if faults := [*faults, *_contradictions(config)]:
             raise Misconfigured("; ".join(faults))
         return config
+
+    def secrets(self) -> frozenset[str]:
+        """What nobody may be told: the keys that are valid now, the password of the database."""
+        doors = (self.operator_tokens, self.reader_tokens, self.webhook_tokens)
+        kept = [*filter(None, (*doors, self.webhook_secrets))]
+        keys = {key.decode() for each in kept for key in each.now()}
+        known = password(self.dsn) if self.dsn is not None else None
+        return frozenset(keys if known is None else {*keys, known})
 
     @property
     def data(self) -> Path:

@@ -70,6 +70,7 @@ def build(config: Config, dsn: str) -> Starlette:
         demo_sleep_s=config.wf_sleep_ms / 1000,
         doors=_doors(config),
         signoff=_signoff(config),
+        secrets=config.secrets,
     )
     return app
 

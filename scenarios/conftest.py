@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from pytest_spec11.fixtures import Provokes
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
 from scenarios.ledger import Ledger, kills, table
+from scenarios.sagas import Saga, told
 
 NO_PARTITIONS = {"INTENT_QUEUE_PARTITION": "false", "SBX_QUEUE_PARTITION": "false"}
 
@@ -43,6 +45,21 @@ def idle(stacks: Stacks) -> Iterator[Stack]:
     """A private stack without a worker: its runs stay where a test puts them."""
     with stacks.start(only=("api",)) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def past(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saga]:
+    """A private stack with runs that have a past; nothing moves there any more."""
+    with told(stacks, tmp_path_factory.mktemp("past")) as saga:
+        yield saga
+
+
+@pytest.fixture
+def saga(past: Saga, provokes: Provokes) -> Saga:
+    """The same for one test, with what was provoked there declared."""
+    provokes(past.long, "its plan is rejected once")
+    provokes(past.silent, "nobody answers at its gate")
+    return past
 
 
 @pytest.fixture

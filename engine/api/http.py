@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -41,6 +41,7 @@ class Ports:
     demo_sleep_s: float
     doors: Doors
     signoff: Signoff
+    secrets: Callable[[], Collection[str]]  # what this process knows and may not tell
 
 
 def ports(request: Request) -> Ports:

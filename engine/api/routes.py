@@ -12,6 +12,7 @@ from engine.api import (
     openapi,
     ops,
     patches,
+    proofs,
     recipes,
     runs,
     signoff,
@@ -43,6 +44,7 @@ from engine.contracts.ops import (
     WorkflowSummary,
 )
 from engine.contracts.patches import PatchView
+from engine.contracts.proofs import ProofCard
 from engine.contracts.queues import DepthQuery, DepthRow
 from engine.contracts.recipes import RecipeRow, RecipeVersionRow
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
@@ -150,6 +152,20 @@ OPERATIONS: Final = (
         handler=runs.status_stream,
         summary="The run's status words as they come, one JSON value a line",
         replies={200: NDJSON},
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{wid}/proofs",
+        handler=proofs.cards,
+        summary="What is claimed of the run, each claim computed again, with its verdict",
+        replies={200: list[ProofCard]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{wid}/repro",
+        handler=proofs.pack,
+        summary="Everything about the run in one canonical document with its own digest",
+        replies={200: openapi.JSON},
     ),
     Operation(
         method="GET",

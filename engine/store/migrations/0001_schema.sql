@@ -83,6 +83,7 @@ CREATE TABLE app.runs (
 );
 CREATE INDEX runs_status_idx ON app.runs (status, created_at);
 CREATE INDEX runs_execution_idx ON app.runs (execution_id);
+CREATE INDEX runs_forked_idx ON app.runs (forked_from) WHERE forked_from IS NOT NULL;
 
 -- Terminal is terminal (D15), whoever writes: there are two ways out, a repair and a resume.
 CREATE FUNCTION app.refuse_revival() RETURNS trigger LANGUAGE plpgsql AS $$
