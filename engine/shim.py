@@ -68,6 +68,7 @@ def build(config: Config, dsn: str) -> Starlette:
         ingress=Ingress(_rules(config)),
         posture=_posture(config),
         demo_sleep_s=config.wf_sleep_ms / 1000,
+        load_dir=config.load_results,
         doors=_doors(config),
         signoff=_signoff(config),
         secrets=config.secrets,

@@ -66,7 +66,7 @@ async def _serve(config: Config, dsn: str) -> Never:
     executor = Executor(
         id=config.executor_id,
         app_version=config.app_version,
-        tasks_at_once=config.sbx_queue_worker_concurrency,
+        limits=config.limits,
         tick_s=config.tick_s,
     )
     endings = Endings(dsn, pool)

@@ -10,6 +10,8 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
+from scenarios import backlogs
+from scenarios.backlogs import Backlogs
 from scenarios.ledger import Ledger, kills, table
 from scenarios.sagas import Saga, told
 
@@ -68,10 +70,20 @@ def ledger(record_property: Callable[[str, object], None]) -> Ledger:
     return Ledger(record_property)
 
 
+@pytest.fixture(name="backlogs")
+def kept_backlogs(record_property: Callable[[str, object], None]) -> Backlogs:
+    """Where a test says how long a start lay behind the backlog of others."""
+    return Backlogs(record_property)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Every place where a process died, when one did."""
+    """Every place where a process died, and every flood that one start met."""
     reports = [each for kind in ("passed", "failed") for each in terminalreporter.getreports(kind)]
     if struck := kills(reports):
         terminalreporter.section("kills")
         for line in table(struck):
+            terminalreporter.write_line(line)
+    if floods := backlogs.table(reports):
+        terminalreporter.section("backlogs")
+        for line in floods:
             terminalreporter.write_line(line)

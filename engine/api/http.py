@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -39,6 +40,7 @@ class Ports:
     ingress: Ingress
     posture: Posture
     demo_sleep_s: float
+    load_dir: Path
     doors: Doors
     signoff: Signoff
     secrets: Callable[[], Collection[str]]  # what this process knows and may not tell

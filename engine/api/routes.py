@@ -17,6 +17,7 @@ from engine.api import (
     runs,
     signoff,
     steps,
+    throughput,
     workflows,
 )
 from engine.api.routing import Operation
@@ -50,6 +51,7 @@ from engine.contracts.recipes import RecipeRow, RecipeVersionRow
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
 from engine.contracts.signoff import SignoffBoard
 from engine.contracts.steps import StepView
+from engine.contracts.throughput import Throughput
 from engine.core.doors import EVERYBODY, SENDERS
 
 NDJSON: Final = "application/x-ndjson"
@@ -202,6 +204,13 @@ OPERATIONS: Final = (
         handler=signoff.board,
         summary="The release's verdict by this engine's own judgement, and all that it rests on",
         replies={200: SignoffBoard},
+    ),
+    Operation(
+        method="GET",
+        path="/api/ops/throughput",
+        handler=throughput.shown,
+        summary="The last hour of the queues and sandboxes, budgets exceeded, load lanes",
+        replies={200: Throughput},
     ),
     Operation(
         method="GET",

@@ -15,6 +15,7 @@ from engine.core.executions import Execution
 from engine.core.gates import Ask
 from engine.errors import RunFailed
 from engine.flows.fanout import Fanout
+from engine.flows.slots import Slots
 from engine.flows.steps import number, step
 from engine.usecases.budgets import Budgets
 from engine.usecases.patching import Patching
@@ -28,7 +29,7 @@ NOTHING: Final[Mapping[str, Any]] = {
 SLACK_S: Final = 0.05  # beyond the deadline, so that the database agrees that it has passed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFlow:
     """The life of one execution of a run."""
 
@@ -37,6 +38,7 @@ class RunFlow:
     patching: Patching
     repairs: Repairs
     budgets: Budgets
+    slots: Slots
     fanout: Fanout
 
     async def start(self, execution: Execution) -> dict[str, Any]:
@@ -118,6 +120,7 @@ class RunFlow:
         """
         keys = execution.gate_keys(asks)
         stands = await step("OpenGate", self._begin, execution, asks)
+        self.slots.leave(execution.id)
         while "leftS" in stands:
             wait_s = stands["leftS"] + SLACK_S
             await DBOS.recv_async(identity.topic(keys[0]), timeout_seconds=wait_s)

@@ -21,7 +21,7 @@ from engine.store import tasks as store
 from engine.store.pool import Pool
 from engine.store.steps import Left
 from engine.store.tasks import Attempt
-from engine.usecases import budgets, leaving
+from engine.usecases import budgets, leaving, templates
 from engine.usecases.leaving import Made
 
 STEP: Final = "ExecuteST"
@@ -47,6 +47,7 @@ class Tasks:
             return await self._within(limits, run_id, task, number, standing.response)
         if standing.response is not None:
             return standing.response
+        await self.pool.insist(templates.select, run_id, task.key, number)
         result = await self.sandbox.run(task, number)
         points.reached("worker.executeTask.ran")
         return await self.pool.insist(store.keep, self._made(run_id, task, result))
@@ -59,6 +60,7 @@ class Tasks:
             before = budgets.verdict(limits, spent)
             if before["over"]:
                 return {"budget": before}
+            await self.pool.insist(templates.select, run_id, task.key, number)
             result = await self._bounded(task, number, rules.time_left_ms(limits, spent))
             points.reached("worker.executeTask.ran")
             ended = await self.pool.insist(self._kept, run_id, task, result, limits)
