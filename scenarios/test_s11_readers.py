@@ -50,14 +50,13 @@ def test_every_reader_tells_of_a_violation_alike(
 
     row = violation(shop.stack, wid)
     documents = {"row": row["inline"], "step": step(shop, wid), "card": card(shop, wid, metric)}
-    listed = throughput(shop, wid)
-    trigger = tile(shop)
 
     assert documents == dict.fromkeys(documents, told)
     schema = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
     assert {name: [*schema.iter_errors(each)] for name, each in documents.items()} == {
         name: [] for name in documents
     }
+    listed, trigger = throughput(shop, wid), tile(shop)
     assert [{name: each[name] for name in (*FACTS, "unit")} for each in listed] == [
         {name: told[name] for name in (*FACTS, "unit")}
     ]
