@@ -31,6 +31,7 @@ from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
 from engine.store.pool import Pool
 from engine.usecases import reconcile
+from engine.usecases.budgets import Budgets
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
@@ -101,6 +102,7 @@ def _work(config: Config, pool: Pool, endings: Endings) -> Work:
         waits=Waits(pool),
         patching=patching,
         repairs=Repairs(pool),
+        budgets=Budgets(pool),
         escalation=Escalation(pool),
         marks=Marks(pool),
         tasks=Tasks(pool, sandbox),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
+from engine.core import budgets
 from engine.core.artifacts import NO_ERROR
 from engine.core.canon import Json
 
 INFRASTRUCTURE: Final = frozenset({"BOOT_FAIL", "NET_FAIL", "UPLOAD_FAIL", "DOWNLOAD_FAIL"})
 BETWEEN: Final = "\n---\n"
+ATTEMPTS: Final = 3
+TIMEOUT: Final = "TIMEOUT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,42 @@ class Result:
     sandbox_ref: str
 
     @property
+    def measured(self) -> dict[str, int]:
+        """The metrics of the provider, and what follows from them for a budget."""
+        wrote = (
+            max(_bytes(self.stdout), self.metrics.get("stdoutBytes", 0)),
+            max(_bytes(self.stderr), self.metrics.get("stderrBytes", 0)),
+            *map(_bytes, self.files.values()),
+        )
+        minutes = budgets.billed_minutes(self.metrics["wallMs"])
+        return {
+            "billedMinutes": minutes, "outputBytes": sum(wrote), "cutBytes": 0, **self.metrics,
+        }  # fmt: skip
+
+    @property
+    def raw(self) -> dict[str, Json]:
+        """The result without its output, which has artifacts of its own."""
+        left_out = {"stdout", "stderr", "filesOut"}
+        return {name: value for name, value in self.document.items() if name not in left_out}
+
+    def cut(self, most_bytes: int) -> Self:
+        """The same with so many bytes of output at most: errors first, files last."""
+        held = (self.stderr, self.stdout, *self.files.values())
+        left, kept = most_bytes, list[str]()
+        for text in held:
+            kept.append(text.encode()[:left].decode(errors="ignore"))
+            left -= _bytes(kept[-1])
+        stderr, stdout, *files = kept
+        cut_bytes = sum(map(_bytes, held)) - sum(map(_bytes, kept))
+        return replace(
+            self,
+            stderr=stderr,
+            stdout=stdout,
+            files=dict(zip(self.files, files, strict=True)),
+            metrics={**self.measured, "cutBytes": cut_bytes},
+        )
+
+    @property
     def document(self) -> dict[str, Json]:
         """The result as it is stored and handed to the run that waits for it."""
         return {
@@ -38,9 +77,34 @@ class Result:
             "stdout": self.stdout,
             "stderr": self.stderr,
             "filesOut": {**self.files},
-            "metrics": {**self.metrics},
+            "metrics": {**self.measured},
             "sandboxRef": self.sandbox_ref,
         }
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode())
+
+
+def cut_short(task_key: str, attempt: int, sandbox: str, wall_ms: int) -> Result:
+    """An attempt that its run's budget left no more time for."""
+    return Result(
+        task_key=task_key,
+        attempt=attempt,
+        err_code=TIMEOUT,
+        exit=1,
+        stdout="",
+        stderr="stopped: the budget of the run leaves no more time\n",
+        files={},
+        metrics={"wallMs": wall_ms, "cpuMs": 0, "memPeakMB": 0},
+        sandbox_ref=sandbox,
+    )
+
+
+def retries(err_code: str, attempt: int) -> int:
+    """How many retries the task needs that ended so: those made, and the one that would follow."""
+    goes_on = is_infrastructure(err_code) and attempt < ATTEMPTS
+    return attempt if goes_on else attempt - 1
 
 
 def is_infrastructure(err_code: str) -> bool:
@@ -62,6 +126,7 @@ def merged(results: Sequence[dict[str, Any]]) -> dict[str, Json]:
             "wallMs": max(each["metrics"]["wallMs"] for each in results),
             "cpuMs": sum(each["metrics"]["cpuMs"] for each in results),
             "memPeakMB": max(each["metrics"]["memPeakMB"] for each in results),
+            "billedMinutes": sum(each["metrics"]["billedMinutes"] for each in results),
         },
         "tasks": [
             {"taskKey": each["taskKey"], "errCode": each["errCode"], "attempt": each["attempt"]}

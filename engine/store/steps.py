@@ -31,6 +31,7 @@ class Subject:
     attempt: int
     priority: int
     queue_partition_key: str | None
+    budget: Any
     intent: dict[str, Any]
     now: datetime
 

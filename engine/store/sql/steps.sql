@@ -5,7 +5,7 @@ WITH moved AS (
     WHERE execution_id = %(execution_id)s AND status = 'queued'
 )
 SELECT r.execution_id, r.id AS run_id, r.status, r.workflow_id, r.recipe_id, r.recipe_v, r.retry_count + 1 AS attempt, r.priority,
-       r.queue_partition_key, i.json AS intent, clock_timestamp() AS now
+       r.queue_partition_key, r.budget, i.json AS intent, clock_timestamp() AS now
 FROM app.runs r
 JOIN app.intents i ON i.id = r.intent_id
 WHERE r.execution_id = %(execution_id)s;
@@ -71,8 +71,9 @@ WHERE run_id = %(run_id)s
 ORDER BY step_id, attempt DESC;
 
 -- name: successes
+-- What was cut off for the sake of a budget is not whole.
 SELECT DISTINCT ON (request ->> 'cmd') request ->> 'cmd' AS cmd, response FROM app.sbx_runs
-WHERE run_id = %(run_id)s AND err_code = 'NONE'
+WHERE run_id = %(run_id)s AND err_code = 'NONE' AND coalesce((metrics ->> 'cutBytes')::bigint, 0) = 0
 ORDER BY request ->> 'cmd', created_at DESC;
 
 -- name: granted
