@@ -14,6 +14,8 @@ from typing import Any, Final, Self
 from engine import points
 from engine.errors import Misconfigured
 from engine.ports.keys import Keys, keys
+from engine.ports.sbx.providers import Settings
+from engine.ports.warden.cage import Limits
 from engine.store.dsn import normalised
 
 Read = Callable[[str], Any]
@@ -98,6 +100,15 @@ class Config:
     sbx_default_timeout_ms: int = _setting(
         "SBX_DEFAULT_TIMEOUT_MS", 300_000, _integer(1, 2**31 - 1)
     )
+    sbx_default_net: bool = _setting("SBX_DEFAULT_NET", default=False, read=_truth)
+    sbx_local_cpu_s: int = _setting("SBX_LOCAL_CPU_S", 300, _integer(1, 86_400))
+    sbx_memory_mb: int = _setting("SBX_MEMORY_MB", 512, _integer(16, 1_048_576))
+    sbx_local_file_mb: int = _setting("SBX_LOCAL_FILE_MB", 64, _integer(1, 1_048_576))
+    sbx_local_processes: int = _setting("SBX_LOCAL_PROCESSES", 128, _integer(1, 65_536))
+    sbx_local_shared_dir: Path | None = _setting("SBX_LOCAL_SHARED_DIR", None, _directory)  # noqa: RUF009  # a field
+    e2b_api_key: str | None = _setting("E2B_API_KEY", None, secret=True)
+    e2b_template: str | None = _setting("E2B_TEMPLATE", None)
+    microsandbox_image: str = _setting("MICROSANDBOX_IMAGE", "alpine")
     sbx_queue_partition: bool = _setting("SBX_QUEUE_PARTITION", default=True, read=_truth)
     intent_queue_partition: bool = _setting("INTENT_QUEUE_PARTITION", default=True, read=_truth)
     sbx_queue_worker_concurrency: int = _setting(
@@ -142,6 +153,28 @@ class Config:
     def workspace(self) -> Path:
         """The directory below whose ``.tmp`` patches are written; one for all workers."""
         return self.workspace_dir or self.data / "workspace"
+
+    @property
+    def sandbox(self) -> Settings:
+        """What concerns sandboxes."""
+        limits = Limits(
+            wall_ms=self.sbx_default_timeout_ms,
+            cpu_s=self.sbx_local_cpu_s,
+            memory_mb=self.sbx_memory_mb,
+            file_mb=self.sbx_local_file_mb,
+            processes=self.sbx_local_processes,
+        )
+        return Settings(
+            mode=self.sbx_mode,
+            provider=self.sbx_provider,
+            limits=limits,
+            net=self.sbx_default_net,
+            shared=self.sbx_local_shared_dir,
+            e2b_key=self.e2b_api_key,
+            e2b_template=self.e2b_template,
+            microsandbox_image=self.microsandbox_image,
+            pause_ms=self.chaos_sleep_execute_ms,
+        )
 
     @property
     def cache(self) -> Path:
