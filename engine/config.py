@@ -105,6 +105,7 @@ class Config:
     sbx_memory_mb: int = _setting("SBX_MEMORY_MB", 512, _integer(16, 1_048_576))
     sbx_local_file_mb: int = _setting("SBX_LOCAL_FILE_MB", 64, _integer(1, 1_048_576))
     sbx_local_processes: int = _setting("SBX_LOCAL_PROCESSES", 128, _integer(1, 65_536))
+    sbx_local_dir: Path | None = _setting("SBX_LOCAL_DIR", None, _directory)  # noqa: RUF009  # a field
     sbx_local_shared_dir: Path | None = _setting("SBX_LOCAL_SHARED_DIR", None, _directory)  # noqa: RUF009  # a field
     e2b_api_key: str | None = _setting("E2B_API_KEY", None, secret=True)
     e2b_template: str | None = _setting("E2B_TEMPLATE", None)
@@ -169,6 +170,7 @@ class Config:
             provider=self.sbx_provider,
             limits=limits,
             net=self.sbx_default_net,
+            base=self.sbx_local_dir,
             shared=self.sbx_local_shared_dir,
             e2b_key=self.e2b_api_key,
             e2b_template=self.e2b_template,

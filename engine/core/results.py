@@ -105,6 +105,11 @@ def is_infrastructure(err_code: str) -> bool:
     return err_code in INFRASTRUCTURE
 
 
+def attempts(results: Sequence[Mapping[str, Any]]) -> int:
+    """How many times the task was tried that was tried the most."""
+    return max(int(each["attempt"]) for each in results)
+
+
 def merged(results: Sequence[dict[str, Any]]) -> dict[str, Json]:
     """One result of all tasks, in their order: the first failure speaks for them."""
     failed = [each for each in results if each["errCode"] != NO_ERROR]
@@ -112,7 +117,7 @@ def merged(results: Sequence[dict[str, Any]]) -> dict[str, Json]:
     return {
         "errCode": first["errCode"],
         "exit": first["exit"],
-        "attempt": max(each["attempt"] for each in results),
+        "attempt": attempts(results),
         "stdout": BETWEEN.join(each["stdout"] for each in results),
         "stderr": BETWEEN.join(each["stderr"] for each in results),
         "metrics": {

@@ -37,7 +37,8 @@ CLASSES: Final[Mapping[str, str]] = {
     "processes": results.NONZERO,
 }
 METRICS: Final = ("wallMs", "cpuMs", "memPeakMB", "stdoutBytes", "stderrBytes", "truncated")
-FULL: Final = 0.9  # of a limit: the kernel's own word for it is the command's to tell or to hide
+OUT_OF_CPU: Final = 128 + 24  # SIGXCPU, as a shell tells it: the kernel counts in its own way
+FULL: Final = 0.9  # of its memory: who could not get more tells it in words of their own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,7 @@ class Local:
             return CLASSES[report["why"]]
         if report["exit"] == 0:
             return NO_ERROR
-        if report["cpuMs"] >= FULL * 1000 * self.limits.cpu_s:
+        if report["exit"] == OUT_OF_CPU:
             return results.TIMEOUT
         if report["memPeakMB"] >= FULL * self.limits.memory_mb:
             return results.MEMORY

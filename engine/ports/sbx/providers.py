@@ -23,6 +23,7 @@ class Settings:
     provider: str
     limits: Limits
     net: bool
+    base: Path | None
     shared: Path | None
     e2b_key: str | None = field(repr=False)
     e2b_template: str | None
@@ -46,4 +47,5 @@ def _live(settings: Settings) -> Sandbox:
             image, memory_mb = settings.microsandbox_image, settings.limits.memory_mb
             return Hosted(Microsandbox(image=image, memory_mb=memory_mb, wall_ms=wall_ms, net=net))
         case _:
-            return Local(limits=settings.limits, shared=settings.shared, net=net)
+            base, shared = settings.base, settings.shared
+            return Local(limits=settings.limits, base=base, shared=shared, net=net)

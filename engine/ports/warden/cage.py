@@ -69,7 +69,10 @@ class Cage:
         of, processes = self.limits, self.limits.processes + self.beside
         for what, most in (
             (resource.RLIMIT_CORE, 0),
-            (resource.RLIMIT_CPU, of.cpu_s),
+            (
+                resource.RLIMIT_CPU,
+                of.cpu_s + 1,
+            ),  # of one process; of all of them we count ourselves
             # What a process may fill. Address space as such costs nothing, and node reserves a lot.
             (resource.RLIMIT_DATA, of.memory_mb * MIB),
             (resource.RLIMIT_FSIZE, of.file_mb * MIB),
