@@ -33,6 +33,8 @@ BAD = {
     "OC_TIMEOUT_MS": ("0",),
     "SBX_DEFAULT_TIMEOUT_MS": ("soon",),
     "SBX_QUEUE_WORKER_CONCURRENCY": ("0",),
+    "SBX_MEMORY_MB": ("15",),
+    "SBX_DEFAULT_NET": ("on",),
     "HITL_PLAN_APPROVAL_TIMEOUT_S": ("86401", "0"),
     "CHAOS_SLEEP_EXECUTE": ("-1",),
     "OC_STRICT_MODE": ("yes",),
