@@ -189,20 +189,25 @@ def test_wall_time_stops_the_command_and_nothing_of_it_is_left(
 
 
 @pytest.mark.claim("S14.sbx-local-limits")
-def test_a_command_ends_with_the_worker_that_ran_it(
+def test_commands_end_with_the_worker_that_ran_them(
     local: Bench, files: Files, unique_goal: str
 ) -> None:
-    stay = Stay(local, "orphan")
-    again = local.shared / "again"
+    stays = [Stay(local, f"orphan-{number}") for number in range(3)]
+    marks = [local.shared / f"again-{number}" for number in range(3)]
     wid = local.begun(
-        unique_goal, f"[ -e {again} ] && exit 0; {stay.begins}; touch {again}; sleep 600"
+        unique_goal,
+        *(
+            f"[ -e {mark} ] && exit 0; {stay.begins}; touch {mark}; sleep 600"
+            for stay, mark in zip(stays, marks, strict=True)
+        ),
     )
     advanced(local.stack, wid)
-    eventually(again.exists, deadline_s=60)
+    eventually(lambda: all(mark.exists() for mark in marks), deadline_s=60)
 
     assert local.stack.process("worker").kill() == -9
 
-    stay.is_over(files, within_s=2)
+    for stay in stays:
+        stay.is_over(files, within_s=2)
     local.stack.process("worker").start()
     assert ended(local.stack, wid)["status"] == "SUCCESS"
 

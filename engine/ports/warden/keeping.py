@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from engine.ports.warden import cage, kernel, kin
@@ -25,6 +26,7 @@ from engine.ports.warden.streams import Stream
 LOOK_S: Final = 0.05
 CHUNK: Final = 65536
 OWNER: Final = 0
+STANDARD: Final = 2  # the last of the three streams
 FAILED: Final = 127
 EXITED: Final = "exited"
 TIMEOUT: Final = "timeout"
@@ -118,6 +120,7 @@ class Command:
 
 def main() -> None:
     """Standard output has the report: how the command ended, or why it never began."""
+    _keep_only()
     spec = json.loads(sys.stdin.buffer.readline())
     try:
         report = _kept(spec)
@@ -173,11 +176,20 @@ def _become(
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(ends["stdout"], 1)
         os.dup2(ends["stderr"], 2)
+        _keep_only(ends["trouble"])
         within.enter(words, extra)
     except Exception as error:  # noqa: BLE001  # whatever it is, the other side has to hear of it
         os.write(ends["trouble"], (str(error) or type(error).__name__).encode())
     finally:
         os._exit(FAILED)
+
+
+def _keep_only(*kept: int) -> None:
+    """Whatever else was inherited is closed: who has our report's pipe could write the report."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > STANDARD and int(name) not in kept:
+            with suppress(OSError):  # the one that the listing itself was
+                os.close(int(name))
 
 
 def _all_of(pipe: int) -> bytes:

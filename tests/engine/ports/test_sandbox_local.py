@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+import uvloop
 
 from engine.core.plans import Task
 from engine.core.results import Result
@@ -45,6 +46,17 @@ def test_what_a_shell_does_is_done(run: Callable[..., Result], base: Path) -> No
 
     assert (ended.err_code, ended.exit, ended.stdout) == ("CMD_NONZERO", 128 + 15, f"{KEY} 2\n")
     assert [*base.iterdir()] == []
+
+
+@pytest.mark.parametrize("loop", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_command_holds_its_three_streams_and_nothing_of_its_warden(
+    base: Path, loop: Callable[..., Result]
+) -> None:
+    local = Local(limits=Limits(**LIMITS), base=base)
+
+    ended = loop(local.run(Task(key=KEY, cmd="ls /proc/$$/fd"), 1))
+
+    assert (ended.err_code, ended.stdout) == ("NONE", "0\n1\n2\n")
 
 
 @pytest.mark.parametrize("way", ["setsid sleep 600 &", "(setsid sh -c 'sleep 600 & sleep 600' &)"])
@@ -88,7 +100,7 @@ def test_only_plain_files_of_its_own_are_collected(
     "mess",
     [
         "mkdir -p a/b; touch a/b/c; chmod 0 a/b a",
-        "i=0; while [ $i -lt 1500 ]; do mkdir d; cd d; i=$((i+1)); done",
+        "d=$(printf 'd/%.0s' $(seq 200)); for _ in 1 2 3 4 5 6 7 8; do mkdir -p $d; cd $d; done",
         "touch -- -rf '*' \"$(printf 'x\\ny')\"; ln -s /usr usr",
         "cd ..; mv work elsewhere; ln -s /usr work; true",
     ],
