@@ -65,7 +65,7 @@ class Result:
         }
 
 
-def failed(task_key: str, attempt: int, err_code: str, why: str) -> Result:
+def lost(task_key: str, attempt: int, err_code: str, why: str) -> Result:
     """The result of a command that the sandbox never began, or lost; ``why`` begins with whose."""
     return Result(
         task_key=task_key,

@@ -120,4 +120,4 @@ class Hosted:
         told = " ".join(str(error).split()) or type(error).__name__
         code = results.spoken(told, results.BOOT)
         code = code if results.is_infrastructure(code) else results.BOOT
-        return results.failed(task.key, attempt, code, f"{self.name}: {told}")
+        return results.lost(task.key, attempt, code, f"{self.name}: {told}")

@@ -64,7 +64,7 @@ class Local:
         """How the command ended, in the end of all its processes."""
         report = await self._report(task, attempt)
         if "boot" in report:
-            return results.failed(task.key, attempt, results.BOOT, f"{self.name}: {report['boot']}")
+            return results.lost(task.key, attempt, results.BOOT, f"{self.name}: {report['boot']}")
         return Result(
             task_key=task.key,
             attempt=attempt,
