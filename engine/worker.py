@@ -22,9 +22,7 @@ from engine.flows.durable import Executor, Work
 from engine.ports.evals import Evals
 from engine.ports.oc import Agents
 from engine.ports.oc.replay import Replay
-from engine.ports.sbx import Sandbox
-from engine.ports.sbx.mock import Mock
-from engine.ports.sbx.slow import Slow
+from engine.ports.sbx import providers
 from engine.ports.workspace.directory import Directory
 from engine.store.dsn import session
 from engine.store.endings import Endings
@@ -96,7 +94,7 @@ def _identity(config: Config) -> Identity:
 
 def _work(config: Config, pool: Pool, endings: Endings) -> Work:
     patching = Patching(pool, Directory(config.workspace))
-    agents, sandbox = _agents(config), _sandbox(config)
+    agents, sandbox = _agents(config), providers.sandbox(config.sandbox)
     return Work(
         stages=Stages(pool, agents, patching),
         waits=Waits(pool),
@@ -119,12 +117,3 @@ def _agents(config: Config) -> Agents:
     return Replay(
         [shipped] if config.oc_fixtures_dir is None else [config.oc_fixtures_dir, shipped]
     )
-
-
-def _sandbox(config: Config) -> Sandbox:
-    """The provider of this mode. Raises Misconfigured for one that is not there (D35)."""
-    if config.sbx_mode != "mock":
-        provider = f"SBX_MODE={config.sbx_mode!r} SBX_PROVIDER={config.sbx_provider!r}"
-        raise Misconfigured(f"{provider}: this version runs the mock only")
-    pause_s = config.chaos_sleep_execute_ms / 1000
-    return Slow(Mock(), pause_s) if pause_s else Mock()

@@ -6,7 +6,7 @@ Every step is safe to repeat: a repeat finds the step's row and returns what it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from engine.contracts.plans import BuildAnswer, PlanAnswer
@@ -96,7 +96,10 @@ class Stages:
     async def execute(
         self, execution: Execution, build: dict[str, Json], ended: Sequence[dict[str, Any]]
     ) -> dict[str, Any]:
-        """ExecuteST: what came of all tasks, and its receipt; a success ends the run with it."""
+        """ExecuteST: what came of all tasks, and its receipt; a success ends the run with it.
+
+        Its attempt counts those of its tasks: it is as high as the highest of them.
+        """
         subject = await self._subject(execution)
         output = results.merged(ended)
         decision = digest(build)
@@ -111,7 +114,9 @@ class Stages:
             receipts=[receipt],
             word=Word.SUCCEEDED if output["errCode"] == NO_ERROR else None,
         )
-        return await self._keep(subject, outcome)
+        tries = results.attempts(ended)
+        place = await self.pool.insist(steps.place, subject, EXECUTE, tries)
+        return await self._keep(replace(subject, attempt=place), outcome)
 
     async def fail(
         self, execution: Execution, error: str, over: Mapping[str, Any] | None = None

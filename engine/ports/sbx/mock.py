@@ -19,6 +19,7 @@ class Mock:
     """Deterministic in the command and the attempt, whichever process runs it."""
 
     name = "mock"
+    version = "none"
 
     async def run(self, task: Task, attempt: int) -> Result:
         """The tabled end of the command; what is not in the table succeeds.

@@ -17,6 +17,12 @@ SELECT status FROM app.runs WHERE execution_id = %(execution_id)s FOR UPDATE;
 -- name: output
 SELECT output FROM app.run_steps WHERE run_id = %(run_id)s AND step_id = %(step_id)s AND attempt = %(attempt)s;
 
+-- name: place
+-- The newest attempt of a step, and whether this execution made it: its receipt says so.
+SELECT (SELECT coalesce(max(attempt), 0) FROM app.run_steps WHERE run_id = %(run_id)s AND step_id = %(step_id)s),
+       EXISTS (SELECT FROM app.mock_receipts
+               WHERE run_id = %(run_id)s AND step_id = %(step_id)s AND execution_id = %(execution_id)s);
+
 -- name: keep
 -- One statement, so one transaction: the step's row, which is also its checkpoint, with everything that belongs to
 -- it. Where the row is there already, nothing is written: an earlier try of the same step kept its own (D6, D16).
