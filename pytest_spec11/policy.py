@@ -171,6 +171,31 @@ def _flag(value: Any) -> str:
     return "" if isinstance(value, bool) else "is not true or false"
 
 
+def _lanes(name: str, table: Table) -> Iterator[str]:
+    for lane, fields in table.items():
+        if not isinstance(fields, dict) or not _NAME.fullmatch(lane):
+            yield f"{name}.{lane}: not a table under a plain name"
+        else:
+            yield from _LANE(f"{name}.{lane}", fields)
+            if "steps" not in fields:
+                yield f"{name}.{lane}.steps: is missing"
+
+
+def _name(value: Any) -> str:
+    return "" if isinstance(value, str) and _NAME.fullmatch(value) else "is not a plain name"
+
+
+def _commands(value: Any) -> str:
+    good = isinstance(value, dict) and value and all(map(_NAME.fullmatch, value))
+    good = good and all(
+        isinstance(each, list) and each and all(isinstance(word, str) and word for word in each)
+        for each in value.values()
+    )
+    return "" if good else "is not a table of commands, each a list of words"
+
+
+_LANE: Final = _closed({"after": _name, "deadline_s": _at_most(86_400), "steps": _commands})
+
 _TABLES: Final[Mapping[str, Callable[[str, Table], Iterator[str]]]] = MappingProxyType(
     {
         "release": _closed(
@@ -184,6 +209,7 @@ _TABLES: Final[Mapping[str, Callable[[str, Table], Iterator[str]]]] = MappingPro
         ),
         "signing": _signing,
         "thresholds": _bounds,
+        "lanes": _lanes,
     }
 )
 
