@@ -181,8 +181,15 @@ class Config:
 
     def secrets(self) -> frozenset[str]:
         """What nobody may be told: the keys that are valid now, passwords in connection strings."""
-        given = [getattr(self, item.name) for item in fields(self) if item.metadata["secret"]]
-        return frozenset(secret for each in given if each is not None for secret in _kept(each))
+        given = [
+            (getattr(self, item.name), item) for item in fields(self) if item.metadata["secret"]
+        ]
+        return frozenset(
+            secret
+            for value, item in given
+            if value is not None
+            for secret in _kept(value, is_dsn=item.metadata["read"] is normalised)
+        )
 
     @property
     def limits(self) -> dict[str, Limits]:
@@ -266,10 +273,10 @@ def _home(named: Path | None, below_home: Path, of_root: Path) -> Path:
     return (named or Path.home() / below_home) / "spec11"
 
 
-def _kept(given: Keys | str) -> Iterator[str]:
-    """The secrets of one setting, which is a door's keys or a connection string."""
+def _kept(given: Keys | str, *, is_dsn: bool) -> Iterator[str]:
+    """The secrets of one setting: a door's keys, one key, or a connection string's password."""
     if isinstance(given, str):
-        yield from filter(None, [password(given)])
+        yield from filter(None, [password(given) if is_dsn else given])
     else:
         yield from (key.decode() for key in given.now())
 
