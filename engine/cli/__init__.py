@@ -22,6 +22,7 @@ COMMANDS: Final = {  # each is a module here with arguments() and run()
     "points": "the crash points that SPEC11_CRASH_AT can arm, for tests",
     "psql": "psql on the database, as the app or as the system sees it",
     "ops": "list, cancel, resume, fork workflows, many at once, over HTTP",
+    "oc": "smoke: ask the agents' live server one thing, strictly",
 }
 EPILOG: Final = """
 first steps:
@@ -31,8 +32,8 @@ first steps:
 Commands find each other through the data directory (--data-dir or SPEC11_DATA_DIR), or all use the
 Postgres that SPEC11_DSN names. The environment is described in docs/contract.md.
 
-exit status: 0 done, 1 not all that was asked for (ops), 2 wrong usage or environment, 3 in use by
-somebody else, 4 unexpected, 5 the API is not reachable (ops)
+exit status: 0 done, 1 not all that was asked for (ops, oc), 2 wrong usage or environment, 3 in use
+by somebody else, 4 unexpected, 5 the API is not reachable (ops)
 """
 
 
