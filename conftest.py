@@ -12,6 +12,8 @@ import pytest
 
 from pytest_spec11.target import Process, Target, TemplateDatabase
 
+pytest.register_assert_rewrite("scenarios")  # a helper's assert says what it saw, too
+
 ROOT: Final = Path(__file__).parent
 ANSWERS: Final = ROOT / "scenarios" / "oc"  # recorded for the suite, beside the engine's own
 APP_VERSION: Final = "v-under-test"

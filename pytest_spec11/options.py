@@ -51,6 +51,7 @@ class Settings:
     dir: str = option(".spec11", "Where bundles of evidence are kept, one directory per run.")
     catalogue: str = option("", "File with the claims; empty: the catalogue of this package.")
     scope: str = option("demo", "Claim scope of this run: demo, signoff, live-smoke.", _scope)
+    shard: str = option("", "Name of this part of a run that is shared out over machines.")
     start_s: float = option(60.0, "Longest that the target may take to be ready.", _seconds)
     keep_logs: bool = option(False, "Keep the processes' logs also when every test passed.")  # noqa: FBT003  # a default, not a call for action
     timings: bool = option(False, "Print the phases of the run and what each took.")  # noqa: FBT003  # as above
