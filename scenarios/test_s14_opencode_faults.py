@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_spec11.fixtures import Provokes
+from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
 from scenarios import identity, opencode
@@ -67,10 +68,10 @@ def steps(stack: Stack, wid: str) -> list[dict[str, Any]]:
     return stack.app_sql.rows(STEPS, r=identity.run_id(wid))
 
 
-def smoke(stack: Stack, url: str) -> tuple[int, str]:
+def smoke(stack: Stack, url: str, *words: str) -> tuple[int, str]:
     """Exit code and reason of a smoke."""
     env = {"OC_MODE": "live", "OC_BASE_URL": url, "OC_TIMEOUT_MS": str(TIMEOUT_MS)}
-    done = engine(stack, "oc", "smoke", env=env, deadline_s=END_S)
+    done = engine(stack, "oc", "smoke", *words, env=env, deadline_s=END_S)
     reason: str = json.loads(done.stdout).get("reason", "")
     assert reason in done.stderr
     return done.code, reason
@@ -279,7 +280,7 @@ def test_a_server_that_is_killed_and_comes_back_doubles_nothing(
 
 @pytest.mark.claim("S14.oc-fallback-marked")
 def test_what_a_stub_answered_says_so_everywhere(
-    stacks: Stacks, unique_goal: str, tmp_path: Path
+    stacks: Stacks, files: Files, unique_goal: str, tmp_path: Path
 ) -> None:
     with opencode.standing_in(stacks, tmp_path, OC_STRICT_MODE="0") as made:
         stack = made.stack
@@ -293,5 +294,8 @@ def test_what_a_stub_answered_says_so_everywhere(
         assert [(row["served_by"], row["session_id"], row["error"]) for row in rows] == [
             ("stub", None, None), ("stub", None, None),
         ]  # fmt: skip
-        code, reason = smoke(stack, NOBODY)  # strict whatever the environment says
+        out = tmp_path / "smoke.json"  # strict whatever the environment says
+        code, reason = smoke(stack, NOBODY, "--out", str(out))
         assert (code, reason[: len(PREFIX)]) == (1, PREFIX)
+        kept = json.loads(files.read(out) or b"null")
+        assert (kept["ok"], kept["reason"], "claim" in kept) == (False, reason, False)
