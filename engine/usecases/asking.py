@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,6 +19,25 @@ from engine.store.steps import Call, Subject
 
 Wanted = TypeVar("Wanted", bound=Wire)
 NOBODY: Final = Answer(structured=None, tools=(), served_by="none")
+
+
+class Concern(Protocol):
+    """What agents are asked about: a run, or the rehearsal of one."""
+
+    @property
+    def recipe_id(self) -> str:
+        """The recipe that it follows."""
+        ...
+
+    @property
+    def recipe_v(self) -> str:
+        """The version of that."""
+        ...
+
+    @property
+    def intent(self) -> dict[str, Any]:
+        """What it is to reach."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +63,15 @@ class Asking:
         An answer that an earlier try of the step kept is taken, and checked like a new one. A
         failure is kept at once, and never taken (B13). Raises RunFailed.
         """
-        question = _question(subject, wish)
-        call = _call(subject, wish, question, NOBODY)
+        title = f"{subject.run_id} {wish.step_id} {subject.attempt}"
+        asked = replace(question(subject, wish.agent, wish.prompt, wish.shape), title=title)
+        call = _call(subject, wish, asked, NOBODY)
         answer = NOBODY
         try:
-            answer = await self._known(subject, call.op_key) or await self._fresh(question)
-            return _checked(wish, answer), _call(subject, wish, question, answer)
+            answer = await self._known(subject, call.op_key) or await self._fresh(asked)
+            return checked(asked, answer, wish.shape), _call(subject, wish, asked, answer)
         except RunFailed as error:
-            failed = _call(subject, wish, question, answer)
+            failed = _call(subject, wish, asked, answer)
             await self.pool.insist(steps.keep_failed, subject, wish.step_id, failed, str(error))
             raise
 
@@ -69,32 +89,33 @@ class Asking:
             server_version=given.server_version,
         )
 
-    async def _fresh(self, question: Question) -> Answer:
-        plans.require_no_parent(question.inputs)
-        return await self.agents.ask(question)
+    async def _fresh(self, asked: Question) -> Answer:
+        plans.require_no_parent(asked.inputs)
+        return await self.agents.ask(asked)
 
 
-def _question(subject: Subject, wish: Wish[Wanted]) -> Question:
+def question(subject: Concern, agent: str, prompt: str, wanted: type[Wire]) -> Question:
+    """What ``agent`` is asked about the subject, to be answered as ``wanted``."""
     return Question(
-        agent=wish.agent,
-        title=f"{subject.run_id} {wish.step_id} {subject.attempt}",
+        agent=agent,
+        title=f"{subject.recipe_id}@{subject.recipe_v}",
         recipe_id=subject.recipe_id,
         recipe_v=subject.recipe_v,
         inputs=subject.intent["inputs"],
-        prompt=wish.prompt,
-        schema=wish.shape.model_json_schema(),
+        prompt=prompt,
+        schema=wanted.model_json_schema(),
     )
 
 
-def _checked(wish: Wish[Wanted], answer: Answer) -> Wanted:
-    """The answer in its shape. Raises RunFailed for a tool it may not use or another shape."""
-    plans.require_tools(wish.agent, answer.tools)
+def checked(asked: Question, answer: Answer, wanted: type[Wanted]) -> Wanted:
+    """The answer as ``wanted``. Raises RunFailed for a tool it may not use or another shape."""
+    plans.require_tools(asked.agent, answer.tools)
     try:
-        return wish.shape.model_validate(answer.structured)
+        return wanted.model_validate(answer.structured)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
         named = ", ".join(pointer(fault["loc"]) or "/" for fault in faults[:5])
-        message = f"answer of agent {wish.agent} has another shape: {named}"
+        message = f"answer of agent {asked.agent} has another shape: {named}"
         raise RunFailed(message) from error
 
 
