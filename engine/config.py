@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from engine import points
 from engine.core import queues
@@ -22,6 +23,7 @@ from engine.store.dsn import normalised, password
 
 Read = Callable[[str], Any]
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
+OPENCODE: Final = "http://127.0.0.1:4096"  # where `opencode serve` listens when nobody says
 WORDS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -55,6 +57,13 @@ def _name(text: str) -> str:
     if not NAME.fullmatch(text):
         raise ValueError("not 1..40 letters, digits or . _ -")
     return text
+
+
+def _http_url(text: str) -> str:
+    found = urlsplit(text)
+    if found.scheme not in {"http", "https"} or not found.hostname or found.query or found.fragment:
+        raise ValueError("not http://HOST:PORT")
+    return text.rstrip("/")
 
 
 def _directory(text: str) -> Path:
@@ -105,9 +114,11 @@ class Config:
     runtime_mode: str = _setting("WORKFLOW_RUNTIME_MODE", "api-shim", _one_of("api-shim"))
     oc_mode: str = _setting("OC_MODE", "replay", _one_of("replay", "record", "live"))
     oc_strict_mode: bool = _setting("OC_STRICT_MODE", default=True, read=_truth)
-    oc_base_url: str | None = _setting("OC_BASE_URL", None)
+    oc_base_url: str = _setting("OC_BASE_URL", OPENCODE, _http_url, secret=True)
     oc_timeout_ms: int = _setting("OC_TIMEOUT_MS", 300_000, _integer(1, 2**31 - 1))
     oc_fixtures_dir: Path | None = _setting("OC_FIXTURES_DIR", None, _directory)  # noqa: RUF009  # a field
+    oc_fixtures_only: bool = _setting("OC_FIXTURES_ONLY", default=False, read=_truth)
+    oc_record_dir: Path | None = _setting("OC_RECORD_DIR", None, _directory)  # noqa: RUF009  # a field
     sbx_mode: str = _setting("SBX_MODE", "mock", _one_of("mock", "live"))
     sbx_provider: str = _setting("SBX_PROVIDER", "e2b", _one_of("e2b", "microsandbox", "local"))
     sbx_alt_provider_enabled: bool = _setting(
@@ -224,6 +235,11 @@ class Config:
         return self.workspace_dir or self.data / "workspace"
 
     @property
+    def oc_record(self) -> Path:
+        """Where recorded answers go, and nowhere else."""
+        return self.oc_record_dir or self.data / "oc-recorded"
+
+    @property
     def load_results(self) -> Path:
         """Where load lanes leave what they measured."""
         return self.load_dir or self.data / "load"
@@ -289,6 +305,8 @@ def _contradictions(config: Config) -> Iterator[str]:
     if config.operator_tokens is None and not _is_loopback(config.host):
         yield f"SPEC11_HOST={config.host!r} is not loopback and needs SPEC11_API_TOKEN (D36)"
     yield from _shared_keys(config)
+    if config.oc_fixtures_only and config.oc_fixtures_dir is None:
+        yield "OC_FIXTURES_ONLY needs OC_FIXTURES_DIR (D34)"
     yield from _limits_of_nothing(config)
     alternative = config.sbx_mode == "live" and config.sbx_provider != "e2b"
     if alternative and not config.sbx_alt_provider_enabled:

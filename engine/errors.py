@@ -10,6 +10,7 @@ EngineError
 │   ├── Drift               same identity, different content; ``drift`` names every field
 │   └── IllegalState        exists, but may not move there
 ├── RunFailed           a run ends ERROR with this message; never over HTTP
+│   └── AgentsUnavailable   the agents' server did not do what it was asked; likewise
 ├── RunCanceled         an execution meets the cancellation of its run; never over HTTP
 ├── Misconfigured       exit 2, never over HTTP: the environment is contradictory or unreadable
 ├── InUse               exit 3, never over HTTP: a directory, port or database that others use
@@ -22,7 +23,7 @@ Anything else that escapes is a bug, and a bare 500.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class EngineError(Exception):
@@ -88,6 +89,15 @@ class RunFailed(EngineError):
     """A run cannot go on; its row and its workflow end with this message."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class AgentsUnavailable(RunFailed):
+    """The agents' server did not do what it was asked (D34)."""
+
+    @classmethod
+    def of(cls, operation: str, why: str) -> Self:
+        """The failure of one operation, in the words that it is known by."""
+        return cls(f"oc_live_unavailable:{operation}:{why}")
 
 
 class RunCanceled(EngineError):

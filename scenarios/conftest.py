@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,21 @@ from scenarios.backlogs import Backlogs
 from scenarios.ledger import Ledger, kills, table
 from scenarios.sagas import Saga, told
 
+HOSTED = "test_s14_hosted.py"
 NO_PARTITIONS = {"INTENT_QUEUE_PARTITION": "false", "SBX_QUEUE_PARTITION": "false"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The credentials of the live seams, which only scope live-smoke asks for."""
+    group = parser.getgroup("scenarios")
+    group.addoption("--hosted-oc-url", default="", help="OpenCode server with a hosted model")
+    group.addoption("--hosted-e2b-key-file", default="", help="file that holds an E2B API key")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """At other scopes the hosted seams are not claimed: nothing to run, nothing to skip."""
+    scope = config.getoption("spec11_scope") or config.getini("spec11_scope")
+    return True if collection_path.name == HOSTED and scope != "live-smoke" else None
 
 
 @pytest.fixture

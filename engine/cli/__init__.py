@@ -27,6 +27,7 @@ COMMANDS: Final = {  # each is a module here with arguments() and run()
     "repro": "everything about a run in one file, and whether such a file holds",
     "triage": "where a run's trouble shows first: health, API, SQL, pack, logs",
     "ops": "list, cancel, resume, fork workflows, many at once, over HTTP",
+    "oc": "smoke: ask the agents' live server one thing, strictly",
 }
 EPILOG: Final = """
 first steps:
@@ -36,9 +37,9 @@ first steps:
 Commands find each other through the data directory (--data-dir or SPEC11_DATA_DIR), or all use the
 Postgres that SPEC11_DSN names. The environment is described in docs/contract.md.
 
-exit status: 0 done, 1 not all that was asked for (ops, sbx), not found or not sound (repro, triage)
-or refused (templates), 2 wrong usage or environment, 3 in use by somebody else, 4 unexpected, 5 the
-API or the database is not reachable (ops, repro)
+exit status: 0 done, 1 not all that was asked for (ops, oc, sbx), not found or not sound (repro,
+triage) or refused (templates), 2 wrong usage or environment, 3 in use by somebody else, 4
+unexpected, 5 the API or the database is not reachable (ops, repro)
 """
 
 

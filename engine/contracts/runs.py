@@ -121,6 +121,7 @@ class RunHeader(View):
     sbx_mode: str
     sbx_provider: str
     oc_strict_mode: bool
+    served_by: Literal["live", "replay", "stub"] | None
     app_version: str
     claim_scope: str
     workflow_version: str | None

@@ -126,6 +126,7 @@ class Progress:
     next_action: str | None = None
     error: str | None = None
     retry_count: int = 0
+    served_by: str | None = None
 
 
 COMPARED: Final = (

@@ -15,11 +15,11 @@ from engine.core.artifacts import NO_ERROR
 from engine.core.canon import Json, digest
 from engine.core.executions import Execution
 from engine.core.runs import Word
-from engine.ports.oc import Agents
 from engine.store import Tx, steps
 from engine.store.pool import Pool
 from engine.store.steps import Outcome, Receipt, Subject
-from engine.usecases import asking, budgets, leaving
+from engine.usecases import budgets, leaving
+from engine.usecases.asking import Asking, Wish
 from engine.usecases.patching import Patching
 
 COMPILE: Final = "CompileST"
@@ -33,25 +33,24 @@ class Stages:
     """The steps, over one pool of connections and whoever answers for the agents."""
 
     pool: Pool
-    agents: Agents
+    asking: Asking
     patching: Patching
 
     async def compile_plan(self, execution: Execution) -> dict[str, Any]:
         """CompileST: the ``plan`` that the agent proposes, ``constraints`` and ``budget``."""
         subject = await self._subject(execution)
         budget = budgets.parsed(subject.budget)
-        question = asking.question(
-            subject, plans.PLAN, plans.plan_prompt(subject.intent), PlanAnswer
-        )
-        answer = await self.agents.ask(question)
-        plan = asking.checked(question, answer, PlanAnswer).to_core(subject.intent["goal"])
+        prompt = plans.plan_prompt(subject.intent)
+        wish = Wish(step_id=COMPILE, agent=plans.PLAN, prompt=prompt, shape=PlanAnswer)
+        answer, call = await self.asking.ask(subject, wish)
+        plan = answer.to_core(subject.intent["goal"])
         made = [leaving.Made("plan_card", "plan.json", plan.document)]
         outcome = Outcome(
             step_id=COMPILE,
             phase="compilation",
             output=plan.document,
             artifacts=leaving.artifacts(subject.run_id, COMPILE, made),
-            calls=[asking.call(subject, COMPILE, question, answer)],
+            calls=[call],
         )
         kept = await self._keep(subject, outcome)
         return {"plan": kept, "constraints": subject.intent["constraints"], "budget": budget}
@@ -75,9 +74,10 @@ class Stages:
     async def decide(self, execution: Execution, plan: dict[str, Json]) -> dict[str, Any]:
         """DecideST: the ``build`` of the approved plan, and where its tasks are to be queued."""
         subject = await self._subject(execution)
-        question = asking.question(subject, plans.BUILD, plans.build_prompt(plan), BuildAnswer)
-        answer = await self.agents.ask(question)
-        build = asking.checked(question, answer, BuildAnswer).to_core()
+        prompt = plans.build_prompt(plan)
+        wish = Wish(step_id=DECIDE, agent=plans.BUILD, prompt=prompt, shape=BuildAnswer)
+        answer, call = await self.asking.ask(subject, wish)
+        build = answer.to_core()
         made = [
             leaving.Made("patch", f"{path}.patch", {"path": path, "diff": diff})
             for path, diff in build.patches
@@ -87,7 +87,7 @@ class Stages:
             phase="planning",
             output=build.document,
             artifacts=leaving.artifacts(subject.run_id, DECIDE, made),
-            calls=[asking.call(subject, DECIDE, question, answer)],
+            calls=[call],
         )
         kept = await self._keep(subject, outcome)
         place = {"partition": subject.queue_partition_key, "priority": subject.priority}

@@ -6,6 +6,7 @@ The SDKs are optional: one that is missing is a failure of its provider, and nob
 from __future__ import annotations
 
 import importlib
+import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from engine.core import results
 from engine.core.plans import Task
 from engine.core.results import Result
 from engine.ports.warden.streams import Stream
+
+log = logging.getLogger(__name__)
 
 
 class Machine(Protocol):
@@ -76,8 +79,13 @@ class Hosted:
         except Exception as error:  # noqa: BLE001  # likewise
             return self._lost(task, attempt, error)
         finally:
-            with suppress(Exception):  # it ends by itself at its wall time
-                await machine.end()
+            await self._ended(machine)
+
+    async def _ended(self, machine: Machine) -> None:
+        try:
+            await machine.end()
+        except Exception as error:  # noqa: BLE001  # likewise
+            log.warning("%s: a machine ends by itself at its wall time: %s", self.name, error)
 
     async def _machine(self) -> Machine:
         if lacks := self.host.lacks():

@@ -257,20 +257,28 @@ CREATE TABLE app.sbx_selections (
 );
 CREATE INDEX sbx_selections_at_idx ON app.sbx_selections (selected_at);
 
+-- Every question to an agent that was answered or failed. One success a key; a failure stays, and answers nothing.
 CREATE TABLE app.opencode_calls (
-    op_key text CONSTRAINT opencode_calls_pkey PRIMARY KEY,
+    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT opencode_calls_pkey PRIMARY KEY,
+    op_key text NOT NULL,                           -- digest of run, step, attempt, schema and prompt
     run_id text NOT NULL CONSTRAINT opencode_calls_run_fkey REFERENCES app.runs (id),
     step_id text NOT NULL,
     attempt integer NOT NULL DEFAULT 1,
     agent text NOT NULL,
     prompt text NOT NULL,
     schema_hash text NOT NULL,
-    structured jsonb NOT NULL,
+    structured jsonb,
     tool_calls jsonb NOT NULL DEFAULT '[]',
-    served_by text NOT NULL,                        -- replay:<fixture key>, live:<server version>, stub
-    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    served_by text NOT NULL,                        -- live, stub, replay:<sha256 of the fixture>; none: nobody
+    session_id text,
+    server_version text,
+    error text,                                     -- why the call failed; null: it answered
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT opencode_calls_answer_check CHECK (error IS NOT NULL OR structured IS NOT NULL),
+    CONSTRAINT opencode_calls_served_check CHECK (served_by ~ '^(live|stub|none|replay:[0-9a-f]{64})$')
 );
 CREATE INDEX opencode_calls_run_idx ON app.opencode_calls (run_id, step_id);
+CREATE UNIQUE INDEX opencode_calls_once ON app.opencode_calls (op_key) WHERE error IS NULL;
 
 -- What a step did is written once: the same again is no news, anything else under the same key is refused by name.
 CREATE FUNCTION app.refuse_divergence() RETURNS trigger LANGUAGE plpgsql AS $$

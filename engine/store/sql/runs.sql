@@ -33,10 +33,13 @@ SELECT created_at, updated_at, execution_id,
 FROM started;
 
 -- name: by_id
--- Either name of a run finds it: its workflow id or its own.
+-- Either name of a run finds it: its workflow id or its own. One answer of a stub makes it the stub's run.
 SELECT id, workflow_id, intent_hash, recipe_id, recipe_v, recipe_hash, trace_id, tenant_id, queue_name,
        queue_partition_key, lane, priority, timeout_ms, workload, budget, gate_ttl_s, app_version, created_at,
-       updated_at, execution_id, status, last_step, next_action, error, retry_count
+       updated_at, execution_id, status, last_step, next_action, error, retry_count,
+       (SELECT CASE WHEN bool_or(served_by = 'stub') THEN 'stub' WHEN bool_or(served_by <> 'live') THEN 'replay'
+                    WHEN bool_or(served_by = 'live') THEN 'live' END
+        FROM app.opencode_calls c WHERE c.run_id = runs.id AND c.error IS NULL) AS served_by
 FROM app.runs
 WHERE workflow_id = %(wid)s OR id = %(wid)s;
 
