@@ -1,4 +1,4 @@
-"""The command ``spec11``: judges evidence and lists claims; it never runs anything."""
+"""The command ``spec11``: judges evidence, lists claims, and sees claims red."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from pytest_spec11.cli import claims, gate
+from pytest_spec11.cli import claims, gate, sabotage
 from pytest_spec11.errors import BadInput, CannotJudge
 
 CANNOT_JUDGE: Final = 2
@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(dest="command", required=True)
     gate.add(commands)
     claims.add(commands)
+    sabotage.add(commands)
     return made
 
 
