@@ -11,6 +11,7 @@ import linecache
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 FILE: Final = "sabotage.ndjson"
 # What a claim that does not hold makes its test raise: an assertion, a wait for what never came,
 # an oracle that was to find one fact and found another number. All else is a broken test.
-_OWN: Final = (AssertionError, NotObserved, LookupError, pytest.fail.Exception)
+_OWN: Final = (
+    AssertionError,
+    LookupError,
+    NotObserved,
+    TimeoutExpired,
+    pytest.fail.Exception,
+)
 _KEPT: Final = 1000
 
 

@@ -80,6 +80,8 @@ class Control:
 
     def start(self) -> None:
         """The process runs again and is ready. Raises TargetFailed."""
+        if not self._parts.armed.rises(self._name):
+            return
         self._parts.relaunch(self._name)
         self._saw("readyAfterMs", round(self._running.ready_after_s * 1000))
 

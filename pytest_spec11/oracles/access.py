@@ -46,7 +46,7 @@ class Access:
 
     def proc(self, witness: Witness) -> Proc:
         """Facts about the processes of the address."""
-        return Proc(self.address.pids, witness)
+        return Proc(self.address.pids, witness, self._armed)
 
     def close(self) -> None:
         """Every door that was opened is closed."""

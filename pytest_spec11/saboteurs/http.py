@@ -51,7 +51,9 @@ class HttpSaboteur(Saboteur):
             return address
         if address.base_url not in self._proxies:
             self._proxies[address.base_url] = Proxy(address, self.answer, self.wants)
-        return replace(address, base_url=self._proxies[address.base_url].url)
+        proxy = self._proxies[address.base_url]
+        proxy.target = address  # its processes may be others by now
+        return replace(address, base_url=proxy.url)
 
     @override
     def close(self) -> None:

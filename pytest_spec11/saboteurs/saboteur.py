@@ -61,6 +61,10 @@ class Saboteur:
         """Whether a signal reaches the process of that name."""
         return process != "" and signum != 0
 
+    def rises(self, process: str) -> bool:
+        """Whether the process of that name is started, now that it was asked for."""
+        return process != ""
+
     def planted(self, dsn: str) -> None:
         """A database is there, named by a superuser's DSN; nobody else knows it yet."""
 
@@ -107,6 +111,11 @@ class Armed:
     def lets(self, process: str, signum: signal.Signals) -> bool:
         """Whether a signal reaches the process of that name."""
         heard = [each.lets(process, signum) for each in self.saboteurs]  # each of them is asked
+        return all(heard)
+
+    def rises(self, process: str) -> bool:
+        """Whether the process of that name is started, now that it was asked for."""
+        heard = [each.rises(process) for each in self.saboteurs]  # as above
         return all(heard)
 
     def planted(self, dsn: str) -> None:

@@ -7,14 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pytest_spec11.saboteurs.http import HttpSaboteur
 from pytest_spec11.saboteurs.saboteur import Saboteur
 from pytest_spec11.saboteurs.sql import RestlessFault, SqlSaboteur, StandingFault, Tick
-from scenarios.saboteurs import deliveries, ghosts, lies, plants
+from scenarios.saboteurs import deliveries, ghosts, handlers, lies, plants, scribblers
 
 REASONS: Final = Path(__file__).with_name("reasons.toml")
 
-HTTP: Final[Mapping[str, tuple[type[HttpSaboteur], str]]] = {
+KINDS: Final[Mapping[str, tuple[type[Saboteur], str]]] = {
+    "file.escape-write": (scribblers.EscapeWrite, "writes at the target outside of the jail"),
+    "file.heal-tamper": (scribblers.HealTamper, "undoes tampering just before it is looked for"),
+    "file.keep-created": (scribblers.KeepCreated, "creates a file again that was taken back"),
+    "file.rewrite-target": (scribblers.RewriteTarget, "rewrites a patched file, bytes unchanged"),
+    "file.tamper-workspace": (scribblers.TamperWorkspace, "adds a byte to a patched file"),
+    "file.torn-write": (scribblers.TornWrite, "leaves a written file torn for 20 ms"),
     "http.count-lie": (lies.CountLie, "changes counts, ages and latencies in ops rows"),
     "http.crash-500": (lies.Crash500, "the first of every five answers is a 500 with a traceback"),
     "http.created-as-202": (lies.CreatedAs202, "201 becomes 202"),
@@ -42,6 +47,14 @@ HTTP: Final[Mapping[str, tuple[type[HttpSaboteur], str]]] = {
     "http.status-regress": (lies.StatusRegress, "serves an earlier status after a later one"),
     "http.swallow-post": (deliveries.SwallowPost, "answers a POST as accepted, delivers nothing"),
     "http.token-inject": (deliveries.TokenInject, "adds the operator's token to every request"),
+    "proc.bind-wide": (handlers.BindWide, "starts the api-shim bound to every interface, too"),
+    "proc.env-launder": (handlers.EnvLaunder, "replaces bad values of the environment"),
+    "proc.no-kill": (handlers.NoKill, "swallows kills and stops, so that no fault hits"),
+    "proc.no-restart": (handlers.NoRestart, "leaves a killed worker down"),
+    "proc.orphan": (handlers.Orphan, "leaves a child with a session in the database"),
+    "proc.pause-worker": (handlers.PauseWorker, "stops the worker for longer than any bound"),
+    "proc.rogue-executor": (handlers.RogueExecutor, "starts an executor under the api-shim's id"),
+    "proc.version-masquerade": (handlers.VersionMasquerade, "gives others the right version"),
 }
 
 SQL: Final[Mapping[str, tuple[str, str]]] = {
@@ -88,7 +101,7 @@ def gang() -> list[Saboteur]:
     reasons = tomllib.loads(REASONS.read_text(encoding="utf-8"))
     of = reasons.get
     return [
-        *(kind(id_, does, of(id_)) for id_, (kind, does) in HTTP.items()),
+        *(kind(id_, does, of(id_)) for id_, (kind, does) in KINDS.items()),
         *(SqlSaboteur(id_, does, script, of(id_)) for id_, (does, script) in SQL.items()),
         *(StandingFault(id_, does, script, of(id_)) for id_, (does, script) in STANDING.items()),
         *(

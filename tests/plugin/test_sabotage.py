@@ -11,12 +11,11 @@ import jsonschema
 import pytest
 
 from pytest_spec11 import matrix
-from tests.plugin.team import CATALOGUE, CONFTEST, PROOF, Ended, Team
+from pytest_spec11.matrix import Cell
+from tests.plugin.team import CONFTEST, Team
 
 SCHEMA = Path(matrix.__file__).parent / "schemas" / "kills.schema.json"
 FAULTS = """
-from typing import Any
-from pytest_spec11.saboteurs.files import FileSaboteur
 from pytest_spec11.saboteurs.http import HttpSaboteur
 from pytest_spec11.saboteurs.proc import ProcSaboteur
 
@@ -38,39 +37,52 @@ class Mode(ProcSaboteur):
 
 def pytest_spec11_saboteurs(config):
     return [
-        Broken("http.broken", "each answer is a 500", {"*": "assert 500 == 20"}),
+        Broken("http.broken", "each answer is a 500", {"*": "assert 500 == 200"}),
         Idle("http.idle", "does nothing", {"*": "assert"}),
-        Mode("proc.mode", "another mode", {"S00.lives": "assert 'other' == 'plain'"}),
+        Mode("proc.mode", "another mode", {"*": "assert 'other' == 'plain'"}),
     ]
 """
-MODE = """
-import pytest
+# Each claim, its saboteur, and the body of its test.
+CLAIMS = {
+    "S00.killed": ("http.broken", 'assert api.get("/healthz").status == 200'),
+    "S00.plain": ("proc.mode", 'assert api.get("/healthz").json()["mode"] == "plain"'),
+    "S00.weak": ("http.broken", 'assert api.get("/healthz").status > 0'),
+    "S00.unhit": ("http.idle", 'assert api.get("/healthz").status == 200'),
+    "S00.breaks": ("http.broken", '{200: 1}[api.get("/healthz").status]; assert True'),
+    "S00.other": ("http.broken", 'assert api.get("/healthz").status != 500'),
+    "S00.red": ("http.broken", 'assert api.get("/healthz").status == 404'),
+    "S00.nobody": ("http.unheard-of", 'assert api.get("/healthz").status == 200'),
+    "S00.untested": ("http.broken", ""),
+}
+SURVIVORS = {
+    "S00.weak": "survived",
+    "S00.unhit": "never took effect; the claim was PASS",
+    "S00.breaks": "red, but not because the claim is untrue",
+    "S00.other": "red for another reason than 'assert 500 == 200'",
+    "S00.red": "not green without it: FAIL",
+    "S00.nobody": "never took effect; the claim was UNKNOWN",
+    "S00.untested": "not green without it: UNKNOWN",
+}
+ANSWERS = "S00.killed"
 
-@pytest.mark.S00
-@pytest.mark.claim("S00.lives")
-def test_it_is_plain(api, proc):
-    assert proc.alive("api")
-    assert api.get("/healthz").json()["mode"] == "plain"
-"""
 
-
-def sabotaged(team: Team, *args: str) -> Ended:
-    return team._ended(
-        "-m", "pytest_spec11.cli", "sabotage", "--catalogue", "catalogue.json", *args
-    )
-
-
-def with_saboteurs(team: Team, **of: list[str]) -> Team:
-    """The team's checkout, where each claim (``answers``) names its saboteurs."""
-    catalogue: Any = json.loads(json.dumps(CATALOGUE))
-    for scenario in catalogue["scenarios"]:
-        for claim in scenario["claims"]:
-            if named := of.get(claim["id"].partition(".")[2].replace("-", "_")):
-                claim["saboteurs"] = named
-    team.write("catalogue.json", json.dumps(catalogue))
-    team.write("conftest.py", CONFTEST + FAULTS)
-    team.commit()
-    return team
+def with_saboteurs(make: Callable[..., Team]) -> Team:
+    """A checkout with a test of each claim, and faults."""
+    claims = [
+        {"id": id_, "text": id_, "sources": ["api"], "scopes": ["signoff"], "saboteurs": [named]}
+        for id_, (named, _) in CLAIMS.items()
+    ]
+    tests = [
+        f"@pytest.mark.S00\n@pytest.mark.claim({id_!r})\ndef test_{id_[4:]}(api):\n    {body}\n"
+        for id_, (_, body) in CLAIMS.items()
+        if body
+    ]
+    ours = make("\n".join(["import pytest", *tests]))
+    scenarios = [{"id": "S00", "title": "It is there", "claims": claims}]
+    ours.write("catalogue.json", json.dumps({"scenarios": scenarios}))
+    ours.write("conftest.py", CONFTEST + FAULTS)
+    ours.commit()
+    return ours
 
 
 def rows(team: Team) -> dict[tuple[str, str], dict[str, Any]]:
@@ -82,92 +94,47 @@ def rows(team: Team) -> dict[tuple[str, str], dict[str, Any]]:
 def test_a_claim_is_seen_red_for_its_own_reason_and_green_again(
     team: Callable[..., Team],
 ) -> None:
-    ours = with_saboteurs(team(PROOF), answers=["http.broken"], takes_orders=["http.broken"])
+    ours = with_saboteurs(team)
 
-    ended = sabotaged(ours)
+    ended = ours.sabotage("--claim", ANSWERS, "--claim", "S00.plain")
 
     assert ended.status == 0, ended.out + ended.err
     assert "2 of 2 cells killed" in ended.out
     found = rows(ours)
-    cell = found["http.broken", "S00.answers"]
+    cell = found["http.broken", ANSWERS]
     assert (cell["before"], cell["during"], cell["after"]) == ("PASS", "FAIL", "PASS")
     assert cell["hits"] == 1
     assert cell["reason"]["text"].startswith("AssertionError: assert 500 == 200")
     assert 'assert api.get("/healthz").status == 200' in cell["reason"]["text"]
-    twin = found["http.none", "S00.answers"]
+    assert found["proc.mode", "S00.plain"]["hits"] == 1  # before the test, and it holds
+    twin = found["http.none", ANSWERS]
     assert (twin["hits"], twin["during"], twin["reason"]) == (1, "PASS", None)
-    assert ("proc.none", "S01.takes-orders") in found
+    assert ("proc.none", ANSWERS) in found
 
 
-def test_what_a_process_was_started_with_is_a_fault_for_every_test_after_it(
-    team: Callable[..., Team],
-) -> None:
-    ours = with_saboteurs(team(MODE), lives=["proc.mode"])
+def test_whatever_is_no_kill_is_a_survivor_and_says_why(team: Callable[..., Team]) -> None:
+    ours = with_saboteurs(team)
 
-    assert sabotaged(ours).status == 0
-    assert rows(ours)["proc.mode", "S00.lives"]["hits"] == 1
-
-
-def test_a_test_that_cannot_fail_is_named_a_survivor(team: Callable[..., Team]) -> None:
-    weak = PROOF.replace("status == 200", "status > 0")
-    ours = with_saboteurs(team(weak), answers=["http.broken"])
-
-    ended = sabotaged(ours)
+    ended = ours.sabotage()
 
     assert ended.status == 1
-    assert "survivors: http.broken S00.answers" in ended.out
-    assert rows(ours)["http.broken", "S00.answers"]["during"] == "PASS"
-
-
-@pytest.mark.parametrize(
-    ("saboteur", "test", "why"),
-    [
-        ("http.idle", PROOF, "never took effect; the claim was PASS"),
-        (
-            "http.broken",
-            PROOF.replace(
-                'assert api.get("/healthz").status == 200',
-                'seen = api.get("/healthz"); {200: 1}[seen.status]; assert seen.status == 200',
-            ),
-            "red, but not because the claim is untrue",
-        ),
-        (
-            "http.broken",
-            PROOF.replace(
-                'assert api.get("/healthz").status == 200',
-                'assert api.get("/healthz").status != 500',
-            ),
-            "red for another reason than 'assert 500 == 20'",
-        ),
-        ("http.broken", PROOF.replace("status == 200", "status == 404"), "not green without it"),
-        ("http.unheard-of", PROOF, "never took effect; the claim was UNKNOWN"),
-    ],
-)
-def test_what_is_no_kill_is_a_survivor_and_says_why(
-    team: Callable[..., Team], saboteur: str, test: str, why: str
-) -> None:
-    ours = with_saboteurs(team(test), answers=[saboteur])
-
-    ended = sabotaged(ours)
-
-    assert ended.status == 1
-    assert why in ended.out
-
-
-def test_a_claim_without_a_test_is_a_survivor(team: Callable[..., Team]) -> None:
-    ours = with_saboteurs(team(PROOF), answers=["http.broken"])
-    ours.write("test_proof.py", MODE)
-
-    ended = sabotaged(ours)
-
-    assert (ended.status, rows(ours)["http.broken", "S00.answers"]["before"]) == (1, "UNKNOWN")
+    found = rows(ours)
+    lines = ended.out.splitlines()
+    for claim, why in SURVIVORS.items():
+        named = CLAIMS[claim][0]
+        (at,) = (n for n, line in enumerate(lines) if line.split()[1:3] == [named, claim])
+        assert (lines[at].split()[0], lines[at + 1].strip()) == ("SURVIVED", why)
+        assert f"{named} {claim}" in lines[-2]
+        assert (named, claim) in found
+    assert found["http.broken", ANSWERS]["during"] == "FAIL"
+    assert "2 of 9 cells killed" in ended.out
 
 
 @pytest.mark.parametrize(
     ("args", "why"),
     [
         (("--claim", "S00.nothing"), "no claim S00.nothing"),
-        (("--saboteur", "http.idle"), "no such cell: http.idle"),
+        (("--saboteur", "http.rare"), "no such cell: http.rare"),
         (("-m", "S09"), "names a saboteur"),
         (("--jobs", "0"), "--jobs takes a number"),
     ],
@@ -175,9 +142,7 @@ def test_a_claim_without_a_test_is_a_survivor(team: Callable[..., Team]) -> None
 def test_what_there_is_not_is_bad_input(
     team: Callable[..., Team], args: tuple[str, ...], why: str
 ) -> None:
-    ours = with_saboteurs(team(PROOF), answers=["http.broken"])
-
-    ended = sabotaged(ours, *args)
+    ended = with_saboteurs(team).sabotage(*args)
 
     assert ended.status == 3
     assert why in ended.err
@@ -189,36 +154,56 @@ def test_what_there_is_not_is_bad_input(
     [
         (("--spec11-scope", "signoff"), "a sabotaged run proves nothing: leave the scope out"),
         (("-n", "2"), "a sabotaged run has one process"),
+        (
+            ("--spec11-saboteur", "http.rare"),
+            "no saboteur http.rare; there are: file.none, http.broken",
+        ),
+        (("--spec11-claims", "S00.kill"), "no claim S00.kill in the catalogue"),
     ],
 )
-def test_a_sabotaged_run_is_never_a_signoff(
+def test_a_sabotaged_run_that_may_not_be_ends_before_it_begins(
     team: Callable[..., Team], args: tuple[str, ...], why: str
 ) -> None:
-    ours = with_saboteurs(team(PROOF))
-
-    ended = ours.run("--spec11-saboteur", "http.broken", *args)
+    ended = with_saboteurs(team).run("--spec11-saboteur", "http.broken", *args)
 
     assert ended.status == 4
     assert why in ended.out + ended.err
 
 
-def test_an_unknown_saboteur_ends_the_run_and_names_those_that_there_are(
-    team: Callable[..., Team],
-) -> None:
-    ours = with_saboteurs(team(PROOF))
-
-    ended = ours.run("--spec11-saboteur", "http.unheard-of")
-
-    assert ended.status == 4
-    assert "no saboteur http.unheard-of; there are: file.none, http.broken" in ended.err + ended.out
-
-
 def test_only_the_tests_of_the_claims_that_were_asked_for_are_run(
     team: Callable[..., Team],
 ) -> None:
-    ours = team(PROOF)
+    assert "1 passed, 7 deselected" in with_saboteurs(team).run("--spec11-claims", ANSWERS).out
 
-    assert "1 passed, 2 deselected" in ours.run("--spec11-claims", "S00.answers").out
-    unknown = ours.run("--spec11-claims", "S00.answer")
-    assert unknown.status == 4
-    assert "no claim S00.answer in the catalogue" in unknown.out + unknown.err
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({}, ""),
+        ({"before": "FAIL"}, "not green without it: FAIL"),
+        ({"hits": 0}, "never took effect; the claim was FAIL"),
+        ({"during": "PASS"}, "survived"),
+        ({"during": "UNKNOWN"}, "red, but not because the claim is untrue"),
+        ({"expected": ""}, "red for another reason than ''"),
+        ({"expected": "404"}, "red for another reason than '404'"),
+        ({"after": "UNKNOWN"}, "not green afterwards: UNKNOWN"),
+        ({"saboteur": "sql.none"}, "the benign twin turned it red"),
+        ({"saboteur": "sql.none", "during": "PASS"}, ""),
+        ({"saboteur": "sql.none", "during": "PASS", "hits": 0}, "never took effect"),
+    ],
+)
+def test_a_cell_is_killed_only_when_all_of_it_is_so(change: dict[str, Any], fault: str) -> None:
+    killed: dict[str, Any] = {
+        "saboteur": "sql.row-edit",
+        "claim": "S00.a",
+        "hits": 1,
+        "text": "assert 1 == 2",
+        "before": "PASS",
+        "during": "FAIL",
+        "expected": "1 == 2",
+        "after": "PASS",
+    }
+
+    cell = Cell(**{**killed, **change})
+
+    assert cell.fault.startswith(fault) if fault else cell.good
