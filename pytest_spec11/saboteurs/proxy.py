@@ -7,10 +7,10 @@ sent, replies in chunks as they come, long polls for as long as they take.
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -77,21 +77,63 @@ class Ear(asyncio.StreamReader):
         self.ended.set()
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(Protocol):
     """One connection: what the other side sends, and what it is sent."""
 
     reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
 
     async def send(self, data: bytes) -> None:
         """The bytes are on their way."""
-        self.writer.write(data)
-        await self.writer.drain()
+        ...
 
     def close(self) -> None:
         """The connection ends."""
-        self.writer.close()
+        ...
+
+
+class Heard:
+    """A connection that the prover made."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self._writer = writer
+
+    async def send(self, data: bytes) -> None:
+        """The bytes are on their way."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    def close(self) -> None:
+        """The connection ends."""
+        self._writer.close()
+
+
+class Dialled:
+    """A connection to the target.
+
+    What the target said before it hung up is heard, even when it hung up while it was being sent
+    something: a transport of asyncio would throw that away.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.reader = asyncio.StreamReader(limit=HEAD_LIMIT)
+        self._sock = sock
+        self._hearing = asyncio.ensure_future(self._hear())
+
+    async def send(self, data: bytes) -> None:
+        """The bytes are on their way."""
+        await asyncio.get_running_loop().sock_sendall(self._sock, data)
+
+    async def _hear(self) -> None:
+        with suppress(OSError):
+            while piece := await asyncio.get_running_loop().sock_recv(self._sock, HEAD_LIMIT):
+                self.reader.feed_data(piece)
+        self.reader.feed_eof()
+
+    def close(self) -> None:
+        """The connection ends."""
+        self._hearing.cancel()
+        self._sock.close()
 
 
 class Carried:
@@ -217,11 +259,15 @@ class Proxy:
 
     async def dial(self) -> Link:
         """A connection to the target. Raises Refused."""
-        host, port = self._upstream.hostname, self._upstream.port
+        place = (self._upstream.hostname or "", self._upstream.port or 80)
+        sock = socket.socket()
+        sock.settimeout(0)
         try:
-            return Link(*await asyncio.open_connection(host, port, limit=HEAD_LIMIT))
+            await self._loop.sock_connect(sock, place)
         except OSError as error:
+            sock.close()
             raise Refused from error
+        return Dialled(sock)
 
     async def _served(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of the prover, to its end."""
@@ -229,7 +275,7 @@ class Proxy:
         assert task is not None and isinstance(reader, Ear)  # noqa: PT018, S101  # as listened for
         self._links.add(task)
         try:
-            while await self._heard(Link(reader, writer), reader.ended):
+            while await self._heard(Heard(reader, writer), reader.ended):
                 pass
         except (Refused, asyncio.CancelledError, *_BROKEN):
             writer.transport.abort()

@@ -26,9 +26,10 @@ SELECT workflow_uuid, 'ghost', '"ghost"' FROM dbos.workflow_status ORDER BY crea
 """
 RUN = """
 INSERT INTO app.runs
-SELECT (jsonb_populate_record(r, jsonb_build_object('id', 'ghost ' || u, 'workflow_id', 'ghost ' || u))).*
+SELECT (jsonb_populate_record(r, jsonb_build_object(
+    'id', 'ghost ' || u, 'workflow_id', 'ghost ' || u, 'execution_id', 'ghost ' || u))).*
 FROM app.runs r, (SELECT gen_random_uuid()::text AS u) AS made LIMIT 1
-"""  # noqa: E501  # one statement
+"""  # one statement
 SIBLING = """
 SELECT workflow_id, gate_key FROM app.human_gates g
 WHERE state = 'PENDING' AND gate_key <> %(gate)s AND (

@@ -94,7 +94,7 @@ class MissingAsEmpty(Lie):
     def told(self, exchange: Exchange, reply: Reply) -> Reply | None:
         if reply.status != MISSING:
             return None
-        return _json(200, reply, {} if self.hits() % 2 else [])
+        return _json(200, reply, [] if self.hits() % 2 else {})
 
 
 class ErrorAs400(Lie):
