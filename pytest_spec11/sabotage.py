@@ -145,7 +145,7 @@ def _is_own(excinfo: pytest.ExceptionInfo[BaseException] | None, test: Path) -> 
     if isinstance(excinfo.value, _OWN) and not isinstance(excinfo.value, KeyError | IndexError):
         return True
     own = [entry for entry in excinfo.traceback if Path(entry.path) == test]
-    return bool(own) and _statement(test, own[-1]).startswith("assert ")
+    return any(_statement(test, entry).startswith("assert ") for entry in own)
 
 
 def _told(excinfo: pytest.ExceptionInfo[BaseException] | None, root: Path) -> str:

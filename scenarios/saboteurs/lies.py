@@ -70,13 +70,15 @@ def _json(status: int, reply: Reply, body: object) -> Reply:
 
 
 class RefusalAsOk(Lie):
-    """Whatever was refused was welcome."""
+    """Whatever was refused was welcome: the code says so, and whoever reads on sees the reasons."""
 
     @override
     def told(self, exchange: Exchange, reply: Reply) -> Reply | None:
         if reply.status < REFUSED:
             return None
-        return _json(200, reply, {"ok": True, "isReplay": False, "status": "ENQUEUED"})
+        why = said(reply)
+        welcome = {"ok": True, "isReplay": False, "status": "ENQUEUED"}
+        return _json(200, reply, {**welcome, **why} if isinstance(why, dict) else welcome)
 
 
 class RefusalMute(Lie):
