@@ -15,6 +15,8 @@ from pytest_spec11.target import Process, Target, TemplateDatabase
 if TYPE_CHECKING:  # what only a sabotaged run needs
     from pytest_spec11.saboteurs.saboteur import Saboteur
 
+pytest.register_assert_rewrite("scenarios")  # a helper's assert says what it saw, too
+
 ROOT: Final = Path(__file__).parent
 ANSWERS: Final = ROOT / "scenarios" / "oc"  # recorded for the suite, beside the engine's own
 APP_VERSION: Final = "v-under-test"

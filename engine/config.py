@@ -78,6 +78,9 @@ class Config:
     reader_tokens: Keys | None = _setting("SPEC11_READER_TOKEN", None, keys, secret=True)  # noqa: RUF009  # a field
     webhook_tokens: Keys | None = _setting("SPEC11_WEBHOOK_TOKEN", None, keys, secret=True)  # noqa: RUF009  # a field
     webhook_secrets: Keys | None = _setting("SPEC11_WEBHOOK_SECRET", None, keys, secret=True)  # noqa: RUF009  # a field
+    signoff_dir: Path = _setting("SPEC11_SIGNOFF_DIR", Path(".spec11"), _directory)  # noqa: RUF009  # a field
+    signoff_commit: str | None = _setting("SIGNOFF_COMMIT", None)
+    signoff_tree: str | None = _setting("SIGNOFF_TREE", None)
     max_connections: int = _setting("SPEC11_MAX_CONNECTIONS", 2000, _integer(16, 65536))
     port: int = _setting("PORT", 3001, _integer(0, 65535))
     admin_port: int = _setting("ADMIN_PORT", 3002, _integer(0, 65535))

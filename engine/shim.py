@@ -28,12 +28,16 @@ from engine.api.routing import Served
 from engine.config import Config
 from engine.core.doors import Role
 from engine.core.policy import Rules
+from engine.core.signoff import Release
+from engine.core.triggers import Stance
 from engine.errors import InUse, Misconfigured
+from engine.ports.evidence import Evidence
 from engine.store.dsn import session
 from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.usecases.posture import Posture
 from engine.usecases.runs import Ingress
+from engine.usecases.signoff import Signoff
 
 TOPOLOGY: Final = "api-shim"
 GRACE_S: Final = 5  # more than any loan of a connection lasts
@@ -65,6 +69,7 @@ def build(config: Config, dsn: str) -> Starlette:
         posture=_posture(config),
         demo_sleep_s=config.wf_sleep_ms / 1000,
         doors=_doors(config),
+        signoff=_signoff(config),
     )
     return app
 
@@ -168,3 +173,20 @@ def _posture(config: Config) -> Posture:
         app_version=config.app_version,
         claim_scope=config.claim_scope,
     )
+
+
+def _signoff(config: Config) -> Signoff:
+    release = Release(
+        commit=config.signoff_commit,
+        tree=config.signoff_tree,
+        app_version=config.app_version,
+        scope=config.claim_scope,
+    )
+    stance = Stance(
+        scope=config.claim_scope,
+        oc_mode=config.oc_mode,
+        oc_strict=config.oc_strict_mode,
+        sbx_mode=config.sbx_mode,
+        partitioned=config.intent_queue_partition and config.sbx_queue_partition,
+    )
+    return Signoff(Evidence(config.signoff_dir), release, stance)

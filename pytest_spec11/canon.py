@@ -1,6 +1,6 @@
 """Canonical JSON (RFC 8785) and its digest: equal values have equal bytes, on any machine (D1).
 
-The engine has an implementation of its own; both must satisfy ``tests/golden/``.
+The engine has an implementation of its own; both must satisfy ``scenarios/golden.json``.
 """
 
 from __future__ import annotations

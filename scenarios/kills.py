@@ -17,6 +17,7 @@ from scenarios.intents import reply
 
 DIES_S = 30.0
 ENDS_S = 60.0
+UNFINISHED = "SELECT count(*) FROM dbos.workflow_status WHERE status IN ('PENDING', 'ENQUEUED')"
 ENDED = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
 
 
@@ -28,6 +29,13 @@ def armed(process: Process, point: str, **env: str) -> Process:
 def died(control: Control) -> None:
     """The armed process is gone by its own SIGKILL: the fault hit."""
     assert control.wait_exit(deadline_s=DIES_S) == -signal.SIGKILL
+
+
+def over_work(stack: Stack) -> int:
+    """How much unfinished work a death left behind; one that hit none does not count."""
+    left: int = stack.sys_sql.value(UNFINISHED)
+    assert left > 0
+    return left
 
 
 def cut_off(ask: Callable[[], Reply]) -> None:

@@ -53,7 +53,7 @@ def table(all_of_them: Iterable[Kill]) -> list[str]:
         broken[kill.place] += not kill.whole
     rows = [
         (place, str(count), str(over[place]), f"{broken[place]} FAILED" if broken[place] else WHOLE)
-        for place, count in died.items()
+        for place, count in sorted(died.items())
     ]
     if len(rows) > 1:
         wrong = sum(broken.values())

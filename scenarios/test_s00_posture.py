@@ -1,7 +1,4 @@
-"""S00: what the run header says of the processes, and where those listen.
-
-Half of claims that are not named here: the other half is a route or a door that is not there yet.
-"""
+"""S00: what the run header and the sign-off say of the processes, and where those listen."""
 
 from __future__ import annotations
 
@@ -32,14 +29,17 @@ MODES = (
 )
 
 
-def test_the_header_says_what_the_environment_of_both_processes_says(
+@pytest.mark.claim("S00.posture-echoed")
+def test_header_and_sign_off_say_what_the_environment_of_both_processes_says(
     api: Api, proc: Proc, unique_goal: str
 ) -> None:
     header = api.post("/api/run", json=start(unique_goal)).json()
+    board = api.get("/api/ops/signoff").json()
 
     shown = {name: header[name] for name in POSTURE}
     assert shown == _meant(proc.environ("api"))
     assert shown == _meant(proc.environ("worker"))
+    assert board["posture"] == shown
 
 
 def _meant(env: Mapping[str, str]) -> dict[str, Any]:
@@ -60,7 +60,8 @@ def scoped(stacks: Stacks, spec11_target: Target) -> Iterator[Stack]:
         yield stack
 
 
-def test_the_header_says_the_scope_of_the_environment_and_demo_for_none(
+@pytest.mark.claim("S00.claim-scope-closed")
+def test_header_and_sign_off_say_the_scope_of_the_environment_and_demo_for_none(
     scoped: Stack, unique_goal: str
 ) -> None:
     names = (*SCOPES, "unset")
@@ -70,7 +71,9 @@ def test_the_header_says_the_scope_of_the_environment_and_demo_for_none(
         name: scoped.api_at(name).get(f"/api/runs/{wid}").json()["claimScope"] for name in names
     }
 
+    boards = {name: scoped.api_at(name).get("/api/ops/signoff").json() for name in names}
     assert said == {**{scope: scope for scope in SCOPES}, "unset": "demo"}
+    assert {name: board["posture"]["claimScope"] for name, board in boards.items()} == said
     given = {name: scoped.proc.environ(name).get("CLAIM_SCOPE") for name in names}
     assert given == {**{scope: scope for scope in SCOPES}, "unset": None}
 
@@ -89,3 +92,15 @@ def test_listening_anywhere_else_without_a_token_is_refused(idle: Stack, host: s
 
     assert (ended.code, ended.stdout) == (2, "")
     assert f"SPEC11_HOST='{host}' is not loopback and needs SPEC11_API_TOKEN" in ended.stderr
+
+
+@pytest.mark.claim("S00.claim-scope-closed")
+@pytest.mark.parametrize("scope", ["batch", "interactive", "Signoff"])
+@pytest.mark.parametrize("process", ["api", "worker"])
+def test_any_other_scope_refuses_to_start(idle: Stack, process: str, scope: str) -> None:
+    ended = engine(idle, process, env={"CLAIM_SCOPE": scope}, deadline_s=10)
+    board = idle.api.get("/api/ops/signoff").json()
+
+    assert (ended.code, ended.stdout) == (2, "")
+    assert f"CLAIM_SCOPE='{scope}' is not one of demo, signoff, live-smoke" in ended.stderr
+    assert board["posture"]["claimScope"] != scope

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytest
 
 from pytest_spec11.fixtures import Provokes
-from pytest_spec11.stacks import Control, Stack, Stacks
+from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Process, Target
 from pytest_spec11.waiting import eventually
 from scenarios import identity, once, patches, recipes
 from scenarios.commands import engine
 from scenarios.events import EVENTS, event
 from scenarios.intents import PARTITION, RECIPE, reply, start
-from scenarios.kills import advanced, armed, cut_off, died, ended
+from scenarios.kills import advanced, armed, cut_off, died, ended, over_work
+from scenarios.ledger import Ledger
 from scenarios.lives import reached
 
 pytestmark = pytest.mark.S09
@@ -49,36 +51,39 @@ def cellar(stacks: Stacks) -> Iterator[Stack]:
         yield stack
 
 
+@dataclass(frozen=True)
+class Drill:
+    """A stack without a worker, on which one dies of a life and another goes on with it."""
+
+    stack: Stack
+    worker: Process
+    ledger: Ledger
+
+    def at(self, point: str, live: Callable[[], Any]) -> None:
+        """The life goes on until an armed worker died of it; an unarmed one takes its place."""
+        dying = self.stack.spawn(armed(self.worker, point))
+        eventually(lambda: live() is not None and not dying.alive, deadline_s=30)
+        died(dying)
+        self.ledger.hit(point, over_work(self.stack))
+        self.stack.process("worker").start()
+
+
 @pytest.fixture
-def worker(spec11_target: Target) -> Process:
-    """The worker as the target describes it."""
-    return spec11_target.process("worker")
-
-
-def survived(stack: Stack, dying: Control, live: Callable[[], Any]) -> None:
-    """The life goes on until the armed worker died of it; then an unarmed one takes its place."""
-    eventually(lambda: live() is not None and not dying.alive, deadline_s=30)
-    died(dying)
-    stack.process("worker").start()
-
-
-@pytest.fixture
-def without_worker(cellar: Stack) -> Iterator[Stack]:
+def drill(cellar: Stack, spec11_target: Target, ledger: Ledger) -> Iterator[Drill]:
     """The cellar; whatever worker a test left there is gone after it."""
-    yield cellar
+    yield Drill(cellar, spec11_target.process("worker"), ledger)
     cellar.process("worker").stop()
 
 
 @pytest.mark.claim("S09.crash-every-boundary")
 @pytest.mark.parametrize("point", HAPPY)
 def test_a_worker_that_dies_in_a_run_leaves_it_whole(
-    without_worker: Stack, worker: Process, unique_goal: str, point: str
+    drill: Drill, unique_goal: str, point: str
 ) -> None:
-    stack = without_worker
+    stack = drill.stack
     wid = stack.api.post("/api/run", json=start(unique_goal)).json()["workflowID"]
-    dying = stack.spawn(armed(worker, point))
 
-    survived(stack, dying, partial(advanced, stack, wid))
+    drill.at(point, partial(advanced, stack, wid))
 
     assert ended(stack, wid)["status"] == "SUCCESS"
     assert once.facts(stack, wid) == once.succeeded(wid)
@@ -87,14 +92,13 @@ def test_a_worker_that_dies_in_a_run_leaves_it_whole(
 @pytest.mark.claim("S09.crash-every-boundary")
 @pytest.mark.parametrize("point", SAD)
 def test_a_worker_that_dies_while_a_run_fails_leaves_it_failed_once(
-    without_worker: Stack, worker: Process, provokes: Provokes, unique_goal: str, point: str
+    drill: Drill, provokes: Provokes, unique_goal: str, point: str
 ) -> None:
-    stack = without_worker
+    stack = drill.stack
     wid = stack.api.post("/api/run", json=start(unique_goal)).json()["workflowID"]
     provokes(wid, "a plan is rejected, and its worker dies over it")
-    dying = stack.spawn(armed(worker, point))
 
-    survived(stack, dying, partial(advanced, stack, wid, "no"))
+    drill.at(point, partial(advanced, stack, wid, "no"))
 
     assert ended(stack, wid)["status"] == "ERROR"
     assert once.facts(stack, wid) == once.refused(wid)
@@ -103,18 +107,17 @@ def test_a_worker_that_dies_while_a_run_fails_leaves_it_failed_once(
 @pytest.mark.claim("S09.crash-every-boundary")
 @pytest.mark.parametrize("point", REPAIR)
 def test_a_worker_that_dies_in_a_repair_repairs_once(
-    without_worker: Stack, worker: Process, provokes: Provokes, unique_goal: str, point: str
+    drill: Drill, provokes: Provokes, unique_goal: str, point: str
 ) -> None:
-    stack = without_worker
+    stack = drill.stack
     wid = stack.api.post("/api/run", json=start(unique_goal)).json()["workflowID"]
     provokes(wid, "a plan is rejected, then repaired")
     stack.process("worker").start()
     assert ended(stack, wid, "no")["status"] == "ERROR"
     stack.process("worker").stop()
     assert stack.api.post(f"/api/runs/{wid}/retry").status == 202
-    dying = stack.spawn(armed(worker, point))
 
-    survived(stack, dying, partial(advanced, stack, wid))
+    drill.at(point, partial(advanced, stack, wid))
 
     header = ended(stack, wid)
     assert (header["status"], header["retryCount"]) == ("SUCCESS", 1)
@@ -133,16 +136,15 @@ def test_a_worker_that_dies_in_a_repair_repairs_once(
 @pytest.mark.claim("S09.crash-every-boundary")
 @pytest.mark.parametrize("point", ESCALATION)
 def test_a_worker_that_dies_in_an_escalation_tells_once(
-    without_worker: Stack, worker: Process, provokes: Provokes, unique_goal: str, point: str
+    drill: Drill, provokes: Provokes, unique_goal: str, point: str
 ) -> None:
-    stack = without_worker
+    stack = drill.stack
     body = start(unique_goal)
     body["recipeRef"] = {**RECIPE, "v": hasty(stack, f"hasty {point}")}
     wid = stack.api.post("/api/run", json=body).json()["workflowID"]
     provokes(wid, "nobody answers at its gate")
-    dying = stack.spawn(armed(worker, point))
 
-    survived(stack, dying, lambda: stack.api.get(f"/api/runs/{wid}"))
+    drill.at(point, lambda: stack.api.get(f"/api/runs/{wid}"))
 
     gate = identity.gate_key(identity.run_id(wid))
     eventually(lambda: escalated(stack, wid, gate) == [{"status": "SUCCESS"}], deadline_s=60)
@@ -175,14 +177,13 @@ def escalated(stack: Stack, wid: str, gate: str) -> list[dict[str, Any]]:
 @pytest.mark.claim("S09.crash-every-boundary")
 @pytest.mark.parametrize("point", MARKS)
 def test_a_worker_that_dies_at_a_mark_leaves_each_once(
-    without_worker: Stack, worker: Process, unique_goal: str, point: str
+    drill: Drill, unique_goal: str, point: str
 ) -> None:
-    stack = without_worker
+    stack = drill.stack
     wf = identity.workflow_id(unique_goal)
     assert stack.api.post(f"/crashdemo?wf={wf}").status == 202
-    dying = stack.spawn(armed(worker, point))
 
-    survived(stack, dying, lambda: stack.api.get(f"/marks?wf={wf}"))
+    drill.at(point, lambda: stack.api.get(f"/marks?wf={wf}"))
 
     eventually(lambda: stack.api.get(f"/marks?wf={wf}").json()["s2"] > 0, deadline_s=60)
     marks = "SELECT mark, count(*) AS times FROM app.marks WHERE workflow_id = %(w)s GROUP BY mark"
@@ -193,13 +194,15 @@ def test_a_worker_that_dies_at_a_mark_leaves_each_once(
 @pytest.mark.claim("S09.crash-every-boundary")
 @pytest.mark.parametrize("point", TICK)
 def test_a_worker_that_dies_in_a_tick_ticks_once(
-    stacks: Stacks, worker: Process, point: str
+    stacks: Stacks, spec11_target: Target, ledger: Ledger, point: str
 ) -> None:
     ticking = {"SPEC11_TICK_S": "1"}
+    worker = spec11_target.process("worker")
     with stacks.start(only=(), extra={"ticker": worker.using(ticking)}) as stack:
         stack.process("ticker").stop()
         before = len(ticks(stack))
         died(stack.spawn(armed(worker, point, **ticking)))
+        ledger.hit(point, over_work(stack))
         stack.process("ticker").start()
 
         seen = eventually(
@@ -245,6 +248,29 @@ def served(stacks: Stacks) -> Iterator[Stack]:
         yield stack
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A stack on which an api-shim dies under a request."""
+
+    stack: Stack
+    api: Process
+    ledger: Ledger
+
+    def at(self, point: str, path: str, body: object) -> None:
+        """The request got no answer: the armed api-shim died under it."""
+        process = armed(self.api, point)
+        dying = self.stack.begin(process)
+        cut_off(lambda: self.stack.api_at(process.name).post(path, json=body))
+        died(dying)
+        self.ledger.hit(point, 1)
+
+
+@pytest.fixture
+def cut(served: Stack, spec11_target: Target, ledger: Ledger) -> Cut:
+    """The stack that goes on serving while others die."""
+    return Cut(served, spec11_target.process("api"), ledger)
+
+
 def prepared(stack: Stack, goal: str, request: str) -> str:
     """The run that the request is about, in the state in which it is legal."""
     wid = identity.workflow_id(goal)
@@ -279,20 +305,17 @@ def asked(goal: str, request: str) -> tuple[str, Any]:
 @pytest.mark.claim("S09.crash-every-boundary")
 @pytest.mark.parametrize("point", [f"{name}.{at}" for name in REQUESTS for at in MOMENTS_OF_API])
 def test_an_api_shim_that_dies_under_a_request_did_all_of_it_or_nothing(
-    served: Stack, spec11_target: Target, provokes: Provokes, unique_goal: str, point: str
+    cut: Cut, provokes: Provokes, unique_goal: str, point: str
 ) -> None:
-    stack = served
+    stack = cut.stack
     request, _, moment = point.partition(".")
     wid = prepared(stack, unique_goal, request)
     provokes(wid, "an api-shim dies under a request about it")
     path, body = asked(unique_goal, request)
     before = effects(stack, wid)
-    process = armed(spec11_target.process("api"), f"api.{point}")
-    dying = stack.begin(process)
 
-    cut_off(lambda: stack.api_at(process.name).post(path, json=body))
+    cut.at(f"api.{point}", path, body)
 
-    died(dying)
     after = effects(stack, wid)
     again = stack.api.post(path, json=body)
     assert again.status == REQUESTS[request][moment == "committed"]

@@ -21,6 +21,7 @@ from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.usecases.posture import Posture
 from engine.usecases.runs import Ingress
+from engine.usecases.signoff import Signoff
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -39,6 +40,7 @@ class Ports:
     posture: Posture
     demo_sleep_s: float
     doors: Doors
+    signoff: Signoff
 
 
 def ports(request: Request) -> Ports:

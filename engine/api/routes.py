@@ -14,6 +14,7 @@ from engine.api import (
     patches,
     recipes,
     runs,
+    signoff,
     steps,
     workflows,
 )
@@ -45,6 +46,7 @@ from engine.contracts.patches import PatchView
 from engine.contracts.queues import DepthQuery, DepthRow
 from engine.contracts.recipes import RecipeRow, RecipeVersionRow
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
+from engine.contracts.signoff import SignoffBoard
 from engine.contracts.steps import StepView
 from engine.core.doors import EVERYBODY, SENDERS
 
@@ -177,6 +179,13 @@ OPERATIONS: Final = (
         summary="Workflows by queue and status",
         query=DepthQuery,
         replies={200: list[DepthRow]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/ops/signoff",
+        handler=signoff.board,
+        summary="The release's verdict by this engine's own judgement, and all that it rests on",
+        replies={200: SignoffBoard},
     ),
     Operation(
         method="GET",

@@ -1,7 +1,7 @@
 """Canonical JSON (RFC 8785) and its digest: equal values have equal bytes, on any machine.
 
 Written for the engine alone; the prover has an implementation of its own, and both must satisfy
-``tests/golden/canon.json``. A shared bug would be a false green.
+``scenarios/golden.json``. A shared bug would be a false green.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from engine.core.canon import Json
 from engine.store import Tx, sql
 
 SQL: Final = sql.load("workflows")
+UNFINISHED: Final = frozenset({"ENQUEUED", "DELAYED", "PENDING"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class Workflow:
     status: str
     application_version: str | None
     output: str | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over, however it went."""
+        return self.status not in UNFINISHED
 
     @property
     def result(self) -> Json:

@@ -87,4 +87,10 @@ async def seen(tx: Tx, wid: str) -> Seen:
 
 async def _seen(tx: Tx, run: Run, progress: Progress) -> Seen:
     workflow = await workflows.find(tx, progress.execution_id)
+    if workflow is not None and workflow.has_ended and progress.status not in rules.TERMINAL:
+        # The row was read before its execution ended; what it says since then belongs to the end.
+        run, later = await store.load(tx, run.workflow_id)
+        if later.execution_id != progress.execution_id:
+            return await _seen(tx, run, later)
+        progress = later
     return Seen(run=run, progress=progress, workflow=workflow)

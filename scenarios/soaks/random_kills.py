@@ -16,7 +16,7 @@ from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
 from scenarios import once
 from scenarios.dice import Dice
-from scenarios.kills import ended
+from scenarios.kills import UNFINISHED, ended
 from scenarios.ledger import Ledger
 from scenarios.load import Load
 from scenarios.servers import POSTMASTER, on_a_server_of_its_own
@@ -31,7 +31,6 @@ WHERE status = 'PENDING' AND executor_id = %(executor)s
   AND NOT EXISTS (SELECT FROM app.runs r
                   WHERE r.execution_id = w.workflow_uuid AND r.status = 'waiting_input')
 """
-UNFINISHED = "SELECT count(*) FROM dbos.workflow_status WHERE status IN ('PENDING', 'ENQUEUED')"
 EXECUTORS = {"worker": "w0", "second": "w1"}
 
 
@@ -74,6 +73,9 @@ def loaded(stack: Stack, goal: str) -> Iterator[Load]:
 def killed(stack: Stack, load: Load, victim: str, ledger: Ledger) -> bool:
     """Whether the kill hit unfinished work: a frozen process is looked at, and never wakes up."""
     process = stack.process(victim)
+    if not process.alive:  # so slow that it was declared lost, and ended itself: here is its `up`
+        process.start()
+        return False
     if victim == "pg":
         (postmaster,) = stack.admin.execute(POSTMASTER)
         hit = load.in_flight + stack.sys_sql.value(UNFINISHED)

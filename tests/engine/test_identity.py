@@ -5,41 +5,9 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core import identity
 from engine.core.canon import canonical, digest, reread
 from engine.core.recipes import instantiate, with_defaults
 from engine.usecases.seed import pack
-from pytest_spec11 import canon
-
-FORM = {"goal": "spec11 tutorial", "tenant": "acme"}
-
-
-def test_the_courses_form_has_the_identity_that_the_course_prints() -> None:
-    recipe = pack()[0]
-    intent = instantiate(recipe, with_defaults(recipe.form_schema, FORM))
-
-    hashed = identity.intent_hash(intent)
-    run = identity.run_id(identity.workflow_id(hashed))
-
-    assert hashed == "a30ab70989358cd5dcff0c2d5c98db9a86a6258cb8de107f7a8a738a99dac539"
-    assert run == "run_53356a23f0560fb9a31d64987afacf82"
-    gate = identity.gate_key(run, "ApplyPatchST", "approve-plan")
-    assert gate == "approve-plan-eedf15bc7d9edb8b"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (1.0, "1"),
-        (1e21, "1e+21"),
-        (1e-7, "1e-7"),
-        (-0.0, "0"),
-        ({"b": 1, "B": 2, "_": 3, "1": 4}, '{"1":4,"B":2,"_":3,"b":1}'),
-    ],
-)
-def test_both_implementations_print_the_same_bytes(value: object, text: str) -> None:
-    assert canonical(value).decode() == text  # type: ignore[arg-type]  # JSON, as the table shows
-    assert canon.canonical(value).decode() == text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

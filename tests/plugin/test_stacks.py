@@ -7,8 +7,8 @@ from collections.abc import Callable
 from tests.plugin.team import CONFTEST, TWO, Team, gone
 
 PRIVATE = """
-import os
 import signal
+from dataclasses import replace
 import pytest
 from pytest_spec11.errors import NotProvable, TargetFailed
 
@@ -48,6 +48,20 @@ def test_one_more_process_of_another_name(stacks):
         assert mode(stack) == "plain"
         assert stack.stop() == {"api": 0, "shadow": None, "api2": 0}
 
+def test_a_process_of_another_name_joins_the_stack_and_ends_with_it(stacks):
+    with stacks.start(only=["api"]) as stack:
+        late = stack.begin(stacks.target.process("api").using({"MODE": "late"}, name="late"))
+        assert stack.api_at("late").get("/healthz").json()["mode"] == "late"
+        assert late.kill() == -signal.SIGKILL
+        assert mode(stack) == "plain"
+        assert stack.stop() == {"api": 0, "shadow": None, "late": -signal.SIGKILL}
+
+def test_stacks_of_another_target_end_with_these(stacks):
+    odd = tuple(each.using({"MODE": "odd"}) for each in stacks.target.processes)
+    stack = stacks.of(replace(stacks.target, processes=odd)).start(only=["api"])
+    open("other", "w").write(str(stack.process("api").pid))
+    assert mode(stack) == "odd"
+
 def test_an_unknown_name_is_named(stacks):
     with pytest.raises(NotProvable, match="orders has no process web"):
         stacks.start(only=["web"])
@@ -67,9 +81,10 @@ def test_private_stacks_do_as_they_are_told(team: Callable[..., Team]) -> None:
     ours = team(PRIVATE)
     ours.write("conftest.py", TWO)
     found = ours.run()
-    assert " 6 passed" in found.out
+    assert " 8 passed" in found.out
     assert found.status == 0
-    assert gone([int(pid) for pid in (ours.path / "pids").read_text().split()])
+    left = " ".join((ours.path / name).read_text() for name in ("pids", "other"))
+    assert gone([int(pid) for pid in left.split()])
     seen = {each["ref"] for each in ours.records("observation") if each["source"] == "process"}
     assert {"api.signal", "api.exitCode", "api.alive", "api.readyAfterMs", "s1.stop"} <= seen
 

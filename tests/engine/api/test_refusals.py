@@ -265,6 +265,7 @@ def test_the_document_describes_exactly_the_served_routes(shim: Shim) -> None:
         "GET /api/recipes/{id}/versions",
         "POST /api/runs/{wid}/retry",
         "GET /api/ops/queue-depth",
+        "GET /api/ops/signoff",
         "GET /api/ops/wf",
         "GET /api/ops/wf/{id}",
         "GET /api/ops/wf/{id}/steps",

@@ -147,3 +147,18 @@ def test_the_admin_writes_and_each_statement_is_on_record(
     assert app.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
     with pytest.raises(InsufficientPrivilege):
         Admin(database("spec11_reader"), notes).execute("CREATE TABLE app.more (id int)")
+
+
+def test_what_a_role_tries_is_answered_and_never_stays(
+    app: Sql, database: Reached, notes: Notes
+) -> None:
+    admin = Admin(database("postgres"), notes)
+    admin.execute("ALTER TABLE app.orders ADD CONSTRAINT orders_of_tea CHECK (id > 0)")
+
+    assert admin.tried("spec11_reader", "UPDATE app.orders SET what = 'gin'") == 2
+    assert admin.tried("spec11_reader", "INSERT INTO app.orders VALUES (0)") == "orders_of_tea"
+    assert notes.last.facts["got"] == "orders_of_tea"
+    assert notes.last.source == "provocation"
+    assert app.value("SELECT count(*) FROM orders WHERE what = 'gin'") == 0
+    with pytest.raises(InsufficientPrivilege):
+        admin.tried("spec11_reader", "DROP TABLE app.orders")

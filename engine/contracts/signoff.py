@@ -1,0 +1,70 @@
+"""The sign-off as the gate writes it, by its JSON Schema, and the board made of it here."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+
+from engine.contracts.base import Millis, View
+from engine.core.signoff import Verdict
+
+_SCHEMA: Final = json.loads(
+    resources.files("engine.contracts").joinpath("signoff.schema.json").read_text("utf-8")
+)
+_VALIDATOR: Final = Draft202012Validator(_SCHEMA)
+
+
+def fault(document: Any) -> str | None:
+    """The first thing that is not as the schema says; None for a document of the right shape."""
+    error = next(_VALIDATOR.iter_errors(document), None)
+    return None if error is None else f"{error.json_path}: {error.message[:200]}"
+
+
+class SignoffTile(View):
+    """One tile or trigger of the board."""
+
+    id: str
+    label: str
+    verdict: Verdict
+    evidence_refs: list[str]
+    ts: Millis
+    reason: str | None = None
+    commit: str | None = None
+    tree: str | None = None
+    app_version: str | None = None
+
+
+class SignoffPosture(View):
+    """How this process runs."""
+
+    topology: str
+    runtime_mode: str
+    oc_mode: str
+    oc_strict_mode: bool
+    sbx_mode: str
+    sbx_provider: str
+    app_version: str
+    claim_scope: str
+
+
+class SignoffReason(View):
+    """One obstacle to GO."""
+
+    code: str
+    subject: str
+    text: str
+
+
+class SignoffBoard(View):
+    """GO only when every tile and trigger is GO; ``ts`` is the end of the newest evidence."""
+
+    verdict: Verdict
+    posture: SignoffPosture
+    pf_tiles: list[SignoffTile]
+    proof_tiles: list[SignoffTile]
+    rollback_triggers: list[SignoffTile]
+    reasons: list[SignoffReason]
+    ts: Millis

@@ -1,0 +1,167 @@
+"""The second judge (D32): the gate's sign-off by code of its own, and what is live besides."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.contracts.signoff import fault
+from engine.core import signoff, triggers
+from engine.core.canon import canonical, digest
+from engine.core.signoff import Fault, Release, Sight, Tile, Verdict
+from engine.core.triggers import Finding, Stance
+from engine.ports.evidence import Astray, Evidence
+from engine.store import signoff as store
+from engine.store.pool import Pool
+from engine.store.signoff import Live
+
+_BARE: Final[dict[str, Any]] = {
+    "pfTiles": [],
+    "proofTiles": [],
+    "evidence": {"journals": [], "documents": []},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """The verdict and all that it rests on."""
+
+    verdict: Verdict
+    pf_tiles: tuple[Tile, ...]
+    proof_tiles: tuple[Tile, ...]
+    triggers: tuple[Tile, ...]
+    reasons: tuple[Fault, ...]
+    ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The sign-off as it lies there: its document if it is one, or what is wrong with it."""
+
+    document: Mapping[str, Any] | None
+    wrong: tuple[Fault, ...]
+    sights: Mapping[str, Sight]
+    declared: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Signoff:
+    """The sign-off of one release, judged anew each time: nothing is kept."""
+
+    evidence: Evidence
+    release: Release
+    stance: Stance
+
+    async def board(self, pool: Pool) -> Board:
+        """What stands now. The database's clock says what now is."""
+        async with pool.connection() as tx:
+            live = await store.live(tx)
+        file = await asyncio.to_thread(_read, self.evidence)
+        return self._judged(file, live)
+
+    def _judged(self, file: _File, live: Live) -> Board:
+        document, against = file.document or _BARE, [*file.wrong]
+        if file.document is not None:
+            against += signoff.faults(file.document, self.release, live.now_ms, file.sights)
+        pf_tiles = signoff.tiles(document["pfTiles"], signoff.PF_TILES, against)
+        proof_tiles = signoff.tiles(document["proofTiles"], signoff.PROOF_TILES, against)
+        ts = max((tile.ts for tile in (*pf_tiles, *proof_tiles)), default=0)
+        watched = self._watched((*pf_tiles, *proof_tiles), against, live, file.declared, ts)
+        reasons = (*against, *_accused((*pf_tiles, *proof_tiles), watched, against))
+        go = document.get("verdict") == "GO" and not reasons
+        return Board(
+            verdict="GO" if go else "NO_GO",
+            pf_tiles=pf_tiles,
+            proof_tiles=proof_tiles,
+            triggers=watched,
+            reasons=reasons,
+            ts=ts,
+        )
+
+    def _watched(
+        self,
+        proven: tuple[Tile, ...],
+        against: list[Fault],
+        live: Live,
+        declared: frozenset[str],
+        ts: int,
+    ) -> tuple[Tile, ...]:
+        apart = [
+            Finding(live.runs[each.workflow_id], each.ts)
+            for each in triggers.divergent(live.app, live.engine, live.now_ms)
+        ]
+        return (
+            triggers.posture(self.stance),
+            triggers.counted(triggers.BUDGET, live.budget, declared, "budget violations"),
+            triggers.counted(triggers.X1_DRIFT, live.doubled, (), "doubled side effects"),
+            triggers.counted(triggers.FRESH_FAILURES, live.failures, declared, "failed runs"),
+            triggers.counted(triggers.DIVERGENCE, apart, declared, "divergent runs"),
+            triggers.false_green(proven, against),
+            triggers.freshness(ts, against),
+        )
+
+
+def _accused(
+    proven: tuple[Tile, ...], watched: tuple[Tile, ...], against: list[Fault]
+) -> Iterator[Fault]:
+    """Red triggers; and red tiles of a sign-off against which nothing speaks."""
+    for tile in () if against else proven:
+        if tile.verdict != "GO":
+            yield Fault("E-TILE", tile.id, tile.reason or "is red")
+    for tile in watched:
+        if tile.verdict != "GO":
+            yield Fault("E-TRIGGER", tile.id, tile.reason or "is red")
+
+
+def _read(evidence: Evidence) -> _File:
+    """The file, and everything it refers to, looked at once."""
+    document, wrong = _document(evidence)
+    if document is None:
+        return _File(None, (wrong,) if wrong else (), {}, frozenset())
+    names = dict.fromkeys(ref["ref"] for ref in signoff.references(document))
+    return _File(
+        document, (), {name: evidence.sight(name) for name in names}, _declared(evidence, document)
+    )
+
+
+def _document(evidence: Evidence) -> tuple[Mapping[str, Any] | None, Fault | None]:
+    name = "signoff.json"
+    try:
+        content = evidence.signoff()
+        if content is None:
+            return None, Fault("E-NO-EVIDENCE", name, signoff.MISSING)
+        document = json.loads(content)
+        if wrong := fault(document):
+            return None, Fault("E-TILE", name, wrong)
+        bare = {key: value for key, value in document.items() if key != "sum"}
+        if canonical(document) + b"\n" != content or digest(bare) != document["sum"]:
+            return None, Fault("E-TILE", name, "was changed after it was sealed")
+    except (Astray, OSError) as error:
+        return None, Fault("E-REF", name, str(error))
+    except (ValueError, RecursionError):
+        return None, Fault("E-TILE", name, "is no JSON")
+    return document, None
+
+
+def _declared(evidence: Evidence, document: Mapping[str, Any]) -> frozenset[str]:
+    """The workflows of which a test that passed says that it provoked what they came to (D30)."""
+    found: set[str] = set()
+    for journal in document["evidence"]["journals"]:
+        if evidence.sight(journal["ref"]).sha256 == journal["sha256"]:
+            found |= _provoked(evidence, journal["ref"])
+    return frozenset(found)
+
+
+def _provoked(evidence: Evidence, ref: str) -> set[str]:
+    told: dict[str, set[str]] = {}
+    passed: set[str] = set()
+    for record in evidence.records(ref):
+        data = record.get("data") or {}
+        if record.get("kind") == "provocation":
+            told.setdefault(str(data.get("node")), set()).add(str(data.get("workflowId")))
+        elif record.get("kind") == "outcome" and data.get("outcome") == "passed":
+            passed.add(str(data.get("node")))
+    return {wid for node, wids in told.items() if node in passed for wid in wids}
