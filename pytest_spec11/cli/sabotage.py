@@ -104,12 +104,12 @@ class Campaign:
     def fought(self, planned: Mapping[str, Sequence[str]]) -> list[matrix.Cell]:
         """Every planned cell, and one for each twin and claim that was tried under it."""
         claims = sorted({claim for some in planned.values() for claim in some})
-        before = self._tried("before", claims)
+        before = self._shared("before", claims)
         green = {claim for claim, found in before.items() if found.word == matrix.PASS}
         during = self._during(planned, green)
         nodes = {each.node for some in during.values() for each in some.values()}
         touched = sorted({claim for some in during.values() for claim in some})
-        after = self._tried("after", touched, TWINS, nodes) if touched else {}
+        after = self._shared("after", touched, TWINS, nodes)
         cells = list(matrix.rows(planned, before, during, after))
         twins = dict.fromkeys(TWINS, touched)
         return cells + [
@@ -117,6 +117,26 @@ class Campaign:
             for each in matrix.rows(twins, before, dict.fromkeys(TWINS, after), after)
             if each.hits or each.during != matrix.PASS
         ]
+
+    def _shared(
+        self,
+        name: str,
+        claims: Sequence[str],
+        saboteurs: Sequence[str] = (),
+        nodes: Iterable[str] = (),
+    ) -> dict[str, Found]:
+        """What is found of each claim, by as many runs at a time as there may be."""
+        shares = _shares(claims, self._arguments.jobs)
+        names = [name if len(shares) == 1 else f"{name}-{number}" for number in range(len(shares))]
+        found: dict[str, Found] = {}
+        with ThreadPoolExecutor(self._arguments.jobs) as pool:
+            tries = [
+                pool.submit(self._tried, each, share, saboteurs, nodes)
+                for each, share in zip(names, shares, strict=True)
+            ]
+            for each in tries:
+                found |= each.result()
+        return found
 
     def _during(
         self, planned: Mapping[str, Sequence[str]], green: set[str]
@@ -145,7 +165,7 @@ class Campaign:
         self._say(f"{name}: {len(lines)} tests of {len(claims)} claims, {took_s:.0f} s")
         if code not in _RAN:
             self._say(f"{name}: pytest ended with {code}, see {place / 'pytest.log'}")
-            if name == "before":
+            if not saboteurs:
                 raise CannotJudge(f"pytest ended with {code}, see {place / 'pytest.log'}")
         return matrix.by_claim(map(json.loads, lines))
 
@@ -153,13 +173,14 @@ class Campaign:
         self, place: Path, claims: Sequence[str], saboteurs: Sequence[str], nodes: Sequence[str]
     ) -> list[str]:
         scenarios = " or ".join(sorted({claim.partition(".")[0] for claim in claims}))
+        # With "=", since pytest takes a directory that stands alone for one with tests.
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *nodes]
         command += ["-m", scenarios, "--spec11-findings", "--spec11-scope", "demo"]
-        command += ["--spec11-dir", str(place.absolute()), "--spec11-claims", ",".join(claims)]
+        command += [f"--spec11-dir={place.absolute()}", "--spec11-claims", ",".join(claims)]
         if saboteurs:
             command += ["--spec11-saboteur", ",".join(saboteurs)]
         if self._arguments.catalogue:
-            command += ["--spec11-catalogue", str(self._arguments.catalogue.absolute())]
+            command += [f"--spec11-catalogue={self._arguments.catalogue.absolute()}"]
         return command
 
     def _pytest(self, command: Sequence[str], log: Path) -> int:
@@ -180,3 +201,14 @@ class Campaign:
 
     def _say(self, what: str) -> None:
         print(what, file=sys.stderr, flush=True)
+
+
+def _shares(claims: Sequence[str], count: int) -> list[list[str]]:
+    """The claims in at most ``count`` shares of like size, those of one scenario together."""
+    scenarios: dict[str, list[str]] = {}
+    for claim in claims:
+        scenarios.setdefault(claim.partition(".")[0], []).append(claim)
+    shares: list[list[str]] = [[] for _ in range(count)]
+    for some in sorted(scenarios.values(), key=len, reverse=True):
+        min(shares, key=len).extend(some)
+    return [share for share in shares if share]

@@ -49,6 +49,7 @@ KINDS: Final[Mapping[str, tuple[type[Saboteur], str]]] = {
     "http.token-inject": (deliveries.TokenInject, "adds the operator's token to every request"),
     "proc.bind-wide": (handlers.BindWide, "starts the api-shim bound to every interface, too"),
     "proc.env-launder": (handlers.EnvLaunder, "replaces bad values of the environment"),
+    "proc.env-swap": (handlers.EnvSwap, "starts the worker with another scope"),
     "proc.no-kill": (handlers.NoKill, "swallows kills and stops, so that no fault hits"),
     "proc.no-restart": (handlers.NoRestart, "leaves a killed worker down"),
     "proc.orphan": (handlers.Orphan, "leaves a child with a session in the database"),

@@ -133,6 +133,17 @@ def _needs_flag(env: Mapping[str, str]) -> bool:
     return env.get("SBX_MODE") == "live" and env.get("SBX_PROVIDER") != "e2b"
 
 
+class EnvSwap(ProcSaboteur):
+    """The worker is of another scope than the api-shim."""
+
+    @override
+    def process(self, process: Process) -> Process:
+        if process.name != "worker":
+            return process
+        self.hit()
+        return process.using({"CLAIM_SCOPE": "live-smoke"})
+
+
 class NoKill(ProcSaboteur):
     """Kills and stops get lost, those that a process was armed with, too."""
 
