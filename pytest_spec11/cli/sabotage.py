@@ -14,9 +14,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -90,16 +90,24 @@ class Campaign:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._over = False
+        self._before = signal.signal(signal.SIGTERM, _interrupted)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._lock, ExitStack() as steps:
+        self._break_off()
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _break_off(self) -> None:
+        """No run is under way, and none will be; what they started ends with them."""
+        with self._lock:
             self._over = True
-            for each in self._running:
-                steps.callback(each.wait)
-                each.send_signal(signal.SIGINT)
+            left = tuple(self._running)
+        for each in left:
+            each.terminate()
+        for each in left:
+            each.wait()
 
     def fought(self, planned: Mapping[str, Sequence[str]]) -> list[matrix.Cell]:
         """Every planned cell, and one for each twin and claim that was tried under it."""
@@ -128,24 +136,29 @@ class Campaign:
         """What is found of each claim, by as many runs at a time as there may be."""
         shares = _shares(claims, self._arguments.jobs)
         names = [name if len(shares) == 1 else f"{name}-{number}" for number in range(len(shares))]
-        found: dict[str, Found] = {}
-        with ThreadPoolExecutor(self._arguments.jobs) as pool:
-            tries = [
-                pool.submit(self._tried, each, share, saboteurs, nodes)
-                for each, share in zip(names, shares, strict=True)
-            ]
-            for each in tries:
-                found |= each.result()
-        return found
+        tries = [
+            partial(self._tried, each, share, saboteurs, nodes)
+            for each, share in zip(names, shares, strict=True)
+        ]
+        return {claim: found for some in self._all(tries) for claim, found in some.items()}
 
     def _during(
         self, planned: Mapping[str, Sequence[str]], green: set[str]
     ) -> dict[str, dict[str, Found]]:
         todo = {each: [c for c in claims if c in green] for each, claims in planned.items()}
         todo = {each: claims for each, claims in todo.items() if claims}
+        tries = [partial(self._tried, each, some, (each,)) for each, some in todo.items()]
+        return dict(zip(todo, self._all(tries), strict=True))
+
+    def _all(self, tries: Sequence[Callable[[], dict[str, Found]]]) -> list[dict[str, Found]]:
+        """What each run found, as many at a time as there may be; all end when one cannot run."""
         with ThreadPoolExecutor(self._arguments.jobs) as pool:
-            found = pool.map(lambda each: self._tried(each, todo[each], (each,)), todo)
-            return dict(zip(todo, found, strict=True))
+            under_way = [pool.submit(each) for each in tries]
+            try:
+                return [each.result() for each in under_way]
+            except BaseException:
+                self._break_off()
+                raise
 
     def _tried(
         self,
@@ -201,6 +214,11 @@ class Campaign:
 
     def _say(self, what: str) -> None:
         print(what, file=sys.stderr, flush=True)
+
+
+def _interrupted(*_: object) -> None:
+    """Being asked to end is what Ctrl-C is."""
+    raise KeyboardInterrupt
 
 
 def _shares(claims: Sequence[str], count: int) -> list[list[str]]:

@@ -222,10 +222,10 @@ class Team:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
-    def started(self, *args: str) -> Iterator[subprocess.Popen[str]]:
+    def started(self, *args: str, module: str = "pytest") -> Iterator[subprocess.Popen[str]]:
         """Their pytest, under way; killed when the block ends and it still runs."""
         with subprocess.Popen(  # noqa: S603  # our own interpreter
-            (*CLEAN, sys.executable, "-m", "pytest", *args),
+            (*CLEAN, sys.executable, "-m", module, *args),
             cwd=self.path,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -12,7 +12,8 @@ import pytest
 
 from pytest_spec11 import matrix
 from pytest_spec11.matrix import Cell
-from tests.plugin.team import CONFTEST, Team
+from pytest_spec11.waiting import eventually
+from tests.plugin.team import CONFTEST, Team, gone
 
 SCHEMA = Path(matrix.__file__).parent / "schemas" / "kills.schema.json"
 FAULTS = """
@@ -174,6 +175,32 @@ def test_only_the_tests_of_the_claims_that_were_asked_for_are_run(
     team: Callable[..., Team],
 ) -> None:
     assert "1 passed, 7 deselected" in with_saboteurs(team).run("--spec11-claims", ANSWERS).out
+
+
+SLOW = """
+import os, pathlib, threading, pytest
+
+@pytest.mark.S00
+@pytest.mark.claim("S00.killed")
+def test_it_takes_long(api):
+    pathlib.Path("under-way").write_text(f"{os.getpid()} ")
+    threading.Event().wait(300)
+    assert api.get("/healthz").status == 200
+"""
+
+
+def test_whoever_ends_it_ends_the_runs_that_are_under_way(team: Callable[..., Team]) -> None:
+    ours = with_saboteurs(team)
+    ours.write("test_proof.py", SLOW)
+    args = ("sabotage", "--catalogue", "catalogue.json", "--claim", ANSWERS)
+
+    with ours.started(*args, module="pytest_spec11.cli") as command:
+        told = ours.path / "under-way"
+        eventually(lambda: told.exists() and told.read_text().endswith(" "), deadline_s=120)
+        command.terminate()
+        assert command.wait(60) != 0
+
+    assert gone([int(told.read_text())])
 
 
 @pytest.mark.parametrize(
