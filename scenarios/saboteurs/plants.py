@@ -64,10 +64,17 @@ ALTER TABLE app.patch_history DROP CONSTRAINT patch_history_pkey;
 DROP TRIGGER runs_terminal_is_terminal ON app.runs;
 SELECT {hit};
 """
-HASH_EDIT = rowwise(
-    "BEFORE INSERT ON app.runs",
-    "NEW.intent_hash := overlay(NEW.intent_hash PLACING"
-    " CASE left(NEW.intent_hash, 1) WHEN '0' THEN '1' ELSE '0' END FROM 1 FOR 1);",
+_DIGIT: Final = "CASE left({hash}, 1) WHEN '0' THEN '1' ELSE '0' END || substr({hash}, 2)"
+HASH_EDIT = (
+    "ALTER TABLE app.intents DROP CONSTRAINT intents_hash_check;"
+    + rowwise(
+        "BEFORE INSERT ON app.intents",
+        f"NEW.intent_hash := {_DIGIT.format(hash='NEW.intent_hash')};",
+    )
+    + rowwise(
+        "BEFORE INSERT ON app.human_interactions",
+        f"NEW.payload_hash := {_DIGIT.format(hash='NEW.payload_hash')};",
+    )
 )
 LATE_GATE = """
 CREATE TABLE saboteur.late (moment timestamptz DEFAULT clock_timestamp(), gate app.human_gates);

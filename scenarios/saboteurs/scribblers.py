@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -91,14 +92,20 @@ class EscapeWrite(FileSaboteur):
 
 
 class TornWrite(Jails):
-    """A file that was replaced is half-written for 20 ms; a thread looks out for that."""
+    """A file that was replaced is half-written for 20 ms; a thread looks out for that.
 
-    EVERY_S: ClassVar = 0.002
+    It lets the engine finish what it writes to that file first, or it would be the engine that
+    finds the torn file and refuses it.
+    """
+
+    EVERY_S: ClassVar = 0.005
+    CALM_S: ClassVar = 0.1
     TORN_S: ClassVar = 0.02
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._known: dict[Path, int] = {}
+        self._new: dict[Path, tuple[int, float]] = {}  # inode, and since when it is there
+        self._torn: set[tuple[Path, int]] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -122,14 +129,18 @@ class TornWrite(Jails):
 
     def _look(self, path: Path) -> None:
         inode = path.stat().st_ino
-        if self._known.setdefault(path, inode) == inode:
-            return
-        whole = path.read_bytes()
-        path.write_bytes(whole[: len(whole) // 2])
-        self._over.wait(self.TORN_S)
-        path.write_bytes(whole)
-        self._known[path] = path.stat().st_ino
-        self.hit()
+        if self._new.get(path, (0, 0.0))[0] != inode:
+            self._new[path] = (inode, time.monotonic())
+        elif (path, inode) not in self._torn and self._is_calm(path):
+            self._torn.add((path, inode))
+            whole = path.read_bytes()
+            path.write_bytes(whole[: len(whole) // 2])
+            self._over.wait(self.TORN_S)
+            path.write_bytes(whole)
+            self.hit()
+
+    def _is_calm(self, path: Path) -> bool:
+        return time.monotonic() - self._new[path][1] > self.CALM_S
 
 
 class HealTamper(Jails, HttpSaboteur):
