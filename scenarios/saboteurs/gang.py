@@ -62,7 +62,7 @@ SQL: Final[Mapping[str, tuple[str, str]]] = {
     "sql.content-edit": ("changes stored content under its old digest", plants.CONTENT_EDIT),
     "sql.hash-edit": ("changes one hex digit of a stored hash", plants.HASH_EDIT),
     "sql.queue-edit": ("changes the priority of engine rows on insert", plants.QUEUE_EDIT),
-    "sql.row-edit": ("changes tenant and trace of a stored run", plants.ROW_EDIT),
+    "sql.row-edit": ("changes tenant or trace of a stored run", plants.ROW_EDIT),
     "sql.schema-drift": ("adds a column at each login once a run has ended", plants.SCHEMA_DRIFT),
     "sql.status-flip": (
         "rewrites the words canceled, and those of forked runs",

@@ -97,8 +97,11 @@ INSERT INTO app.human_gates SELECT (gate).* FROM due, quiet
 QUEUE_EDIT = rowwise(
     "BEFORE INSERT ON dbos.workflow_status", "NEW.priority := coalesce(NEW.priority, 0) + 1;"
 )
+# One of the two: a tenant that is another would make every replay a drift.
 ROW_EDIT = rowwise(
-    "BEFORE INSERT ON app.runs", "NEW.trace_id := 'edited'; NEW.tenant_id := 'edited';"
+    "BEFORE INSERT ON app.runs",
+    """IF NEW.trace_id IS NULL THEN NEW.tenant_id := 'edited';
+    ELSE NEW.trace_id := 'edited'; END IF;""",
 )
 SCHEMA_DRIFT = """
 CREATE FUNCTION saboteur.drift() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $fault$
