@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from hashlib import sha256
@@ -12,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from pytest_spec11 import git, policy
 from pytest_spec11.canon import digest
 from pytest_spec11.errors import CannotJudge
 
@@ -23,6 +23,7 @@ KEYS: Final = frozenset(
         "lock",
         "catalogue",
         "plugin",
+        "policy",
         "python",
         "platform",
         "appVersion",
@@ -44,9 +45,6 @@ _IGNORED: Final = frozenset(
     }
 )
 _ALL: Final = ("--", ":(top)", ":(top,exclude,glob)**/.spec11/**")
-_GIT: Final = ("git", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
-_FOREIGN: Final = ("-u", "GIT_DIR", "-u", "GIT_WORK_TREE", "-u", "GIT_INDEX_FILE")
-_LIMIT_S: Final = 120
 
 
 def measure(
@@ -54,7 +52,8 @@ def measure(
 ) -> dict[str, str | bool]:
     """Everything a verdict depends on, by the names of ``KEYS``.
 
-    Raises CannotJudge when git is there but cannot say what the work tree holds.
+    Raises CannotJudge when git is there but cannot say what the work tree holds, BadInput when
+    its policy is none.
     """
     lock = root / "requirements.lock"
     commit, tree, dirty = _inside(root) if _has_git(root) else ("", _outside(root), False)
@@ -65,6 +64,7 @@ def measure(
         "lock": sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "",
         "catalogue": catalogue_digest,
         "plugin": _plugin(),
+        "policy": policy.load(root).digest,
         "python": platform.python_version(),
         "platform": f"{platform.system()}-{platform.machine()}",
         "appVersion": app_version,
@@ -87,8 +87,8 @@ def _has_git(root: Path) -> bool:
 def _inside(root: Path) -> tuple[str, str, bool]:
     """Commit, digest of the work tree, and whether the two differ."""
     with tempfile.TemporaryDirectory(prefix="spec11-") as folder:
-        index = root / _git(root, "rev-parse", "--git-path", "index")
-        objects = (root / _git(root, "rev-parse", "--git-path", "objects")).resolve()
+        index = root / git.text(root, "rev-parse", "--git-path", "index")
+        objects = (root / git.text(root, "rev-parse", "--git-path", "objects")).resolve()
         if index.is_file():
             shutil.copy2(index, Path(folder, "index"))
         Path(folder, "objects").mkdir()
@@ -99,39 +99,13 @@ def _inside(root: Path) -> tuple[str, str, bool]:
         )
         hidden = any(
             line[0] == "S" or line[0].islower()
-            for line in _git(root, "ls-files", "-v", variables=own).splitlines()
+            for line in git.text(root, "ls-files", "-v", variables=own).splitlines()
         )
-        _git(root, "add", "-A", *_ALL, variables=own)
-        tree = _git(root, "write-tree", variables=own)
-    head = _run(root, ("log", "-1", "--format=%H%n%T", "HEAD"), ())
+        git.text(root, "add", "-A", *_ALL, variables=own)
+        tree = git.text(root, "write-tree", variables=own)
+    head = git.run(root, "log", "-1", "--format=%H%n%T", "HEAD")
     commit, _, committed = head.stdout.strip().partition("\n")
     return commit, tree, hidden or tree != committed
-
-
-def _git(root: Path, *words: str, variables: tuple[str, ...] = ()) -> str:
-    done = _run(root, words, variables)
-    if done.returncode:
-        raise CannotJudge(f"git {words[0]} in {root}: {done.stderr.strip()[:300]}")
-    return done.stdout.strip()
-
-
-def _run(
-    root: Path, words: tuple[str, ...], variables: tuple[str, ...]
-) -> subprocess.CompletedProcess[str]:
-    argv = ["env", *_FOREIGN, *variables, *_GIT, *words]
-    try:
-        return subprocess.run(  # noqa: S603  # full argv, no shell
-            argv,
-            cwd=root,
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=_LIMIT_S,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CannotJudge(f"git in {root}: {error}") from error
 
 
 def _outside(root: Path) -> str:

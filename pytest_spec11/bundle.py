@@ -12,12 +12,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pytest_spec11 import journal
+from pytest_spec11 import journal, sealed
 from pytest_spec11.canon import canonical
 from pytest_spec11.errors import BadInput
 from pytest_spec11.journal import Reading, Record
+from pytest_spec11.sealed import Document
 
-MAX_FILES: Final = 10_000
+MAX_FILES: Final = 200_000
 MAX_JOURNAL: Final = 1 << 30
 _NOTHING: Final = sha256(b"").hexdigest()
 _HEX: Final = frozenset("0123456789abcdef")
@@ -59,7 +60,7 @@ class Leaf:
         return f"{self.path.parent.name}/{self.path.name}"
 
 
-Problem = Literal["missing", "altered", "misstated"]
+Problem = Literal["missing", "linked", "altered", "misstated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,22 @@ class Bundle:
 
     leaves: tuple[Leaf, ...]
     flaws: tuple[Flaw, ...]
+    documents: tuple[Document, ...] = ()
+
+    @cached_property
+    def lanes(self) -> Mapping[str, tuple[Document, ...]]:
+        """Every record of each lane."""
+        found: dict[str, list[Document]] = defaultdict(list)
+        for each in self.documents:
+            if each.kind == "lane":
+                name = each.path.stem.removeprefix("lane-")
+                found[name].append(each)
+        return {name: tuple(each) for name, each in found.items()}
+
+    @cached_property
+    def kills(self) -> tuple[Document, ...]:
+        """Every kill matrix."""
+        return tuple(each for each in self.documents if each.kind == "kills")
 
     def records(self, kind: str) -> Iterator[tuple[Leaf, Record]]:
         """Every record of a kind, with the journal that holds it."""
@@ -193,46 +210,48 @@ def load(paths: Sequence[Path]) -> Bundle:
     """
     leaves: list[Leaf] = []
     flaws: list[Flaw] = []
+    documents: list[Document] = []
     count = 0
     if not paths:
         raise BadInput("no bundle was named")
     try:
         for folder in paths:
-            found = _journals(folder)
+            found, papers = _contents(folder)
             count += len(found) + _census(folder / "blobs", MAX_FILES - count - len(found))
             own = [Leaf(path, journal.read(path)) for path in found]
+            written = [sealed.read(path, kind) for path, kind in papers]
             leaves += own
-            flaws += _flaws(folder / "blobs", own)
+            documents += written
+            flaws += [*_flaws(folder / "blobs", own), *_logs(folder / "blobs", written)]
     except (OSError, ValueError) as error:
         raise BadInput(f"bundle: {error}") from error
-    return Bundle(tuple(leaves), tuple(flaws))
+    return Bundle(tuple(leaves), tuple(flaws), tuple(documents))
 
 
-def _journals(folder: Path) -> list[Path]:
+def _contents(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The journals in ``folder``, and its documents with the shape that each should have."""
     if not folder.is_dir():
         raise BadInput(f"{folder}: not a directory")
     found = sorted(folder.glob("journal-*.ndjson"))
-    if not found:
-        raise BadInput(f"{folder}: no journal-*.ndjson in it")
+    papers = [(path, "lane") for path in sorted(folder.glob("lane-*.json"))]
+    papers += [(path, "kills") for path in folder.glob("kills.json")]
+    if not found and not papers:
+        raise BadInput(f"{folder}: no journal-*.ndjson in it, no lane-*.json, no kills.json")
     for path in found:
         kind = path.lstat()
         if not stat.S_ISREG(kind.st_mode) or kind.st_size > MAX_JOURNAL:
             raise BadInput(f"{path}: not a regular file of at most {MAX_JOURNAL} bytes")
-    return found
+    return found, papers
 
 
 def _census(folder: Path, allowed: int) -> int:
-    """How many files lie in ``folder``; refuses links and more than ``allowed``."""
-    if folder.is_symlink():
-        raise BadInput(f"{folder}: a symbolic link")
+    """How many files lie in ``folder``, links not followed; refuses more than ``allowed``."""
     count = 0
-    pending = [folder] if folder.is_dir() else []
+    pending = [folder] if folder.is_dir() and not folder.is_symlink() else []
     while pending:
         with os.scandir(pending.pop()) as entries:
             for entry in entries:
-                if entry.is_symlink():
-                    raise BadInput(f"{entry.path}: a symbolic link")
-                if entry.is_dir():
+                if entry.is_dir(follow_symlinks=False):
                     pending.append(Path(entry.path))
                 count += 1
                 if count > allowed:
@@ -253,6 +272,18 @@ def _flaws(blobs: Path, leaves: Sequence[Leaf]) -> Iterator[Flaw]:
             yield Flaw(said["node"], name, "misstated")
 
 
+def _logs(blobs: Path, documents: Sequence[Document]) -> Iterator[Flaw]:
+    """What is wrong with the logs of lanes."""
+    for each in documents:
+        if each.kind == "lane" and not each.damage:
+            for log in (each.data["log"], *(step["log"] for step in each.data["steps"])):
+                found = _stored(blobs, log["sha256"])
+                if isinstance(found, str):
+                    yield Flaw(each.name, log["sha256"], found)
+                elif found != log["bytes"]:
+                    yield Flaw(each.name, log["sha256"], "misstated")
+
+
 def _kept(said: Data, blobs: Path, known: dict[str, int | Problem]) -> tuple[str, int | Problem]:
     """Digest and size of what was read: a blob, or where there is none the facts themselves."""
     name: str | None = said["blob"]
@@ -269,6 +300,8 @@ def _stored(blobs: Path, name: str) -> int | Problem:
     path = blobs / name[:2] / name
     if len(name) != sha256().digest_size * 2 or not _HEX.issuperset(name):
         return "missing"
+    if any(each.is_symlink() for each in (blobs, path.parent, path)):
+        return "linked"
     if not path.is_file():
         return "missing"
     with path.open("rb") as file:

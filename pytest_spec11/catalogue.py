@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pytest_spec11.canon import digest
+from pytest_spec11.canon import canonical, digest
 from pytest_spec11.errors import BadInput
 
 PACKAGED = Path(__file__).with_name("catalogue.json")
@@ -44,21 +44,70 @@ class Scenario:
     claims: tuple[Claim, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A part of the sign-off: it is GO when all its claims are proven."""
+
+    id: str
+    claims: tuple[str, ...]
+    kills: bool  # and when the kill matrix is whole
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """How the target has to be set up at a scope: ``code`` is the reason when it is not."""
+
+    key: str
+    scopes: tuple[str, ...]
+    values: tuple[str, ...]
+    code: str
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """All scenarios, what their texts take as known, and the digest of the whole document."""
 
     scenarios: tuple[Scenario, ...]
-    digest: str
-    sources: Mapping[str, str]
-    words: Mapping[str, str]
+    document: Mapping[str, Any]
+    tiles: tuple[Tile, ...]
+    posture: tuple[Stance, ...]
+    lanes: tuple[str, ...]  # of the project's own, each with a record
 
     def __post_init__(self) -> None:
         found = [claim for scenario in self.scenarios for claim in scenario.claims]
         by_id = {claim.id: claim for claim in found}
         if len(by_id) != len(found) or not found:
             raise BadInput("catalogue: no claims, or two claims of one id")
+        if left := sorted(by_id.keys() ^ {id_ for tile in self.tiles for id_ in tile.claims}):
+            raise BadInput(f"catalogue: tiles and claims differ by {', '.join(left[:3])}")
         object.__setattr__(self, "_claims", MappingProxyType(by_id))
+
+    @cached_property
+    def content(self) -> bytes:
+        """The document as it is sealed into a run."""
+        return canonical(dict(self.document))
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of :attr:`content`."""
+        return digest(dict(self.document))
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """What each source is, for a reader."""
+        return MappingProxyType(self.document.get("sources", {}))
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """What the texts take as known."""
+        return MappingProxyType(self.document.get("words", {}))
+
+    @property
+    def cells(self) -> frozenset[tuple[str, str]]:
+        """Every saboteur with every claim that it has to turn red."""
+        return frozenset(
+            (name, id_) for id_, each in self.claims.items() for name in each.saboteurs
+        )
 
     @property
     def claims(self) -> Mapping[str, Claim]:
@@ -86,15 +135,41 @@ def load(path: Path | None = None) -> Catalogue:
 @lru_cache(maxsize=16)
 def _load(path: Path) -> Catalogue:
     try:
-        document = json.loads(path.read_bytes())
-        return Catalogue(
-            tuple(_scenario(item) for item in document["scenarios"]),
-            digest(document),
-            _legend(document.get("sources", {})),
-            _legend(document.get("words", {})),
-        )
+        return parsed(json.loads(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"catalogue {path}: {type(error).__name__}: {error}") from error
+
+
+def parsed(document: dict[str, Any]) -> Catalogue:
+    """The catalogue that a document is. Raises KeyError, TypeError or BadInput when it is none."""
+    scenarios = tuple(_scenario(item) for item in document["scenarios"])
+    for legend in ("sources", "words"):
+        _legend(document.get(legend, {}))
+    return Catalogue(
+        scenarios,
+        MappingProxyType(document),
+        tuple(map(_tile, document["tiles"])) if "tiles" in document else _plain(scenarios),
+        tuple(map(_stance, document.get("posture", []))),
+        _words(document["lanes"]) if "lanes" in document else (),
+    )
+
+
+def _plain(scenarios: tuple[Scenario, ...]) -> tuple[Tile, ...]:
+    """One tile for each scenario, where nobody names any."""
+    return tuple(
+        Tile(f"proof-{each.id.lower()}", tuple(claim.id for claim in each.claims), kills=False)
+        for each in scenarios
+    )
+
+
+def _tile(item: dict[str, Any]) -> Tile:
+    return Tile(_word(item["id"]), _words(item["claims"]), kills=item.get("kills", False) is True)
+
+
+def _stance(item: dict[str, Any]) -> Stance:
+    return Stance(
+        _word(item["key"]), _words(item["scopes"]), _words(item["values"]), _word(item["code"])
+    )
 
 
 def _scenario(item: dict[str, Any]) -> Scenario:
@@ -117,8 +192,10 @@ def _claim(scenario: str, item: dict[str, Any]) -> Claim:
     )
 
 
-def _legend(value: Mapping[str, object]) -> Mapping[str, str]:
-    return MappingProxyType({_word(name): _word(meaning) for name, meaning in value.items()})
+def _legend(value: Mapping[str, object]) -> None:
+    for name, meaning in value.items():
+        _word(name)
+        _word(meaning)
 
 
 def _word(value: object) -> str:
@@ -131,3 +208,32 @@ def _words(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise TypeError(f"{value!r} is not a list of words")
     return tuple(_word(item) for item in value)
+
+
+def weakened(old: Catalogue, new: Catalogue) -> Iterator[str]:
+    """What ``new`` asks for less than ``old`` did: one sentence each."""
+    for id_, before in old.claims.items():
+        if (now := new.find(id_)) is None:
+            yield f"catalogue: {id_} is gone"
+        else:
+            yield from _less(before, now)
+    for name in sorted({*old.lanes} - {*new.lanes}):
+        yield f"catalogue: lane {name} is no longer asked for"
+    stances = {(each.key, scope): each.values for each in new.posture for scope in each.scopes}
+    for each in old.posture:
+        if any(not {*stances.get((each.key, s), "?")} <= {*each.values} for s in each.scopes):
+            yield f"catalogue: posture {each.key} is asked for less"
+    strong = {tile.id for tile in new.tiles if tile.kills}
+    for tile in old.tiles:
+        if tile.kills and tile.id not in strong:
+            yield f"catalogue: {tile.id} needs no kill matrix any more"
+
+
+def _less(before: Claim, now: Claim) -> Iterator[str]:
+    if before.mandatory and not now.mandatory:
+        yield f"catalogue: {now.id} is no longer mandatory"
+    for word in ("scopes", "sources", "saboteurs"):
+        if gone := sorted({*getattr(before, word)} - {*getattr(now, word)}):
+            yield f"catalogue: {now.id} has no {word} {', '.join(gone)} any more"
+    if before.text != now.text:
+        yield f"catalogue: {now.id} says something else"

@@ -12,13 +12,14 @@ from typing import Final
 from pytest_spec11 import bundle
 from pytest_spec11.bundle import Bundle
 from pytest_spec11.catalogue import Catalogue
-from pytest_spec11.judge import Verdict, judge
+from pytest_spec11.judge import Terms, Verdict, judge
+from pytest_spec11.policy import Policy
 from pytest_spec11.reasons import Reason
 from pytest_spec11.run import Run
 from pytest_spec11.summary import Summary, wrapped
 
 # What a run of a slice cannot know: the rest of a claim's tests may stand elsewhere.
-_ELSEWHERE: Final = frozenset({"E-SOURCE", "E-DESELECTED"})
+_ELSEWHERE: Final = frozenset({"E-SOURCE", "E-DESELECTED", "E-WEAK-ORACLE"})
 # Whatever was selected, this run left less than it did.
 _INCOMPLETE: Final = frozenset(
     {
@@ -28,6 +29,7 @@ _INCOMPLETE: Final = frozenset(
         "E-LOST",
         "E-NO-EVIDENCE",
         "E-REF",
+        "E-REPLAY",
         "E-TRUNCATED",
         "E-UNSEALED",
     }
@@ -45,12 +47,14 @@ class Closing:
     scope: str
 
     @classmethod
-    def of(cls, run: Run, catalogue: Catalogue, here: Mapping[str, object]) -> Closing:
+    def of(
+        cls, run: Run, catalogue: Catalogue, policy: Policy, here: Mapping[str, object]
+    ) -> Closing:
         """The verdict on what the run left, against the work tree as it is now."""
         seen = bundle.load([run.path])
         now_ms, scope = time.time_ns() // 1_000_000, str(here["scope"])
-        verdict = judge(catalogue, seen, now_ms, here, scope)
-        return cls(run.path, catalogue, verdict, seen, scope)
+        terms = Terms(now_ms=now_ms, here=here, scope=scope, policy=policy)
+        return cls(run.path, catalogue, judge(catalogue, seen, terms), seen, scope)
 
     @cached_property
     def hollow(self) -> list[Reason]:

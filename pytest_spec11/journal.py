@@ -75,6 +75,8 @@ class Reading:
     records: tuple[Record, ...]
     damage: str | None
     sealed: bool
+    lines: tuple[bytes, ...] = ()  # sha256 of each whole line
+    sha256: str = ""  # of all bytes up to the first damage
 
 
 class Journal:
@@ -196,19 +198,24 @@ def read(path: Path) -> Reading:
     Raises BadInput when the file cannot be opened or read.
     """
     records: list[Record] = []
-    prev = ZERO
+    lines: list[bytes] = []
+    prev, damage, whole = ZERO, None, sha256()
     try:
         with path.open("rb") as file:
             for line in _lines(file):
                 sealed = bool(records) and records[-1].kind == "seal"
                 found = "record after the seal" if sealed else _parse(line, len(records), prev)
                 if isinstance(found, str):
-                    return Reading(tuple(records), found, sealed=False)
+                    damage = found
+                    break
                 records.append(found)
-                prev = sha256(line).hexdigest()
+                whole.update(line)
+                lines.append(sha256(line).digest())
+                prev = lines[-1].hex()
     except OSError as error:
         raise BadInput(f"journal {path}: {error}") from error
-    return Reading(tuple(records), None, sealed=bool(records) and records[-1].kind == "seal")
+    sealed = damage is None and bool(records) and records[-1].kind == "seal"
+    return Reading(tuple(records), damage, sealed, tuple(lines), whole.hexdigest())
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

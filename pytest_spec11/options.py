@@ -54,6 +54,7 @@ class Settings:
     claims: str = option("", "Run only the tests of these claims: ids, separated by commas.")
     saboteur: str = option("", "Faults to put between prover and target: ids, with commas.")
     findings: bool = option(False, "Write how each test ended to sabotage.ndjson in the bundle.")  # noqa: FBT003  # a default, not a call for action
+    shard: str = option("", "Name of this part of a run that is shared out over machines.")
     start_s: float = option(60.0, "Longest that the target may take to be ready.", _seconds)
     keep_logs: bool = option(False, "Keep the processes' logs also when every test passed.")  # noqa: FBT003  # a default, not a call for action
     timings: bool = option(False, "Print the phases of the run and what each took.")  # noqa: FBT003  # as above

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_spec11 import binding, catalogue, claims, hearing, options
+from pytest_spec11 import binding, catalogue, claims, hearing, options, policy
 from pytest_spec11.closing import Closing
 from pytest_spec11.crew import Crew
 from pytest_spec11.errors import BadInput, JournalBroken
@@ -40,9 +40,10 @@ class ProofSession:
             config.pluginmanager.register(self._crew, "spec11-crew")
 
     def pytest_sessionstart(self) -> None:
-        """A catalogue of the team's own that is none ends the run before anything else."""
+        """A catalogue of the team's own, or a policy, that is none ends the run at once."""
         if self.settings.catalogue:
             self._catalogue()
+        self._policy()
         if self.settings.saboteur or self.settings.findings:
             self._arm()
 
@@ -124,7 +125,8 @@ class ProofSession:
         self.recorder.seal(int(exitstatus))
         if not self.runtime.run.borrows:
             with self.runtime.timings.phase("verdict"):
-                self.closing = Closing.of(self.runtime.run, self._catalogue(), self._binding())
+                own = (self._catalogue(), self._policy(), self._binding())
+                self.closing = Closing.of(self.runtime.run, *own)
             self._green = green
             if green and self.closing.hollow:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -154,6 +156,8 @@ class ProofSession:
             journal = Journal(run.path / f"journal-{run.role}.ndjson", run.path / "blobs")
         except JournalBroken as error:
             raise pytest.UsageError(str(error)) from error
+        for each in (self._catalogue().content, self._policy().content):
+            journal.blob(each)  # what the binding names by digest, so that anyone can judge by it
         journal.start(
             runId=run.id,
             nonce=run.nonce,
@@ -161,6 +165,7 @@ class ProofSession:
             pid=os.getpid(),
             binding=self._binding(),
             scope=self.settings.scope,
+            shard=self.settings.shard,
             target=target.name,
             posture=dict(target.posture),
             arguments=[without_password(str(each)) for each in self.config.invocation_params.args],
@@ -180,6 +185,13 @@ class ProofSession:
         path = self.settings.catalogue
         try:
             return catalogue.load(self.config.rootpath / path if path else None)
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from error
+
+    def _policy(self) -> policy.Policy:
+        """What the tree asks of a release. Raises pytest.UsageError when its file is no policy."""
+        try:
+            return policy.load(self.config.rootpath)
         except BadInput as error:
             raise pytest.UsageError(str(error)) from error
 

@@ -1,4 +1,7 @@
-"""``spec11 gate``: the verdict on bundles of evidence, for the work tree it is called in."""
+"""``spec11 gate``: the verdict on bundles of evidence, for the work tree it is called in.
+
+It runs nothing: what could be run again could be run until it is green.
+"""
 
 from __future__ import annotations
 
@@ -7,47 +10,65 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from pytest_spec11 import binding, bundle, catalogue
+from pytest_spec11 import binding, bundle, catalogue, drift, policy, sealed
 from pytest_spec11.errors import BadInput
-from pytest_spec11.judge import Verdict, judge
+from pytest_spec11.judge import Case, Terms, judge
+from pytest_spec11.options import SCOPES
 from pytest_spec11.reasons import Reason
+from pytest_spec11.signoff import Signoff
 from pytest_spec11.summary import Summary
 
-_SUBJECTS = 3
+_SUBJECTS: Final = 3
 
 
 def add(commands: Any) -> None:
     """Declare the command and its options."""
     made = commands.add_parser("gate", help="judge bundles of evidence", allow_abbrev=False)
-    made.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
-    made.add_argument("--scope", default="signoff", help="what is to be signed off")
+    made.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="a run's directory")
+    made.add_argument("--scope", default="signoff", choices=SCOPES, help="what is to be signed off")
     made.add_argument("--root", type=Path, default=Path(), help="the work tree to be released")
     made.add_argument("--app-version", default="", help="version to be released, if known")
     made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
-    made.add_argument("--json", action="store_true", help="print the verdict as JSON")
-    made.add_argument("--out", type=Path, help="write the verdict as JSON to this file")
+    made.add_argument("--shards", type=_names, default=frozenset(), metavar="A,B,C", help=_SHARDS)
+    made.add_argument("--json", action="store_true", help="print the sign-off as JSON")
+    made.add_argument("--out", type=Path, help="write the sign-off to this file, sealed")
     made.set_defaults(run=run)
+
+
+_SHARDS: Final = "shards that have to have run, besides those of the policy"
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(filter(None, (each.strip() for each in text.split(","))))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 for GO, 1 for NO_GO."""
-    if not arguments.root.is_dir():
-        raise BadInput(f"{arguments.root}: not a directory")
+    root, scope = arguments.root, arguments.scope
+    if not root.is_dir():
+        raise BadInput(f"{root}: not a directory")
     _forget(arguments.out)
-    claims = catalogue.load(arguments.catalogue)
+    claims, asked = catalogue.load(arguments.catalogue), policy.load(root)
     evidence = bundle.load(arguments.bundles)
-    here = binding.measure(arguments.root, arguments.app_version, arguments.scope, claims.digest)
-    now_ms = time.time_ns() // 1_000_000
-    verdict = judge(claims, evidence, now_ms, here, arguments.scope)
-    document = json.dumps(_document(verdict, here, now_ms), indent=1, sort_keys=True)
+    here = binding.measure(root, arguments.app_version, scope, claims.digest)
+    terms = Terms(
+        now_ms=time.time_ns() // 1_000_000,
+        here=here,
+        scope=scope,
+        policy=asked,
+        shards=arguments.shards,
+    )
+    verdict = judge(claims, evidence, terms)
+    moved = drift.measure(root, arguments.catalogue, claims, asked)
+    document = Signoff(Case(claims, evidence, terms), verdict, moved).document()
     if arguments.out:
-        _keep(arguments.out, document)
-    summary = Summary(claims, verdict, arguments.scope)
-    print(document if arguments.json else "\n".join(_text(summary, evidence.scenarios)))
+        sealed.write(arguments.out, "signoff", document)
+    summary = Summary(claims, verdict, scope)
+    lines = _text(summary, evidence.scenarios, moved.weakenings)
+    print(json.dumps(document, indent=1) if arguments.json else "\n".join(lines))
     return 0 if verdict.verdict == "GO" else 1
 
 
@@ -60,24 +81,7 @@ def _forget(out: Path | None) -> None:
         raise BadInput(f"--out {out}: {error}") from error
 
 
-def _keep(out: Path, document: str) -> None:
-    try:
-        out.write_text(document + "\n", encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"--out {out}: {error}") from error
-
-
-def _document(verdict: Verdict, here: dict[str, str | bool], now_ms: int) -> dict[str, object]:
-    return {
-        "verdict": verdict.verdict,
-        "judgedAt": now_ms,
-        "binding": here,
-        "reasons": [asdict(item) for item in verdict.reasons],
-        "claims": dict(verdict.claims),
-    }
-
-
-def _text(summary: Summary, ran: Collection[str]) -> Iterator[str]:
+def _text(summary: Summary, ran: Collection[str], weakenings: Collection[str]) -> Iterator[str]:
     yield from summary.scenarios(ran)
     groups: dict[str, list[Reason]] = defaultdict(list)
     for item in summary.verdict.reasons:
@@ -88,4 +92,5 @@ def _text(summary: Summary, ran: Collection[str]) -> Iterator[str]:
         yield f"{code}  {len(items)}  {', '.join(subjects[:_SUBJECTS])}{more}"
         yield f"    {items[0].text}"
         yield f"    {items[0].remedy}  {items[0].command}"
+    yield from (f"asks for less than the merge base: {each}" for each in weakenings)
     yield from summary.conclusion()

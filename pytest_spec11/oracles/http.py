@@ -16,6 +16,7 @@ from pytest_spec11.errors import NotProvable
 from pytest_spec11.oracles.witness import Witness, fingerprint, shown, without_password
 
 TIMEOUT_S: Final = 40.0  # above the longest poll that an API of this kind offers
+_NOTHING: Final = frozenset({b"", b"[]", b"null"})  # of which everything is true
 _JSON: Final = {"content-type": "application/json"}
 
 
@@ -132,7 +133,8 @@ class Api:
             raise
         took = time.perf_counter() - begin
         reply = Reply(answer.status_code, dict(answer.headers), answer.content, took)
-        self._witness("api", ref, {**asked, **_answered(reply)}, body=reply.body)
+        nothing = reply.body.strip() in _NOTHING
+        self._witness("api", ref, {**asked, **_answered(reply)}, body=reply.body, empty=nothing)
         return reply
 
 

@@ -11,14 +11,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pytest_spec11 import binding, bundle, catalogue
+from pytest_spec11 import binding as binding_module
+from pytest_spec11 import bundle, catalogue, sealed
 from pytest_spec11.bundle import Bundle, Leaf
 from pytest_spec11.journal import Journal, Reading, Record
-from pytest_spec11.judge import Verdict, judge
+from pytest_spec11.judge import Terms, Verdict, judge
+from pytest_spec11.policy import Policy
 
 A, B = "t.py::test_a", "t.py::test_b"
+OF = {A: ["S1.a"], B: ["S1.b"]}
 SCOPES = ["signoff", "live-smoke"]
-DOCUMENT = {
+DOCUMENT: dict[str, Any] = {
     "scenarios": [
         {
             "id": "S1",
@@ -44,6 +47,21 @@ DOCUMENT = {
         },
     ]
 }
+# The same, with lanes of the project's own, saboteurs, and a posture that is asked for.
+STRICT = deepcopy(DOCUMENT) | {
+    "lanes": ["quick", "check", "full", "policy"],
+    "posture": [
+        {"key": "strict", "scopes": ["signoff"], "values": ["true"], "code": "queue_partition_off"},
+        {"key": "oc", "scopes": ["signoff"], "values": ["live"], "code": "oc_mode"},
+    ],
+    "tiles": [
+        {"id": "proof-s1", "claims": ["S1.a", "S1.b", "S1.k"]},
+        {"id": "proof-s2", "claims": ["S2.live"]},
+        {"id": "proof-strength", "claims": ["S1.b"], "kills": True},
+    ],
+}
+STRICT["scenarios"][0]["claims"][0]["saboteurs"] = ["http.lie", "sql.lie"]
+STRICT["scenarios"][0]["claims"][1]["saboteurs"] = ["http.lie"]
 Entry = tuple[str, dict[str, Any]]
 
 
@@ -71,7 +89,7 @@ def ended(node: str, outcome: str = "passed", attempt: int = 1, **changes: Any) 
         "attempt": attempt,
         "outcome": outcome,
         "phases": {"setup": "passed", "call": "passed", "teardown": "passed"},
-        "claims": [],
+        "claims": OF.get(node, []),
         "voids": [],
     }
     return "outcome", data | changes
@@ -99,7 +117,11 @@ class Stand:
     here: dict[str, Any] | None
     entries: list[Entry]
     scope: str = "signoff"
+    policy: Policy = field(default_factory=Policy)
+    shards: frozenset[str] = frozenset()
     now_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    kept: list[bytes] = field(default_factory=list)
+    posture: dict[str, str] = field(default_factory=dict)
     run: str = "r1"
     role: str = "main"
     exit_status: int = 0
@@ -119,8 +141,9 @@ class Stand:
         self, folder: Path, role: str, bound: dict[str, Any], entries: list[Entry]
     ) -> None:
         made = Journal(folder / f"journal-{role}.ndjson", folder / "blobs")
-        made.blob(b"seen")
-        made.start(runId=self.run, nonce="n", role=role, pid=1, binding=bound)
+        for content in (b"seen", *self.kept):
+            made.blob(content)
+        made.start(runId=self.run, nonce="n", role=role, pid=1, binding=bound, posture=self.posture)
         for kind, data in entries:
             made.write(kind, **data)
         if self.sealed:
@@ -131,7 +154,17 @@ class Stand:
         return self.verdict(bundle.load([folder]))
 
     def verdict(self, evidence: Bundle) -> Verdict:
-        return judge(self.claims, evidence, self.now_ms, self.here, self.scope)
+        return judge(self.claims, evidence, self.terms)
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(
+            now_ms=self.now_ms,
+            here=self.here,
+            scope=self.scope,
+            policy=self.policy,
+            shards=self.shards,
+        )
 
     def in_memory(self, extra: list[Entry]) -> Bundle:
         head = {"runId": self.run, "nonce": "n", "role": "main", "pid": 1, "binding": self.bound}
@@ -144,7 +177,7 @@ class Stand:
 
 
 def happy(claims: catalogue.Catalogue) -> Stand:
-    bound: dict[str, Any] = dict.fromkeys(binding.KEYS, "x")
+    bound: dict[str, Any] = dict.fromkeys(binding_module.KEYS, "x")
     bound |= {"dirty": False, "catalogue": claims.digest, "scope": "signoff"}
     seen = sha256(b"seen").hexdigest()
     entries = [
@@ -164,6 +197,10 @@ def small(folder: Path) -> catalogue.Catalogue:
     path = folder / "catalogue.json"
     path.write_text(json.dumps(DOCUMENT))
     return catalogue.load(path)
+
+
+def strict() -> catalogue.Catalogue:
+    return catalogue.parsed(deepcopy(STRICT))
 
 
 Change = Callable[[Stand], object]
@@ -229,3 +266,58 @@ def move_now(hours: float) -> Change:
         stand.now_ms += int(hours * 3_600_000)
 
     return change
+
+
+def write_lane(folder: Path, lane: str, binding: dict[str, Any], **changes: Any) -> None:
+    """A record of a lane, green but for ``changes``, with its log."""
+    said = b"all is well\n"
+    name = sha256(said).hexdigest()
+    (folder / "blobs" / name[:2]).mkdir(parents=True, exist_ok=True)
+    (folder / "blobs" / name[:2] / name).write_bytes(said)
+    now = time.time_ns() // 1_000_000
+    log = {"sha256": name, "bytes": len(said)}
+    ends = {"startedAt": now - 100, "finishedAt": now - 50}
+    step = {"name": "all", "command": ["make", lane], "exitCode": 0, "log": log, **ends}
+    document = {
+        "schema": "spec11/lane/1",
+        "lane": lane,
+        "run": {"id": "r1", "nonce": "n"},
+        "release": "the first",
+        "binding": {**dict.fromkeys(binding_module.KEYS, "x"), "dirty": False, **binding},
+        "command": ["spec11", "lane", lane],
+        "exitCode": 0,
+        "log": log,
+        "steps": [step],
+        **ends,
+    }
+    sealed.write(folder / f"lane-{lane}.json", "lane", document | changes)
+
+
+def cell(saboteur: str, claim: str, **changes: Any) -> dict[str, Any]:
+    """A kill, or a benign twin, as it should be."""
+    benign = saboteur.endswith(".none")
+    text = "" if benign else "E-FAILED: 500 == 200"
+    row: dict[str, Any] = {
+        "saboteur": saboteur,
+        "claim": claim,
+        "hits": 3,
+        "before": "PASS",
+        "during": "PASS" if benign else "FAIL",
+        "reason": None if benign else {"code": "E-FAILED", "text": text},
+        "expected": "" if benign else "500 == 200",
+        "after": "PASS",
+    }
+    return row | changes
+
+
+def write_kills(folder: Path, cells: list[dict[str, Any]], binding: dict[str, Any]) -> None:
+    now = time.time_ns() // 1_000_000
+    document = {
+        "schema": "spec11/kills/1",
+        "run": {"id": "r1", "nonce": "n"},
+        "binding": {**dict.fromkeys(binding_module.KEYS, "x"), "dirty": False, **binding},
+        "startedAt": now - 100,
+        "finishedAt": now - 50,
+        "cells": cells,
+    }
+    sealed.write(folder / "kills.json", "kills", document)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pytest_spec11 import bundle, catalogue, journal
 from pytest_spec11.bundle import Bundle, Leaf
 from pytest_spec11.journal import Reading, Record
+from pytest_spec11.policy import Policy
 from tests.plugin.judge.stand import (
     A,
     B,
@@ -26,6 +27,7 @@ from tests.plugin.judge.stand import (
     happy,
     here,
     instead,
+    later,
     lines_of,
     move_now,
     observed,
@@ -34,6 +36,7 @@ from tests.plugin.judge.stand import (
     setting,
     small,
     without,
+    write_lane,
 )
 
 
@@ -69,6 +72,19 @@ def renamed_blob(content: bytes) -> Change:
         (path.parent.parent / name[:2] / name).write_bytes(content)
 
     return every_blob(change)
+
+
+def foreign(folder: Path) -> None:
+    """A journal of another run lies beside."""
+    again = happy(small(folder.parent))
+    again.run, again.role = "r2", "gw0"
+    again.write(folder.parent / "other")
+    (folder.parent / "other" / "journal-gw0.ndjson").rename(folder / "journal-gw0.ndjson")
+
+
+def only_lane(folder: Path) -> None:
+    (folder / "journal-main.ndjson").unlink()
+    write_lane(folder, "quick", {})
 
 
 DAMAGES: dict[str, tuple[str, Change]] = {
@@ -110,6 +126,22 @@ DAMAGES: dict[str, tuple[str, Change]] = {
     "scope nobody claims": ("E-SCOPE", setting(scope="nothing")),
     "demo": ("claim_scope_demo", setting(scope="demo")),
     "demo run": ("claim_scope_demo", bound(scope="demo")),
+    "policy": ("E-POLICY", here(policy="y")),
+    "marker moved": ("E-POLICY", instead(7, ended(B, claims=["S1.k"]))),
+    "mandatory, and not proven": ("E-NOT-RUN", setting(policy=Policy(mandatory=("S2.live",)))),
+    "mandatory, and not known": (
+        "E-UNKNOWN-CLAIM",
+        setting(policy=Policy(mandatory=("S2.no-such",))),
+    ),
+    "older than the policy allows": (
+        "E-STALE",
+        both(setting(policy=Policy(max_age_h=1)), move_now(1.1)),
+    ),
+    "shard missing": ("E-SHARD", setting(shards=frozenset({"one"}))),
+    "shard of the policy missing": ("E-SHARD", setting(policy=Policy(shards=("one",)))),
+    "another run's journal": ("E-REPLAY", later(foreign)),
+    "no journal but a document": ("E-NO-EVIDENCE", later(only_lane)),
+    "lane nobody asked for": ("E-LANE", later(lambda folder: write_lane(folder, "quick", {}))),
     "unknown claim": (
         "E-UNKNOWN-CLAIM",
         instead(0, collected([(A, ["S1.a"]), (B, ["S1.b", "S1.bb"])])),

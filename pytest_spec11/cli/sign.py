@@ -1,0 +1,52 @@
+"""``spec11 sign``: one person's signature under a sign-off; the policy says how many it takes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from pytest_spec11 import archive, attestation, sealed
+from pytest_spec11.errors import BadInput
+
+
+def add(commands: Any) -> None:
+    """Declare the command and its options."""
+    made = commands.add_parser("sign", help="sign a sign-off", allow_abbrev=False)
+    made.add_argument("file", nargs="?", type=Path, help="signoff.json, or a file of export")
+    key = made.add_mutually_exclusive_group(required=True)
+    key.add_argument("--key", type=Path, help="sign with this Ed25519 key, a PEM file")
+    key.add_argument("--new-key", type=Path, help="make a key in this file, print its public half")
+    made.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when it is signed, or the key made."""
+    if arguments.new_key:
+        print(attestation.public(attestation.new_key(arguments.new_key)))
+        return 0
+    if arguments.file is None:
+        raise BadInput("sign: name the file that is to be signed")
+    key = attestation.load_key(arguments.key)
+    if zipfile.is_zipfile(arguments.file):
+        content = archive.member(arguments.file, archive.SIGNOFF)
+        before = archive.member(arguments.file, archive.ENVELOPE)
+        archive.put(arguments.file, archive.ENVELOPE, _signed(content or b"", before, key))
+    else:
+        beside = arguments.file.with_name(archive.ENVELOPE)
+        before = beside.read_bytes() if beside.is_file() else None
+        sealed.replace(beside, _signed(sealed.content(arguments.file), before, key))
+    print(f"signed by {attestation.public(key)}")
+    return 0
+
+
+def _signed(content: bytes, before: bytes | None, key: Ed25519PrivateKey) -> bytes:
+    _, damage = sealed.parsed(content, "signoff")
+    if damage:
+        raise BadInput(f"signoff.json: {damage}")
+    kept = attestation.opened(before) if before is not None else None
+    return attestation.signed(attestation.statement(json.loads(content), content), kept, key)

@@ -1,0 +1,65 @@
+"""The judge: a pure function from evidence to verdict. GO is what is left when nothing objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+from typing import Final
+
+from pytest_spec11.bundle import Bundle
+from pytest_spec11.catalogue import Catalogue
+from pytest_spec11.judge import bound, claims, journals, kills, lanes
+from pytest_spec11.judge.case import Case, Standing, Terms, Verdict
+from pytest_spec11.reasons import Reason, reason
+
+__all__ = ["Case", "Standing", "Terms", "Verdict", "judge"]
+
+_BROKEN: Final = frozenset({"E-TRUNCATED", "E-CHAIN", "E-UNSEALED"})
+_RULES: Final[tuple[Callable[[Case], Iterator[Reason]], ...]] = (
+    journals.whole,
+    journals.manned,
+    journals.single,
+    journals.shards,
+    bound.bound,
+    bound.scoped,
+    bound.posed,
+    bound.fresh,
+    claims.blobs,
+    journals.conserved,
+    claims.known,
+    claims.unclaimed,
+    lanes.lanes,
+    lanes.order,
+    kills.kills,
+)
+
+
+def judge(catalogue: Catalogue, bundle: Bundle, terms: Terms) -> Verdict:
+    """The verdict on ``bundle``: every reason against GO, and how each claim stands."""
+    case = Case(catalogue, bundle, terms)
+    found = [item for rule in _RULES for item in _decided(rule, case)]
+    broken = any(item.code in _BROKEN for item in found)
+    standings: dict[str, Standing] = {}
+    for claim in catalogue.claims.values():
+        against = list(claims.against(case, claim))
+        standings[claim.id] = _standing(against, broken=broken)
+        found += against if case.needed(claim.id) else ()
+    reasons = tuple(dict.fromkeys(found))
+    return Verdict("NO_GO" if reasons else "GO", reasons, MappingProxyType(standings))
+
+
+def _decided(rule: Callable[[Case], Iterator[Reason]], case: Case) -> list[Reason]:
+    """What a rule finds; one that cannot decide blocks, and the others are heard all the same."""
+    found: list[Reason] = []
+    try:
+        found.extend(rule(case))
+    except Exception as error:  # noqa: BLE001  # whatever it is, it must not look like GO
+        text = f"could not decide: {type(error).__name__}: {error}"[:300]
+        found.append(reason("E-UNKNOWN", rule.__name__, text))
+    return found
+
+
+def _standing(against: list[Reason], *, broken: bool) -> Standing:
+    if any(item.code in claims.RED for item in against):
+        return "FAIL"
+    return "UNKNOWN" if against or broken else "PASS"

@@ -1,0 +1,131 @@
+"""Rules about what the evidence is of: this tree, this scope, this policy, these hours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from pytest_spec11.binding import KEYS
+from pytest_spec11.judge.case import Case
+from pytest_spec11.reasons import Reason, reason
+
+_COMPARED: Final = MappingProxyType(
+    {
+        "tree": "E-TREE",
+        "commit": "E-COMMIT",
+        "catalogue": "E-CATALOGUE",
+        "policy": "E-POLICY",
+        "appVersion": "E-APPVERSION",
+        "lock": "E-BINDING",
+        "plugin": "E-BINDING",
+    }
+)
+_NEVER_EMPTY: Final = ("tree", "catalogue", "appVersion", "scope")
+_NO_COMMIT: Final = "no commit to bind to: GO is for a commit, and this was no git work tree"
+_HOUR_MS: Final = 3_600_000
+_NAMING: Final = frozenset({"oc_mode", "sbx_mode"})  # codes that name what was found
+
+
+def fresh(case: Case) -> Iterator[Reason]:
+    """No evidence is too old, or from the future, or ended before it began."""
+    for leaf in case.bundle.leaves:
+        times = [record.at for record in leaf.reading.records]
+        if times:
+            yield from _timely(case, leaf.name, (times[0], times[-1]), times)
+    for each in case.bundle.documents:
+        if not each.damage:
+            times = [each.data["startedAt"], each.data["finishedAt"]]
+            yield from _timely(case, each.name, (times[0], times[1]), times)
+
+
+def _timely(case: Case, name: str, ends: tuple[int, int], times: Sequence[int]) -> Iterator[Reason]:
+    policy, now_ms = case.terms.policy, case.terms.now_ms
+    if now_ms - ends[0] > policy.max_age_h * _HOUR_MS:
+        yield reason("E-STALE", name, f"began more than {policy.max_age_h:g} hours ago")
+    if ends[1] < ends[0] or min(times) <= 0:
+        yield reason("E-TIME", name, "ended before it began")
+    if max(times) - now_ms > policy.clock_skew_s * 1000:
+        text = f"more than {policy.clock_skew_s:g} s ahead of the clock"
+        yield reason("E-FUTURE", name, text)
+
+
+def bound(case: Case) -> Iterator[Reason]:
+    """Every process measured the same: the tree that is to be released, whole and committed."""
+    here = case.terms.here
+    if here is None:
+        yield reason("E-BINDING", "here", "no work tree to compare the evidence with")
+    else:
+        yield from _complete("here", here, ("tree", "catalogue"))
+    for name, binding in _bindings(case):
+        yield from _complete(name, binding, _NEVER_EMPTY)
+    for key, code in _COMPARED.items():
+        yield from _equal(case, key, code)
+
+
+def _bindings(case: Case) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Who measured, and what."""
+    yield from ((leaf.name, leaf.binding) for leaf in case.bundle.leaves)
+    yield from ((each.name, each.data["binding"]) for each in case.documents)
+
+
+def _complete(
+    name: str, binding: Mapping[str, object], filled: tuple[str, ...]
+) -> Iterator[Reason]:
+    wrong = [
+        key
+        for key in sorted(KEYS)
+        if not isinstance(binding.get(key), bool if key == "dirty" else str)
+        or (key in filled and not binding[key])
+    ]
+    if wrong:
+        yield reason("E-BINDING", name, f"the binding lacks {', '.join(wrong)}")
+    if binding.get("commit") == "":
+        yield reason("E-BINDING", name, _NO_COMMIT)
+    if binding.get("dirty") is not False:
+        yield reason("E-DIRTY", name, "the work tree held what no commit holds")
+
+
+def _equal(case: Case, key: str, code: str) -> Iterator[Reason]:
+    said = [(name, binding.get(key)) for name, binding in _bindings(case)]
+    if key == "catalogue":
+        said.insert(0, ("the judge", case.catalogue.digest))
+    here = (case.terms.here or {}).get(key)
+    if case.terms.here is not None and not (key == "appVersion" and not here):
+        said.insert(0, ("this work tree", here))
+    for name, value in said[1:]:
+        if value != said[0][1]:
+            text = f"{key} is {_short(value)}, but {_short(said[0][1])} for {said[0][0]}"
+            yield reason(code, name, text)
+
+
+def _short(value: object) -> str:
+    return str(value)[:12] or "empty"
+
+
+def scoped(case: Case) -> Iterator[Reason]:
+    """The scope is one to release at, and all evidence is of it."""
+    claims, scope = case.catalogue.claims.values(), case.terms.scope
+    if scope == "demo":
+        yield reason("claim_scope_demo", "demo", "the scope demo is never GO")
+    elif not any(claim.needed(scope) for claim in claims):
+        yield reason("E-SCOPE", scope, "no claim of the catalogue is of this scope")
+    for name, binding in _bindings(case):
+        said = binding.get("scope")
+        if said == "demo" and scope != "demo":
+            yield reason("claim_scope_demo", name, "the run was a demo")
+        if said != scope:
+            yield reason("E-SCOPE", name, f"scope is {_short(said)}, asked is {scope}")
+
+
+def posed(case: Case) -> Iterator[Reason]:
+    """The target was set up as the catalogue asks at this scope."""
+    for leaf in case.bundle.leaves:
+        posture = leaf.start.get("posture", {})
+        for stance in case.catalogue.posture:
+            said = posture.get(stance.key) if isinstance(posture, dict) else None
+            if case.terms.scope in stance.scopes and said not in stance.values:
+                code = stance.code + (f"_{said}" if stance.code in _NAMING and said else "")
+                asked = " or ".join(stance.values)
+                text = f"{stance.key} was {said or 'not stated'}, asked is {asked}"
+                yield reason(code, leaf.name, text)

@@ -1,0 +1,60 @@
+"""What the judge is given, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_spec11.bundle import Bundle
+from pytest_spec11.catalogue import Catalogue
+from pytest_spec11.policy import Policy
+from pytest_spec11.reasons import Reason
+from pytest_spec11.sealed import Document
+
+Standing = Literal["PASS", "UNKNOWN", "FAIL"]
+Word = Literal["GO", "NO_GO"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What is asked: at what time, of which tree, at which scope, by which policy.
+
+    ``here`` is the binding of the tree to be released; without it there is nothing the evidence
+    could be about, so never GO. ``shards`` are those that have to have run.
+    """
+
+    now_ms: int
+    here: Mapping[str, object] | None
+    scope: str
+    policy: Policy
+    shards: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything a rule may look at."""
+
+    catalogue: Catalogue
+    bundle: Bundle
+    terms: Terms
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """The documents that can be read."""
+        return tuple(each for each in self.bundle.documents if not each.damage)
+
+    def needed(self, claim: str) -> bool:
+        """Whether GO needs this claim."""
+        asked = self.terms.policy.mandatory
+        found = self.catalogue.find(claim)
+        return found is not None and (found.needed(self.terms.scope) or claim in asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """GO or NO_GO, every reason against GO, and how each claim stands."""
+
+    verdict: Word
+    reasons: tuple[Reason, ...]
+    claims: Mapping[str, Standing]

@@ -1,0 +1,140 @@
+"""Rules about the claims: what speaks against each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from pytest_spec11.bundle import Bundle, Data, Problem, real
+from pytest_spec11.catalogue import Claim
+from pytest_spec11.judge.case import Case
+from pytest_spec11.reasons import Reason, command_of, reason
+
+_VOIDS: Final = frozenset({"E-THREAD", "E-RETURN"})
+RED: Final = frozenset({"E-FAILED", "E-ERROR", *_VOIDS})
+_BAD: Final = frozenset({"failed", "error"})
+_ENDS: Final = MappingProxyType(
+    {
+        "failed": "E-FAILED",
+        "error": "E-ERROR",
+        "skipped": "E-SKIPPED",
+        "xfailed": "E-XFAIL",
+        "xpassed": "E-XPASS",
+    }
+)
+_PROBLEMS: Final[Mapping[Problem, tuple[str, str]]] = MappingProxyType(
+    {
+        "missing": ("E-REF", "observed bytes are missing"),
+        "linked": ("E-REF", "observed bytes are behind a symbolic link"),
+        "altered": ("E-DIGEST", "observed bytes were altered"),
+        "misstated": ("E-DIGEST", "the record gives its bytes another digest or size"),
+    }
+)
+_MESSAGE_SHOWN: Final = 120
+
+
+def known(case: Case) -> Iterator[Reason]:
+    """Names of claims that the catalogue does not hold."""
+    bundle = case.bundle
+    named = {claim for claims in bundle.deselected.values() for claim in claims}
+    named.update(case.terms.policy.mandatory)
+    for claim in sorted(named.union(bundle.nodes) - case.catalogue.claims.keys()):
+        closest = case.catalogue.closest(claim)
+        text = f"not in the catalogue; did you mean {closest}?" if closest else "not in it"
+        yield reason("E-UNKNOWN-CLAIM", claim, text)
+
+
+def blobs(case: Case) -> Iterator[Reason]:
+    """Bytes that are not what records say of them."""
+    for flaw in case.bundle.flaws:
+        yield _flaw_reason(flaw.problem, flaw.blob, flaw.node)
+
+
+def _flaw_reason(problem: Problem, subject: str, node: str) -> Reason:
+    code, text = _PROBLEMS[problem]
+    return reason(code, subject, f"{text}: {node}")
+
+
+def unclaimed(case: Case) -> Iterator[Reason]:
+    """What a red test says, also when it proves no claim that is needed."""
+    bundle = case.bundle
+    needed = filter(case.needed, case.catalogue.claims)
+    proving = {node for claim in needed for node in bundle.nodes.get(claim, ())}
+    for node in bundle.outcomes:
+        if node not in proving:
+            yield from (item for item in _ends(bundle, node, node) if item.code in RED)
+
+
+def against(case: Case, claim: Claim) -> Iterator[Reason]:
+    """Everything that speaks against one claim."""
+    bundle = case.bundle
+    nodes = bundle.nodes.get(claim.id, ())
+    left = [
+        node
+        for node, claims in bundle.deselected.items()
+        if claim.id in claims and node not in bundle.outcomes
+    ]
+    ends = {node: list(_ends(bundle, node, claim.id, claim.scenario)) for node in nodes}
+    for node, against in ends.items():
+        yield from against or _watched(bundle, node, claim)
+    for node in left:
+        command = command_of(node, claim.scenario)
+        yield reason("E-DESELECTED", claim.id, f"left out: {node}", command)
+    if not nodes and not left:
+        text = "no test of this claim was collected"
+        yield reason("E-NOT-RUN", claim.id, text, f"pytest -m {claim.scenario}")
+    if nodes and not any(ends.values()):
+        yield from _sources(bundle, nodes, claim)
+
+
+def _ends(bundle: Bundle, node: str, subject: str, scenario: str = "") -> Iterator[Reason]:
+    """What speaks against how a test ended; nothing when it passed, once and wholly."""
+    outcomes, homes = bundle.outcomes.get(node, ()), bundle.homes.get(node, ())
+    command = command_of(node, scenario)
+    if not outcomes:
+        yield reason("E-NOT-RUN", subject, f"no outcome: {node}", command)
+    for outcome in outcomes:
+        said = str(outcome.get("message", ""))[:_MESSAGE_SHOWN]
+        for code, text in _end(outcome):
+            yield reason(code, subject, f"{text}: {node}" + (f" ({said})" if said else ""), command)
+    if len(homes) > 1:
+        text = f"recorded in {len(homes)} journals, such as {' and '.join(homes[:2])}: {node}"
+        yield reason("E-DUPLICATE", subject, text, command)
+    if len(outcomes) > len(homes) or any(outcome["attempt"] > 1 for outcome in outcomes):
+        yield reason("E-RERUN", subject, f"more than one attempt: {node}", command)
+
+
+def _end(outcome: Data) -> Iterator[tuple[str, str]]:
+    """Code and words of everything that is wrong with one outcome."""
+    end, voids = outcome["outcome"], outcome.get("voids", [])
+    broken = not _BAD.isdisjoint(str(phase) for phase in outcome["phases"].values())
+    if end in _ENDS and (broken or not voids):
+        yield _ENDS[end], end
+    elif broken:
+        yield "E-ERROR", "passed with a failed phase"
+    for void in voids:
+        code = void.get("code")
+        yield code if code in _VOIDS else "E-FAILED", "no proof"
+
+
+def _watched(bundle: Bundle, node: str, claim: Claim) -> Iterator[Reason]:
+    command = command_of(node, claim.scenario)
+    if not any(real(item) for item in bundle.observations.get(node, ())):
+        yield reason("E-EMPTY", claim.id, f"observed nothing: {node}", command)
+    elif node not in bundle.checked:
+        text = f"nothing asserted after the first observation: {node}"
+        yield reason("E-NO-ASSERTION", claim.id, text, command)
+    for flaw in bundle.flaws:
+        if flaw.node == node:
+            yield _flaw_reason(flaw.problem, claim.id, node)
+
+
+def _sources(bundle: Bundle, nodes: tuple[str, ...], claim: Claim) -> Iterator[Reason]:
+    seen = {
+        item["source"] for node in nodes for item in bundle.observations.get(node, ()) if real(item)
+    }
+    missing = [source for source in claim.sources if source not in seen]
+    if missing:
+        text = f"nothing observed through {', '.join(missing)}"
+        yield reason("E-SOURCE", claim.id, text, command_of(nodes[0], claim.scenario))

@@ -1,0 +1,124 @@
+"""Rules about the journals: whole, sealed, all there, of one run, and nothing lost in them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from pytest_spec11.bundle import Data, Leaf
+from pytest_spec11.journal import TORN
+from pytest_spec11.judge.case import Case
+from pytest_spec11.reasons import Reason, command_of, reason
+
+_BAD: Final = frozenset({"failed", "error"})
+_HEADS: Final = frozenset({"main", "controller"})
+_FAILURES: Final = 1
+# pytest's exit statuses of a run that came to its end: all passed, some failed, none collected.
+_ENDED: Final = frozenset({0, _FAILURES, 5})
+
+
+def whole(case: Case) -> Iterator[Reason]:
+    """Every journal is undamaged, sealed, and of a process that came to its end."""
+    if not case.bundle.leaves:
+        yield reason("E-NO-EVIDENCE", "bundle", "there is no journal")
+    for leaf in case.bundle.leaves:
+        if not leaf.reading.records:
+            yield reason("E-NO-EVIDENCE", leaf.name, "the journal holds no whole record")
+        damage = leaf.reading.damage
+        if damage:
+            code = "E-TRUNCATED" if damage.startswith(TORN) else "E-CHAIN"
+            yield reason(code, leaf.name, damage)
+        if not leaf.reading.sealed:
+            yield reason("E-UNSEALED", leaf.name, "the journal does not end with a seal")
+    for leaf, record in case.bundle.records("seal"):
+        if record.data["exitStatus"] not in _ENDED:
+            text = f"the process ended with status {record.data['exitStatus']}"
+            yield reason("E-ERROR", leaf.name, text)
+
+
+def manned(case: Case) -> Iterator[Reason]:
+    """Of every run, each process left one journal."""
+    runs: dict[str, list[Leaf]] = defaultdict(list)
+    for leaf in case.bundle.leaves:
+        runs[leaf.run].append(leaf)
+    for run, leaves in runs.items():
+        yield from _crew(
+            run or "(unnamed run)", Counter(leaf.role for leaf in leaves), _orders(leaves)
+        )
+
+
+def _orders(leaves: list[Leaf]) -> list[Data]:
+    return [
+        record.data
+        for leaf in leaves
+        for record in leaf.reading.records
+        if record.kind == "workers"
+    ]
+
+
+def _crew(run: str, roles: Counter[str], orders: list[Data]) -> Iterator[Reason]:
+    expected = {role for order in orders for role in order["expected"]}
+    if sum(roles[head] for head in _HEADS) != 1:
+        yield reason("E-LOST", run, "not exactly one journal of the main process")
+    if roles["controller"] and not expected:
+        yield reason("E-LOST", run, "the controller does not say which workers it had")
+    for role in sorted(expected - set(roles)):
+        yield reason("E-LOST", role, f"run {run}: the worker left no journal")
+    for role in sorted({role for order in orders for role in order["lost"]}):
+        yield reason("E-LOST", role, f"run {run}: the worker was lost")
+    for role in sorted(set(roles) - expected - _HEADS):
+        yield reason("E-LOST", role or run, f"run {run}: a journal of a worker nobody expected")
+    for role in sorted(role for role, count in roles.items() if count > 1):
+        yield reason("E-LOST", role, f"run {run}: more than one journal of this role")
+
+
+def conserved(case: Case) -> Iterator[Reason]:
+    """What was collected came to an outcome, under the claims that it was collected with."""
+    bundle = case.bundle
+    for node in sorted(bundle.items.keys() - bundle.outcomes.keys()):
+        yield reason("E-CONSERVATION", node, "collected, but without an outcome", command_of(node))
+    for node in sorted(bundle.outcomes.keys() - bundle.items.keys()):
+        yield reason("E-CONSERVATION", node, "an outcome, but never collected", command_of(node))
+    red = {leaf.run for leaf, record in bundle.records("outcome") if record.data["outcome"] in _BAD}
+    for leaf, record in bundle.records("seal"):
+        if record.data["exitStatus"] == _FAILURES and leaf.run not in red:
+            text = "pytest ended with failures, but no test on record failed"
+            yield reason("E-CONSERVATION", leaf.name, text)
+    for leaf, record in bundle.records("outcome"):
+        node, claims = record.data["node"], {*record.data["claims"]}
+        if node in bundle.items and claims != bundle.items[node]:
+            text = f"collected for other claims than it ended for: {leaf.name}"
+            yield reason("E-POLICY", node, text, command_of(node))
+
+
+def single(case: Case) -> Iterator[Reason]:
+    """A directory holds one run, and a run lies in one directory."""
+    runs: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    homes: dict[str, set[str]] = defaultdict(set)
+    for leaf in case.bundle.leaves:
+        folder, nonce = str(leaf.path.parent), str(leaf.start.get("nonce", ""))
+        runs[folder].add((leaf.run, nonce))
+        homes[f"{leaf.run} {nonce}"].add(folder)
+    for folder, found in runs.items():
+        if len(found) > 1:
+            name = folder.rpartition("/")[2]
+            yield reason("E-REPLAY", name, f"journals of {len(found)} runs in one directory")
+    for run, folders in homes.items():
+        if len(folders) > 1:
+            text = f"the same run in {len(folders)} directories"
+            yield reason("E-REPLAY", run.partition(" ")[0], text)
+
+
+def shards(case: Case) -> Iterator[Reason]:
+    """Every shard that has to have run did, once, and no other."""
+    expected = case.terms.shards.union(case.terms.policy.shards)
+    runs = {leaf.run: str(leaf.start.get("shard", "")) for leaf in case.bundle.leaves}
+    found = Counter(runs.values())
+    for name in sorted(expected - found.keys()):
+        yield reason("E-SHARD", name, "no run of this shard", f"pytest --spec11-shard {name}")
+    for name in sorted(found.keys() - expected) if expected else ():
+        yield reason("E-SHARD", name or "(unnamed)", "a run of a shard that nobody asked for")
+    for name, count in sorted(found.items()):
+        if count > 1 and name in expected:
+            yield reason("E-SHARD", name, f"{count} runs of this shard")

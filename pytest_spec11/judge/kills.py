@@ -1,0 +1,77 @@
+"""Rules about the kill matrix: every oracle has been seen red, for its own reason."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pytest_spec11.judge.case import Case
+from pytest_spec11.reasons import Reason, reason
+
+TWIN: Final = ".none"
+
+
+def kills(case: Case) -> Iterator[Reason]:
+    """Every cell that the catalogue asks for was tried and killed, and no benign twin killed."""
+    cells = {cell for cell in case.catalogue.cells if case.needed(cell[1])}
+    if not cells:
+        return
+    if len(case.bundle.kills) != 1:
+        code = "E-DUPLICATE" if case.bundle.kills else "E-WEAK-ORACLE"
+        yield reason(code, "kills.json", f"{len(case.bundle.kills)} kill matrices instead of one")
+    tried: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for each in case.bundle.kills:
+        if each.damage:
+            yield reason("E-DIGEST", each.name, each.damage)
+        for row in each.data.get("cells", ()) if not each.damage else ():
+            tried[row["saboteur"], row["claim"]].append(row)
+    if tried:
+        yield from _exercised(cells, tried)
+        yield from _twins(cells, tried)
+
+
+def _exercised(
+    cells: set[tuple[str, str]], tried: Mapping[tuple[str, str], list[Mapping[str, Any]]]
+) -> Iterator[Reason]:
+    for saboteur, claim in sorted(cells - tried.keys()):
+        yield _weak(claim, saboteur, "was not tried")
+    for (saboteur, claim), rows in tried.items():
+        for row in rows:
+            if text := _twin(row) if saboteur.endswith(TWIN) else _survivor(row):
+                yield _weak(claim, saboteur, text)
+
+
+def _survivor(row: Mapping[str, Any]) -> str:
+    """Why a row is no kill; empty when it is one."""
+    if row["before"] != "PASS":
+        return "met a claim that was not green without it"
+    if row["hits"] < 1:
+        return "never took effect"
+    if row["during"] != "FAIL":
+        return f"did not turn the claim red: {row['during']}"
+    if not row["expected"] or row["expected"] not in (row["reason"] or {}).get("text", ""):
+        return "turned the claim red for another reason than its own"
+    return "" if row["after"] == "PASS" else "left a claim that was not green again"
+
+
+def _twin(row: Mapping[str, Any]) -> str:
+    """Why a benign twin is none; empty when it is one."""
+    if row["hits"] < 1:
+        return "never took effect"
+    words = {row["before"], row["during"], row["after"]}
+    return "" if words == {"PASS"} else "has no fault, and still the claim was red"
+
+
+def _twins(
+    cells: set[tuple[str, str]], tried: Mapping[tuple[str, str], list[Mapping[str, Any]]]
+) -> Iterator[Reason]:
+    families = {saboteur.partition(".")[0] for saboteur, _ in cells}
+    shown = {saboteur.partition(".")[0] for saboteur, _ in tried if saboteur.endswith(TWIN)}
+    for family in sorted(families - shown):
+        yield reason("E-WEAK-ORACLE", f"{family}{TWIN}", "no benign twin of this family was tried")
+
+
+def _weak(claim: str, saboteur: str, text: str) -> Reason:
+    command = f"spec11 sabotage --saboteur {saboteur} --claim {claim}"
+    return reason("E-WEAK-ORACLE", claim, f"{saboteur} {text}", command)

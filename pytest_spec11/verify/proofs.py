@@ -1,0 +1,158 @@
+"""What the records prove, claim by claim: found out again, from the records alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+from pytest_spec11.verify import hashing
+from pytest_spec11.verify.chain import MISSTATED, Data, Journal
+
+_FACTS: Final = b',"facts":'
+NOTHING: Final = sha256(b"").hexdigest()
+
+
+@dataclass(slots=True)
+class Test:
+    """All that is known of one test."""
+
+    collected: bool = False
+    outcomes: int = 0
+    proven: bool = True
+    red: bool = False
+    claims: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)  # claims, as its outcomes name them
+    sources: set[str] = field(default_factory=set)
+    looked: set[str] = field(default_factory=set)  # journals in which it saw something
+    checked: bool = False
+    blobs: set[str] = field(default_factory=set)
+
+
+class Proofs:
+    """Hears every record; keeps what is needed of each test, and of no record."""
+
+    def __init__(self) -> None:
+        self.tests: dict[str, Test] = defaultdict(Test)
+        self.deselected: dict[str, set[str]] = defaultdict(set)
+        self.blobs: dict[str, tuple[int, str]] = {}  # size and first place, by name
+        self.orders: list[tuple[Journal, Data]] = []
+        self._hearing: Mapping[str, Callable[[Journal, Data], str]] = {
+            "collected": self._collected,
+            "observation": self._observed,
+            "assertion": self._asserted,
+            "outcome": self._ended,
+            "workers": self._ordered,
+        }
+
+    def hear(self, journal: Journal, kind: str, data: Data) -> str:
+        """What is wrong with a record beyond its shape; empty when nothing is."""
+        heard = self._hearing.get(kind)
+        return heard(journal, data) if heard else ""
+
+    def _collected(self, _: Journal, data: Data) -> str:
+        for item in data["items"]:
+            test = self.tests[item["node"]]
+            test.collected = True
+            test.claims.update(item["claims"])
+        for item in data["deselected"]:
+            self.deselected[item["node"]].update(item["claims"])
+        return ""
+
+    def _observed(self, journal: Journal, data: Data) -> str:
+        name, size = data["blob"], data["size"]
+        test = self.tests[data["node"]] if data["node"] else None
+        if name is None:
+            if not _is_told(journal.line, data, size):
+                return MISSTATED
+        else:
+            known = self.blobs.setdefault(name, (size, f"{journal.name} record {journal.records}"))
+            if data["digest"] != name or known[0] != size:
+                return MISSTATED
+            if test is not None:
+                test.blobs.add(name)
+        if test is not None and not data["empty"] and size > 0 and data["digest"] != NOTHING:
+            test.sources.add(data["source"])
+            test.looked.add(journal.name)
+        return ""
+
+    def _asserted(self, journal: Journal, data: Data) -> str:
+        test = self.tests.get(data["node"])
+        if test is not None and journal.name in test.looked:
+            test.checked = True
+        return ""
+
+    def _ended(self, _: Journal, data: Data) -> str:
+        test = self.tests[data["node"]]
+        test.outcomes += 1
+        test.ended.update(data["claims"])
+        words = {data["outcome"], *data["phases"].values()}
+        test.proven = test.proven and words == {"passed"}
+        test.proven = test.proven and data["attempt"] == 1 and not data["voids"]
+        test.red = test.red or bool(words & {"failed", "error"}) or bool(data["voids"])
+        return ""
+
+    def _ordered(self, journal: Journal, data: Data) -> str:
+        self.orders.append((journal, data))
+        return ""
+
+    def proven(self, needs: Mapping[str, Iterable[str]], spoilt: set[str]) -> set[str]:
+        """The claims that their tests prove, of those in ``needs``, each with its sources.
+
+        ``spoilt`` are blobs that are not whole.
+        """
+        tests: dict[str, list[Test]] = defaultdict(list)
+        for each in self.tests.values():
+            for claim in each.claims | each.ended:
+                tests[claim].append(each)
+        ended = {node for node, each in self.tests.items() if each.outcomes}
+        left = {
+            claim
+            for node, claims in self.deselected.items()
+            if node not in ended
+            for claim in claims
+        }
+        return {
+            claim
+            for claim, sources in needs.items()
+            if claim in tests and claim not in left and _prove(tests[claim], sources, spoilt)
+        }
+
+    def unconserved(self) -> list[str]:
+        """Tests that were collected and never ended, or ended and never were collected."""
+        return [
+            node
+            for node, each in self.tests.items()
+            if each.collected != bool(each.outcomes)
+            or (each.outcomes and each.claims != each.ended)
+        ]
+
+
+def _is_told(line: bytes, data: Data, size: int) -> bool:
+    """Whether the facts of an observation have the digest and the size that it states.
+
+    They stand in the line as their canonical JSON; where that is not found, it is made anew.
+    """
+    begin = line.find(_FACTS) + len(_FACTS)
+    written = line[begin : begin + size]
+    if (
+        line[begin + size : begin + size + 1] == b","
+        and sha256(written).hexdigest() == data["digest"]
+    ):
+        return True
+    return hashing.has_digest(data["facts"], data["digest"], size)
+
+
+def _prove(tests: list[Test], sources: Iterable[str], spoilt: set[str]) -> bool:
+    whole = all(
+        each.outcomes == 1 and each.proven and each.checked and not each.blobs & spoilt
+        for each in tests
+    )
+    return whole and set[str]().union(*(each.sources for each in tests)).issuperset(sources)
+
+
+def table(value: Any) -> Mapping[str, Any]:
+    """``value`` when it is a table, else an empty one."""
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,221 @@
+"""What a sign-off may say of a bundle: held against what the evidence itself gives."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+from pytest_spec11.verify.chain import Journal
+from pytest_spec11.verify.findings import Findings
+from pytest_spec11.verify.proofs import Proofs, table
+
+_SAME: Final = ("tree", "commit", "catalogue", "policy", "lock", "plugin", "scope")
+_CODES: Final[Mapping[str, str]] = {
+    "tree": "E-TREE",
+    "commit": "E-COMMIT",
+    "catalogue": "E-CATALOGUE",
+    "policy": "E-POLICY",
+    "scope": "E-SCOPE",
+}
+_HOUR_MS: Final = 3_600_000
+_NESTED: Final = ("quick", "check", "full")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that was read of a bundle; documents and files by the names that a sign-off uses."""
+
+    journals: Mapping[str, Journal]
+    documents: Mapping[str, Mapping[str, Any]]
+    digests: Mapping[str, str]  # of every file that was hashed
+    proofs: Proofs
+    spoilt: set[str]  # blobs that are not whole
+    catalogue: Mapping[str, Any]
+    policy: Mapping[str, Any]
+
+
+class Release:
+    """One sign-off beside the evidence that it is about."""
+
+    def __init__(self, said: Mapping[str, Any], evidence: Evidence, findings: Findings) -> None:
+        self._said = said
+        self._evidence = evidence
+        self._findings = findings
+        self._claims = {
+            claim["id"]: claim
+            for scenario in evidence.catalogue["scenarios"]
+            for claim in scenario["claims"]
+        }
+        release = table(evidence.policy.get("release"))
+        self._asked = {*release.get("mandatory", ())}
+        self._max_age_h = float(release.get("max_age_h", 24))
+        self._skew_s = float(release.get("clock_skew_s", 120))
+        self._shards = {*release.get("shards", ()), *said["shards"]}
+
+    def check(self) -> None:
+        """Every difference is among the findings."""
+        self._claimed()
+        self._tiled()
+        if self._said["verdict"] == "GO":
+            self._bound()
+            self._timely()
+            self._manned()
+            self._laned()
+            self._killed()
+
+    def _needed(self, claim: Mapping[str, Any]) -> bool:
+        mandatory = claim.get("mandatory", True) and self._said["scope"] in claim["scopes"]
+        return bool(mandatory) or claim["id"] in self._asked
+
+    def _claimed(self) -> None:
+        """The claims that it calls proven are those that the records prove."""
+        needs = {id_: each["sources"] for id_, each in self._claims.items()}
+        proven = self._evidence.proofs.proven(needs, self._evidence.spoilt)
+        said = {id_ for id_, word in self._said["claims"].items() if word == "PASS"}
+        for id_ in sorted(proven ^ said) if not self._broken else sorted(said - proven):
+            word = "proven" if id_ in said else "unproven"
+            self._findings.add("E-JUDGES", id_, f"the sign-off says {word}, the records do not")
+        if {*self._claims} != {*self._said["claims"]}:
+            self._findings.add("E-CATALOGUE", "signoff.json", "it is about other claims")
+        needed = {id_ for id_, each in self._claims.items() if self._needed(each)}
+        for id_ in sorted(needed - proven) if self._said["verdict"] == "GO" else ():
+            self._findings.add("E-JUDGES", id_, "needed for GO, and the records do not prove it")
+        if {*self._claims} - needed != {*self._said["notClaimed"]}:
+            self._findings.add("E-CATALOGUE", "signoff.json", "it leaves out other claims")
+        for node in self._evidence.proofs.unconserved()[:20]:
+            self._findings.add("E-CONSERVATION", node, "collected and ended are not the same")
+
+    @property
+    def _broken(self) -> bool:
+        """Whether journals are damaged, so that a judge calls nothing proven."""
+        return self._findings.has("E-CHAIN", "E-TRUNCATED", "E-UNSEALED")
+
+    def _tiled(self) -> None:
+        """The tiles are those of the catalogue, in its order, each on references that resolve."""
+        scenarios = self._evidence.catalogue["scenarios"]
+        plain = [{"id": f"proof-{each['id'].lower()}"} for each in scenarios]
+        asked = [tile["id"] for tile in self._evidence.catalogue.get("tiles", plain)]
+        lanes = [f"pf-{lane}" for lane in self._evidence.catalogue.get("lanes", ())]
+        for key, ids in (("proofTiles", asked), ("pfTiles", lanes)):
+            if [tile["id"] for tile in self._said[key]] != ids:
+                self._findings.add("E-TILE", "signoff.json", f"{key} are not those asked for")
+            for tile in self._said[key]:
+                self._tile(tile)
+
+    def _tile(self, tile: Mapping[str, Any]) -> None:
+        for ref in tile["evidence"]:
+            if self._evidence.digests.get(ref["ref"]) is None:
+                self._findings.add("E-REF", tile["id"], f"{ref['ref']} is not there")
+            elif self._evidence.digests[ref["ref"]] != ref["sha256"]:
+                self._findings.add("E-DIGEST", tile["id"], f"{ref['ref']} has other bytes")
+        go = self._said["verdict"] == "GO"
+        idle = tile["id"].startswith("proof-") and not tile["claims"]
+        if go and tile["verdict"] != "GO" and not idle:
+            self._findings.add("E-TILE", tile["id"], "NO_GO under a verdict of GO")
+        unproven = [id_ for id_ in tile["claims"] if self._said["claims"].get(id_) != "PASS"]
+        if tile["verdict"] == "GO" and unproven:
+            self._findings.add("E-TILE", tile["id"], f"GO, though {unproven[0]} is not proven")
+
+    def _bindings(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        for name, journal in self._evidence.journals.items():
+            yield name, table(journal.start.get("binding"))
+        for name, document in self._evidence.documents.items():
+            yield name, table(document.get("binding"))
+
+    def _bound(self) -> None:
+        """All evidence is of the tree, the commit and the rest that the sign-off is about."""
+        here = self._said["binding"]
+        versions = {str(each.get("appVersion")) for _, each in self._bindings()}
+        if len(versions) != 1 or here["appVersion"] not in {"", *versions}:
+            self._findings.add("E-APPVERSION", "signoff.json", "not one version under test")
+        if here["dirty"] or not here["commit"]:
+            self._findings.add("E-DIRTY", "signoff.json", "GO for what is in no commit")
+        for name, binding in self._bindings():
+            for key in _SAME:
+                if binding.get(key) != here[key]:
+                    text = f"{key} is {str(binding.get(key))[:12]}, signed off is {here[key][:12]}"
+                    self._findings.add(_CODES.get(key, "E-BINDING"), name, text)
+            if binding.get("dirty") is not False:
+                self._findings.add("E-DIRTY", name, "uncommitted files at the run")
+
+    def _timely(self) -> None:
+        """When it was judged, no evidence was too old or not yet there."""
+        judged = self._said["judgedAt"]
+        spans = {
+            name: (each.first_at, each.last_at, each.min_at, each.max_at)
+            for name, each in self._evidence.journals.items()
+        }
+        for name, each in self._evidence.documents.items():
+            begin, end = int(each["startedAt"]), int(each["finishedAt"])
+            spans[name] = (begin, end, begin, end)
+        for name, (begin, end, low, high) in spans.items():
+            if judged - begin > self._max_age_h * _HOUR_MS:
+                self._findings.add("E-STALE", name, "too old when it was judged")
+            if high - judged > self._skew_s * 1000:
+                self._findings.add("E-FUTURE", name, "not yet there when it was judged")
+            if end < begin or low <= 0:
+                self._findings.add("E-TIME", name, "ended before it began")
+
+    def _manned(self) -> None:
+        """Of each run every process left its journal, and every shard ran."""
+        roles: dict[str, list[str]] = defaultdict(list)
+        expected: dict[str, set[str]] = defaultdict(set)
+        for name, journal in self._evidence.journals.items():
+            roles[str(journal.start.get("runId"))].append(str(journal.start.get("role")))
+            if journal.seal.get("exitStatus") not in {0, 1, 5}:
+                self._findings.add("E-ERROR", name, "the process did not come to its end")
+        for journal, order in self._evidence.proofs.orders:
+            expected[str(journal.start.get("runId"))].update(order["expected"])
+            if order["lost"]:
+                self._findings.add("E-LOST", journal.name, f"lost: {order['lost'][0]}")
+        for run, found in roles.items():
+            heads = [role for role in found if role in {"main", "controller"}]
+            if len(heads) != 1 or {*found} - {*heads} != expected[run]:
+                self._findings.add("E-LOST", run, "not the journals of all its processes")
+        shards = {str(each.start.get("shard", "")) for each in self._evidence.journals.values()}
+        if self._shards and shards != self._shards:
+            self._findings.add("E-SHARD", "signoff.json", "not the shards that were asked for")
+
+    def _laned(self) -> None:
+        """Every lane is on record and green, the nested ones in their order."""
+        lanes = {
+            str(each["lane"]): each
+            for name, each in self._evidence.documents.items()
+            if name.rpartition("/")[2] == f"lane-{each.get('lane')}.json"
+        }
+        for lane in self._evidence.catalogue.get("lanes", ()):
+            steps = lanes[lane]["steps"] if lane in lanes else ()
+            if lane not in lanes or lanes[lane]["exitCode"] or any(s["exitCode"] for s in steps):
+                self._findings.add("E-LANE", f"pf-{lane}", "GO without a green record of it")
+        nested = [lanes[name] for name in _NESTED if name in lanes]
+        for low, high in pairwise(nested):
+            if low["finishedAt"] > high["startedAt"] or low["release"] != high["release"]:
+                self._findings.add("E-LANE-ORDER", f"pf-{high['lane']}", "not after the lower one")
+
+    def _killed(self) -> None:
+        """Every cell of the catalogue is a kill in the one matrix."""
+        matrices = [
+            each for name, each in self._evidence.documents.items() if name.endswith("/kills.json")
+        ]
+        rows = [row for each in matrices for row in each["cells"]]
+        killed = {(row["saboteur"], row["claim"]) for row in rows if _is_kill(row)}
+        for id_, claim in self._claims.items():
+            for name in claim.get("saboteurs", ()) if self._needed(claim) else ():
+                if (name, id_) not in killed:
+                    self._findings.add("E-WEAK-ORACLE", id_, f"GO, though {name} did not kill it")
+        for row in rows:
+            if not _is_kill(row):
+                where, text = row["claim"], f"GO, though {row['saboteur']} is no kill"
+                self._findings.add("E-WEAK-ORACLE", where, text)
+
+
+def _is_kill(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a kill, or a benign twin that killed nothing."""
+    around = row["before"] == row["after"] == "PASS" and row["hits"] > 0
+    if str(row["saboteur"]).endswith(".none"):
+        return bool(around and row["during"] == "PASS")
+    own = row["expected"] and row["expected"] in table(row["reason"]).get("text", "")
+    return bool(around and row["during"] == "FAIL" and own)

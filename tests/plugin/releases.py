@@ -1,0 +1,75 @@
+"""Evidence of everything that a release asks for: made whole, to be spoilt, signed off, moved."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pytest_spec11 import bundle, sealed
+from pytest_spec11.drift import Drift
+from pytest_spec11.judge import Case, Verdict
+from pytest_spec11.policy import read
+from pytest_spec11.signoff import Signoff
+from tests.plugin.judge.stand import Stand, cell, happy, strict, write_kills, write_lane
+
+LANES = ("quick", "check", "full", "policy")
+CELLS = [
+    cell("http.lie", "S1.a"),
+    cell("sql.lie", "S1.a"),
+    cell("http.lie", "S1.b"),
+    cell("http.none", "S1.a"),
+    cell("sql.none", "S1.b"),
+]
+
+
+class Release:
+    """Evidence of everything that the strict catalogue asks for, to be spoilt."""
+
+    def __init__(self, folder: Path, policy: str = "") -> None:
+        self.folder = folder
+        self.stand: Stand = happy(strict())
+        self.stand.policy = read(policy.encode())
+        self.stand.posture = {"strict": "true", "oc": "live"}
+        self.stand.bound["policy"] = self.stand.policy.digest
+        self.stand.here = dict(self.stand.bound)
+        self.stand.kept = [self.stand.claims.content, self.stand.policy.content]
+        self.stand.write(folder)
+        for place, lane in enumerate(LANES):
+            write_lane(folder, lane, self.stand.bound, **times(self.stand.now_ms, place))
+        write_kills(folder, CELLS, self.stand.bound)
+
+    def lane(self, name: str, **changes: Any) -> None:
+        place = LANES.index(name)
+        write_lane(
+            self.folder, name, self.stand.bound, **{**times(self.stand.now_ms, place), **changes}
+        )
+
+    def kills(self, *cells: dict[str, Any]) -> None:
+        write_kills(self.folder, list(cells), self.stand.bound)
+
+    def verdict(self) -> Verdict:
+        return self.stand.judge(self.folder)
+
+    def document(self) -> dict[str, Any]:
+        evidence, terms = bundle.load([self.folder]), self.stand.terms
+        case = Case(self.stand.claims, evidence, terms)
+        return Signoff(case, self.verdict(), Drift("", ())).document()
+
+    def sign_off(self) -> Path:
+        """The sign-off, beside the run."""
+        sealed.write(self.folder.parent / "signoff.json", "signoff", self.document())
+        return self.folder.parent / "signoff.json"
+
+
+def times(now_ms: int, place: int) -> dict[str, Any]:
+    """A second for each lane, one after the other."""
+    begin = now_ms - 10_000 + 1000 * place
+    ends = {"startedAt": begin, "finishedAt": begin + 900}
+    step = {"name": "all", "command": ["make"], "exitCode": 0, **ends, "log": LOG}
+    return {**ends, "steps": [step]}
+
+
+SAID = b"all is well\n"
+NAME = sha256(SAID).hexdigest()
+LOG = {"sha256": NAME, "bytes": len(SAID)}

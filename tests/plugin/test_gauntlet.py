@@ -1,0 +1,318 @@
+"""The gauntlet: every way in which other gates say yes to nothing ends here as NO_GO.
+
+Each row is a claim whose test is green, or missing, or never ended; each has a code of its own, and
+no rule knows any row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_spec11 import bundle, catalogue
+from pytest_spec11.cli import main
+from pytest_spec11.judge import Terms, judge
+from pytest_spec11.policy import Policy
+from tests.plugin.team import CONFTEST, Ended, Team, made
+
+HEAD = """
+import os, threading
+import pytest
+
+def row(name):
+    return pytest.mark.claim(f"S00.{name}")
+
+pytestmark = pytest.mark.S00
+"""
+# What every other gate that was looked at calls green.
+ROWS: dict[str, tuple[str, str]] = {
+    "zero-samples": (
+        "E-EMPTY",
+        """
+def test_{}(files):
+    assert files.read("no-such-file") is None
+""",
+    ),
+    "dead-server": (
+        "E-FAILED",
+        """
+def test_{}(api):
+    assert api.get("http://127.0.0.1:9/healthz").status == 200
+""",
+    ),
+    "all-skipped": (
+        "E-SKIPPED",
+        """
+@pytest.mark.skip
+def test_{}(api):
+    assert api.get("/healthz").status == 200
+""",
+    ),
+    "nothing-to-try": (
+        "E-SKIPPED",
+        """
+@pytest.mark.parametrize("number", [])
+def test_{}(api, number):
+    assert api.get("/healthz").status == 200
+""",
+    ),
+    "duplicate-ids": (
+        "E-FAILED",
+        """
+@pytest.mark.parametrize("status", [500, 200], ids=["same", "other"])
+def test_{}(api, status):
+    assert api.get("/healthz").status == status
+""",
+    ),
+    "xfail": (
+        "E-XFAIL",
+        """
+@pytest.mark.xfail
+def test_{}(api):
+    assert api.get("/healthz").status == 500
+""",
+    ),
+    "xpass": (
+        "E-XPASS",
+        """
+@pytest.mark.xfail(strict=False)
+def test_{}(api):
+    assert api.get("/healthz").status == 200
+""",
+    ),
+    "reruns": (
+        "E-RERUN",
+        """
+TRIED = []
+def test_{}(api):
+    TRIED.append(1)
+    assert api.get("/healthz").status == (200 if len(TRIED) > 1 else 500)
+""",
+    ),
+    "thread": (
+        "E-THREAD",
+        """
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_{}(api):
+    assert api.get("/healthz").status == 200
+    def check():
+        assert 1 == 2
+    thread = threading.Thread(target=check)
+    thread.start()
+    thread.join()
+""",
+    ),
+    "returned": (
+        "E-RETURN",
+        """
+def test_{}(api):
+    assert api.get("/healthz").status == 200
+    return 1 == 2
+""",
+    ),
+    "bare-comparison": (
+        "E-NO-ASSERTION",
+        """
+def test_{}(api):
+    api.get("/healthz").status == 500
+""",
+    ),
+    "except-pass": (
+        "E-NO-ASSERTION",
+        """
+def test_{}(api):
+    try:
+        assert api.get("/healthz").status == 500
+    except AssertionError:
+        pass
+""",
+    ),
+    "all-of-nothing": (
+        "E-EMPTY",
+        """
+def test_{}(api):
+    rows = api.post("/rows", json=[]).json()
+    assert all(each["good"] for each in rows)
+""",
+    ),
+    "never-looked": (
+        "E-EMPTY",
+        """
+def test_{}():
+    assert 1 + 1 == 2
+""",
+    ),
+    "missing": ("E-NOT-RUN", ""),
+}
+RERUNS = """
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    '''Run what failed a second time and let only that count, as rerun plugins do.'''
+    if "reruns" not in item.name:
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    if any(each.failed for each in reports):
+        item._initrequest()
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+"""
+GOOD = """
+@row("sound")
+def test_sound(api):
+    assert api.get("/healthz").status == 200
+"""
+DIES = """
+@row("missing")
+def test_dies(api):
+    assert api.get("/healthz").status == 200
+    {death}
+
+@row("never-looked")
+def test_after_it(api):
+    assert api.get("/healthz").status == 500
+"""
+
+
+def claim(name: str) -> dict[str, Any]:
+    return {"id": f"S00.{name}", "text": name, "sources": ["api"], "scopes": ["signoff"]}
+
+
+def field(folder: Path, tests: str) -> Team:
+    """A team with a claim for each row, and these tests."""
+    ours = made(folder, HEAD + GOOD + tests)
+    claims = [claim(name) for name in ("sound", *ROWS)]
+    scenario = {"id": "S00", "title": "Rows", "claims": claims}
+    ours.write("catalogue.json", json.dumps({"scenarios": [scenario]}))
+    ours.write("conftest.py", CONFTEST + RERUNS)
+    ours.commit()
+    return ours
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Team, Ended]:
+    """All rows that fit into one run."""
+    tests = "".join(
+        f'\n@row("{name}")' + text.format(name.replace("-", "_"))
+        if not text.lstrip().startswith(("TRIED", "@"))
+        else text.format(name.replace("-", "_")).replace("\ndef ", f'\n@row("{name}")\ndef ', 1)
+        for name, (_, text) in ROWS.items()
+        if text
+    )
+    ours = field(tmp_path_factory.mktemp("rows"), tests)
+    return ours, ours.run("--spec11-scope", "signoff", "-W", "default")
+
+
+@pytest.fixture(scope="module")
+def reasons(ran: tuple[Team, Ended]) -> dict[str, list[str]]:
+    return ran[0].reasons()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_each_row_is_no_go_by_its_own_code(name: str, reasons: dict[str, list[str]]) -> None:
+    assert ROWS[name][0] in reasons[f"S00.{name}"]
+
+
+def test_what_is_sound_has_no_reason_against_it(reasons: dict[str, list[str]]) -> None:
+    assert {each.partition(".")[2] for each in reasons if each.startswith("S00.")} == {*ROWS}
+
+
+@pytest.mark.parametrize(
+    ("death", "codes"),
+    [
+        ("os._exit(0)", {"E-UNSEALED", "E-CONSERVATION"}),
+        ("pytest.exit('enough', returncode=0)", {"E-ERROR", "E-CONSERVATION"}),
+    ],
+)
+def test_an_early_end_is_no_go(death: str, codes: set[str], tmp_path: Path) -> None:
+    ours = field(tmp_path, DIES.format(death=death))
+    ours.run("--spec11-scope", "signoff")
+    assert codes <= {code for each in ours.reasons().values() for code in each}
+
+
+@pytest.mark.parametrize(
+    ("death", "codes"),
+    [
+        ("os._exit(0)", {"E-LOST", "E-CONSERVATION", "E-NOT-RUN"}),
+        ("record_property('what', object())", {"E-ERROR", "E-NOT-RUN"}),
+    ],
+)
+def test_what_a_worker_of_xdist_loses_is_no_go(death: str, codes: set[str], tmp_path: Path) -> None:
+    dies = DIES.format(death=death).replace("dies(api)", "dies(api, record_property)")
+    ours = field(tmp_path, dies)
+    assert ours.run("-n", "2", "--spec11-scope", "signoff").status != 0
+    assert codes <= {code for each in ours.reasons().values() for code in each}
+
+
+def test_a_test_behind_another_of_its_name_and_an_unknown_marker_are_errors(tmp_path: Path) -> None:
+    twice = '\n@row("missing")\ndef test_twice(api):\n    assert api.get("/healthz").status == {}\n'
+    ours = field(tmp_path, twice.format(500) + twice.format(200))
+    found = ours.run()
+    assert found.status != 0
+    assert "which never runs" in found.out
+    assert ours.run("-m", "S02 or S20").status == 4
+    ours.write("test_proof.py", HEAD + GOOD + '\n@row("extra")\ndef test_x(api): ...\n')
+    found = ours.run()
+    assert found.status != 0
+    assert "no claim 'S00.extra' in the catalogue" in found.out
+
+
+def test_what_was_left_out_is_no_go(tmp_path: Path) -> None:
+    ours = field(tmp_path, DIES.format(death="pass"))
+    assert ours.run("-k", "sound", "--spec11-scope", "signoff").status == 0
+    found = ours.reasons()
+    assert found["S00.missing"] == found["S00.never-looked"] == ["E-DESELECTED"]
+    assert "S00.sound" not in found
+
+
+Spoil = Callable[[Team], object]
+
+
+def renamed(ours: Team) -> None:
+    text = (ours.path / "catalogue.json").read_text()
+    ours.write("catalogue.json", text.replace("S00.sound", "S00.sounder"))
+
+
+def cut(ours: Team) -> None:
+    path = ours.bundle / "journal-main.ndjson"
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "codes"),
+    [
+        (renamed, {"E-CATALOGUE", "E-UNKNOWN-CLAIM", "E-NOT-RUN", "E-TREE"}),
+        (cut, {"E-TRUNCATED", "E-UNSEALED"}),
+    ],
+)
+def test_what_was_changed_after_the_run_is_no_go(
+    spoil: Spoil, codes: set[str], tmp_path: Path
+) -> None:
+    ours = field(tmp_path, "")
+    ours.run("--spec11-scope", "signoff")
+    spoil(ours)
+    assert codes <= {code for each in ours.reasons().values() for code in each}
+
+
+def test_old_results_and_no_results_are_no_go(ran: tuple[Team, Ended], tmp_path: Path) -> None:
+    ours, _ = ran
+    known = catalogue.load(ours.path / "catalogue.json")
+    seen = bundle.load([ours.bundle])
+    last = max(record.at for _, record in seen.records("seal"))
+    here = dict(seen.leaves[0].binding)
+    codes = {}
+    for hours in (1, 25):
+        now_ms = last + hours * 3_600_000
+        terms = Terms(now_ms=now_ms, here=here, scope="signoff", policy=Policy())
+        codes[hours] = {each.code for each in judge(known, seen, terms).reasons}
+    assert codes[25] - codes[1] == {"E-STALE"}
+    (tmp_path / "empty").mkdir()
+    assert main(["gate", str(tmp_path / "empty")]) == 3

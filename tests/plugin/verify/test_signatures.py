@@ -1,0 +1,172 @@
+"""A sign-off is signed by as many people as the policy says, and others' tools can read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format  # type: ignore[import-untyped]  # no types of their own
+from in_toto_attestation.predicates.test_result.v0.test_result_pb2 import (  # type: ignore[import-untyped]  # as above
+    TestResult as ResultMessage,
+)
+from in_toto_attestation.v1.statement import Statement  # type: ignore[import-untyped]  # as above
+from in_toto_attestation.v1.statement_pb2 import (  # type: ignore[import-untyped]  # as above
+    Statement as StatementMessage,
+)
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer._key import Key, SSlibKey
+
+from pytest_spec11 import archive, attestation
+from pytest_spec11.cli import main
+from pytest_spec11.verify import Report, verify
+from tests.plugin.releases import Release
+
+TWO = '[signing]\nthreshold = 2\nkeys = ["{}", "{}", "{}"]\n'
+
+
+class Desk:
+    """Three people with keys, and a release that two of them have to sign."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.paths = [folder / f"{name}.pem" for name in ("ann", "bob", "cid")]
+        self.keys = [attestation.public(attestation.new_key(path)) for path in self.paths]
+        self.policy = TWO.format(*self.keys)
+        self.release = Release(folder / "bundle" / "r1", self.policy)
+        self.signoff = self.release.sign_off()
+
+    def sign(self, *people: int) -> None:
+        for each in people:
+            assert main(["sign", str(self.signoff), "--key", str(self.paths[each])]) == 0
+
+    def verified(self, policy: Path | None = None) -> Report:
+        return verify(self.folder / "bundle", policy)
+
+    @property
+    def envelope(self) -> Path:
+        return self.signoff.with_name("signoff.dsse.json")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def codes(report: Report) -> set[str]:
+    return {each.code for each in report.findings}
+
+
+def test_two_different_people_make_it_go_and_one_twice_does_not(desk: Desk) -> None:
+    assert codes(desk.verified()) == {"E-SIGNATURE"}
+    desk.sign(0)
+    desk.sign(0)
+    assert desk.verified().findings[0].text == "1 of 2 signatures that are asked for"
+    desk.sign(2)
+    report = desk.verified()
+    assert (report.verdict, report.findings) == ("GO", ())
+    assert report.signers == tuple(sorted([desk.keys[0], desk.keys[2]]))
+
+
+def test_a_stranger_signs_in_vain(desk: Desk) -> None:
+    desk.sign(0)
+    attestation.new_key(desk.folder / "eve.pem")
+    assert main(["sign", str(desk.signoff), "--key", str(desk.folder / "eve.pem")]) == 0
+    assert codes(desk.verified()) == {"E-SIGNATURE"}
+
+
+def test_whoever_verifies_may_bring_the_keys_that_he_trusts(desk: Desk) -> None:
+    desk.sign(0, 1)
+    mine = desk.folder / "mine.toml"
+    mine.write_text(f'[signing]\nthreshold = 1\nkeys = ["{desk.keys[2]}"]\n')
+    assert codes(desk.verified(mine)) == {"E-SIGNATURE"}
+    desk.sign(2)
+    assert desk.verified(mine).verdict == "GO"
+    mine.write_text("[signing]\nthreshold = 0\nkeys = []\n")
+    assert main(["verify", str(desk.folder / "bundle"), "--policy", str(mine)]) == 3
+
+
+def payload_of_another(desk: Desk) -> None:
+    """What was signed is about another sign-off, whatever lies beside it."""
+    other = Release(desk.folder / "other" / "r1", desk.policy)
+    other.lane("policy", startedAt=other.stand.now_ms - 99_000)
+    signoff = other.sign_off()
+    for path in desk.paths:
+        assert main(["sign", str(signoff), "--key", str(path)]) == 0
+    desk.envelope.write_bytes(signoff.with_name("signoff.dsse.json").read_bytes())
+
+
+def changed(name: str, value: object) -> Callable[[Desk], None]:
+    def change(desk: Desk) -> None:
+        said = json.loads(desk.envelope.read_text())
+        desk.envelope.write_text(json.dumps({**said, name: value}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        payload_of_another,
+        changed("payload", "e30="),
+        changed("payload", 7),
+        changed("payloadType", "text/plain"),
+        changed("signatures", [{"sig": "AAAA"}, {"sig": "AAAA"}]),
+        changed("signatures", {}),
+        lambda desk: desk.envelope.write_bytes(b"\xff"),
+        lambda desk: desk.envelope.unlink(),
+    ],
+    ids=["another", "payload", "number", "type", "signatures", "table", "bytes", "none"],
+)
+def test_what_is_not_signed_by_them_is_no_go(spoil: Callable[[Desk], object], desk: Desk) -> None:
+    desk.sign(0, 1)
+    assert desk.verified().verdict == "GO"
+    spoil(desk)
+    report = desk.verified()
+    assert (report.verdict, codes(report)) == ("NO_GO", {"E-SIGNATURE"})
+
+
+def test_the_second_person_signs_the_file_that_came(desk: Desk) -> None:
+    desk.sign(0)
+    out = desk.folder / "release.spec11"
+    words = ["export", str(desk.release.folder), "--signoff", str(desk.signoff), "--out", str(out)]
+    assert main(words) == 0
+    assert main(["verify", str(out)]) == 1
+    assert main(["sign", str(out), "--key", str(desk.paths[1])]) == 0
+    assert main(["verify", str(out)]) == 0
+    assert archive.member(out, "signoff.json") == desk.signoff.read_bytes()
+    assert main(["import", str(out), "--dir", str(desk.folder / "there")]) == 0
+    assert verify(desk.folder / "there").verdict == "GO"
+
+
+def test_others_verify_the_signatures_and_read_the_statement(desk: Desk) -> None:
+    desk.sign(0, 1)
+    envelope = Envelope.from_dict(json.loads(desk.envelope.read_text()))
+    theirs: list[Key] = [
+        SSlibKey(key, "ed25519", "ed25519", {"public": key}) for key in (desk.keys[0], desk.keys[1])
+    ]
+    assert set(envelope.verify(theirs, 2)) == {desk.keys[0], desk.keys[1]}
+    stranger = SSlibKey(desk.keys[2], "ed25519", "ed25519", {"public": desk.keys[2]})
+    with pytest.raises(VerificationError):
+        envelope.verify([theirs[0], stranger], 2)
+
+    said = json.loads(envelope.payload)
+    Statement.copy_from_pb(json_format.Parse(envelope.payload, StatementMessage())).validate()
+    json_format.ParseDict(said["predicate"], ResultMessage())  # refuses what it does not know
+    assert said["_type"] == "https://in-toto.io/Statement/v1"
+    assert said["subject"][0]["digest"] == {"gitTree": "x", "gitCommit": "x"}
+    assert said["predicate"]["result"] == "PASSED"
+    assert said["predicate"]["passedTests"] == ["S1.a", "S1.b"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no key", b"{}"])
+def test_what_is_no_key_and_what_is_no_sign_off_is_bad_input(content: bytes, desk: Desk) -> None:
+    garbage = desk.folder / "garbage"
+    garbage.write_bytes(content)
+    assert main(["sign", str(desk.signoff), "--key", str(garbage)]) == 3
+    assert main(["sign", str(garbage), "--key", str(desk.paths[0])]) == 3
+    assert main(["sign", "--new-key", str(desk.paths[0])]) == 3
+    assert main(["sign", "--key", str(desk.paths[0])]) == 3
+    assert desk.paths[0].stat().st_mode & 0o777 == 0o600
