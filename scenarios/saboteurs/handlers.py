@@ -18,7 +18,7 @@ from pytest_spec11.saboteurs.proc import ProcSaboteur
 from pytest_spec11.saboteurs.proxy import Exchange
 from pytest_spec11.saboteurs.wire import Reply
 from pytest_spec11.target import Process
-from scenarios.saboteurs.lies import said
+from scenarios.saboteurs.lies import said, waits
 
 VERSION: Final = "v-under-test"
 WORDS: Final[Mapping[str, frozenset[str]]] = {
@@ -207,7 +207,7 @@ class PauseWorker(HttpSaboteur):
     async def answer(self, exchange: Exchange) -> Reply:
         reply = await exchange.forward()
         pid = exchange.target.pids.get("worker")
-        if pid is not None and pid not in self._stopped and _waits(said(reply)):
+        if pid is not None and pid not in self._stopped and waits(said(reply)):
             self._stopped.add(pid)
             self.hit()
             os.kill(pid, signal.SIGSTOP)
@@ -226,9 +226,3 @@ class PauseWorker(HttpSaboteur):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
         super().close()
-
-
-def _waits(body: Any) -> bool:
-    if isinstance(body, list):
-        return any(each.get("state") == "PENDING" for each in body)
-    return isinstance(body, dict) and body.get("status") == "WAITING_INPUT"

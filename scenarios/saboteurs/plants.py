@@ -177,7 +177,7 @@ TWIN_EVENT = doubled(
 ) + doubled(
     "dbos.workflow_status",
     "workflow_uuid, status, name, queue_name, executor_id, application_version, priority",
-    "NEW.workflow_uuid || ':twin', 'SUCCESS', NEW.name, NEW.queue_name, NEW.executor_id,"
+    "'twin:' || NEW.workflow_uuid, 'SUCCESS', NEW.name, NEW.queue_name, NEW.executor_id,"
     " NEW.application_version, NEW.priority",
     "NEW.workflow_uuid LIKE 'esc:%'",
 )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-import threading
-import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -17,6 +15,7 @@ from pytest_spec11.saboteurs.proxy import Exchange
 from pytest_spec11.saboteurs.saboteur import Saboteur
 from pytest_spec11.saboteurs.wire import Reply
 from pytest_spec11.target import Process
+from scenarios.saboteurs.lies import said, waits
 
 JAIL: Final = ".tmp"
 
@@ -91,56 +90,42 @@ class EscapeWrite(FileSaboteur):
             path.write_bytes(b"escaped")
 
 
-class TornWrite(Jails):
-    """A file that was replaced is half-written for 20 ms; a thread looks out for that.
+class TornWrite(Jails, HttpSaboteur):
+    """A file that was replaced is half-written for 20 ms, once its run is seen waiting.
 
-    It lets the engine finish what it writes to that file first, or it would be the engine that
-    finds the torn file and refuses it.
+    While the engine is still at it, it would be the engine that finds the torn file and refuses it.
     """
 
-    EVERY_S: ClassVar = 0.005
-    CALM_S: ClassVar = 0.1
+    where = re.compile(r"^GET /api/runs/[^/]+$")
     TORN_S: ClassVar = 0.02
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._new: dict[Path, tuple[int, float]] = {}  # inode, and since when it is there
         self._torn: set[tuple[Path, int]] = set()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
     @override
-    def process(self, process: Process) -> Process:
-        if self._thread.ident is None:
-            self._thread.start()
-        return super().process(process)
+    async def answer(self, exchange: Exchange) -> Reply:
+        reply = await exchange.forward()
+        if waits(said(reply)):
+            for path in files_of(self._jails):
+                if whole := self._half(path):
+                    await asyncio.sleep(self.TORN_S)
+                    self._put(path, whole)
+        return reply
 
-    def _run(self) -> None:
-        while not self._over.wait(self.EVERY_S):
-            for path in files_of(self._jails) if self.awake else ():
-                with suppress(OSError):  # it may go at any moment
-                    self._look(path)
+    def _half(self, path: Path) -> bytes:
+        """What the file held, of which half is left; nothing when it was torn before."""
+        number = (path, path.stat().st_ino)
+        if number in self._torn:
+            return b""
+        self._torn.add(number)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        return whole
 
-    @override
-    def close(self) -> None:
-        self._over.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _look(self, path: Path) -> None:
-        inode = path.stat().st_ino
-        if self._new.get(path, (0, 0.0))[0] != inode:
-            self._new[path] = (inode, time.monotonic())
-        elif (path, inode) not in self._torn and self._is_calm(path):
-            self._torn.add((path, inode))
-            whole = path.read_bytes()
-            path.write_bytes(whole[: len(whole) // 2])
-            self._over.wait(self.TORN_S)
-            path.write_bytes(whole)
-            self.hit()
-
-    def _is_calm(self, path: Path) -> bool:
-        return time.monotonic() - self._new[path][1] > self.CALM_S
+    def _put(self, path: Path, whole: bytes) -> None:
+        path.write_bytes(whole)
+        self.hit()
 
 
 class HealTamper(Jails, HttpSaboteur):
