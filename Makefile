@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 KILLS ?= 500
 RUNS ?= 1000
+FLOOD ?= 10000
 # pip reads the lock and nothing else: no cache to trust, no resolver, no build isolation.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
@@ -47,9 +48,10 @@ unit: install ## tests of the prover and of the engine, without the scenarios
 scenarios: install ## the suite, in parallel
 	$(BIN)/pytest -n 2 scenarios
 
-soak: install ## 500 kills at random under load, then 1,000 waiting runs let go: `make soak KILLS=50 RUNS=10000`
+soak: install ## 500 random kills, 1,000 waiting runs, a flood of 10,000: `make soak KILLS=50 RUNS=100 FLOOD=1000`
 	$(BIN)/pytest --soak-kills $(KILLS) scenarios/soaks/random_kills.py
 	$(BIN)/pytest --soak-runs $(RUNS) scenarios/soaks/waiting.py
+	$(BIN)/pytest --soak-flood $(FLOOD) scenarios/soaks/starvation.py
 
 up: install ## the reference engine on http://127.0.0.1:3001, until Ctrl-C
 	$(BIN)/spec11-engine up

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from engine import points
+from engine.core import queues
+from engine.core.queues import Limits, Rate
 from engine.errors import Misconfigured
 from engine.ports.keys import Keys, keys
-from engine.store.dsn import normalised
+from engine.store.dsn import normalised, password
 
 Read = Callable[[str], Any]
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
@@ -62,6 +64,16 @@ def _setting(name: str, default: Any, read: Read = str, *, secret: bool = False)
     return field(default=default, repr=not secret, metadata=kept)
 
 
+def _counts_waiting(text: str) -> None:
+    del text
+    raise ValueError("no limit that can be kept: runs that wait for people would count (D11)")
+
+
+SLOTS: Final = _integer(1, 1000)
+STARTS: Final = _integer(1, 1_000_000)
+PERIOD_S: Final = _integer(1, 86_400)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All that the environment may decide: one field is one variable of docs/contract.md."""
@@ -71,6 +83,7 @@ class Config:
     sys_dsn: str | None = _setting("SPEC11_SYS_DSN", None, normalised, secret=True)
     data_dir: Path | None = _setting("SPEC11_DATA_DIR", None, _directory)  # noqa: RUF009  # a field
     workspace_dir: Path | None = _setting("SPEC11_WORKSPACE", None, _directory)  # noqa: RUF009  # a field
+    load_dir: Path | None = _setting("SPEC11_LOAD_DIR", None, _directory)  # noqa: RUF009  # a field
     data_home: Path | None = _setting("XDG_DATA_HOME", None, _directory)  # noqa: RUF009  # a field
     cache_home: Path | None = _setting("XDG_CACHE_HOME", None, _directory)  # noqa: RUF009  # a field
     host: str = _setting("SPEC11_HOST", "127.0.0.1")
@@ -101,11 +114,29 @@ class Config:
     sbx_default_timeout_ms: int = _setting(
         "SBX_DEFAULT_TIMEOUT_MS", 300_000, _integer(1, 2**31 - 1)
     )
-    sbx_queue_partition: bool = _setting("SBX_QUEUE_PARTITION", default=True, read=_truth)
     intent_queue_partition: bool = _setting("INTENT_QUEUE_PARTITION", default=True, read=_truth)
-    sbx_queue_worker_concurrency: int = _setting(
-        "SBX_QUEUE_WORKER_CONCURRENCY", 8, _integer(1, 1000)
+    intent_queue_at_once: int = _setting("INTENT_QUEUE_WORKER_CONCURRENCY", 16, SLOTS)
+    intent_queue_of_one: int | None = _setting(
+        "INTENT_QUEUE_PARTITION_WORKER_CONCURRENCY", None, SLOTS
     )
+    intent_queue_everywhere: None = _setting("INTENT_QUEUE_CONCURRENCY", None, _counts_waiting)
+    intent_queue_rate: int | None = _setting("INTENT_QUEUE_RATE_LIMIT_PER_PERIOD", None, STARTS)
+    intent_queue_rate_of_one: int | None = _setting(
+        "INTENT_QUEUE_PARTITION_RATE_LIMIT_PER_PERIOD", None, STARTS
+    )
+    intent_queue_period_s: int = _setting("INTENT_QUEUE_RATE_LIMIT_PERIOD_SEC", 60, PERIOD_S)
+    sbx_queue_partition: bool = _setting("SBX_QUEUE_PARTITION", default=True, read=_truth)
+    sbx_queue_at_once: int = _setting("SBX_QUEUE_WORKER_CONCURRENCY", 8, SLOTS)
+    sbx_queue_of_one: int | None = _setting("SBX_QUEUE_PARTITION_WORKER_CONCURRENCY", None, SLOTS)
+    sbx_queue_everywhere: int | None = _setting("SBX_QUEUE_CONCURRENCY", None, SLOTS)
+    sbx_queue_of_one_everywhere: int | None = _setting(
+        "SBX_QUEUE_PARTITION_CONCURRENCY", None, SLOTS
+    )
+    sbx_queue_rate: int | None = _setting("SBX_QUEUE_RATE_LIMIT_PER_PERIOD", None, STARTS)
+    sbx_queue_rate_of_one: int | None = _setting(
+        "SBX_QUEUE_PARTITION_RATE_LIMIT_PER_PERIOD", None, STARTS
+    )
+    sbx_queue_period_s: int = _setting("SBX_QUEUE_RATE_LIMIT_PERIOD_SEC", 60, PERIOD_S)
     gate_ttl_s: int = _setting("HITL_PLAN_APPROVAL_TIMEOUT_S", 3600, _integer(1, 86_400))
     wf_sleep_ms: int = _setting("WF_SLEEP_MS", 5000, _integer(0, 600_000))
     tick_s: int = _setting("SPEC11_TICK_S", 0, _integer(0, 59))
@@ -136,6 +167,33 @@ class Config:
             raise Misconfigured("; ".join(faults))
         return config
 
+    def secrets(self) -> frozenset[str]:
+        """What nobody may be told: the keys that are valid now, passwords in connection strings."""
+        given = [getattr(self, item.name) for item in fields(self) if item.metadata["secret"]]
+        return frozenset(secret for each in given if each is not None for secret in _kept(each))
+
+    @property
+    def limits(self) -> dict[str, Limits]:
+        """What each queue lets start at once; those that are not named have no limit."""
+        return {
+            queues.INTENT: Limits(
+                partitioned=self.intent_queue_partition,
+                at_once=self.intent_queue_at_once,
+                of_one=self.intent_queue_of_one,
+                rate=_rate(self.intent_queue_rate, self.intent_queue_period_s),
+                rate_of_one=_rate(self.intent_queue_rate_of_one, self.intent_queue_period_s),
+            ),
+            queues.TASKS: Limits(
+                partitioned=self.sbx_queue_partition,
+                at_once=self.sbx_queue_at_once,
+                of_one=self.sbx_queue_of_one,
+                everywhere=self.sbx_queue_everywhere,
+                of_one_everywhere=self.sbx_queue_of_one_everywhere,
+                rate=_rate(self.sbx_queue_rate, self.sbx_queue_period_s),
+                rate_of_one=_rate(self.sbx_queue_rate_of_one, self.sbx_queue_period_s),
+            ),
+        }
+
     @property
     def data(self) -> Path:
         """Where the embedded server keeps its files."""
@@ -145,6 +203,11 @@ class Config:
     def workspace(self) -> Path:
         """The directory below whose ``.tmp`` patches are written; one for all workers."""
         return self.workspace_dir or self.data / "workspace"
+
+    @property
+    def load_results(self) -> Path:
+        """Where load lanes leave what they measured."""
+        return self.load_dir or self.data / "load"
 
     @property
     def cache(self) -> Path:
@@ -157,11 +220,23 @@ def environment(changes: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
+def _rate(starts: int | None, period_s: int) -> Rate | None:
+    return None if starts is None else Rate(starts=starts, period_s=period_s)
+
+
 def _home(named: Path | None, below_home: Path, of_root: Path) -> Path:
     """The user's directory of one kind. Root's are the system's: the server runs as another."""
     if os.geteuid() == 0:
         return of_root / "spec11"
     return (named or Path.home() / below_home) / "spec11"
+
+
+def _kept(given: Keys | str) -> Iterator[str]:
+    """The secrets of one setting, which is a door's keys or a connection string."""
+    if isinstance(given, str):
+        yield from filter(None, [password(given)])
+    else:
+        yield from (key.decode() for key in given.now())
 
 
 def _contradictions(config: Config) -> Iterator[str]:
@@ -172,6 +247,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     if config.operator_tokens is None and not _is_loopback(config.host):
         yield f"SPEC11_HOST={config.host!r} is not loopback and needs SPEC11_API_TOKEN (D36)"
     yield from _shared_keys(config)
+    yield from _limits_of_nothing(config)
     alternative = config.sbx_mode == "live" and config.sbx_provider != "e2b"
     if alternative and not config.sbx_alt_provider_enabled:
         yield f"SBX_PROVIDER={config.sbx_provider!r} needs SBX_ALT_PROVIDER_ENABLED=true (D35)"
@@ -180,6 +256,15 @@ def _contradictions(config: Config) -> Iterator[str]:
             "DBOS_ENABLE_OTLP needs OTEL_EXPORTER_OTLP_TRACES_ENDPOINT "
             "and OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"
         )
+
+
+def _limits_of_nothing(config: Config) -> Iterator[str]:
+    """Limits of one partition, on a queue that has none."""
+    partitioned = {"INTENT": config.intent_queue_partition, "SBX": config.sbx_queue_partition}
+    for item in fields(config):
+        queue, _, limit = item.metadata["name"].partition("_QUEUE_PARTITION_")
+        if limit and not partitioned[queue] and getattr(config, item.name) is not None:
+            yield f"{item.metadata['name']} needs {queue}_QUEUE_PARTITION=true (D28)"
 
 
 def _is_loopback(host: str) -> bool:

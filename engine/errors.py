@@ -13,7 +13,7 @@ EngineError
 ├── RunCanceled         an execution meets the cancellation of its run; never over HTTP
 ├── Misconfigured       exit 2, never over HTTP: the environment is contradictory or unreadable
 ├── InUse               exit 3, never over HTTP: a directory, port or database that others use
-└── Unreachable         exit 5, never over HTTP: nobody serves the API where it is looked for
+└── Unreachable         exit 5, never over HTTP: no API, or no database, where it is looked for
     └── Unanswered          asked, and no answer came: whether it was done is not known
 
 Anything else that escapes is a bug, and a bare 500.
@@ -109,7 +109,7 @@ class InUse(EngineError):
 
 
 class Unreachable(EngineError):
-    """Nobody serves the API where it is looked for: nothing was asked."""
+    """Nobody serves the API, or the database, where it is looked for: nothing was asked."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
 

@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from pytest_spec11.fixtures import Provokes
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
+from scenarios import backlogs
+from scenarios.backlogs import Backlogs
 from scenarios.ledger import Ledger, kills, table
+from scenarios.sagas import Saga, told
 
 NO_PARTITIONS = {"INTENT_QUEUE_PARTITION": "false", "SBX_QUEUE_PARTITION": "false"}
 
@@ -45,16 +49,41 @@ def idle(stacks: Stacks) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.fixture(scope="session")
+def past(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saga]:
+    """A private stack with runs that have a past; nothing moves there any more."""
+    with told(stacks, tmp_path_factory.mktemp("past")) as saga:
+        yield saga
+
+
+@pytest.fixture
+def saga(past: Saga, provokes: Provokes) -> Saga:
+    """The same for one test, with what was provoked there declared."""
+    provokes(past.long, "its plan is rejected once")
+    provokes(past.silent, "nobody answers at its gate")
+    return past
+
+
 @pytest.fixture
 def ledger(record_property: Callable[[str, object], None]) -> Ledger:
     """Where a test says which process it killed, and over what."""
     return Ledger(record_property)
 
 
+@pytest.fixture(name="backlogs")
+def kept_backlogs(record_property: Callable[[str, object], None]) -> Backlogs:
+    """Where a test says how long a start lay behind the backlog of others."""
+    return Backlogs(record_property)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Every place where a process died, when one did."""
+    """Every place where a process died, and every flood that one start met."""
     reports = [each for kind in ("passed", "failed") for each in terminalreporter.getreports(kind)]
     if struck := kills(reports):
         terminalreporter.section("kills")
         for line in table(struck):
+            terminalreporter.write_line(line)
+    if floods := backlogs.table(reports):
+        terminalreporter.section("backlogs")
+        for line in floods:
             terminalreporter.write_line(line)

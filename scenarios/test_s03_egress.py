@@ -124,8 +124,10 @@ PLANTS = {
         {"GET /api/ops/wf/{id}/steps"},
     ),
 }
-# What every other route would show is in PLANTS. A stream of words has begun before it could fail.
+# What every other route would show is in PLANTS. A stream of words has begun before it could fail;
+# cards and packs are there to tell of broken rows, so they show them as they are.
 SHOW_NO_ROW = {
+    *("GET /api/runs/{wid}/proofs", "GET /api/runs/{wid}/repro"),
     *("GET /healthz", "GET /openapi.json", "GET /marks", "GET /api/runs/{wid}/stream/status"),
     "GET /api/ops/signoff",  # an odd word is a divergence there
     *("POST /api/runs/{wid}/gates/{gateKey}/reply", "POST /api/events/hitl"),

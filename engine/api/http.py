@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -20,6 +21,7 @@ from engine.errors import EngineError, Missing
 from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.usecases.posture import Posture
+from engine.usecases.promotion import Promotions
 from engine.usecases.runs import Ingress
 from engine.usecases.signoff import Signoff
 
@@ -37,9 +39,12 @@ class Ports:
     pool: Pool
     notices: Notices
     ingress: Ingress
+    promotions: Promotions
     posture: Posture
     demo_sleep_s: float
+    load_dir: Path
     doors: Doors
+    secrets: Callable[[], Collection[str]]  # what this process knows and may not tell
     signoff: Signoff
 
 

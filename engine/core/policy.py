@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.core import constraints, identity
+from engine.core import constraints, identity, templates
 from engine.core.canon import Json
+from engine.core.queues import INTENT
 from engine.core.recipes import Recipe
-from engine.core.runs import PRIORITY_OF_LANE, QUEUE, Run
+from engine.core.runs import PRIORITY_OF_LANE, Run
 from engine.errors import PolicyViolation
 
 LONGEST_GATE_TTL_S: Final = 86_400
@@ -91,18 +92,19 @@ def violations(
     yield from _caps(recipe, options)
     yield from _budget(options)
     yield from _gate(intent, rules)
+    yield from _sandbox(intent)
 
 
 def _queue(options: Options, rules: Rules) -> Iterator[Violation]:
-    if options.queue_name not in {None, QUEUE}:
-        message = f"parent intent workflow must use {QUEUE} (got {options.queue_name})"
+    if options.queue_name not in {None, INTENT}:
+        message = f"parent intent workflow must use {INTENT} (got {options.queue_name})"
         yield Violation("/opts/queueName", message)
     given = options.queue_partition_key is not None
     if (rules.partitioned or given) and not (options.queue_partition_key or "").strip():
         yield Violation(
             "/opts/queuePartitionKey",
             "queuePartitionKey is required for partitioned operations "
-            f"(queue: {QUEUE}, isParent: true)",
+            f"(queue: {INTENT}, isParent: true)",
         )
 
 
@@ -159,6 +161,14 @@ def _gate(intent: Mapping[str, Json], rules: Rules) -> Iterator[Violation]:
     if not _is_whole(ttl) or not 1 <= ttl <= LONGEST_GATE_TTL_S:
         message = f"gate TTL must be 1..{LONGEST_GATE_TTL_S} whole seconds, not {ttl}"
         yield Violation("/formData", message)
+
+
+def _sandbox(intent: Mapping[str, Json]) -> Iterator[Violation]:
+    given: Any = intent["constraints"]
+    try:
+        templates.environment(given)
+    except ValueError as error:
+        yield Violation("/formData", str(error))
 
 
 def _gate_ttl_s(intent: Mapping[str, Json], rules: Rules) -> Any:

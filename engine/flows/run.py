@@ -14,7 +14,9 @@ from engine.core.artifacts import NO_ERROR
 from engine.core.executions import Execution
 from engine.core.gates import Ask
 from engine.core.plans import Task
+from engine.core.queues import NOBODYS, TASKS
 from engine.errors import RunFailed
+from engine.flows.slots import Slots
 from engine.flows.steps import number, step
 from engine.store.endings import Endings
 from engine.usecases.patching import Patching
@@ -22,14 +24,13 @@ from engine.usecases.repairs import Repairs
 from engine.usecases.stages import APPLY, COMPILE, DECIDE, EXECUTE, Stages
 from engine.usecases.waits import Waits
 
-TASK_QUEUE: Final = "sbxQ"
 NOTHING: Final[Mapping[str, Any]] = {
     "compiled": None, "asked": False, "granted": False, "decided": None, "succeeded": {},
 }  # fmt: skip
 SLACK_S: Final = 0.05  # beyond the deadline, so that the database agrees that it has passed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFlow:
     """The life of one execution of a run. ``task_flow`` is the workflow that runs one task."""
 
@@ -38,6 +39,7 @@ class RunFlow:
     patching: Patching
     repairs: Repairs
     endings: Endings
+    slots: Slots
     task_flow: Any
 
     async def start(self, execution: Execution) -> dict[str, Any]:
@@ -104,6 +106,7 @@ class RunFlow:
         """
         keys = execution.gate_keys(asks)
         stands = await step("OpenGate", self._begin, execution, asks)
+        self.slots.leave(execution.id)
         while "leftS" in stands:
             wait_s = stands["leftS"] + SLACK_S
             await DBOS.recv_async(identity.topic(keys[0]), timeout_seconds=wait_s)
@@ -128,6 +131,7 @@ class RunFlow:
             for task in tasks
             if task.cmd not in succeeded
         }
+        self.slots.leave(execution.id)
         ended = {cmd: await self._result(handle) for cmd, handle in handles.items()}
         return [{**succeeded, **ended}[task.cmd] for task in tasks]
 
@@ -136,11 +140,11 @@ class RunFlow:
     ) -> WorkflowHandleAsync[dict[str, Any]]:
         """The task under way, in the partition and with the priority of its run (B52)."""
         options = SetEnqueueOptions(
-            priority=place["priority"], queue_partition_key=place["partition"]
+            priority=place["priority"], queue_partition_key=place["partition"] or NOBODYS
         )
         with SetWorkflowID(task.key), options:
             handle: WorkflowHandleAsync[dict[str, Any]] = await DBOS.enqueue_workflow_async(
-                TASK_QUEUE, self.task_flow, run_id, task.key, task.cmd
+                TASKS, self.task_flow, run_id, task.key, task.cmd
             )
             return handle
 

@@ -14,7 +14,7 @@ from engine.store import tasks as store
 from engine.store.pool import Pool
 from engine.store.steps import Left
 from engine.store.tasks import Attempt
-from engine.usecases import leaving
+from engine.usecases import leaving, templates
 from engine.usecases.leaving import Made
 
 STEP: Final = "ExecuteST"
@@ -33,6 +33,7 @@ class Tasks:
         return recorded or await self._run(run_id, task, number)
 
     async def _run(self, run_id: str, task: Task, number: int) -> dict[str, Any]:
+        await self.pool.insist(templates.select, run_id, task.key, number)
         result = await self.sandbox.run(task, number)
         points.reached("worker.executeTask.ran")
         attempt = Attempt(
@@ -40,12 +41,12 @@ class Tasks:
             provider=self.sandbox.name,
             request=task.document,
             result=result,
-            artifacts=_left(run_id, self.sandbox.name, result),
+            artifacts=left(run_id, self.sandbox.name, result),
         )
         return await self.pool.insist(store.keep, attempt)
 
 
-def _left(run_id: str, provider: str, result: Result) -> list[Left]:
+def left(run_id: str, provider: str, result: Result) -> list[Left]:
     """The artifacts of an attempt: an index of all the others, then they in the order of names."""
     made = sorted(_made(result), key=lambda each: each.name)
     listed = leaving.artifacts(run_id, STEP, made, result.task_key)

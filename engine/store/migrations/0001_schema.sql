@@ -6,12 +6,11 @@ CREATE FUNCTION app.millis(at timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE
 
 CREATE TABLE app.recipes (
     id text CONSTRAINT recipes_pkey PRIMARY KEY,
-    name text NOT NULL,
+    name text NOT NULL,                             -- as the active version has it; two recipes may share it
     queue_name text NOT NULL,
     active_v text,                                  -- the version new work should pin; null until one is stable
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT recipes_name_key UNIQUE (name),
     CONSTRAINT recipes_queue_check CHECK (queue_name IN ('compileQ', 'sbxQ', 'controlQ', 'intentQ'))
 );
 
@@ -27,6 +26,10 @@ CREATE TABLE app.recipe_versions (
     CONSTRAINT recipe_versions_hash_key UNIQUE (id, hash)
 );
 
+-- The pointer names a version that is there; who puts both in place does so in one transaction.
+ALTER TABLE app.recipes ADD CONSTRAINT recipes_active_fkey FOREIGN KEY (id, active_v)
+    REFERENCES app.recipe_versions (id, v) DEFERRABLE INITIALLY DEFERRED;
+
 CREATE TABLE app.recipe_fixtures (
     recipe_id text NOT NULL,
     v text NOT NULL,
@@ -36,6 +39,70 @@ CREATE TABLE app.recipe_fixtures (
     CONSTRAINT recipe_fixtures_pkey PRIMARY KEY (recipe_id, v, fixture_id),
     CONSTRAINT recipe_fixtures_version_fkey FOREIGN KEY (recipe_id, v)
         REFERENCES app.recipe_versions (id, v)
+);
+
+-- What is stable never changes, whoever writes; what a version says never changes, whatever it is; and it becomes
+-- stable by one step at a time (D7, D26).
+CREATE FUNCTION app.refuse_recipe_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% of a recipe version is refused', TG_OP
+        USING ERRCODE = 'check_violation', CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME, SCHEMA = 'app';
+END $$;
+CREATE TRIGGER stable_recipe_versions_update BEFORE UPDATE ON app.recipe_versions
+    FOR EACH ROW WHEN (OLD.status = 'stable') EXECUTE FUNCTION app.refuse_recipe_change();
+CREATE TRIGGER stable_recipe_versions_delete BEFORE DELETE ON app.recipe_versions
+    FOR EACH ROW WHEN (OLD.status = 'stable') EXECUTE FUNCTION app.refuse_recipe_change();
+CREATE TRIGGER recipe_versions_content BEFORE UPDATE ON app.recipe_versions
+    FOR EACH ROW WHEN (OLD.status <> 'stable'
+                       AND (OLD.id, OLD.v, OLD.hash, OLD.json, OLD.created_at)
+                           IS DISTINCT FROM (NEW.id, NEW.v, NEW.hash, NEW.json, NEW.created_at))
+    EXECUTE FUNCTION app.refuse_recipe_change();
+CREATE TRIGGER recipe_versions_one_step BEFORE UPDATE OF status ON app.recipe_versions
+    FOR EACH ROW WHEN (OLD.status <> 'stable'
+                       AND (OLD.status, NEW.status) NOT IN (('draft', 'draft'), ('draft', 'candidate'),
+                                                            ('candidate', 'candidate'), ('candidate', 'stable')))
+    EXECUTE FUNCTION app.refuse_recipe_change();
+CREATE FUNCTION app.refuse_fixture_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM app.recipe_versions n
+               WHERE n.id = OLD.recipe_id AND n.v = OLD.v AND n.status = 'stable') THEN
+        RAISE EXCEPTION '% of a stable recipe''s fixture is refused', TG_OP
+            USING ERRCODE = 'check_violation', CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME, SCHEMA = 'app';
+    END IF;
+    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+END $$;
+CREATE TRIGGER stable_recipe_fixtures_change BEFORE UPDATE OR DELETE ON app.recipe_fixtures
+    FOR EACH ROW EXECUTE FUNCTION app.refuse_fixture_change();
+
+-- A candidate on its way to stable: its fixtures are run twice, and what its checks found is kept before it is judged.
+-- One at a time for a version; id is also that of the workflow.
+CREATE TABLE app.promotions (
+    id text CONSTRAINT promotions_pkey PRIMARY KEY,
+    recipe_id text NOT NULL,
+    v text NOT NULL,
+    number integer NOT NULL,
+    state text NOT NULL DEFAULT 'running' CONSTRAINT promotions_state_check
+        CHECK (state IN ('running', 'passed', 'failed', 'flaky', 'abandoned')),
+    outcome_hashes text[],                          -- of each round; equal for all but a flake
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended_at timestamptz,
+    CONSTRAINT promotions_number_key UNIQUE (recipe_id, v, number),
+    CONSTRAINT promotions_version_fkey FOREIGN KEY (recipe_id, v) REFERENCES app.recipe_versions (id, v),
+    CONSTRAINT promotions_end_check CHECK ((state = 'running') = (ended_at IS NULL))
+);
+CREATE UNIQUE INDEX promotions_one_key ON app.promotions (recipe_id, v) WHERE state = 'running';
+
+CREATE TABLE app.eval_results (
+    promotion_id text NOT NULL CONSTRAINT eval_results_promotion_fkey REFERENCES app.promotions (id),
+    round integer NOT NULL CONSTRAINT eval_results_round_check CHECK (round IN (1, 2)),
+    fixture_id text NOT NULL,
+    check_id text NOT NULL,
+    pass boolean NOT NULL,
+    reason text NOT NULL,
+    payload jsonb,
+    intent_hash text,                               -- of the intent that the fixture stood for; null if for none
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT eval_results_pkey PRIMARY KEY (promotion_id, round, fixture_id, check_id)
 );
 
 CREATE TABLE app.intents (
@@ -83,6 +150,7 @@ CREATE TABLE app.runs (
 );
 CREATE INDEX runs_status_idx ON app.runs (status, created_at);
 CREATE INDEX runs_execution_idx ON app.runs (execution_id);
+CREATE INDEX runs_forked_idx ON app.runs (forked_from) WHERE forked_from IS NOT NULL;
 
 -- Terminal is terminal (D15), whoever writes: there are two ways out, a repair and a resume.
 CREATE FUNCTION app.refuse_revival() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -158,6 +226,36 @@ CREATE TABLE app.sbx_runs (
     CONSTRAINT sbx_runs_pkey PRIMARY KEY (run_id, step_id, task_key, attempt)
 );
 CREATE INDEX sbx_runs_task_idx ON app.sbx_runs (task_key);
+
+-- Sandboxes made ready beforehand: one for the dependencies of one recipe version, whatever they are called. Other
+-- dependencies are another row; the same ones are never given another template (B66).
+CREATE TABLE app.sbx_templates (
+    recipe_id text NOT NULL,
+    recipe_v text NOT NULL,
+    deps_hash text NOT NULL CONSTRAINT sbx_templates_hash_check CHECK (deps_hash ~ '^[0-9a-f]{64}$'),
+    template_key text NOT NULL CONSTRAINT sbx_templates_key UNIQUE
+        CONSTRAINT sbx_templates_key_check CHECK (template_key = recipe_id || ':' || recipe_v || ':' || deps_hash),
+    template_id text NOT NULL CONSTRAINT sbx_templates_id_check CHECK (length(template_id) BETWEEN 1 AND 256),
+    environment jsonb NOT NULL,                     -- what deps_hash is the digest of
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT sbx_templates_pkey PRIMARY KEY (recipe_id, recipe_v, deps_hash),
+    CONSTRAINT sbx_templates_recipe_fkey FOREIGN KEY (recipe_id, recipe_v) REFERENCES app.recipe_versions (id, v)
+);
+
+-- What each attempt of a task was given before it began: a template, or nothing that was ready.
+CREATE TABLE app.sbx_selections (
+    run_id text NOT NULL CONSTRAINT sbx_selections_run_fkey REFERENCES app.runs (id),
+    task_key text NOT NULL,
+    attempt integer NOT NULL,
+    template_key text NOT NULL,
+    recipe_id text NOT NULL,
+    recipe_v text NOT NULL,
+    deps_hash text NOT NULL,
+    template_id text,                               -- null: cold
+    selected_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT sbx_selections_pkey PRIMARY KEY (run_id, task_key, attempt)
+);
+CREATE INDEX sbx_selections_at_idx ON app.sbx_selections (selected_at);
 
 CREATE TABLE app.opencode_calls (
     op_key text CONSTRAINT opencode_calls_pkey PRIMARY KEY,
@@ -321,14 +419,14 @@ END $$;
 CREATE TRIGGER human_gates_notify AFTER UPDATE OF state ON app.human_gates
     FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION app.notify_gate();
 
--- Wakes the run that waits for a task of its own.
+-- Wakes the run that waits for a task of its own, and whoever waits for a promotion.
 CREATE FUNCTION app.notify_ending() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('spec11_endings', NEW.workflow_uuid);
     RETURN NULL;
 END $$;
 CREATE TRIGGER app_notify_ending AFTER UPDATE OF status ON dbos.workflow_status
-    FOR EACH ROW WHEN (NEW.parent_workflow_id IS NOT NULL AND OLD.status IS DISTINCT FROM NEW.status
+    FOR EACH ROW WHEN ((NEW.parent_workflow_id IS NOT NULL OR NEW.name = 'PromoteRecipe') AND OLD.status IS DISTINCT FROM NEW.status
                        AND NEW.status NOT IN ('ENQUEUED', 'DELAYED', 'PENDING'))
     EXECUTE FUNCTION app.notify_ending();
 
@@ -348,3 +446,31 @@ SELECT queue_name,
 FROM dbos.workflow_status w
 WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING')
 GROUP BY 1, 2;
+
+-- The last hour of the queues, and whatever still lies in them however old it is: an idle engine shows what it did.
+CREATE VIEW app.v_ops_queue_recent AS
+SELECT * FROM dbos.workflow_status
+WHERE queue_name IS NOT NULL
+  AND (created_at > app.millis(clock_timestamp()) - 3600000 OR status IN ('ENQUEUED', 'DELAYED', 'PENDING'));
+
+-- Whose work it is. Runs that named no partition have none.
+CREATE VIEW app.v_ops_queue_fairness AS
+SELECT queue_name, nullif(queue_partition_key, '') AS partition_key, status,
+       count(*) AS workflow_count,
+       count(started_at_epoch_ms) AS started_count,
+       max(started_at_epoch_ms - created_at) AS max_latency_ms,
+       min(created_at) AS oldest_created_at,
+       max(created_at) AS newest_created_at
+FROM app.v_ops_queue_recent
+GROUP BY 1, 2, 3;
+
+-- How long it lay in the queue: from its creation to its latest start (B46).
+CREATE VIEW app.v_ops_queue_priority AS
+SELECT queue_name, priority, status,
+       count(*) AS workflow_count,
+       count(started_at_epoch_ms) AS started_count,
+       round(avg(started_at_epoch_ms - created_at))::bigint AS avg_latency_ms,
+       percentile_disc(0.95) WITHIN GROUP (ORDER BY started_at_epoch_ms - created_at) AS p95_latency_ms,
+       max(started_at_epoch_ms - created_at) AS max_latency_ms
+FROM app.v_ops_queue_recent
+GROUP BY 1, 2, 3;

@@ -1,6 +1,7 @@
 -- name: start
 -- One statement, so one transaction: the intent, the run and the enqueue, or none of them (D6). No row comes
 -- back when a key was taken or the stored intent belongs to another recipe; the caller then reads and compares.
+-- A run that names no partition queues in the one of blank name: the durable engine would never look for none.
 WITH kept AS (
     INSERT INTO app.intents (id, intent_hash, goal, json, recipe_id, recipe_v, recipe_hash)
     VALUES (%(workflow_id)s, %(intent_hash)s, %(goal)s, %(intent)s,
@@ -27,7 +28,7 @@ SELECT created_at, updated_at, execution_id,
                              named_args => json_build_object('workflow_id', execution_id),
                              workflow_id => execution_id, app_version => %(app_version)s,
                              timeout_ms => %(timeout_ms)s, priority => %(priority)s,
-                             queue_partition_key => %(queue_partition_key)s,
+                             queue_partition_key => coalesce(%(queue_partition_key)s, ''),
                              application_name => 'spec11') IS NOT NULL AS enqueued
 FROM started;
 
