@@ -93,7 +93,7 @@ RESTLESS: Final[Mapping[str, tuple[str, str, Tick]]] = {
         Tick(plants.LATE_GATE_TICK, 0.1),
     ),
     "sql.query-storm": ("500 queries a second", "", Tick("SELECT {hit}", 0.002)),
-    "sql.row-loss": ("deletes an artifact every half second", "", Tick(plants.ROW_LOSS, 0.5)),
+    "sql.row-loss": ("deletes a task's row every half second", "", Tick(plants.ROW_LOSS, 0.5)),
 }
 
 

@@ -232,8 +232,8 @@ VERSION_EDIT = rowwise(
 )
 ROW_LOSS = """
 WITH lost AS (
-    DELETE FROM app.artifacts WHERE ctid IN (
-        SELECT ctid FROM app.artifacts WHERE step_id <> 'OPS' ORDER BY created_at DESC LIMIT 1)
+    DELETE FROM app.sbx_runs WHERE ctid IN (
+        SELECT ctid FROM app.sbx_runs ORDER BY created_at DESC LIMIT 1)
     RETURNING 1
 ) SELECT {hit} FROM lost
 """
