@@ -48,10 +48,11 @@ unit: install ## tests of the prover and of the engine, without the scenarios
 scenarios: install ## the suite, in parallel
 	$(BIN)/pytest -n 2 scenarios
 
-soak: install ## 500 random kills, 1,000 waiting runs, a flood of 10,000: `make soak KILLS=50 RUNS=100 FLOOD=1000`
+soak: install ## 500 random kills, 1,000 waiting runs, a flood of 10,000, 10,000 edits: `make soak KILLS=50 RUNS=100 FLOOD=1000`
 	$(BIN)/pytest --soak-kills $(KILLS) scenarios/soaks/random_kills.py
 	$(BIN)/pytest --soak-runs $(RUNS) scenarios/soaks/waiting.py
 	$(BIN)/pytest --soak-flood $(FLOOD) scenarios/soaks/starvation.py
+	$(BIN)/python -m benchmarks.edits
 
 up: install ## the reference engine on http://127.0.0.1:3001, until Ctrl-C
 	$(BIN)/spec11-engine up
@@ -60,8 +61,9 @@ lock: install ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --no-header --extra engine --group dev --group build pyproject.toml --output-file requirements.lock
 
-bench: install ## how fast the engine is beside bare parts, how long one run takes, what waiting costs
+bench: install ## how fast the engine is beside bare parts, how long one run takes, what waiting and verifying cost
 	$(BIN)/python -m benchmarks.ratios && $(BIN)/python -m benchmarks.latency && $(BIN)/python -m benchmarks.parked
+	$(BIN)/python -m benchmarks.verify
 
 clean: ## remove what install and runs made here
 	rm -rf $(VENV) .spec11 .mypy_cache .ruff_cache .pytest_cache

@@ -16,6 +16,8 @@ from engine.core import queues
 from engine.core.queues import Limits, Rate
 from engine.errors import Misconfigured
 from engine.ports.keys import Keys, keys
+from engine.ports.sbx.providers import Settings
+from engine.ports.warden import cage
 from engine.store.dsn import normalised, password
 
 Read = Callable[[str], Any]
@@ -114,6 +116,16 @@ class Config:
     sbx_default_timeout_ms: int = _setting(
         "SBX_DEFAULT_TIMEOUT_MS", 300_000, _integer(1, 2**31 - 1)
     )
+    sbx_default_net: bool = _setting("SBX_DEFAULT_NET", default=False, read=_truth)
+    sbx_local_cpu_s: int = _setting("SBX_LOCAL_CPU_S", 300, _integer(1, 86_400))
+    sbx_memory_mb: int = _setting("SBX_MEMORY_MB", 512, _integer(16, 1_048_576))
+    sbx_local_file_mb: int = _setting("SBX_LOCAL_FILE_MB", 64, _integer(1, 1_048_576))
+    sbx_local_processes: int = _setting("SBX_LOCAL_PROCESSES", 128, _integer(1, 65_536))
+    sbx_local_dir: Path | None = _setting("SBX_LOCAL_DIR", None, _directory)  # noqa: RUF009  # a field
+    sbx_local_shared_dir: Path | None = _setting("SBX_LOCAL_SHARED_DIR", None, _directory)  # noqa: RUF009  # a field
+    e2b_api_key: str | None = _setting("E2B_API_KEY", None, secret=True)
+    e2b_template: str | None = _setting("E2B_TEMPLATE", None)
+    microsandbox_image: str = _setting("MICROSANDBOX_IMAGE", "alpine")
     intent_queue_partition: bool = _setting("INTENT_QUEUE_PARTITION", default=True, read=_truth)
     intent_queue_at_once: int = _setting("INTENT_QUEUE_WORKER_CONCURRENCY", 16, SLOTS)
     intent_queue_of_one: int | None = _setting(
@@ -169,8 +181,15 @@ class Config:
 
     def secrets(self) -> frozenset[str]:
         """What nobody may be told: the keys that are valid now, passwords in connection strings."""
-        given = [getattr(self, item.name) for item in fields(self) if item.metadata["secret"]]
-        return frozenset(secret for each in given if each is not None for secret in _kept(each))
+        given = [
+            (getattr(self, item.name), item) for item in fields(self) if item.metadata["secret"]
+        ]
+        return frozenset(
+            secret
+            for value, item in given
+            if value is not None
+            for secret in _kept(value, is_dsn=item.metadata["read"] is normalised)
+        )
 
     @property
     def limits(self) -> dict[str, Limits]:
@@ -210,6 +229,29 @@ class Config:
         return self.load_dir or self.data / "load"
 
     @property
+    def sandbox(self) -> Settings:
+        """What concerns sandboxes."""
+        limits = cage.Limits(
+            wall_ms=self.sbx_default_timeout_ms,
+            cpu_s=self.sbx_local_cpu_s,
+            memory_mb=self.sbx_memory_mb,
+            file_mb=self.sbx_local_file_mb,
+            processes=self.sbx_local_processes,
+        )
+        return Settings(
+            mode=self.sbx_mode,
+            provider=self.sbx_provider,
+            limits=limits,
+            net=self.sbx_default_net,
+            base=self.sbx_local_dir,
+            shared=self.sbx_local_shared_dir,
+            e2b_key=self.e2b_api_key,
+            e2b_template=self.e2b_template,
+            microsandbox_image=self.microsandbox_image,
+            pause_ms=self.chaos_sleep_execute_ms,
+        )
+
+    @property
     def cache(self) -> Path:
         """Where what can be made again is kept."""
         return _home(self.cache_home, Path(".cache"), Path("/var/cache"))
@@ -231,10 +273,10 @@ def _home(named: Path | None, below_home: Path, of_root: Path) -> Path:
     return (named or Path.home() / below_home) / "spec11"
 
 
-def _kept(given: Keys | str) -> Iterator[str]:
-    """The secrets of one setting, which is a door's keys or a connection string."""
+def _kept(given: Keys | str, *, is_dsn: bool) -> Iterator[str]:
+    """The secrets of one setting: a door's keys, one key, or a connection string's password."""
     if isinstance(given, str):
-        yield from filter(None, [password(given)])
+        yield from filter(None, [password(given) if is_dsn else given])
     else:
         yield from (key.decode() for key in given.now())
 

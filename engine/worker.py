@@ -22,15 +22,14 @@ from engine.flows.durable import Executor, Work
 from engine.ports.evals import Evals
 from engine.ports.oc import Agents
 from engine.ports.oc.replay import Replay
-from engine.ports.sbx import Sandbox
-from engine.ports.sbx.mock import Mock
-from engine.ports.sbx.slow import Slow
+from engine.ports.sbx import providers
 from engine.ports.workspace.directory import Directory
 from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
 from engine.store.pool import Pool
 from engine.usecases import reconcile
+from engine.usecases.budgets import Budgets
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
@@ -95,12 +94,13 @@ def _identity(config: Config) -> Identity:
 
 def _work(config: Config, pool: Pool, endings: Endings) -> Work:
     patching = Patching(pool, Directory(config.workspace))
-    agents, sandbox = _agents(config), _sandbox(config)
+    agents, sandbox = _agents(config), providers.sandbox(config.sandbox)
     return Work(
         stages=Stages(pool, agents, patching),
         waits=Waits(pool),
         patching=patching,
         repairs=Repairs(pool),
+        budgets=Budgets(pool),
         escalation=Escalation(pool),
         marks=Marks(pool),
         tasks=Tasks(pool, sandbox),
@@ -117,12 +117,3 @@ def _agents(config: Config) -> Agents:
     return Replay(
         [shipped] if config.oc_fixtures_dir is None else [config.oc_fixtures_dir, shipped]
     )
-
-
-def _sandbox(config: Config) -> Sandbox:
-    """The provider of this mode. Raises Misconfigured for one that is not there (D35)."""
-    if config.sbx_mode != "mock":
-        provider = f"SBX_MODE={config.sbx_mode!r} SBX_PROVIDER={config.sbx_provider!r}"
-        raise Misconfigured(f"{provider}: this version runs the mock only")
-    pause_s = config.chaos_sleep_execute_ms / 1000
-    return Slow(Mock(), pause_s) if pause_s else Mock()

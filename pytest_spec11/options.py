@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-T = TypeVar("T", str, float, bool)
+T = TypeVar("T", str, int, float, bool)
 Check = Callable[[Any], str]
 
 SCOPES: Final = ("demo", "signoff", "live-smoke")
@@ -36,6 +36,10 @@ def _scope(value: str) -> str:
     return "" if value in SCOPES else f"{value!r} is none of {', '.join(SCOPES)}"
 
 
+def _number(value: int) -> str:
+    return "" if value >= 0 else f"{value} is no number of runs"
+
+
 def _seconds(value: float) -> str:
     return "" if math.isfinite(value) and value > 0 else f"{value:g} is no number of seconds"
 
@@ -56,6 +60,7 @@ class Settings:
     findings: bool = option(False, "Write how each test ended to sabotage.ndjson in the bundle.")  # noqa: FBT003  # a default, not a call for action
     shard: str = option("", "Name of this part of a run that is shared out over machines.")
     start_s: float = option(60.0, "Longest that the target may take to be ready.", _seconds)
+    keep: int = option(0, "Keep the evidence of this many runs, newest first; 0: of all.", _number)
     keep_logs: bool = option(False, "Keep the processes' logs also when every test passed.")  # noqa: FBT003  # a default, not a call for action
     timings: bool = option(False, "Print the phases of the run and what each took.")  # noqa: FBT003  # as above
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from pytest_spec11.needs import RECORD, needs_of
 from pytest_spec11.options import Settings
 from pytest_spec11.oracles.witness import without_password
 from pytest_spec11.recorder import Recorder
+from pytest_spec11.redaction import Redaction
+from pytest_spec11.retention import prune
 from pytest_spec11.run import CONTROLLER, run_of
 from pytest_spec11.runtime import Runtime
 from pytest_spec11.watch import Watch
@@ -127,6 +130,8 @@ class ProofSession:
             with self.runtime.timings.phase("verdict"):
                 own = (self._catalogue(), self._policy(), self._binding())
                 self.closing = Closing.of(self.runtime.run, *own)
+            if self.settings.keep:
+                prune(self.runtime.run.path.parent, self.settings.keep, datetime.now(UTC))
             self._green = green
             if green and self.closing.hollow:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -170,7 +175,7 @@ class ProofSession:
             posture=dict(target.posture),
             arguments=[without_password(str(each)) for each in self.config.invocation_params.args],
         )
-        return Recorder(journal)
+        return Recorder(journal, Redaction.of(target))
 
     def _binding(self) -> dict[str, str | bool]:
         return binding.measure(

@@ -45,6 +45,8 @@ BAD = {
     "SBX_QUEUE_RATE_LIMIT_PER_PERIOD": ("many",),
     "SBX_QUEUE_PARTITION_RATE_LIMIT_PER_PERIOD": ("0",),
     "SBX_QUEUE_RATE_LIMIT_PERIOD_SEC": ("0",),
+    "SBX_MEMORY_MB": ("15",),
+    "SBX_DEFAULT_NET": ("on",),
     "HITL_PLAN_APPROVAL_TIMEOUT_S": ("86401", "0"),
     "CHAOS_SLEEP_EXECUTE": ("-1",),
     "OC_STRICT_MODE": ("yes",),

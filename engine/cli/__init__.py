@@ -22,6 +22,7 @@ COMMANDS: Final = {  # each is a module here with arguments() and run()
     "queues": "the queues there are, and what each lets start at once in this environment",
     "templates": "sandboxes made ready beforehand: register, list",
     "points": "the crash points that SPEC11_CRASH_AT can arm, for tests",
+    "sbx": "the sandbox: smoke, a live command through the provider that is set",
     "psql": "psql on the database, as the app or as the system sees it",
     "repro": "everything about a run in one file, and whether such a file holds",
     "triage": "where a run's trouble shows first: health, API, SQL, pack, logs",
@@ -35,8 +36,8 @@ first steps:
 Commands find each other through the data directory (--data-dir or SPEC11_DATA_DIR), or all use the
 Postgres that SPEC11_DSN names. The environment is described in docs/contract.md.
 
-exit status: 0 done, 1 not all that was asked for (ops), not found or not sound (repro, triage) or
-refused (templates), 2 wrong usage or environment, 3 in use by somebody else, 4 unexpected, 5 the
+exit status: 0 done, 1 not all that was asked for (ops, sbx), not found or not sound (repro, triage)
+or refused (templates), 2 wrong usage or environment, 3 in use by somebody else, 4 unexpected, 5 the
 API or the database is not reachable (ops, repro)
 """
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.core import constraints, identity, templates
+from engine.core import budgets, constraints, identity, templates
+from engine.core.budgets import Metric, Scope
 from engine.core.canon import Json
 from engine.core.queues import INTENT
 from engine.core.recipes import Recipe
@@ -89,8 +90,8 @@ def violations(
     yield from _queue(options, rules)
     yield from _blank(options)
     yield from _restated(recipe, hashed, options)
-    yield from _caps(recipe, options)
     yield from _budget(options)
+    yield from _caps(recipe, options)
     yield from _gate(intent, rules)
     yield from _sandbox(intent)
 
@@ -141,19 +142,15 @@ def _caps(recipe: Recipe, options: Options) -> Iterator[Violation]:
 
 
 def _budget(options: Options) -> Iterator[Violation]:
-    if options.budget is None:
-        return
     workload = options.workload or {}
     table = (
-        ("maxFanout", "workload/steps", workload.get("steps", 0)),
-        ("maxSBXMinutes", "workload/sandboxMinutes", workload.get("sandboxMinutes", 0)),
-        ("maxWallClockMS", "timeoutMS", options.timeout_ms or 0),
+        (Metric.FANOUT, "workload/steps", workload.get("steps", 0)),
+        (Metric.MINUTES, "workload/sandboxMinutes", workload.get("sandboxMinutes", 0)),
+        (Metric.WALL_CLOCK, "timeoutMS", options.timeout_ms or 0),
     )
     for metric, pointer, observed in table:
-        limit = options.budget[metric]
-        if observed > limit:
-            message = f"budget:{metric}: observed {observed} > limit {limit} (ingress)"
-            yield Violation(f"/opts/{pointer}", message)
+        if over := budgets.exceeded(options.budget, {metric: observed}, Scope.INGRESS):
+            yield Violation(f"/opts/{pointer}", over.reason)
 
 
 def _gate(intent: Mapping[str, Json], rules: Rules) -> Iterator[Violation]:

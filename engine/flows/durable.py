@@ -17,6 +17,7 @@ from engine.core.queues import CONTROL, Limits
 from engine.core.runs import WORKFLOW_NAME
 from engine.flows import queues
 from engine.flows.demos import Demos
+from engine.flows.fanout import Fanout
 from engine.flows.promotion import PromotionFlow
 from engine.flows.run import RunFlow
 from engine.flows.slots import Slots
@@ -27,6 +28,7 @@ from engine.store.endings import Endings
 from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
 from engine.store.promotions import NAME as PROMOTION
+from engine.usecases.budgets import Budgets
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
@@ -63,6 +65,7 @@ class Work:
     waits: Waits
     patching: Patching
     repairs: Repairs
+    budgets: Budgets
     tasks: Tasks
     escalation: Escalation
     marks: Marks
@@ -137,9 +140,9 @@ def _declare(work: Work, slots: Slots) -> Any:
         waits=work.waits,
         patching=work.patching,
         repairs=work.repairs,
-        endings=work.endings,
+        budgets=work.budgets,
         slots=slots,
-        task_flow=run_task,
+        fanout=Fanout(work.endings, slots, run_task),
     )
 
     @DBOS.workflow(name=WORKFLOW_NAME)

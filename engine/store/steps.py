@@ -31,6 +31,7 @@ class Subject:
     attempt: int
     priority: int
     queue_partition_key: str | None
+    budget: Any
     intent: dict[str, Any]
     now: datetime
 
@@ -135,6 +136,16 @@ async def _kept(tx: Tx, of: Subject, step_id: str) -> dict[str, Any]:
         await subject(tx, of.execution_id)
         raise RunFailed(f"run {of.run_id} takes no {step_id} from execution {of.execution_id}")
     return found
+
+
+async def place(tx: Tx, of: Subject, step_id: str, tries: int) -> int:
+    """The attempt under which this execution keeps a step of ``tries`` tries, or has kept it.
+
+    It is above those of earlier executions, so that the newest is always the highest.
+    """
+    values = {"run_id": of.run_id, "step_id": step_id, "execution_id": of.execution_id}
+    newest, own = await (await tx.execute(SQL["place"], values)).fetchone() or (0, False)
+    return int(newest) if own else max(int(newest), of.attempt - 1) + tries
 
 
 async def fail(tx: Tx, execution_id: str, error: str) -> None:

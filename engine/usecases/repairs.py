@@ -14,6 +14,7 @@ from engine.errors import RunFailed
 from engine.store import Tx, steps
 from engine.store.pool import Pool
 from engine.store.steps import Subject
+from engine.usecases import budgets
 from engine.usecases.stages import APPLY, COMPILE, DECIDE
 
 
@@ -40,8 +41,13 @@ async def _known(tx: Tx, subject: Subject) -> dict[str, Any]:
         _require(PlanAnswer, COMPILE, {key: plan[key] for key in plan if key != "goal"})
     if build is not None:
         _require(BuildAnswer, DECIDE, build)
+    compiled = {
+        "plan": plan,
+        "constraints": subject.intent["constraints"],
+        "budget": budgets.parsed(subject.budget),
+    }
     return {
-        "compiled": plan and {"plan": plan, "constraints": subject.intent["constraints"]},
+        "compiled": plan and compiled,
         "asked": await steps.granted(tx, subject.run_id, COMPILE),
         "granted": await steps.granted(tx, subject.run_id, APPLY),
         "decided": build and {"build": build, "place": place},

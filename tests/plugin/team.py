@@ -16,7 +16,7 @@ import psutil
 
 from pytest_spec11 import bundle, journal
 
-RUN_S = 60
+RUN_S = 180
 # What an outer pytest leaves in the environment is none of an inner one's business.
 CLEAN = (
     "env",

@@ -5,7 +5,7 @@ WITH moved AS (
     WHERE execution_id = %(execution_id)s AND status = 'queued'
 )
 SELECT r.execution_id, r.id AS run_id, r.status, r.workflow_id, r.recipe_id, r.recipe_v, r.retry_count + 1 AS attempt, r.priority,
-       r.queue_partition_key, i.json AS intent, clock_timestamp() AS now
+       r.queue_partition_key, r.budget, i.json AS intent, clock_timestamp() AS now
 FROM app.runs r
 JOIN app.intents i ON i.id = r.intent_id
 WHERE r.execution_id = %(execution_id)s;
@@ -16,6 +16,12 @@ SELECT status FROM app.runs WHERE execution_id = %(execution_id)s FOR UPDATE;
 
 -- name: output
 SELECT output FROM app.run_steps WHERE run_id = %(run_id)s AND step_id = %(step_id)s AND attempt = %(attempt)s;
+
+-- name: place
+-- The newest attempt of a step, and whether this execution made it: its receipt says so.
+SELECT (SELECT coalesce(max(attempt), 0) FROM app.run_steps WHERE run_id = %(run_id)s AND step_id = %(step_id)s),
+       EXISTS (SELECT FROM app.mock_receipts
+               WHERE run_id = %(run_id)s AND step_id = %(step_id)s AND execution_id = %(execution_id)s);
 
 -- name: keep
 -- One statement, so one transaction: the step's row, which is also its checkpoint, with everything that belongs to
@@ -71,8 +77,9 @@ WHERE run_id = %(run_id)s
 ORDER BY step_id, attempt DESC;
 
 -- name: successes
+-- What was cut off for the sake of a budget is not whole.
 SELECT DISTINCT ON (request ->> 'cmd') request ->> 'cmd' AS cmd, response FROM app.sbx_runs
-WHERE run_id = %(run_id)s AND err_code = 'NONE'
+WHERE run_id = %(run_id)s AND err_code = 'NONE' AND coalesce((metrics ->> 'cutBytes')::bigint, 0) = 0
 ORDER BY request ->> 'cmd', created_at DESC;
 
 -- name: granted

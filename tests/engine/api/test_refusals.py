@@ -281,6 +281,7 @@ def test_the_document_describes_exactly_the_served_routes(shim: Shim) -> None:
         "POST /api/runs/{wid}/retry",
         "GET /api/ops/queue-depth",
         "GET /api/ops/signoff",
+        "GET /api/ops/throughput",
         "GET /api/ops/wf",
         "GET /api/ops/wf/{id}",
         "GET /api/ops/wf/{id}/steps",
