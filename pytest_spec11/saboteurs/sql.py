@@ -57,7 +57,8 @@ class SqlSaboteur(Saboteur):
             if there is None or there[0] is None:
                 return
             counter = _COUNTER.format(name=self._sequence)
-            connection.execute(counter.encode() + self._filled(self._script))
+            connection.execute(counter.encode())
+            connection.execute(self._filled(self._script))
         self._counts[dsn] = 0
 
     @override
