@@ -6,11 +6,14 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from pytest_spec11.target import Process, Target, TemplateDatabase
+
+if TYPE_CHECKING:  # what only a sabotaged run needs
+    from pytest_spec11.saboteurs.saboteur import Saboteur
 
 pytest.register_assert_rewrite("scenarios")  # a helper's assert says what it saw, too
 
@@ -83,6 +86,14 @@ def pytest_spec11_target(config: pytest.Config) -> Target:
         app_version=APP_VERSION,
         posture=POSTURE | {"claimScope": scope},
     )
+
+
+@pytest.hookimpl(optionalhook=True)  # as above
+def pytest_spec11_saboteurs() -> list[Saboteur]:
+    """The faults that know the reference engine."""
+    from scenarios.saboteurs.gang import gang  # noqa: PLC0415  # only a sabotaged run has any
+
+    return gang()
 
 
 def _postgres(env: dict[str, str]) -> Process:

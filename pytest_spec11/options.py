@@ -55,6 +55,9 @@ class Settings:
     dir: str = option(".spec11", "Where bundles of evidence are kept, one directory per run.")
     catalogue: str = option("", "File with the claims; empty: the catalogue of this package.")
     scope: str = option("demo", "Claim scope of this run: demo, signoff, live-smoke.", _scope)
+    claims: str = option("", "Run only the tests of these claims: ids, separated by commas.")
+    saboteur: str = option("", "Faults to put between prover and target: ids, with commas.")
+    findings: bool = option(False, "Write how each test ended to sabotage.ndjson in the bundle.")  # noqa: FBT003  # a default, not a call for action
     shard: str = option("", "Name of this part of a run that is shared out over machines.")
     start_s: float = option(60.0, "Longest that the target may take to be ready.", _seconds)
     keep: int = option(0, "Keep the evidence of this many runs, newest first; 0: of all.", _number)
@@ -62,9 +65,19 @@ class Settings:
     timings: bool = option(False, "Print the phases of the run and what each took.")  # noqa: FBT003  # as above
 
     @property
+    def saboteurs(self) -> tuple[str, ...]:
+        """The ids of the faults, as they stand one behind the other."""
+        return words(self.saboteur)
+
+    @property
     def attached(self) -> bool:
         """Whether a running system was named, so that the plugin starts no process."""
         return bool(self.base_url or self.app_dsn or self.sys_dsn)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """What stands between the commas of ``text``."""
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -1,4 +1,4 @@
-"""The command ``spec11``: judges, verifies, signs and moves evidence, lists claims."""
+"""The command ``spec11``: judges, verifies, signs and moves evidence, sees claims red."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from pytest_spec11.cli import claims, gate, lane, sign, travel, verify
+from pytest_spec11.cli import claims, gate, lane, sabotage, sign, travel, verify
 from pytest_spec11.errors import BadInput, CannotJudge
 
 CANNOT_JUDGE: Final = 2
@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     made = argparse.ArgumentParser(prog="spec11", description=__doc__, allow_abbrev=False)
     commands = made.add_subparsers(dest="command", required=True)
-    for command in (gate, verify, lane, sign, travel, claims):
+    for command in (gate, verify, lane, sign, travel, sabotage, claims):
         command.add(commands)
     return made
 
