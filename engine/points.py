@@ -28,9 +28,14 @@ STEPS: Final = (
     "s1",
     "s2",
     "tick",
+    "rehearse",
+    "settle",
 )
 PATCHES: Final = ("begun", "written", "restored")  # row, no file; file, no mark; restored, no mark
-REQUESTS: Final = ("start", "stored", "reply", "event", "cancel", "resume", "fork", "retry", "demo")
+REQUESTS: Final = (
+    *("start", "stored", "reply", "event", "cancel", "resume", "fork", "retry", "demo"),
+    *("import", "promote"),
+)
 _ARMED: Final = re.compile(r"([\w.]+)(?::([1-9][0-9]{0,3}))?")
 
 

@@ -33,9 +33,11 @@ from engine.core.triggers import Stance
 from engine.errors import InUse, Misconfigured
 from engine.ports.evidence import Evidence
 from engine.store.dsn import session
+from engine.store.endings import Endings
 from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.usecases.posture import Posture
+from engine.usecases.promotion import Promotions
 from engine.usecases.runs import Ingress
 from engine.usecases.signoff import Signoff
 
@@ -49,10 +51,11 @@ def build(config: Config, dsn: str) -> Starlette:
     """The ASGI application for ``config`` on ``dsn``. The database may come later."""
     dsn = session(dsn, "spec11-api")
     pool, notices = Pool(dsn), Notices(dsn)
+    endings = Endings(dsn, pool)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with notices.running():
+        async with notices.running(), endings.running():
             yield
         await pool.close()
 
@@ -66,6 +69,7 @@ def build(config: Config, dsn: str) -> Starlette:
         pool=pool,
         notices=notices,
         ingress=Ingress(_rules(config)),
+        promotions=Promotions(pool, endings, config.app_version),
         posture=_posture(config),
         demo_sleep_s=config.wf_sleep_ms / 1000,
         doors=_doors(config),

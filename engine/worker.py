@@ -19,6 +19,7 @@ from engine.config import Config
 from engine.errors import Misconfigured
 from engine.flows import durable
 from engine.flows.durable import Executor, Work
+from engine.ports.evals import Evals
 from engine.ports.oc import Agents
 from engine.ports.oc.replay import Replay
 from engine.ports.sbx import Sandbox
@@ -34,6 +35,7 @@ from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
 from engine.usecases.presence import Presence
+from engine.usecases.rehearsal import Rehearsal
 from engine.usecases.repairs import Repairs
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
@@ -93,14 +95,16 @@ def _identity(config: Config) -> Identity:
 
 def _work(config: Config, pool: Pool, endings: Endings) -> Work:
     patching = Patching(pool, Directory(config.workspace))
+    agents, sandbox = _agents(config), _sandbox(config)
     return Work(
-        stages=Stages(pool, _agents(config), patching),
+        stages=Stages(pool, agents, patching),
         waits=Waits(pool),
         patching=patching,
         repairs=Repairs(pool),
         escalation=Escalation(pool),
         marks=Marks(pool),
-        tasks=Tasks(pool, _sandbox(config)),
+        tasks=Tasks(pool, sandbox),
+        rehearsal=Rehearsal(pool, agents, sandbox, Evals()),
         endings=endings,
     )
 

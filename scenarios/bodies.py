@@ -12,6 +12,7 @@ KEYWORDS = frozenset(
     [
         *("type", "enum", "properties", "required", "additionalProperties"),
         *("minLength", "maxLength", "minimum", "maximum", "pattern"),
+        *("items", "minItems", "maxItems"),
         *("title", "description", "default"),  # these forbid nothing
     ]
 )
@@ -86,12 +87,17 @@ GONE = object()
 
 
 def _faults(schema: Mapping[str, Any], value: Any, path: Path) -> Iterator[tuple[str, Path, Any]]:
+    if "oneOf" in schema:
+        yield from _branch(schema, value, path)
+        return
     plain, nullable = _plain(schema)
     assert plain.keys() <= KEYWORDS, f"{pointer(path)} is bound in an unknown way: {plain}"
     if path:
         yield from (
             (f"= {fault!r:.40}", path, fault) for fault in _misfits(plain, nullable=nullable)
         )
+    if "items" in plain:
+        yield from _items(plain, value, path)
     if "properties" not in plain:
         return
     assert plain.get("additionalProperties") is False, f"{pointer(path)} is not closed"
@@ -100,6 +106,28 @@ def _faults(schema: Mapping[str, Any], value: Any, path: Path) -> Iterator[tuple
     yield from (("is missing", (*path, name), GONE) for name in plain.get("required", ()))
     for name, item in value.items():
         yield from _faults(plain["properties"][name], item, (*path, name))
+
+
+def _items(schema: Mapping[str, Any], value: Any, path: Path) -> Iterator[tuple[str, Path, Any]]:
+    """Of an array: too few or too many, and every fault of each item that ``value`` has."""
+    assert value, f"{pointer(path)} is not filled"
+    if "minItems" in schema:
+        yield "is too short", path, value[: schema["minItems"] - 1]
+    if "maxItems" in schema:
+        yield "is too long", path, value[:1] * (schema["maxItems"] + 1)
+    for index, item in enumerate(value):
+        yield from _faults(schema["items"], item, (*path, str(index)))
+
+
+def _branch(schema: Mapping[str, Any], value: Any, path: Path) -> Iterator[tuple[str, Path, Any]]:
+    """Of one of several objects, told apart by a word: no such word, and the faults of its own."""
+    word = schema["discriminator"]["propertyName"]
+    bare = {name: item for name, item in value.items() if name != word}
+    yield from ((f"= {fault!r:.40}", path, fault) for fault in (bare, {**value, word: "bogus"}))
+    (own,) = (each for each in schema["oneOf"] if each["properties"][word]["const"] == value[word])
+    properties = {name: each for name, each in own["properties"].items() if name != word}
+    required = [name for name in own["required"] if name != word]
+    yield from _faults({**own, "properties": properties, "required": required}, bare, path)
 
 
 def _plain(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
@@ -126,6 +154,8 @@ def _misfits(schema: Mapping[str, Any], *, nullable: bool) -> Iterator[Any]:
             yield from (schema[name] + off for name, off in _BOUNDS if name in schema)
         case {"type": "object"}:
             yield from ("{}", 1, [])
+        case {"type": "array"}:
+            yield from ("[]", 1, {})
         case _:
             raise AssertionError(f"no mutants are known of {schema}")
 
@@ -144,9 +174,13 @@ def _with(body: Any, path: Path, fault: Any) -> Any:
     changed = copy.deepcopy(body)
     place = changed
     for name in path[:-1]:
-        place = place[name]
+        place = place[_key(place, name)]
     if fault is GONE:
         del place[path[-1]]
     else:
-        place[path[-1]] = fault
+        place[_key(place, path[-1])] = fault
     return changed
+
+
+def _key(place: Any, name: str) -> Any:
+    return int(name) if isinstance(place, list) else name

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_spec11.stacks import Stack
-from scenarios import identity, recipes
+from scenarios import hostile, identity, recipes
 from scenarios.bodies import NO_OBJECTS, NOTHING, mutants, unreadable
 from scenarios.events import EVENTS, NO_TOPICS, event
 from scenarios.forbidden import BLANKS, FORMS, OVER, WISHES
@@ -19,6 +19,8 @@ from scenarios.intents import RECIPE, reply, start
 from scenarios.inventory import Operation, operations
 from scenarios.lives import parked, succeeded
 from scenarios.paths import NO_KEYS, OF_A_GATE, no_routes, off_bounds, unknown_runs
+from scenarios.promotions import EXPORT, IMPORT
+from scenarios.promotions import url as step_of
 from scenarios.requests import (
     CANCEL,
     DEMO,
@@ -73,6 +75,8 @@ class Ground:
     late: Subject  # it waits at a gate whose deadline has passed
     refs: list[dict[str, str]]  # recipes that would render the waiting run's intent
     draft: dict[str, str]
+    bare: dict[str, str]  # a candidate that has no check
+    spec: dict[str, Any]  # of the stable version that all of these are made from
 
     def url(self, path: str, about: Subject) -> str:
         """Where the POST route of ``path`` is for ``about``."""
@@ -86,10 +90,11 @@ def ground(stack: Stack, goal: str) -> Ground:
     late = parked(stack.api, f"{goal}, late")["workflowID"]
     assert stack.admin.execute(OVERDUE, w=late) == [{"state": "PENDING"}]
     spec = recipes.spec(stack.app_sql)
-    newer, twin, draft = f"newer for {goal}", f"twin for {goal}", f"draft for {goal}"
+    newer, twin, draft, bare = (f"{kind} for {goal}" for kind in ("newer", "twin", "draft", "bare"))
     recipes.plant(stack, {**spec, "v": newer})
     recipes.plant(stack, {**spec, "id": twin})
     recipes.plant(stack, {**spec, "v": draft}, status="draft")
+    recipes.plant(stack, {**spec, "v": bare, "eval": []}, status="candidate")
     return Ground(
         goal=goal,
         places=places,
@@ -99,6 +104,8 @@ def ground(stack: Stack, goal: str) -> Ground:
         late=subject(stack.api, late),
         refs=[{**RECIPE, "v": newer}, {**RECIPE, "id": twin}],
         draft={**RECIPE, "v": draft},
+        bare={**RECIPE, "v": bare},
+        spec=spec,
     )
 
 
@@ -112,6 +119,7 @@ def battery(on: Ground) -> Iterator[Refusal]:
     yield from _answers(on)  # S04 and S05
     yield from _events(on)  # S06
     yield from _actions(on)  # S07
+    yield from _recipes(on)  # S12
 
 
 def _posted(status: int, url: str, body: object) -> Refusal:
@@ -217,3 +225,18 @@ def _actions(on: Ground) -> Iterator[Refusal]:
     yield Refusal(409, "POST", on.url(RETRY, on.ended))
     yield Refusal(409, "POST", on.url(RETRY, on.waits))
     yield Refusal(409, "POST", on.url(DEMO, replace(on.waits, demo=on.waits.wid)))  # a run's own id
+
+
+def _recipes(on: Ground) -> Iterator[Refusal]:
+    fresh = {**on.spec, "id": f"fresh for {on.goal}"}
+    for bad in hostile.specs(fresh).values():
+        yield _posted(400, IMPORT, {"id": "x", "versions": [bad]})
+        yield _posted(400, IMPORT, {"id": "x", "versions": [{**fresh, "v": "v0"}, bad]})
+    changed = {**on.spec, **on.draft, "tags": ["changed"]}
+    for taken in (on.spec, {**on.spec, "tags": ["changed"]}, changed):
+        yield _posted(409, IMPORT, {"id": "x", "versions": [fresh, taken]})
+    yield _posted(404, EXPORT, {"id": f"nobody's, {on.goal}"})
+    yield Refusal(409, "POST", step_of(on.spec))  # it is stable
+    yield Refusal(409, "POST", step_of(on.bare))
+    yield Refusal(404, "POST", step_of({**on.spec, "v": "v99"}))
+    yield _posted(409, START, {**start(on.goal), "recipeRef": on.bare})

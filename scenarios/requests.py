@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_spec11.stacks import Stack
-from scenarios import identity
+from scenarios import identity, promotions
 from scenarios.bodies import HOLE
 from scenarios.events import EVENTS, event
 from scenarios.intents import RECIPE
 from scenarios.inventory import Operation, operations
 from scenarios.lives import parked
+from scenarios.promotions import EXPORT, IMPORT, PROMOTE
 from scenarios.subjects import Subject, subject
 from scenarios.wishes import OPTS
 
 START, STORED, REPLY = "/api/run", "/api/runs", "/api/runs/{wid}/gates/{gateKey}/reply"
 CANCEL, RESUME, FORK = "/api/ops/wf/{id}/cancel", "/api/ops/wf/{id}/resume", "/api/ops/wf/{id}/fork"
 RETRY, DEMO = "/api/runs/{wid}/retry", "/crashdemo"
-# What refusals call each body; the last two are of requests that have none.
+# What refusals call each body; the last three are of requests that have none.
 NAMES = {
     CANCEL: "Action",
     RESUME: "Action",
@@ -28,8 +29,11 @@ NAMES = {
     STORED: "CompatRunRequest",
     REPLY: "GateReply",
     EVENTS: "ExternalEvent",
+    IMPORT: "RecipeBundle",
+    EXPORT: "RecipeExportRequest",
     RETRY: "body",
     DEMO: "body",
+    PROMOTE: "body",
 }
 # How each answers its perfect body, asked in this order: none finds fault with it.
 ANSWERS = {
@@ -40,8 +44,11 @@ ANSWERS = {
     STORED: 200,
     REPLY: 200,
     EVENTS: 200,
+    IMPORT: 201,
+    EXPORT: 404,  # there is no such recipe
     RETRY: 409,  # the run has not failed
     DEMO: 202,
+    PROMOTE: 409,  # what is stable goes no further
 }
 
 
@@ -82,6 +89,7 @@ def posts(stack: Stack, goal: str) -> dict[str, Place]:
     about, bodies = subject(stack.api, wid), _perfect(goal)
     found = {each.path: each for each in operations(stack.api) if each.method == "POST"}
     assert found.keys() == NAMES.keys(), "a POST route that has no body in here, or is gone"
+    bodies[IMPORT] = _bundle(stack, goal)
     return {path: _place(found[path], about, bodies.get(path, {})) for path in NAMES}
 
 
@@ -119,7 +127,22 @@ def _perfect(goal: str) -> dict[str, dict[str, Any]]:
         CANCEL: action,
         RESUME: action,
         FORK: {**action, "stepN": 1, "appVersion": "elsewhere"},
+        EXPORT: {"id": HOLE},
     }
+
+
+def _bundle(stack: Stack, goal: str) -> dict[str, Any]:
+    """A recipe that nobody has, with a check of each kind."""
+    checks: list[dict[str, Any]] = [
+        {"id": "there", "kind": "file_exists", "glob": "*"},
+        {"id": "fits", "kind": "jsonschema", "artifact": "*", "schema": {}},
+        {"id": "rows", "kind": "rowcount_gte", "artifact": "*", "n": 1},
+        {"id": "says", "kind": "regex", "artifact": "*", "re": "."},
+        {"id": "like", "kind": "diff_le", "artifactA": "*", "artifactB": "*", "max": 1},
+    ]
+    prompts = {"compile": HOLE, "postmortem": "Analyze failures only"}
+    spec = promotions.spec(stack.app_sql, goal, eval=checks, prompts=prompts)
+    return {"id": "a bundle", "versions": [spec]}
 
 
 def _full(goal: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pytest_spec11.oracles.http import Api
 from scenarios.inventory import Operation
 
 STEP = "ApplyPatchST"
-RECIPE_ID = "seed.r02"  # nobody plants versions of it
+RECIPE_ID, RECIPE_V = "seed.r02", "v1"  # nobody plants versions of it
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Subject:
         """The same without any query."""
         of_workflow = each.path.startswith("/api/ops/wf/")
         named = self.wid if of_workflow else RECIPE_ID
-        return each.at(wid=self.wid, gateKey=self.gate_key, uri=self.uri, id=named, stepId=STEP)
+        run = {"wid": self.wid, "gateKey": self.gate_key, "uri": self.uri, "stepId": STEP}
+        return each.at(**run, id=named, v=RECIPE_V)
 
     def needed(self, name: str) -> str:
         """The value of a query parameter that must be there."""

@@ -14,7 +14,7 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Process, Target
 from pytest_spec11.waiting import eventually
-from scenarios import identity, once, patches, recipes
+from scenarios import identity, once, patches, promotions, recipes
 from scenarios.commands import engine
 from scenarios.events import EVENTS, event
 from scenarios.intents import PARTITION, RECIPE, reply, start
@@ -237,6 +237,7 @@ def test_every_point_of_the_engine_is_hit_here_or_over_patches(cellar: Stack) ->
 
     hit = {*HAPPY, *SAD, *REPAIR, *ESCALATION, *MARKS, *TICK}
     hit |= {*patches.WRITING, *patches.TAKING_BACK}  # by S13
+    hit |= {*promotions.WORKER_POINTS, *promotions.API_POINTS}  # by S12
     hit |= {f"api.{name}.{moment}" for name in REQUESTS for moment in MOMENTS_OF_API}
     assert hit == set(listed)
 

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from pytest_spec11.canon import digest
 from pytest_spec11.stacks import Control, Stack, Stacks
 from pytest_spec11.target import Process
 from scenarios.gates import begun
@@ -40,17 +42,22 @@ class Workshop:
     def patching(self, goal: str, path: Path, text: str) -> str:
         """The workflow id of a run just started whose plan wants ``path`` to hold ``text``."""
         wish = {"targetPath": str(path), "postimageContent": text, "diffText": f"+{text}"}
-        structured = {"design": [], "files": [], "risks": [], "tests": [], "patchPlan": [wish]}
-        recorded = {
-            "schemaVersion": 1,
-            "match": {"agent": "plan", "inputs": {"topic": goal}},
-            "answer": {"structured": structured, "tools": []},
-        }
+        plan = {"design": [], "files": [], "risks": [], "tests": [], "patchPlan": [wish]}
         number = len([*self._answers.iterdir()])
-        staged = self._answers / f"{number}.staged"  # whole before it has the name of an answer
+        self._record(f"{number}", {"agent": "plan", "inputs": {"topic": goal}}, plan)
+        return begun(self.stack.api, goal, topic=goal)
+
+    def answers(self, agent: str, recipe_id: str, **structured: Any) -> None:
+        """From now on ``agent`` says just that to every question about v1 of the recipe."""
+        match = {"agent": agent, "recipe": {"id": recipe_id, "v": "v1"}}
+        self._record(f"{agent}-{digest(recipe_id)[:16]}", match, structured)
+
+    def _record(self, name: str, match: dict[str, Any], structured: dict[str, Any]) -> None:
+        answer = {"structured": structured, "tools": []}
+        recorded = {"schemaVersion": 1, "match": match, "answer": answer}
+        staged = self._answers / f"{name}.staged"  # whole before it has the name of an answer
         staged.write_text(json.dumps(recorded), encoding="utf-8")
         staged.rename(staged.with_suffix(".json"))
-        return begun(self.stack.api, goal, topic=goal)
 
     @contextmanager
     def standing_in(self, worker: Process) -> Iterator[Control]:

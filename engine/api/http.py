@@ -20,6 +20,7 @@ from engine.errors import EngineError, Missing
 from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.usecases.posture import Posture
+from engine.usecases.promotion import Promotions
 from engine.usecases.runs import Ingress
 from engine.usecases.signoff import Signoff
 
@@ -37,6 +38,7 @@ class Ports:
     pool: Pool
     notices: Notices
     ingress: Ingress
+    promotions: Promotions
     posture: Posture
     demo_sleep_s: float
     doors: Doors

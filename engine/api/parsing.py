@@ -69,8 +69,17 @@ def checked(model: type[Body], value: Any, name: str | None = None) -> Body:
         return model.model_validate(value)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
-        named = ((fault["loc"], fault["msg"]) for fault in faults)
+        named = ((_place(value, fault["loc"]), fault["msg"]) for fault in faults)
         raise refused(name or model.__name__, named) from error
+
+
+def _place(value: Any, path: tuple[str | int, ...]) -> Iterator[str | int]:
+    """Where in ``value`` a fault is: ``path`` without the names of a union's branches in it."""
+    for name in path[:-1]:
+        if (isinstance(value, dict) and name in value) or isinstance(name, int):
+            value = value[name]
+            yield name
+    yield from path[-1:]  # a key that is missing is in no value either
 
 
 def refused(name: str, faults: Iterable[tuple[Iterable[str | int], str]]) -> Malformed:

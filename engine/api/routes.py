@@ -44,7 +44,15 @@ from engine.contracts.ops import (
 )
 from engine.contracts.patches import PatchView
 from engine.contracts.queues import DepthQuery, DepthRow
-from engine.contracts.recipes import RecipeRow, RecipeVersionRow
+from engine.contracts.recipes import (
+    ExportedRecipe,
+    Promoted,
+    RecipeBundle,
+    RecipeExportRequest,
+    RecipeImported,
+    RecipeRow,
+    RecipeVersionRow,
+)
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
 from engine.contracts.signoff import SignoffBoard
 from engine.contracts.steps import StepView
@@ -171,6 +179,31 @@ OPERATIONS: Final = (
         handler=recipes.versions,
         summary="Every version of a recipe, newest first",
         replies={200: list[RecipeVersionRow]},
+    ),
+    Operation(
+        method="POST",
+        path="/api/recipes/import",
+        handler=recipes.bring_in,
+        point="import",
+        summary="Versions of recipes as drafts: all of the bundle, or nothing",
+        body=RecipeBundle,
+        replies={201: RecipeImported},
+    ),
+    Operation(
+        method="POST",
+        path="/api/recipes/export",
+        handler=recipes.exported,
+        summary="Every version of a recipe as it was imported, oldest first",
+        body=RecipeExportRequest,
+        replies={200: ExportedRecipe},
+    ),
+    Operation(
+        method="POST",
+        path="/api/recipes/{id}/versions/{v}/promote",
+        handler=recipes.promote,
+        point="promote",
+        summary="One step: draft to candidate; candidate to stable, if its fixtures pass twice",
+        replies={200: Promoted, 202: Promoted},
     ),
     Operation(
         method="GET",

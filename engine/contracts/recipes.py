@@ -2,14 +2,162 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
-from engine.contracts.base import Digest, Millis, View
+from engine.contracts.base import Digest, Millis, Name, View, Wire
 
 VersionStatus = Literal["draft", "candidate", "stable"]
 Count = Annotated[int, Field(ge=0)]
+Cap = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Id = Annotated[Name, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+Uri = Annotated[str, Field(min_length=1, max_length=1024, description="a glob: * any, ? one")]
+Queue = Literal["compileQ", "sbxQ", "controlQ", "intentQ"]
+
+
+class Caps(Wire):
+    """What one run of the recipe may ask for at most."""
+
+    max_steps: Cap
+    max_fanout: Cap
+    max_sbx_min: Cap
+    max_tokens: Cap
+
+
+class FileExists(Wire):
+    """Some artifact's uri is like ``glob``."""
+
+    kind: Literal["file_exists"]
+    id: Id
+    glob: Uri
+
+
+class JsonSchema(Wire):
+    """The artifact is JSON that fits ``schema``."""
+
+    kind: Literal["jsonschema"]
+    id: Id
+    artifact: Uri
+    schema_: dict[str, JsonValue] = Field(alias="schema")
+
+
+class RowCount(Wire):
+    """The artifact has ``n`` rows or more."""
+
+    kind: Literal["rowcount_gte"]
+    id: Id
+    artifact: Uri
+    n: Count
+
+
+class Regex(Wire):
+    """``re`` is found in the artifact."""
+
+    kind: Literal["regex"]
+    id: Id
+    artifact: Uri
+    re: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class DiffLe(Wire):
+    """The two artifacts differ in ``max`` letters or fewer."""
+
+    kind: Literal["diff_le"]
+    id: Id
+    artifact_a: Uri = Field(alias="artifactA")
+    artifact_b: Uri = Field(alias="artifactB")
+    max: Count
+
+
+Check = Annotated[FileExists | JsonSchema | RowCount | Regex | DiffLe, Field(discriminator="kind")]
+
+
+class Fixture(Wire):
+    """A form that the recipe has to make a good run of."""
+
+    id: Id
+    form_data: dict[str, JsonValue]
+
+
+class Prompts(Wire):
+    """What the agents are told beside the intent."""
+
+    compile: Text
+    postmortem: Text
+
+
+class RecipeSpec(Wire):
+    """One version of a recipe, as its author wrote it; its hash is of exactly this."""
+
+    id: Id
+    v: Id
+    name: Id
+    tags: Annotated[list[Id], Field(max_length=50)] | None = None
+    form_schema: dict[str, JsonValue]
+    intent_tmpl: dict[str, JsonValue]
+    wf_entry: Id
+    queue: Queue
+    limits: Caps
+    eval: Annotated[list[Check], Field(max_length=50)]
+    fixtures: Annotated[list[Fixture], Field(max_length=20)]
+    prompts: Prompts
+
+    def to_core(self) -> dict[str, Any]:
+        """The spec as it was sent: what was left out is not there."""
+        return self.model_dump(exclude_unset=True)
+
+
+class RecipeBundle(Wire):
+    """Versions that come in together, or not at all. The bundle's id is only echoed (B58)."""
+
+    id: Id
+    versions: Annotated[list[RecipeSpec], Field(min_length=1, max_length=100)]
+
+
+class RecipeExportRequest(Wire):
+    """Which recipe is wanted."""
+
+    id: Id
+
+
+class ImportedVersion(View):
+    """One version of a bundle, as it stands in the registry now."""
+
+    id: str
+    v: str
+    hash: Digest
+    status: VersionStatus
+
+
+class RecipeImported(View):
+    """What came in, in the order of the bundle."""
+
+    id: str
+    versions: list[ImportedVersion]
+
+
+class ExportedRecipe(View):
+    """Every version of a recipe, oldest first, each as it was imported."""
+
+    id: str
+    versions: list[dict[str, JsonValue]]
+
+
+class Promoted(View):
+    """Where a version stands after a promotion, or in the middle of one.
+
+    ``promotionID`` names the rows of ``app.eval_results``; None when no check was due.
+    """
+
+    id: str
+    v: str
+    hash: Digest
+    status: VersionStatus
+    active_v: str | None
+    promotion_id: str | None = Field(alias="promotionID")
+    outcome_hash: Digest | None
 
 
 class RecipeRow(View):

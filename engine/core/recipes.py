@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.core.canon import Json, canonical, digest
 from engine.errors import Malformed
 
+DRAFT: Final = "draft"
+CANDIDATE: Final = "candidate"
 STABLE: Final = "stable"
+MAX_INTENT: Final = 1024 * 1024
 PRIMITIVES: Final = (
     "Collect",
     "Fetch",
@@ -81,10 +85,12 @@ def with_defaults(schema: Mapping[str, Any], form: Mapping[str, Json]) -> dict[s
 def instantiate(recipe: Recipe, form: Mapping[str, Json]) -> dict[str, Json]:
     """The intent that ``form`` stands for, canonical in its values.
 
-    Raises Malformed for a template key without a value, a result that is no intent, and a step
-    library that is not drawn from the eight primitives.
+    Raises Malformed for a template key without a value, a result that is no intent or too large
+    for one, and a step library that is not drawn from the eight primitives.
     """
-    intent = _rendered(recipe.spec["intentTmpl"], {"formData": dict(form)})
+    scope = {"formData": dict(form)}
+    _require_small(recipe.spec["intentTmpl"], scope)
+    intent = _rendered(recipe.spec["intentTmpl"], scope)
     if not _is_intent(intent):
         raise Malformed("invalid Intent: the recipe rendered no intent", code="invalid_request")
     constraints: Any = intent["constraints"]
@@ -131,6 +137,29 @@ def _rendered(template: Any, scope: Mapping[str, Any]) -> Any:
             return {key: _rendered(item, scope) for key, item in template.items()}
         case _:
             return template
+
+
+def _require_small(template: Any, scope: Mapping[str, Any]) -> None:
+    """What ``template`` would become is counted before it is made. Raises Malformed."""
+    used = Counter(path for text in _texts(template) for path in _WHOLE.findall(text))
+    size = sum(times * len(canonical(_found(path, scope))) for path, times in used.items())
+    if size > MAX_INTENT:
+        message = f"invalid Intent: larger than {MAX_INTENT} bytes"
+        raise Malformed(message, code="invalid_request")
+
+
+def _texts(template: Any) -> Iterator[str]:
+    match template:
+        case str():
+            yield template
+        case list():
+            for item in template:
+                yield from _texts(item)
+        case dict():
+            for item in template.values():
+                yield from _texts(item)
+        case _:
+            return
 
 
 def _text(template: str, scope: Mapping[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from engine.core.executions import Execution
 from engine.core.plans import Task
 from engine.core.runs import QUEUE, WORKFLOW_NAME
 from engine.flows.demos import Demos
+from engine.flows.promotion import PromotionFlow
 from engine.flows.run import TASK_QUEUE, RunFlow
 from engine.flows.steps import step
 from engine.flows.task import TaskFlow
@@ -21,9 +22,11 @@ from engine.store.demos import NAME as DEMO
 from engine.store.endings import Endings
 from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
+from engine.store.promotions import NAME as PROMOTION
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
+from engine.usecases.rehearsal import Rehearsal
 from engine.usecases.repairs import Repairs
 from engine.usecases.stages import Stages
 from engine.usecases.tasks import Tasks
@@ -62,6 +65,7 @@ class Work:
     tasks: Tasks
     escalation: Escalation
     marks: Marks
+    rehearsal: Rehearsal
     endings: Endings
 
 
@@ -85,6 +89,7 @@ async def launch(executor: Executor, dsn: str, work: Work) -> None:
     }
     DBOS(config=settings)
     ticker = _declare(work)
+    _declare_promotion(work)
     await _queues(url, executor.tasks_at_once)
     DBOS.launch()
     if executor.tick_s:
@@ -141,6 +146,14 @@ def _declare(work: Work) -> Any:
         await demos.tick(str(at))
 
     return tick
+
+
+def _declare_promotion(work: Work) -> None:
+    promotion = PromotionFlow(work.rehearsal)
+
+    @DBOS.workflow(name=PROMOTION)
+    async def promote_recipe(promotion_id: str, fixtures: list[str]) -> str:
+        return await promotion.play(promotion_id, fixtures)
 
 
 async def _queues(url: str, tasks_at_once: int) -> None:

@@ -1,4 +1,4 @@
-"""Wakes those who wait for a child workflow to end, without a query while nothing happens."""
+"""Wakes those who wait for a workflow to end, without a query while nothing happens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Endings:
 
     def __init__(self, dsn: str, pool: Pool) -> None:
         self._pool = pool
-        self._awaited: dict[str, asyncio.Event] = {}
+        self._awaited: dict[str, set[asyncio.Event]] = {}
         self._channel = Channel(dsn, "LISTEN spec11_endings", self._ended, self._wake_all)
 
     @asynccontextmanager
@@ -29,14 +29,17 @@ class Endings:
             yield
 
     async def wait(self, workflow_id: str) -> None:
-        """Return when the workflow has ended, now or before; one waiter a workflow."""
-        event = self._awaited.setdefault(workflow_id, asyncio.Event())
+        """Return when the workflow has ended, now or before."""
+        event, waiting = asyncio.Event(), self._awaited.setdefault(workflow_id, set())
+        waiting.add(event)
         try:
             while not await self._pool.insist(workflows.has_ended, workflow_id):
                 event.clear()
                 await self._noticed(event)
         finally:
-            del self._awaited[workflow_id]
+            waiting.discard(event)
+            if not waiting and self._awaited.get(workflow_id) is waiting:
+                del self._awaited[workflow_id]
 
     async def _noticed(self, event: asyncio.Event) -> None:
         try:
@@ -46,9 +49,9 @@ class Endings:
             return
 
     def _ended(self, workflow_id: str) -> None:
-        if event := self._awaited.get(workflow_id):
+        for event in self._awaited.get(workflow_id, ()):
             event.set()
 
     def _wake_all(self) -> None:
-        for event in self._awaited.values():
-            event.set()
+        for workflow_id in self._awaited:
+            self._ended(workflow_id)

@@ -66,3 +66,10 @@ async def keep_stable(tx: Tx, recipe: Recipe, at: datetime) -> None:
     for fixture in recipe.spec["fixtures"]:
         one = values | {"fixture_id": fixture["id"], "fixture": Jsonb(fixture)}
         await tx.execute(SQL["keep_fixture"], one)
+
+
+async def keep_draft(tx: Tx, recipe: Recipe) -> None:
+    """``recipe`` as a draft with its fixtures, unless the version is there: then nothing is."""
+    values = {"id": recipe.id, "v": recipe.v, "hash": recipe.hash, "spec": Jsonb(recipe.spec)}
+    named = {"name": recipe.spec["name"], "queue": recipe.spec["queue"]}
+    await tx.execute(SQL["keep_draft"], {**values, **named})

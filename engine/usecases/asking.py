@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -17,8 +17,27 @@ from engine.store.steps import Call, Subject
 Wanted = TypeVar("Wanted", bound=Wire)
 
 
-def question(subject: Subject, agent: str, prompt: str, wanted: type[Wire]) -> Question:
-    """What ``agent`` is asked for the run, to be answered as ``wanted``."""
+class Concern(Protocol):
+    """What agents are asked about: a run, or the rehearsal of one."""
+
+    @property
+    def recipe_id(self) -> str:
+        """The recipe that it follows."""
+        ...
+
+    @property
+    def recipe_v(self) -> str:
+        """The version of that."""
+        ...
+
+    @property
+    def intent(self) -> dict[str, Any]:
+        """What it is to reach."""
+        ...
+
+
+def question(subject: Concern, agent: str, prompt: str, wanted: type[Wire]) -> Question:
+    """What ``agent`` is asked about the subject, to be answered as ``wanted``."""
     return Question(
         agent=agent,
         recipe_id=subject.recipe_id,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
-from engine.core.recipes import STABLE, Recipe, natural
-from engine.errors import IllegalState, Missing
+from engine.core.recipes import DRAFT, STABLE, Recipe, natural, spec_hash
+from engine.errors import Drift, IllegalState, Missing
 from engine.store import Tx
 from engine.store import recipes as store
 from engine.store.recipes import Entry, Version
@@ -67,3 +68,37 @@ async def versions(tx: Tx, recipe_id: str) -> list[Version]:
     if not found:
         raise Missing(f"recipe not found: {recipe_id}")
     return sorted(found, key=lambda version: natural(version.v), reverse=True)
+
+
+async def bring_in(tx: Tx, specs: Sequence[dict[str, Any]]) -> list[Recipe]:
+    """Every spec as a draft, all of them or none; what is there already stays as it stands.
+
+    Raises IllegalState over a stable version, equal or not, and Drift over another content (B60).
+    """
+    wanted = [Recipe(one["id"], one["v"], spec_hash(one), DRAFT, one) for one in specs]
+    kept: dict[tuple[str, str], Recipe] = {}
+    async with tx.transaction():
+        for recipe in sorted(wanted, key=attrgetter("id", "v")):  # two bundles wait in one order
+            await store.keep_draft(tx, recipe)
+            kept[recipe.id, recipe.v] = await _same(tx, recipe)
+    return [kept[recipe.id, recipe.v] for recipe in wanted]
+
+
+async def _same(tx: Tx, recipe: Recipe) -> Recipe:
+    """What is stored as the version, which has to be ``recipe`` itself."""
+    stored = await store.find(tx, recipe.id, recipe.v)
+    name = f"{recipe.id}@{recipe.v}"
+    if stored is None:
+        raise RuntimeError(f"{name} is neither free nor taken")
+    if stored.status == STABLE:
+        raise IllegalState(f"stable recipe version is immutable: {name}", code="recipe_immutable")
+    if stored.hash != recipe.hash:
+        drift = [{"field": "hash", "existing": stored.hash, "incoming": recipe.hash}]
+        message = f"recipe version is there with another content: {name}"
+        raise Drift(message, code="recipe_conflict", drift=drift)
+    return stored
+
+
+async def exported(tx: Tx, recipe_id: str) -> list[dict[str, Any]]:
+    """The spec of every version of the recipe, oldest first. Raises Missing (B62)."""
+    return [version.spec for version in reversed(await versions(tx, recipe_id))]

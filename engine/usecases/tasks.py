@@ -40,12 +40,12 @@ class Tasks:
             provider=self.sandbox.name,
             request=task.document,
             result=result,
-            artifacts=_left(run_id, self.sandbox.name, result),
+            artifacts=left(run_id, self.sandbox.name, result),
         )
         return await self.pool.insist(store.keep, attempt)
 
 
-def _left(run_id: str, provider: str, result: Result) -> list[Left]:
+def left(run_id: str, provider: str, result: Result) -> list[Left]:
     """The artifacts of an attempt: an index of all the others, then they in the order of names."""
     made = sorted(_made(result), key=lambda each: each.name)
     listed = leaving.artifacts(run_id, STEP, made, result.task_key)

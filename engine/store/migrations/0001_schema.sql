@@ -6,12 +6,11 @@ CREATE FUNCTION app.millis(at timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE
 
 CREATE TABLE app.recipes (
     id text CONSTRAINT recipes_pkey PRIMARY KEY,
-    name text NOT NULL,
+    name text NOT NULL,                             -- as the active version has it; two recipes may share it
     queue_name text NOT NULL,
     active_v text,                                  -- the version new work should pin; null until one is stable
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT recipes_name_key UNIQUE (name),
     CONSTRAINT recipes_queue_check CHECK (queue_name IN ('compileQ', 'sbxQ', 'controlQ', 'intentQ'))
 );
 
@@ -27,6 +26,10 @@ CREATE TABLE app.recipe_versions (
     CONSTRAINT recipe_versions_hash_key UNIQUE (id, hash)
 );
 
+-- The pointer names a version that is there; who puts both in place does so in one transaction.
+ALTER TABLE app.recipes ADD CONSTRAINT recipes_active_fkey FOREIGN KEY (id, active_v)
+    REFERENCES app.recipe_versions (id, v) DEFERRABLE INITIALLY DEFERRED;
+
 CREATE TABLE app.recipe_fixtures (
     recipe_id text NOT NULL,
     v text NOT NULL,
@@ -36,6 +39,70 @@ CREATE TABLE app.recipe_fixtures (
     CONSTRAINT recipe_fixtures_pkey PRIMARY KEY (recipe_id, v, fixture_id),
     CONSTRAINT recipe_fixtures_version_fkey FOREIGN KEY (recipe_id, v)
         REFERENCES app.recipe_versions (id, v)
+);
+
+-- What is stable never changes, whoever writes; what a version says never changes, whatever it is; and it becomes
+-- stable by one step at a time (D7, D26).
+CREATE FUNCTION app.refuse_recipe_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% of a recipe version is refused', TG_OP
+        USING ERRCODE = 'check_violation', CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME, SCHEMA = 'app';
+END $$;
+CREATE TRIGGER stable_recipe_versions_update BEFORE UPDATE ON app.recipe_versions
+    FOR EACH ROW WHEN (OLD.status = 'stable') EXECUTE FUNCTION app.refuse_recipe_change();
+CREATE TRIGGER stable_recipe_versions_delete BEFORE DELETE ON app.recipe_versions
+    FOR EACH ROW WHEN (OLD.status = 'stable') EXECUTE FUNCTION app.refuse_recipe_change();
+CREATE TRIGGER recipe_versions_content BEFORE UPDATE ON app.recipe_versions
+    FOR EACH ROW WHEN (OLD.status <> 'stable'
+                       AND (OLD.id, OLD.v, OLD.hash, OLD.json, OLD.created_at)
+                           IS DISTINCT FROM (NEW.id, NEW.v, NEW.hash, NEW.json, NEW.created_at))
+    EXECUTE FUNCTION app.refuse_recipe_change();
+CREATE TRIGGER recipe_versions_one_step BEFORE UPDATE OF status ON app.recipe_versions
+    FOR EACH ROW WHEN (OLD.status <> 'stable'
+                       AND (OLD.status, NEW.status) NOT IN (('draft', 'draft'), ('draft', 'candidate'),
+                                                            ('candidate', 'candidate'), ('candidate', 'stable')))
+    EXECUTE FUNCTION app.refuse_recipe_change();
+CREATE FUNCTION app.refuse_fixture_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM app.recipe_versions n
+               WHERE n.id = OLD.recipe_id AND n.v = OLD.v AND n.status = 'stable') THEN
+        RAISE EXCEPTION '% of a stable recipe''s fixture is refused', TG_OP
+            USING ERRCODE = 'check_violation', CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME, SCHEMA = 'app';
+    END IF;
+    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+END $$;
+CREATE TRIGGER stable_recipe_fixtures_change BEFORE UPDATE OR DELETE ON app.recipe_fixtures
+    FOR EACH ROW EXECUTE FUNCTION app.refuse_fixture_change();
+
+-- A candidate on its way to stable: its fixtures are run twice, and what its checks found is kept before it is judged.
+-- One at a time for a version; id is also that of the workflow.
+CREATE TABLE app.promotions (
+    id text CONSTRAINT promotions_pkey PRIMARY KEY,
+    recipe_id text NOT NULL,
+    v text NOT NULL,
+    number integer NOT NULL,
+    state text NOT NULL DEFAULT 'running' CONSTRAINT promotions_state_check
+        CHECK (state IN ('running', 'passed', 'failed', 'flaky', 'abandoned')),
+    outcome_hashes text[],                          -- of each round; equal for all but a flake
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended_at timestamptz,
+    CONSTRAINT promotions_number_key UNIQUE (recipe_id, v, number),
+    CONSTRAINT promotions_version_fkey FOREIGN KEY (recipe_id, v) REFERENCES app.recipe_versions (id, v),
+    CONSTRAINT promotions_end_check CHECK ((state = 'running') = (ended_at IS NULL))
+);
+CREATE UNIQUE INDEX promotions_one_key ON app.promotions (recipe_id, v) WHERE state = 'running';
+
+CREATE TABLE app.eval_results (
+    promotion_id text NOT NULL CONSTRAINT eval_results_promotion_fkey REFERENCES app.promotions (id),
+    round integer NOT NULL CONSTRAINT eval_results_round_check CHECK (round IN (1, 2)),
+    fixture_id text NOT NULL,
+    check_id text NOT NULL,
+    pass boolean NOT NULL,
+    reason text NOT NULL,
+    payload jsonb,
+    intent_hash text,                               -- of the intent that the fixture stood for; null if for none
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT eval_results_pkey PRIMARY KEY (promotion_id, round, fixture_id, check_id)
 );
 
 CREATE TABLE app.intents (
@@ -321,14 +388,14 @@ END $$;
 CREATE TRIGGER human_gates_notify AFTER UPDATE OF state ON app.human_gates
     FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION app.notify_gate();
 
--- Wakes the run that waits for a task of its own.
+-- Wakes the run that waits for a task of its own, and whoever waits for a promotion.
 CREATE FUNCTION app.notify_ending() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('spec11_endings', NEW.workflow_uuid);
     RETURN NULL;
 END $$;
 CREATE TRIGGER app_notify_ending AFTER UPDATE OF status ON dbos.workflow_status
-    FOR EACH ROW WHEN (NEW.parent_workflow_id IS NOT NULL AND OLD.status IS DISTINCT FROM NEW.status
+    FOR EACH ROW WHEN ((NEW.parent_workflow_id IS NOT NULL OR NEW.name = 'PromoteRecipe') AND OLD.status IS DISTINCT FROM NEW.status
                        AND NEW.status NOT IN ('ENQUEUED', 'DELAYED', 'PENDING'))
     EXECUTE FUNCTION app.notify_ending();
 

@@ -91,3 +91,16 @@ def test_a_default_fills_only_what_is_absent() -> None:
     schema = {"properties": {"a": {"default": 1}, "b": {"default": 2}, "c": {}, "d": True}}
 
     assert recipes.with_defaults(schema, {"a": None}) == {"a": None, "b": 2}
+
+
+@pytest.mark.parametrize("size", [2, 50])
+def test_what_a_template_would_become_is_bounded_before_it_is_made(size: int) -> None:
+    many = ["{{formData.n}} and {{formData.n}}"] * size
+    large = recipe(inputs={"v": many})
+    form = {"goal": "g", "n": "x" * (1024 * 1024 // 100)}
+
+    if size == 50:
+        with pytest.raises(Malformed, match=r"^invalid Intent: larger than 1048576 bytes$"):
+            recipes.instantiate(large, form)
+    else:
+        assert len(recipes.instantiate(large, form)["inputs"]["v"]) == size  # type: ignore[index,call-overload,arg-type]  # our own template

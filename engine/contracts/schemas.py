@@ -1,0 +1,69 @@
+"""JSON Schemas and patterns that others wrote, compiled: what they match takes linear time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator, ValidationError, validators
+from pydantic_core import SchemaError, SchemaValidator, core_schema
+from referencing import Registry
+
+from engine.core.schemas import Fault, Path
+
+
+class Pattern:
+    """A regular expression that is searched for in time linear in the text.
+
+    Raises ValueError for one that needs backtracking (look-around, back references), or is too
+    large once compiled. A pattern is searched, not anchored, as JSON Schema has it.
+    """
+
+    def __init__(self, text: str) -> None:
+        try:
+            self._compiled = SchemaValidator(core_schema.str_schema(pattern=text))
+        except SchemaError as error:
+            raise ValueError("is no regular expression that is supported here") from error
+
+    def found_in(self, text: str) -> bool:
+        """Whether some part of ``text`` matches."""
+        return self._compiled.isinstance_python(text)
+
+
+class Schema:
+    """A compiled JSON Schema. What it refers to outside of itself is not fetched."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        nowhere: Registry[Any] = Registry()
+        self._validator = _VALIDATOR(schema, registry=nowhere)
+
+    def errors(self, value: object) -> Iterator[ValidationError]:
+        """Everything at which ``value`` does not fit."""
+        found: Iterator[ValidationError] = self._validator.iter_errors(value)
+        return found
+
+    def fits(self, value: object) -> bool:
+        """Whether ``value`` fits."""
+        return bool(self._validator.is_valid(value))
+
+
+def unsupported(pattern: str, at: Path) -> Iterator[Fault]:
+    """Why ``pattern`` is not one that we search for, if it is not."""
+    try:
+        Pattern(pattern)
+    except ValueError as error:
+        yield at, str(error)
+
+
+_compiled: Final = lru_cache(maxsize=256)(Pattern)
+
+
+def _pattern(_: Any, text: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str) and not _compiled(text).found_in(value):
+        yield ValidationError(f"does not match {text}")
+
+
+_VALIDATOR: Final = validators.extend(  # type: ignore[no-untyped-call]  # their stubs have no types
+    Draft202012Validator, {"pattern": _pattern}
+)

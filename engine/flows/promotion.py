@@ -1,0 +1,24 @@
+"""PromoteRecipe: every fixture twice, then one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.core.evals import ROUNDS
+from engine.flows.steps import step
+from engine.usecases.rehearsal import Rehearsal
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionFlow:
+    """The life of one promotion."""
+
+    rehearsal: Rehearsal
+
+    async def play(self, promotion_id: str, fixtures: Sequence[str]) -> str:
+        """The verdict: passed, failed or flaky. No fixture is run again before all were once."""
+        for number in ROUNDS:
+            for fixture in fixtures:
+                await step("rehearse", self.rehearsal.play, promotion_id, number, fixture)
+        return await step("settle", self.rehearsal.settle, promotion_id)

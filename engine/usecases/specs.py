@@ -1,0 +1,60 @@
+"""What is wrong with recipe specs that have the right shape: what nobody should evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from engine.contracts import schemas
+from engine.core.schemas import Fault, Path, Survey
+
+MAX_PATTERNS: Final = 256  # in one bundle: each may take some hundredths of a second to compile
+
+
+def faults(specs: Sequence[dict[str, Any]]) -> list[Fault]:
+    """Every fault of the specs of one bundle, each where it is in the bundle."""
+    found: list[Fault] = []
+    patterns: list[tuple[Path, str]] = []
+    for at, schema in _schemas(specs):
+        survey = Survey(schema)
+        found += [((*at, *path), message) for path, message in survey.faults]
+        patterns += [((*at, *path), text) for path, text in survey.patterns]
+    patterns += _expressions(specs)
+    if len(patterns) > MAX_PATTERNS:
+        found.append((("versions",), f"have more than {MAX_PATTERNS} patterns"))
+        patterns = []
+    for at, text in patterns:
+        found += schemas.unsupported(text, at)
+    return [*_repeated(specs), *found]
+
+
+def _schemas(specs: Sequence[dict[str, Any]]) -> Iterator[tuple[Path, Any]]:
+    for at, spec in _placed(specs):
+        yield (*at, "formSchema"), spec["formSchema"]
+        for number, check in enumerate(spec["eval"]):
+            if "schema" in check:
+                yield (*at, "eval", number, "schema"), check["schema"]
+
+
+def _expressions(specs: Sequence[dict[str, Any]]) -> Iterator[tuple[Path, str]]:
+    for at, spec in _placed(specs):
+        for number, check in enumerate(spec["eval"]):
+            if "re" in check:
+                yield (*at, "eval", number, "re"), check["re"]
+
+
+def _repeated(specs: Sequence[dict[str, Any]]) -> Iterator[Fault]:
+    """Names that are to tell things apart, and do not."""
+    refs = [(spec["id"], spec["v"]) for spec in specs]
+    for at, spec in _placed(specs):
+        if (spec["id"], spec["v"]) in refs[: at[1]]:
+            yield (*at, "v"), "is in the bundle twice"
+        for part in ("eval", "fixtures"):
+            names = [each["id"] for each in spec[part]]
+            for number, name in enumerate(names):
+                if name in names[:number]:
+                    yield (*at, part, number, "id"), "is there twice"
+
+
+def _placed(specs: Sequence[dict[str, Any]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+    return ((("versions", number), spec) for number, spec in enumerate(specs))
