@@ -70,7 +70,7 @@ up: install ## the reference engine on http://127.0.0.1:3001, until Ctrl-C
 
 lock: install ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	  --no-header --extra engine --group dev --group build pyproject.toml --output-file requirements.lock
+	  --no-header --extra engine --extra report --group dev --group build pyproject.toml --output-file requirements.lock
 
 bench: install ## how fast the engine is beside bare parts, how long one run takes, what waiting and verifying cost
 	$(BIN)/python -m benchmarks.ratios && $(BIN)/python -m benchmarks.latency && $(BIN)/python -m benchmarks.parked

@@ -191,6 +191,10 @@ class Team:
         claims = ("--catalogue", "catalogue.json", "--scope", scope)
         return self._ended("-m", "pytest_spec11.cli", "gate", *given, *claims)
 
+    def spec11(self, *words: str) -> Ended:
+        """How a command of ``spec11`` ended."""
+        return self._ended("-m", "pytest_spec11.cli", *words)
+
     def verdict(self, *args: str, scope: str = "signoff") -> dict[str, Any]:
         """What ``spec11 gate`` says as JSON, by default of the newest bundle."""
         found = self.gate(*(args or (str(self.bundle),)), "--json", scope=scope)
