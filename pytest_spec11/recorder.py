@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
-from pytest_spec11.canon import canonical
+from pytest_spec11.canon import told
 from pytest_spec11.journal import Journal
 from pytest_spec11.redaction import Redaction
 from pytest_spec11.trial import Trial
@@ -76,7 +76,7 @@ class Recorder:
             empty: bool = False,
         ) -> None:
             shown = self._redaction.facts(facts)
-            read = canonical(shown) if body is None else self._redaction.content(body)
+            read = told(shown) if body is None else self._redaction.content(body)
             blob = None if body is None else self._journal.blob(read)
             size, digest = len(read), blob or sha256(read).hexdigest()
             ref = self._redaction.text(ref)

@@ -27,7 +27,15 @@ GOALS = 20  # few enough that some are started twice
 POSTS_MORE = 2  # what takes a body can go wrong in more ways
 STARTS_MORE = 15  # and most starts do
 ANSWERS = {200, 201, 202, 400, 404, 409}
-INSIDES = (b"Traceback", b"psycopg", b"SELECT ", b"INSERT ", b" app.runs", b'File "')
+INSIDES = (
+    b"Traceback",
+    b"psycopg",
+    b"SELECT ",
+    b"INSERT ",
+    b"FROM app.",
+    b"UPDATE app.",
+    b'File "',
+)
 # What an accepted start writes, by the column that names its run.
 STARTED = {
     "app.intents": "id",

@@ -217,3 +217,12 @@ def test_killed_at_any_byte_that_it_writes_a_journal_is_never_sealed(
         assert not reading.sealed
         assert len(reading.records) == content.count(b"\n")
         assert (reading.damage is None) == content.endswith(b"\n")
+
+
+def test_text_that_has_no_utf8_is_kept_as_far_as_it_has(made: Journal) -> None:
+    made.write("note", said="a\ud800b", more={"\udfff": ["\ud83d", 1]})
+    made.seal(exitStatus=0)
+
+    found = journal.read(made.path)
+    assert (found.damage, found.sealed) == (None, True)
+    assert found.records[-2].data == {"said": "a\ufffdb", "more": {"\ufffd": ["\ufffd", 1]}}
