@@ -14,8 +14,10 @@ from pytest_spec11.saboteurs.http import HttpSaboteur
 from pytest_spec11.saboteurs.proxy import Exchange
 from pytest_spec11.saboteurs.wire import Head, Reply
 from pytest_spec11.target import Process
+from scenarios.saboteurs.ghosts import Haunting
 from scenarios.saboteurs.lies import REFUSED
 
+Accepted = tuple[int, dict[str, Any]]
 JSON_HEAD = Head("", ("content-type: application/json",))
 
 
@@ -34,26 +36,53 @@ class DoubleDeliver(HttpSaboteur):
         return reply
 
 
-class SwallowPost(HttpSaboteur):
-    """Accepted, and never delivered."""
+GATE = """
+SELECT count(*) AS n FROM app.human_gates
+WHERE gate_key = %(gate)s AND %(run)s IN (run_id, workflow_id)
+"""
+REPAIR = """
+SELECT r.id, r.workflow_id, r.retry_count + 1 AS number,
+       (ARRAY['CompileST', 'ApplyPatchST', 'DecideST', 'ExecuteST'])[
+           1 + (SELECT count(DISTINCT step_id) FROM app.run_steps s WHERE s.run_id = r.id
+                AND step_id LIKE '%%ST')] AS step
+FROM app.runs r WHERE r.workflow_id = %(run)s AND r.status IN ('failed', 'retries_exceeded')
+"""
+
+
+class SwallowPost(Haunting):
+    """What would be accepted is accepted in the same words, and never delivered."""
 
     where = re.compile(r"^POST /api/(events/hitl|ops/wf/[^/]+/(cancel|resume)|runs/[^/]+/retry)")
 
     @override
     async def answer(self, exchange: Exchange) -> Reply:
         body = json.loads(await exchange.body() or b"{}")
-        self.hit()
         if exchange.path == "/api/events/hitl":
-            return Reply(200, JSON_HEAD, b'{"ok":true,"isReplay":false}')
-        wid = exchange.path.split("/")[3 if exchange.path.endswith("retry") else 4]
-        accepted = {
-            "accepted": True,
-            "workflowID": body.get("workflowId", wid),
-            "newRunId": f"rep:{wid}:1",
-            "executionID": f"rep:{wid}:1",
-            "fromStep": "CompileST",
-        }
-        return Reply(202, JSON_HEAD, json.dumps(accepted).encode())
+            accepted = await self._event(exchange, body)
+        elif exchange.path.endswith("/retry"):
+            accepted = await self._repair(exchange, exchange.path.split("/")[3])
+        else:
+            accepted = (202, {"accepted": True, "workflowID": exchange.path.split("/")[4]})
+        if accepted is None:
+            return await exchange.forward()
+        self.hit()
+        return Reply(accepted[0], JSON_HEAD, json.dumps(accepted[1]).encode())
+
+    async def _event(self, exchange: Exchange, body: dict[str, Any]) -> Accepted | None:
+        run = body.get("workflowId") or body.get("runId")
+        (row,) = await self.run(exchange, GATE, gate=body.get("gateKey"), run=run)
+        return (200, {"ok": True, "isReplay": False}) if row["n"] else None
+
+    async def _repair(self, exchange: Exchange, wid: str) -> Accepted | None:
+        for row in await self.run(exchange, REPAIR, run=wid):
+            return 202, {
+                "accepted": True,
+                "workflowID": row["workflow_id"],
+                "newRunId": row["id"],
+                "executionID": f"rep:{row['workflow_id']}:{row['number']}",
+                "fromStep": row["step"],
+            }
+        return None
 
 
 class RewriteBody(HttpSaboteur):
@@ -62,6 +91,7 @@ class RewriteBody(HttpSaboteur):
     where = re.compile(r"^POST /api/(run$|events/hitl|runs/[^/]+/gates/[^/]+/reply)")
     CHOICES: ClassVar = {"yes": "no", "no": "yes"}
     ORIGINS: ClassVar = {"manual": "external"}
+    _cost = False
 
     @override
     async def answer(self, exchange: Exchange) -> Reply:
@@ -76,17 +106,24 @@ class RewriteBody(HttpSaboteur):
 
     def _changed(self, body: dict[str, Any]) -> dict[str, Any]:
         made = json.loads(json.dumps(body))
+        budget = (made.get("opts") or {}).get("budget")
+        if isinstance(budget, dict):
+            self._cost = True
+            made["opts"]["budget"] = {name: _beside(value) for name, value in budget.items()}
+        if self._cost:  # what it costs is at stake, not what is answered
+            return dict(made)
         if isinstance(payload := made.get("payload"), dict) and "choice" in payload:
             payload["choice"] = self.CHOICES.get(str(payload["choice"]), payload["choice"])
         if isinstance(origin := made.get("origin"), str):
             made["origin"] = self.ORIGINS.get(origin, "manual")
-        budget = (made.get("opts") or {}).get("budget")
-        if isinstance(budget, dict):
-            made["opts"]["budget"] = {
-                name: value + 1 if isinstance(value, int) else value
-                for name, value in budget.items()
-            }
         return dict(made)
+
+
+def _beside(limit: Any) -> Any:
+    """A limit that is one less, or one more where one less would be none."""
+    if not isinstance(limit, int):
+        return limit
+    return limit - 1 if limit > 1 else limit + 1
 
 
 class TokenInject(HttpSaboteur):

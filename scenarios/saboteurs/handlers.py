@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from typing_extensions import override
@@ -144,13 +145,32 @@ class EnvSwap(ProcSaboteur):
         return process.using({"CLAIM_SCOPE": "live-smoke"})
 
 
-class NoKill(ProcSaboteur):
-    """Kills and stops get lost, those that a process was armed with, too."""
+class LimitsOff(ProcSaboteur):
+    """The limits of queues never arrive, and there is room for all."""
 
-    LOST: ClassVar = frozenset({signal.SIGKILL, signal.SIGSTOP})
+    LIMIT: ClassVar = re.compile("SBX_QUEUE_.*(CONCURRENCY|LIMIT|PERIOD).*")
+    ROOM: ClassVar = {"SBX_QUEUE_WORKER_CONCURRENCY": "50"}
 
     @override
     def process(self, process: Process) -> Process:
+        left = {name: each for name, each in process.env.items() if not self.LIMIT.match(name)}
+        if left == dict(process.env):
+            return process
+        self.hit()
+        return replace(process, env={**left, **self.ROOM})
+
+
+class NoKill(ProcSaboteur):
+    """Kills and stops get lost, those that a process was armed with or a command sends, too."""
+
+    LOST: ClassVar = frozenset({signal.SIGKILL, signal.SIGSTOP})
+    SENT: ClassVar = ("kill", "-KILL")
+
+    @override
+    def process(self, process: Process) -> Process:
+        if process.command[:2] == self.SENT:
+            self.hit()
+            return replace(process, command=("kill", "-0", *process.command[2:]))
         if "SPEC11_CRASH_AT" not in process.env:
             return process
         self.hit()
@@ -206,8 +226,10 @@ class PauseWorker(HttpSaboteur):
     @override
     async def answer(self, exchange: Exchange) -> Reply:
         reply = await exchange.forward()
-        pid = exchange.target.pids.get("worker")
-        if pid is not None and pid not in self._stopped and waits(said(reply)):
+        pids, header = exchange.target.pids, said(reply)
+        pid = pids.get("live-worker", pids.get("worker"))  # the one that asks agents has its call
+        in_time = waits(header) or ("live-worker" in pids and _moves(header))
+        if pid is not None and pid not in self._stopped and in_time:
             self._stopped.add(pid)
             self.hit()
             os.kill(pid, signal.SIGSTOP)
@@ -226,3 +248,7 @@ class PauseWorker(HttpSaboteur):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
         super().close()
+
+
+def _moves(header: Any) -> bool:
+    return isinstance(header, dict) and header.get("status") == "PENDING"

@@ -75,6 +75,11 @@ HASH_EDIT = (
         "BEFORE INSERT ON app.human_interactions",
         f"NEW.payload_hash := {_DIGIT.format(hash='NEW.payload_hash')};",
     )
+    + rowwise(
+        "BEFORE INSERT ON app.recipe_versions",
+        f"NEW.hash := {_DIGIT.format(hash='NEW.hash')};",
+        "NEW.status = 'draft'",
+    )
 )
 LATE_GATE = """
 CREATE TABLE saboteur.late (moment timestamptz DEFAULT clock_timestamp(), gate app.human_gates);
@@ -95,13 +100,19 @@ WITH due AS (
 INSERT INTO app.human_gates SELECT (gate).* FROM due, quiet
 """
 QUEUE_EDIT = rowwise(
-    "BEFORE INSERT ON dbos.workflow_status", "NEW.priority := coalesce(NEW.priority, 0) + 1;"
+    "BEFORE INSERT ON dbos.workflow_status",
+    """NEW.priority := coalesce(NEW.priority, 0) + 1;
+    IF NEW.queue_name = 'sbxQ' THEN NEW.queue_partition_key := 'edited'; END IF;""",
 )
 # One of the two: a tenant that is another would make every replay a drift.
 ROW_EDIT = rowwise(
     "BEFORE INSERT ON app.runs",
     """IF NEW.trace_id IS NULL THEN NEW.tenant_id := 'edited';
     ELSE NEW.trace_id := 'edited'; END IF;""",
+) + rowwise(
+    "BEFORE INSERT ON app.sbx_selections",
+    "NEW.template_id := 'edited';",
+    "NEW.template_id IS NOT NULL",
 )
 SCHEMA_DRIFT = """
 CREATE FUNCTION saboteur.drift() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $fault$
@@ -115,9 +126,43 @@ END $fault$;
 CREATE EVENT TRIGGER drift ON login EXECUTE FUNCTION saboteur.drift();
 """
 SEED_EDIT = """
-UPDATE app.recipe_versions SET json = json || '{"edited": true}' WHERE id = 'seed.r03';
+ALTER TABLE app.recipe_versions DISABLE TRIGGER USER;
+UPDATE app.recipe_versions SET json = jsonb_set(json, '{eval,0}',
+    '{"id": "edited", "kind": "file_exists", "glob": "artifact://nowhere"}') WHERE id = 'seed.r03';
+ALTER TABLE app.recipe_versions ENABLE TRIGGER USER;
 SELECT {hit};
 """
+THAW_STABLE = """
+DROP TRIGGER stable_recipe_versions_update ON app.recipe_versions;
+DROP TRIGGER stable_recipe_versions_delete ON app.recipe_versions;
+UPDATE app.recipe_versions SET json = json || '{"thawed": true}' WHERE id = 'seed.r04';
+SELECT {hit};
+"""
+EVAL_FORGE = rowwise(
+    "BEFORE INSERT ON app.eval_results",
+    """IF NEW.pass AND NEW.round = 2 THEN RETURN NULL; END IF;
+    NEW.pass := true;""",
+    "NOT NEW.pass OR NEW.round = 2",
+)
+POINTER_MOVE = rowwise(
+    "AFTER UPDATE OF status ON app.recipe_versions",
+    "UPDATE app.recipes SET active_v = NEW.v WHERE id = NEW.id;",
+    "NEW.status = 'candidate'",
+)
+SWALLOW_BUDGET = swallowed("app.artifacts", "NEW.step_id = 'BUDGET'")
+BUDGET_SHAPE = rowwise(
+    "BEFORE INSERT ON app.artifacts",
+    """NEW.inline := NEW.inline
+        || jsonb_build_object('observed', (NEW.inline ->> 'observed')::bigint + 1,
+                              'seen', NEW.inline -> 'observed');""",
+    "NEW.step_id = 'BUDGET'",
+)
+STARVE_TENANT = rowwise(
+    "BEFORE INSERT ON dbos.workflow_status",
+    """NEW.queue_partition_key := 'tenant-a';
+    NEW.priority := 2147483647;""",
+    "NEW.queue_partition_key = 'tenant-b'",
+)
 # The source of a fork falls back, past the guard that keeps what is terminal.
 SOURCE_FLIP = """
 CREATE FUNCTION saboteur.flip_source() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
@@ -161,13 +206,20 @@ SYS_FLIP = rowwise(
     "NEW.status := 'ERROR';",
     "NEW.status = 'CANCELLED' AND OLD.status <> 'CANCELLED'",
 )
-TIME_WARP = rowwise(
-    "BEFORE INSERT ON app.human_gates", "NEW.created_at := NEW.created_at - interval '1 min';"
-) + rowwise(
-    "BEFORE UPDATE OF applied_at ON app.patch_history",
-    """NEW.created_at := NEW.created_at - NEW.patch_index * interval '1 min';
+TIME_WARP = (
+    rowwise(
+        "BEFORE INSERT ON app.human_gates", "NEW.created_at := NEW.created_at - interval '1 min';"
+    )
+    + rowwise(
+        "BEFORE UPDATE OF applied_at ON app.patch_history",
+        """NEW.created_at := NEW.created_at - NEW.patch_index * interval '1 min';
     NEW.applied_at := NEW.created_at;""",
-    "OLD.applied_at IS NULL AND NEW.applied_at IS NOT NULL",
+        "OLD.applied_at IS NULL AND NEW.applied_at IS NOT NULL",
+    )
+    + rowwise(
+        "BEFORE INSERT ON app.sbx_runs",
+        "NEW.created_at := NEW.created_at - NEW.attempt * interval '2 s';",
+    )
 )
 TWIN_EVENT = doubled(
     "dbos.workflow_events_history",
@@ -229,6 +281,12 @@ VERSION_EDIT = rowwise(
     "BEFORE UPDATE OF status ON dbos.workflow_status",
     "NEW.application_version := 'v-edited';",
     "NEW.status = 'SUCCESS' AND OLD.status <> 'SUCCESS'",
+)
+# A call that failed is gone as soon as another is made.
+CALL_LOSS = rowwise(
+    "AFTER INSERT ON app.opencode_calls",
+    """DELETE FROM app.opencode_calls
+    WHERE run_id = NEW.run_id AND error IS NOT NULL AND id < NEW.id;""",
 )
 ROW_LOSS = """
 WITH lost AS (

@@ -128,10 +128,48 @@ class TornWrite(Jails, HttpSaboteur):
         self.hit()
 
 
+class PackEdit(FileSaboteur):
+    """A pack that a command wrote says something else in one place."""
+
+    @override
+    def reading(self, path: Path) -> None:
+        if self.awake and path.name == "pack.json" and path.is_file():
+            self.hit()
+            path.write_bytes(path.read_bytes().replace(b"ih_", b"Ih_", 1))
+
+
+class TreeTouch(FileSaboteur):
+    """A tracked file has a byte more when it is read again, and at the next reading no more."""
+
+    TRACKED: ClassVar = Path(__file__).parents[2] / "README.md"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._was: bytes | None = None
+        self._reads = 0
+
+    @override
+    def reading(self, path: Path) -> None:
+        self.close()
+        if self.awake and path == self.TRACKED:
+            self._reads += 1
+            if self._reads > 1:
+                self._was = path.read_bytes()
+                path.write_bytes(self._was + b"\n")
+                self.hit()
+
+    @override
+    def close(self) -> None:
+        if self._was is not None:
+            self.TRACKED.write_bytes(self._was)
+            self._was = None
+
+
 class HealTamper(Jails, HttpSaboteur):
     """What somebody edited in a jail is undone just before the engine looks at it.
 
-    The engine replaces files whole, by new ones; who edits a file keeps its number.
+    The engine replaces files whole, by new ones; who edits a file keeps its number. A pack that
+    somebody changed after it was served is whole again when it is read.
     """
 
     where = re.compile(r"^(GET|POST) /api/runs/")
@@ -139,10 +177,16 @@ class HealTamper(Jails, HttpSaboteur):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._seen: dict[Path, tuple[int, bytes]] = {}
+        self._pack = b""
 
     @override
     def reading(self, path: Path) -> None:
         self._learn()
+        if not self._pack or path.suffix != ".json" or not path.is_file():
+            return
+        if path.read_bytes() != self._pack:
+            self.hit()
+            path.write_bytes(self._pack)
 
     @override
     def rises(self, process: str) -> bool:
@@ -155,7 +199,10 @@ class HealTamper(Jails, HttpSaboteur):
             self._heal()
         else:
             self._learn()
-        return await exchange.forward()
+        reply = await exchange.forward()
+        if exchange.path.endswith("/repro"):
+            self._pack = reply.body
+        return reply
 
     def _learn(self) -> None:
         for path in files_of(self._jails):
