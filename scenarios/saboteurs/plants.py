@@ -65,6 +65,20 @@ DROP TRIGGER runs_terminal_is_terminal ON app.runs;
 SELECT {hit};
 """
 _DIGIT: Final = "CASE left({hash}, 1) WHEN '0' THEN '1' ELSE '0' END || substr({hash}, 2)"
+# At the end of the transaction: who brings a draft in looks at once whether it is the same.
+DRAFT_EDIT: Final = f"""
+CREATE FUNCTION saboteur.edit_draft() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET session_replication_role = replica AS $fault$
+BEGIN
+    PERFORM {{hit}};
+    UPDATE app.recipe_versions SET hash = {_DIGIT.format(hash="hash")}
+    WHERE (id, v) = (NEW.id, NEW.v);
+    RETURN NULL;
+END $fault$;
+CREATE CONSTRAINT TRIGGER zz_edit_draft AFTER INSERT ON app.recipe_versions
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.status = 'draft')
+EXECUTE FUNCTION saboteur.edit_draft();
+"""  # noqa: S608  # our own words
 HASH_EDIT = (
     "ALTER TABLE app.intents DROP CONSTRAINT intents_hash_check;"
     + rowwise(
@@ -75,11 +89,7 @@ HASH_EDIT = (
         "BEFORE INSERT ON app.human_interactions",
         f"NEW.payload_hash := {_DIGIT.format(hash='NEW.payload_hash')};",
     )
-    + rowwise(
-        "BEFORE INSERT ON app.recipe_versions",
-        f"NEW.hash := {_DIGIT.format(hash='NEW.hash')};",
-        "NEW.status = 'draft'",
-    )
+    + DRAFT_EDIT
 )
 LATE_GATE = """
 CREATE TABLE saboteur.late (moment timestamptz DEFAULT clock_timestamp(), gate app.human_gates);
@@ -139,10 +149,11 @@ UPDATE app.recipe_versions SET json = json || '{"thawed": true}' WHERE id = 'see
 SELECT {hit};
 """
 EVAL_FORGE = rowwise(
-    "BEFORE INSERT ON app.eval_results",
-    """IF NEW.pass AND NEW.round = 2 THEN RETURN NULL; END IF;
-    NEW.pass := true;""",
-    "NOT NEW.pass OR NEW.round = 2",
+    "BEFORE INSERT ON app.eval_results", "NEW.pass := true;", "NOT NEW.pass"
+) + rowwise(
+    "AFTER UPDATE OF state ON app.promotions",
+    "DELETE FROM app.eval_results WHERE promotion_id = NEW.id AND round = 2;",
+    "NEW.state = 'passed'",
 )
 POINTER_MOVE = rowwise(
     "AFTER UPDATE OF status ON app.recipe_versions",
