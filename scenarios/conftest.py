@@ -9,7 +9,9 @@ import pytest
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
+from scenarios.judges import Court, point
 from scenarios.ledger import Ledger, kills, table
+from scenarios.rehearsal import released
 
 NO_PARTITIONS = {"INTENT_QUEUE_PARTITION": "false", "SBX_QUEUE_PARTITION": "false"}
 
@@ -43,6 +45,20 @@ def idle(stacks: Stacks) -> Iterator[Stack]:
     """A private stack without a worker: its runs stay where a test puts them."""
     with stacks.start(only=("api",)) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def court(
+    stacks: Stacks, app_version: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Court]:
+    """A throwaway tree with all that its release asks for, and an engine that looks at it."""
+    folder = tmp_path_factory.mktemp("rehearsal")
+    with stacks.start(only=()) as stack:
+        base = released(stack.proc, folder, app_version)
+        made = Court(base, stack, folder / "shown")
+        point(made.shown, base.release)
+        stack.begin(made.board())
+        yield made
 
 
 @pytest.fixture
