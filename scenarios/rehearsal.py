@@ -76,6 +76,16 @@ import pytest
 
 ROOT = __import__("pathlib").Path(__file__).parent
 """
+RELEASE = """
+[release]
+rehearsal = true
+max_age_h = 24
+clock_skew_s = 120
+mandatory = ["S00.holds"]
+
+[thresholds]
+wait_ms = {max = 500}
+"""
 TEST = """
 @pytest.mark.{scenario}
 @pytest.mark.claim("{scenario}.holds")
@@ -95,7 +105,7 @@ sys.exit(1 if found or not files else 0)
 SETTINGS = """
 [tool.pytest]
 strict = true
-addopts = ["-p", "no:hypothesispytest", "-p", "no:cacheprovider", "-p", "no:xdist"]
+addopts = ["-p", "no:hypothesispytest", "-p", "no:cacheprovider"]
 spec11_catalogue = "catalogue.json"
 """
 EVERYWHERE: Final = ["signoff", "live-smoke"]
@@ -151,7 +161,7 @@ def policy() -> str:
         f"[lanes.{lane}.steps]\nit = {json.dumps(steps[lane])}\n"
         for lane in LANES
     ]
-    return "[release]\nrehearsal = true\nmax_age_h = 24\nclock_skew_s = 120\n\n" + "\n".join(lanes)
+    return "\n".join([RELEASE, *lanes])
 
 
 @dataclass(frozen=True)
