@@ -3,12 +3,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+OPENCODE := .tools/opencode
+LOCKED := scenarios/doubles/opencode
 KILLS ?= 500
 RUNS ?= 1000
+FLOOD ?= 10000
 # pip reads the lock and nothing else: no cache to trust, no resolver, no build isolation.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help install prove test format lint types layers unit scenarios soak up lock bench clean
+.PHONY: help install prove test format lint types layers unit scenarios soak up lock bench clean opencode
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +29,16 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 prove: install ## the main job: a split runtime starts and scenario S02 is proven on it
 	$(BIN)/pytest -m S02
 
-test: lint types layers ## everything the gate runs; closes with pytest's summary line
+# Not `npm ci`: it wants entries for every platform, and the lock has those of the one that made it.
+# Without npm, or without its registry, S14 runs a stand-in and says so in its evidence.
+opencode: $(OPENCODE)/.installed ## the OpenCode server that S14 runs, as the lock pins it
+
+$(OPENCODE)/.installed: $(LOCKED)/package-lock.json
+	@mkdir -p $(OPENCODE) && cp $(LOCKED)/package.json $(LOCKED)/package-lock.json $(OPENCODE)
+	@if npm install --prefix $(OPENCODE) --ignore-scripts --no-audit --no-fund --silent; \
+	  then touch $@; else echo "no OpenCode package to be had: S14 runs a stand-in"; fi
+
+test: lint types layers opencode ## everything the gate runs; closes with pytest's summary line
 	$(BIN)/pytest -n 2 tests scenarios
 
 format: install ## rewrite the sources in the one format
@@ -44,22 +56,25 @@ layers: install ## who may import whom
 unit: install ## tests of the prover and of the engine, without the scenarios
 	$(BIN)/pytest -n 2 tests
 
-scenarios: install ## the suite, in parallel
+scenarios: install opencode ## the suite, in parallel
 	$(BIN)/pytest -n 2 scenarios
 
-soak: install ## 500 kills at random under load, then 1,000 waiting runs let go: `make soak KILLS=50 RUNS=10000`
+soak: install ## 500 random kills, 1,000 waiting runs, a flood of 10,000, 10,000 edits: `make soak KILLS=50 RUNS=100 FLOOD=1000`
 	$(BIN)/pytest --soak-kills $(KILLS) scenarios/soaks/random_kills.py
 	$(BIN)/pytest --soak-runs $(RUNS) scenarios/soaks/waiting.py
+	$(BIN)/pytest --soak-flood $(FLOOD) scenarios/soaks/starvation.py
+	$(BIN)/python -m benchmarks.edits
 
 up: install ## the reference engine on http://127.0.0.1:3001, until Ctrl-C
 	$(BIN)/spec11-engine up
 
 lock: install ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	  --no-header --extra engine --group dev --group build pyproject.toml --output-file requirements.lock
+	  --no-header --extra engine --extra report --group dev --group build pyproject.toml --output-file requirements.lock
 
-bench: install ## how fast the engine is beside bare parts, how long one run takes, what waiting costs
+bench: install ## how fast the engine is beside bare parts, how long one run takes, what waiting and verifying cost
 	$(BIN)/python -m benchmarks.ratios && $(BIN)/python -m benchmarks.latency && $(BIN)/python -m benchmarks.parked
+	$(BIN)/python -m benchmarks.verify
 
 clean: ## remove what install and runs made here
-	rm -rf $(VENV) .spec11 .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .tools .spec11 .mypy_cache .ruff_cache .pytest_cache

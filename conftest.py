@@ -6,11 +6,14 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from pytest_spec11.target import Process, Target, TemplateDatabase
+
+if TYPE_CHECKING:  # what only a sabotaged run needs
+    from pytest_spec11.saboteurs.saboteur import Saboteur
 
 pytest.register_assert_rewrite("scenarios")  # a helper's assert says what it saw, too
 
@@ -18,6 +21,15 @@ ROOT: Final = Path(__file__).parent
 ANSWERS: Final = ROOT / "scenarios" / "oc"  # recorded for the suite, beside the engine's own
 APP_VERSION: Final = "v-under-test"
 LAB: Final = {"OC_FIXTURES_DIR": str(ANSWERS), "SPEC11_WORKSPACE": "{stack.dir}"}
+# What the engine is when its environment says nothing else.
+POSTURE: Final = {
+    "topology": "split",
+    "ocMode": "replay",
+    "ocStrictMode": "true",
+    "sbxMode": "mock",
+    "intentQueuePartition": "true",
+    "sbxQueuePartition": "true",
+}
 # Nothing else of the caller's environment reaches the engine: the lab is the same everywhere.
 PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "VIRTUAL_ENV")
 SERVER: Final = "host={postgres.host} port={postgres.port}"
@@ -72,8 +84,16 @@ def pytest_spec11_target(config: pytest.Config) -> Target:
         sys_dsn=f"{SERVER} user=spec11_reader dbname={{database.name}}",
         admin_dsn=f"{SERVER} user=postgres dbname={{database.name}}",
         app_version=APP_VERSION,
-        posture={"topology": "split", "claimScope": scope, "ocMode": "replay", "sbxMode": "mock"},
+        posture=POSTURE | {"claimScope": scope},
     )
+
+
+@pytest.hookimpl(optionalhook=True)  # as above
+def pytest_spec11_saboteurs() -> list[Saboteur]:
+    """The faults that know the reference engine."""
+    from scenarios.saboteurs.gang import gang  # noqa: PLC0415  # only a sabotaged run has any
+
+    return gang()
 
 
 def _postgres(env: dict[str, str]) -> Process:

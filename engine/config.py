@@ -10,14 +10,20 @@ from dataclasses import dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from engine import points
+from engine.core import queues
+from engine.core.queues import Limits, Rate
 from engine.errors import Misconfigured
 from engine.ports.keys import Keys, keys
-from engine.store.dsn import normalised
+from engine.ports.sbx.providers import Settings
+from engine.ports.warden import cage
+from engine.store.dsn import normalised, password
 
 Read = Callable[[str], Any]
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
+OPENCODE: Final = "http://127.0.0.1:4096"  # where `opencode serve` listens when nobody says
 WORDS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -53,6 +59,13 @@ def _name(text: str) -> str:
     return text
 
 
+def _http_url(text: str) -> str:
+    found = urlsplit(text)
+    if found.scheme not in {"http", "https"} or not found.hostname or found.query or found.fragment:
+        raise ValueError("not http://HOST:PORT")
+    return text.rstrip("/")
+
+
 def _directory(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
@@ -60,6 +73,16 @@ def _directory(text: str) -> Path:
 def _setting(name: str, default: Any, read: Read = str, *, secret: bool = False) -> Any:
     kept = {"name": name, "read": read, "secret": secret}
     return field(default=default, repr=not secret, metadata=kept)
+
+
+def _counts_waiting(text: str) -> None:
+    del text
+    raise ValueError("no limit that can be kept: runs that wait for people would count (D11)")
+
+
+SLOTS: Final = _integer(1, 1000)
+STARTS: Final = _integer(1, 1_000_000)
+PERIOD_S: Final = _integer(1, 86_400)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +94,7 @@ class Config:
     sys_dsn: str | None = _setting("SPEC11_SYS_DSN", None, normalised, secret=True)
     data_dir: Path | None = _setting("SPEC11_DATA_DIR", None, _directory)  # noqa: RUF009  # a field
     workspace_dir: Path | None = _setting("SPEC11_WORKSPACE", None, _directory)  # noqa: RUF009  # a field
+    load_dir: Path | None = _setting("SPEC11_LOAD_DIR", None, _directory)  # noqa: RUF009  # a field
     data_home: Path | None = _setting("XDG_DATA_HOME", None, _directory)  # noqa: RUF009  # a field
     cache_home: Path | None = _setting("XDG_CACHE_HOME", None, _directory)  # noqa: RUF009  # a field
     host: str = _setting("SPEC11_HOST", "127.0.0.1")
@@ -90,9 +114,11 @@ class Config:
     runtime_mode: str = _setting("WORKFLOW_RUNTIME_MODE", "api-shim", _one_of("api-shim"))
     oc_mode: str = _setting("OC_MODE", "replay", _one_of("replay", "record", "live"))
     oc_strict_mode: bool = _setting("OC_STRICT_MODE", default=True, read=_truth)
-    oc_base_url: str | None = _setting("OC_BASE_URL", None)
+    oc_base_url: str = _setting("OC_BASE_URL", OPENCODE, _http_url, secret=True)
     oc_timeout_ms: int = _setting("OC_TIMEOUT_MS", 300_000, _integer(1, 2**31 - 1))
     oc_fixtures_dir: Path | None = _setting("OC_FIXTURES_DIR", None, _directory)  # noqa: RUF009  # a field
+    oc_fixtures_only: bool = _setting("OC_FIXTURES_ONLY", default=False, read=_truth)
+    oc_record_dir: Path | None = _setting("OC_RECORD_DIR", None, _directory)  # noqa: RUF009  # a field
     sbx_mode: str = _setting("SBX_MODE", "mock", _one_of("mock", "live"))
     sbx_provider: str = _setting("SBX_PROVIDER", "e2b", _one_of("e2b", "microsandbox", "local"))
     sbx_alt_provider_enabled: bool = _setting(
@@ -101,11 +127,39 @@ class Config:
     sbx_default_timeout_ms: int = _setting(
         "SBX_DEFAULT_TIMEOUT_MS", 300_000, _integer(1, 2**31 - 1)
     )
-    sbx_queue_partition: bool = _setting("SBX_QUEUE_PARTITION", default=True, read=_truth)
+    sbx_default_net: bool = _setting("SBX_DEFAULT_NET", default=False, read=_truth)
+    sbx_local_cpu_s: int = _setting("SBX_LOCAL_CPU_S", 300, _integer(1, 86_400))
+    sbx_memory_mb: int = _setting("SBX_MEMORY_MB", 512, _integer(16, 1_048_576))
+    sbx_local_file_mb: int = _setting("SBX_LOCAL_FILE_MB", 64, _integer(1, 1_048_576))
+    sbx_local_processes: int = _setting("SBX_LOCAL_PROCESSES", 128, _integer(1, 65_536))
+    sbx_local_dir: Path | None = _setting("SBX_LOCAL_DIR", None, _directory)  # noqa: RUF009  # a field
+    sbx_local_shared_dir: Path | None = _setting("SBX_LOCAL_SHARED_DIR", None, _directory)  # noqa: RUF009  # a field
+    e2b_api_key: str | None = _setting("E2B_API_KEY", None, secret=True)
+    e2b_template: str | None = _setting("E2B_TEMPLATE", None)
+    microsandbox_image: str = _setting("MICROSANDBOX_IMAGE", "alpine")
     intent_queue_partition: bool = _setting("INTENT_QUEUE_PARTITION", default=True, read=_truth)
-    sbx_queue_worker_concurrency: int = _setting(
-        "SBX_QUEUE_WORKER_CONCURRENCY", 8, _integer(1, 1000)
+    intent_queue_at_once: int = _setting("INTENT_QUEUE_WORKER_CONCURRENCY", 16, SLOTS)
+    intent_queue_of_one: int | None = _setting(
+        "INTENT_QUEUE_PARTITION_WORKER_CONCURRENCY", None, SLOTS
     )
+    intent_queue_everywhere: None = _setting("INTENT_QUEUE_CONCURRENCY", None, _counts_waiting)
+    intent_queue_rate: int | None = _setting("INTENT_QUEUE_RATE_LIMIT_PER_PERIOD", None, STARTS)
+    intent_queue_rate_of_one: int | None = _setting(
+        "INTENT_QUEUE_PARTITION_RATE_LIMIT_PER_PERIOD", None, STARTS
+    )
+    intent_queue_period_s: int = _setting("INTENT_QUEUE_RATE_LIMIT_PERIOD_SEC", 60, PERIOD_S)
+    sbx_queue_partition: bool = _setting("SBX_QUEUE_PARTITION", default=True, read=_truth)
+    sbx_queue_at_once: int = _setting("SBX_QUEUE_WORKER_CONCURRENCY", 8, SLOTS)
+    sbx_queue_of_one: int | None = _setting("SBX_QUEUE_PARTITION_WORKER_CONCURRENCY", None, SLOTS)
+    sbx_queue_everywhere: int | None = _setting("SBX_QUEUE_CONCURRENCY", None, SLOTS)
+    sbx_queue_of_one_everywhere: int | None = _setting(
+        "SBX_QUEUE_PARTITION_CONCURRENCY", None, SLOTS
+    )
+    sbx_queue_rate: int | None = _setting("SBX_QUEUE_RATE_LIMIT_PER_PERIOD", None, STARTS)
+    sbx_queue_rate_of_one: int | None = _setting(
+        "SBX_QUEUE_PARTITION_RATE_LIMIT_PER_PERIOD", None, STARTS
+    )
+    sbx_queue_period_s: int = _setting("SBX_QUEUE_RATE_LIMIT_PERIOD_SEC", 60, PERIOD_S)
     gate_ttl_s: int = _setting("HITL_PLAN_APPROVAL_TIMEOUT_S", 3600, _integer(1, 86_400))
     wf_sleep_ms: int = _setting("WF_SLEEP_MS", 5000, _integer(0, 600_000))
     tick_s: int = _setting("SPEC11_TICK_S", 0, _integer(0, 59))
@@ -136,6 +190,40 @@ class Config:
             raise Misconfigured("; ".join(faults))
         return config
 
+    def secrets(self) -> frozenset[str]:
+        """What nobody may be told: the keys that are valid now, passwords in connection strings."""
+        given = [
+            (getattr(self, item.name), item) for item in fields(self) if item.metadata["secret"]
+        ]
+        return frozenset(
+            secret
+            for value, item in given
+            if value is not None
+            for secret in _kept(value, is_dsn=item.metadata["read"] is normalised)
+        )
+
+    @property
+    def limits(self) -> dict[str, Limits]:
+        """What each queue lets start at once; those that are not named have no limit."""
+        return {
+            queues.INTENT: Limits(
+                partitioned=self.intent_queue_partition,
+                at_once=self.intent_queue_at_once,
+                of_one=self.intent_queue_of_one,
+                rate=_rate(self.intent_queue_rate, self.intent_queue_period_s),
+                rate_of_one=_rate(self.intent_queue_rate_of_one, self.intent_queue_period_s),
+            ),
+            queues.TASKS: Limits(
+                partitioned=self.sbx_queue_partition,
+                at_once=self.sbx_queue_at_once,
+                of_one=self.sbx_queue_of_one,
+                everywhere=self.sbx_queue_everywhere,
+                of_one_everywhere=self.sbx_queue_of_one_everywhere,
+                rate=_rate(self.sbx_queue_rate, self.sbx_queue_period_s),
+                rate_of_one=_rate(self.sbx_queue_rate_of_one, self.sbx_queue_period_s),
+            ),
+        }
+
     @property
     def data(self) -> Path:
         """Where the embedded server keeps its files."""
@@ -145,6 +233,39 @@ class Config:
     def workspace(self) -> Path:
         """The directory below whose ``.tmp`` patches are written; one for all workers."""
         return self.workspace_dir or self.data / "workspace"
+
+    @property
+    def oc_record(self) -> Path:
+        """Where recorded answers go, and nowhere else."""
+        return self.oc_record_dir or self.data / "oc-recorded"
+
+    @property
+    def load_results(self) -> Path:
+        """Where load lanes leave what they measured."""
+        return self.load_dir or self.data / "load"
+
+    @property
+    def sandbox(self) -> Settings:
+        """What concerns sandboxes."""
+        limits = cage.Limits(
+            wall_ms=self.sbx_default_timeout_ms,
+            cpu_s=self.sbx_local_cpu_s,
+            memory_mb=self.sbx_memory_mb,
+            file_mb=self.sbx_local_file_mb,
+            processes=self.sbx_local_processes,
+        )
+        return Settings(
+            mode=self.sbx_mode,
+            provider=self.sbx_provider,
+            limits=limits,
+            net=self.sbx_default_net,
+            base=self.sbx_local_dir,
+            shared=self.sbx_local_shared_dir,
+            e2b_key=self.e2b_api_key,
+            e2b_template=self.e2b_template,
+            microsandbox_image=self.microsandbox_image,
+            pause_ms=self.chaos_sleep_execute_ms,
+        )
 
     @property
     def cache(self) -> Path:
@@ -157,11 +278,23 @@ def environment(changes: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
+def _rate(starts: int | None, period_s: int) -> Rate | None:
+    return None if starts is None else Rate(starts=starts, period_s=period_s)
+
+
 def _home(named: Path | None, below_home: Path, of_root: Path) -> Path:
     """The user's directory of one kind. Root's are the system's: the server runs as another."""
     if os.geteuid() == 0:
         return of_root / "spec11"
     return (named or Path.home() / below_home) / "spec11"
+
+
+def _kept(given: Keys | str, *, is_dsn: bool) -> Iterator[str]:
+    """The secrets of one setting: a door's keys, one key, or a connection string's password."""
+    if isinstance(given, str):
+        yield from filter(None, [password(given) if is_dsn else given])
+    else:
+        yield from (key.decode() for key in given.now())
 
 
 def _contradictions(config: Config) -> Iterator[str]:
@@ -172,6 +305,9 @@ def _contradictions(config: Config) -> Iterator[str]:
     if config.operator_tokens is None and not _is_loopback(config.host):
         yield f"SPEC11_HOST={config.host!r} is not loopback and needs SPEC11_API_TOKEN (D36)"
     yield from _shared_keys(config)
+    if config.oc_fixtures_only and config.oc_fixtures_dir is None:
+        yield "OC_FIXTURES_ONLY needs OC_FIXTURES_DIR (D34)"
+    yield from _limits_of_nothing(config)
     alternative = config.sbx_mode == "live" and config.sbx_provider != "e2b"
     if alternative and not config.sbx_alt_provider_enabled:
         yield f"SBX_PROVIDER={config.sbx_provider!r} needs SBX_ALT_PROVIDER_ENABLED=true (D35)"
@@ -180,6 +316,15 @@ def _contradictions(config: Config) -> Iterator[str]:
             "DBOS_ENABLE_OTLP needs OTEL_EXPORTER_OTLP_TRACES_ENDPOINT "
             "and OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"
         )
+
+
+def _limits_of_nothing(config: Config) -> Iterator[str]:
+    """Limits of one partition, on a queue that has none."""
+    partitioned = {"INTENT": config.intent_queue_partition, "SBX": config.sbx_queue_partition}
+    for item in fields(config):
+        queue, _, limit = item.metadata["name"].partition("_QUEUE_PARTITION_")
+        if limit and not partitioned[queue] and getattr(config, item.name) is not None:
+            yield f"{item.metadata['name']} needs {queue}_QUEUE_PARTITION=true (D28)"
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,10 +10,11 @@ EngineError
 │   ├── Drift               same identity, different content; ``drift`` names every field
 │   └── IllegalState        exists, but may not move there
 ├── RunFailed           a run ends ERROR with this message; never over HTTP
+│   └── AgentsUnavailable   the agents' server did not do what it was asked; likewise
 ├── RunCanceled         an execution meets the cancellation of its run; never over HTTP
 ├── Misconfigured       exit 2, never over HTTP: the environment is contradictory or unreadable
 ├── InUse               exit 3, never over HTTP: a directory, port or database that others use
-└── Unreachable         exit 5, never over HTTP: nobody serves the API where it is looked for
+└── Unreachable         exit 5, never over HTTP: no API, or no database, where it is looked for
     └── Unanswered          asked, and no answer came: whether it was done is not known
 
 Anything else that escapes is a bug, and a bare 500.
@@ -22,7 +23,7 @@ Anything else that escapes is a bug, and a bare 500.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class EngineError(Exception):
@@ -90,6 +91,15 @@ class RunFailed(EngineError):
     status = HTTPStatus.INTERNAL_SERVER_ERROR
 
 
+class AgentsUnavailable(RunFailed):
+    """The agents' server did not do what it was asked (D34)."""
+
+    @classmethod
+    def of(cls, operation: str, why: str) -> Self:
+        """The failure of one operation, in the words that it is known by."""
+        return cls(f"oc_live_unavailable:{operation}:{why}")
+
+
 class RunCanceled(EngineError):
     """The run was canceled: whatever its execution was doing leaves no trace."""
 
@@ -109,7 +119,7 @@ class InUse(EngineError):
 
 
 class Unreachable(EngineError):
-    """Nobody serves the API where it is looked for: nothing was asked."""
+    """Nobody serves the API, or the database, where it is looked for: nothing was asked."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
 

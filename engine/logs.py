@@ -18,6 +18,7 @@ from typing_extensions import override
 from engine.store.faults import said
 
 FORMAT: Final = "%(levelname)s:%(name)s:%(message)s"
+QUIET: Final = ("httpx", "httpcore")  # they tell of each request, with the address it went to
 OTHERS: Final = ("dbos",)  # loggers with a handler of their own, unless they have one already
 
 
@@ -53,6 +54,8 @@ def begin() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines(FORMAT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
     for name in OTHERS:
         logging.getLogger(name).addHandler(handler)
         logging.getLogger(name).propagate = False

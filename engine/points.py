@@ -14,6 +14,7 @@ from typing import Final
 
 STEPS: Final = (
     "CompileST",
+    "Budget",
     "ApplyPatchST",
     "OpenGate",
     "CloseGate",

@@ -72,7 +72,9 @@ def build(config: Config, dsn: str) -> Starlette:
         promotions=Promotions(pool, endings, config.app_version),
         posture=_posture(config),
         demo_sleep_s=config.wf_sleep_ms / 1000,
+        load_dir=config.load_results,
         doors=_doors(config),
+        secrets=config.secrets,
         signoff=_signoff(config),
     )
     return app

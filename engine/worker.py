@@ -16,21 +16,24 @@ import uvloop
 
 from engine import logs
 from engine.config import Config
-from engine.errors import Misconfigured
 from engine.flows import durable
 from engine.flows.durable import Executor, Work
 from engine.ports.evals import Evals
 from engine.ports.oc import Agents
+from engine.ports.oc.daemon import Daemon
+from engine.ports.oc.fallback import Fallback
+from engine.ports.oc.live import Live
+from engine.ports.oc.record import Record
 from engine.ports.oc.replay import Replay
-from engine.ports.sbx import Sandbox
-from engine.ports.sbx.mock import Mock
-from engine.ports.sbx.slow import Slow
+from engine.ports.sbx import providers
 from engine.ports.workspace.directory import Directory
 from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
 from engine.store.pool import Pool
 from engine.usecases import reconcile
+from engine.usecases.asking import Asking
+from engine.usecases.budgets import Budgets
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
@@ -67,7 +70,7 @@ async def _serve(config: Config, dsn: str) -> Never:
     executor = Executor(
         id=config.executor_id,
         app_version=config.app_version,
-        tasks_at_once=config.sbx_queue_worker_concurrency,
+        limits=config.limits,
         tick_s=config.tick_s,
     )
     endings = Endings(dsn, pool)
@@ -95,12 +98,13 @@ def _identity(config: Config) -> Identity:
 
 def _work(config: Config, pool: Pool, endings: Endings) -> Work:
     patching = Patching(pool, Directory(config.workspace))
-    agents, sandbox = _agents(config), _sandbox(config)
+    agents, sandbox = _agents(config), providers.sandbox(config.sandbox)
     return Work(
-        stages=Stages(pool, agents, patching),
+        stages=Stages(pool, Asking(pool, agents), patching),
         waits=Waits(pool),
         patching=patching,
         repairs=Repairs(pool),
+        budgets=Budgets(pool),
         escalation=Escalation(pool),
         marks=Marks(pool),
         tasks=Tasks(pool, sandbox),
@@ -110,19 +114,12 @@ def _work(config: Config, pool: Pool, endings: Endings) -> Work:
 
 
 def _agents(config: Config) -> Agents:
-    """Whoever answers in this mode. Raises Misconfigured for a mode that is not there (D34)."""
-    if config.oc_mode != "replay":
-        raise Misconfigured(f"OC_MODE={config.oc_mode!r}: this version replays only")
+    """Whoever answers in this mode (D34)."""
     shipped = Path(str(resources.files("engine.seed") / "oc"))
-    return Replay(
-        [shipped] if config.oc_fixtures_dir is None else [config.oc_fixtures_dir, shipped]
-    )
-
-
-def _sandbox(config: Config) -> Sandbox:
-    """The provider of this mode. Raises Misconfigured for one that is not there (D35)."""
-    if config.sbx_mode != "mock":
-        provider = f"SBX_MODE={config.sbx_mode!r} SBX_PROVIDER={config.sbx_provider!r}"
-        raise Misconfigured(f"{provider}: this version runs the mock only")
-    pause_s = config.chaos_sleep_execute_ms / 1000
-    return Slow(Mock(), pause_s) if pause_s else Mock()
+    if config.oc_mode == "replay":
+        given = [] if config.oc_fixtures_dir is None else [config.oc_fixtures_dir]
+        return Replay(given if config.oc_fixtures_only else [*given, shipped])
+    live = Live(Daemon(config.oc_base_url), config.oc_timeout_ms / 1000)
+    if config.oc_mode == "record":  # always strict: nobody asked for a stub to be recorded
+        return Record(live, config.oc_record)
+    return live if config.oc_strict_mode else Fallback(live, Replay([shipped]))

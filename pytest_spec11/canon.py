@@ -5,12 +5,15 @@ The engine has an implementation of its own; both must satisfy ``scenarios/golde
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import rfc8785
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+_LONE: Final = re.compile("[\ud800-\udfff]")
 
 
 def canonical(value: Any) -> bytes:
@@ -20,6 +23,28 @@ def canonical(value: Any) -> bytes:
     surrogates, integers beyond 2**53 - 1 and whatever is not JSON.
     """
     return rfc8785.dumps(value)
+
+
+def told(value: Any) -> bytes:
+    """Canonical JSON of ``value``; in text that has no UTF-8, U+FFFD stands for what has none.
+
+    Whatever a system or a test says has to be kept, not to end the run. Raises ValueError as above
+    for all else.
+    """
+    try:
+        return canonical(value)
+    except ValueError:
+        return canonical(_in_utf8(value))
+
+
+def _in_utf8(value: Any) -> Any:
+    if isinstance(value, str):
+        return _LONE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {_in_utf8(key): _in_utf8(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_utf8(each) for each in value]
+    return value
 
 
 def digest(value: Any) -> str:

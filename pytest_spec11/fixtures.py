@@ -82,11 +82,11 @@ def proc(spec11_session: ProofSession, spec11_recorder: Recorder) -> Proc:
 
 
 @pytest.fixture
-def files(spec11_recorder: Recorder) -> Files:
+def files(spec11_session: ProofSession, spec11_recorder: Recorder) -> Files:
     """Witness of bytes on disk."""
     from pytest_spec11.oracles.files import Files  # noqa: PLC0415  # see TYPE_CHECKING
 
-    return Files(spec11_recorder.witness())
+    return Files(spec11_recorder.witness(), spec11_session.runtime.armed)
 
 
 @pytest.fixture(scope="session")

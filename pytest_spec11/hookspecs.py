@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:  # pytest loads this module at every start; it stays light
+    from collections.abc import Sequence
+
+    from pytest_spec11.saboteurs.saboteur import Saboteur
     from pytest_spec11.target import Target
 
 
@@ -18,4 +21,13 @@ def pytest_spec11_target(config: pytest.Config) -> Target | None:
     needs it. Implement it in the ``conftest.py`` of the root directory (or in a plugin): under
     xdist the controller, which collects nothing, starts what all workers share. With
     ``--spec11-base-url`` and its kin it is not asked: the named system is the target.
+    """
+
+
+@pytest.hookspec
+def pytest_spec11_saboteurs(config: pytest.Config) -> Sequence[Saboteur]:  # type: ignore[empty-body]  # a specification
+    """Faults that know the system under test; ids begin ``http.``, ``sql.``, ``proc.``, ``file.``.
+
+    Asked only when a run is to be sabotaged, by ``spec11 sabotage`` or ``--spec11-saboteur``. The
+    benign twins are there by themselves.
     """

@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from pytest_spec11.canon import canonical, digest
+from pytest_spec11.canon import canonical, digest, told
 from pytest_spec11.errors import BadInput, JournalBroken
 
 ZERO: Final = "0" * 64
@@ -127,7 +127,7 @@ class Journal:
         }
         if kind == "seal":
             body["data"] = {**data, "sum": digest(body)}
-        line = canonical(body) + b"\n"
+        line = told(body) + b"\n"
         wrong = _misshapen(kind, json.loads(line)["data"])
         if wrong:
             raise ValueError(wrong)

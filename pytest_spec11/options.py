@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-T = TypeVar("T", str, float, bool)
+T = TypeVar("T", str, int, float, bool)
 Check = Callable[[Any], str]
 
 SCOPES: Final = ("demo", "signoff", "live-smoke")
@@ -36,6 +36,10 @@ def _scope(value: str) -> str:
     return "" if value in SCOPES else f"{value!r} is none of {', '.join(SCOPES)}"
 
 
+def _number(value: int) -> str:
+    return "" if value >= 0 else f"{value} is no number of runs"
+
+
 def _seconds(value: float) -> str:
     return "" if math.isfinite(value) and value > 0 else f"{value:g} is no number of seconds"
 
@@ -51,15 +55,29 @@ class Settings:
     dir: str = option(".spec11", "Where bundles of evidence are kept, one directory per run.")
     catalogue: str = option("", "File with the claims; empty: the catalogue of this package.")
     scope: str = option("demo", "Claim scope of this run: demo, signoff, live-smoke.", _scope)
+    claims: str = option("", "Run only the tests of these claims: ids, separated by commas.")
+    saboteur: str = option("", "Faults to put between prover and target: ids, with commas.")
+    findings: bool = option(False, "Write how each test ended to sabotage.ndjson in the bundle.")  # noqa: FBT003  # a default, not a call for action
     shard: str = option("", "Name of this part of a run that is shared out over machines.")
     start_s: float = option(60.0, "Longest that the target may take to be ready.", _seconds)
+    keep: int = option(0, "Keep the evidence of this many runs, newest first; 0: of all.", _number)
     keep_logs: bool = option(False, "Keep the processes' logs also when every test passed.")  # noqa: FBT003  # a default, not a call for action
     timings: bool = option(False, "Print the phases of the run and what each took.")  # noqa: FBT003  # as above
+
+    @property
+    def saboteurs(self) -> tuple[str, ...]:
+        """The ids of the faults, as they stand one behind the other."""
+        return words(self.saboteur)
 
     @property
     def attached(self) -> bool:
         """Whether a running system was named, so that the plugin starts no process."""
         return bool(self.base_url or self.app_dsn or self.sys_dsn)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """What stands between the commas of ``text``."""
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def add_options(parser: pytest.Parser) -> None:

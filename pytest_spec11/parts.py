@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pytest_spec11.addresses import Address, Values, address_of
 from pytest_spec11.processes import LOOK_EVERY_S, Running, Site, end, launch
+from pytest_spec11.saboteurs.saboteur import Armed
 from pytest_spec11.target import PLACEHOLDER, Process, Target, filled, placeholders
 from pytest_spec11.waiting import eventually
 
@@ -26,6 +27,7 @@ class Parts:
         self._site = site
         self._dir: Path | None = None
         self._database: tuple[str, str] | None = None
+        self._planted = ""
 
     def start(self, everyone: Sequence[Process], begin: Collection[str]) -> None:
         """Database copied and the processes that ``begin`` names ready. Raises TargetFailed."""
@@ -45,6 +47,7 @@ class Parts:
 
     def add(self, process: Process) -> Running:
         """The process belongs to the stack, not begun; it takes the place of an ended namesake."""
+        process = self._site.armed.process(process)
         log = self._site.logs / self.name / f"{process.name}.log"
         self.running[process.name] = running = Running(process, log, self._site)
         return running
@@ -69,12 +72,21 @@ class Parts:
             self._site.reaper.tell("drop", admin, name)
         databases.copy(replace(template, admin_dsn=admin), name)
         self.values["database", "name"] = name
+        if self.target.admin_dsn is not None:
+            self._planted = filled(self.target.admin_dsn, self.values)
+            self._site.armed.planted(self._planted)
 
     def _make_dir(self, plan: Sequence[Process]) -> None:
         if any(("stack", "dir") in process.needs for process in plan):
             self._dir = Path(tempfile.mkdtemp(prefix="spec11-"))
             self._site.reaper.tell("dir", str(self._dir))
             self.values["stack", "dir"] = str(self._dir)
+            self._site.armed.made(self._dir)
+
+    @property
+    def armed(self) -> Armed:
+        """The faults between the stack and the prover."""
+        return self._site.armed
 
     @property
     def address(self) -> Address:
@@ -104,6 +116,8 @@ class Parts:
             steps.callback(self._remove_dir)
             if not keep_database:
                 steps.callback(self._drop_database)
+            if self._planted:
+                steps.callback(self._site.armed.dropping, self._planted)
             return end(self.running.values())
 
     def _drop_database(self) -> None:

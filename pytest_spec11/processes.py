@@ -16,6 +16,7 @@ from typing import Final
 from pytest_spec11.addresses import Values
 from pytest_spec11.errors import NotObserved, TargetFailed
 from pytest_spec11.reaper import Reaper, end_groups
+from pytest_spec11.saboteurs.saboteur import Armed
 from pytest_spec11.target import Process, filled
 from pytest_spec11.waiting import eventually
 
@@ -25,13 +26,17 @@ LOOK_EVERY_S: Final = 0.01
 
 @dataclass(frozen=True)
 class Site:
-    """Where processes of one owner run: log files below ``logs``, a sidecar that ends them."""
+    """Where processes of one owner run: log files below ``logs``, a sidecar that ends them.
+
+    ``armed`` are the faults that stand between them and the prover.
+    """
 
     run: str
     logs: Path
     reaper: Reaper
     cancelled: Callable[[], bool] = lambda: False
     counter: list[int] = field(default_factory=lambda: [0])
+    armed: Armed = field(default_factory=Armed)
 
     def next_name(self, stem: str) -> str:
         """``stem`` and a number that this owner has not given before."""

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
-from pytest_spec11.canon import canonical
+from pytest_spec11.canon import told
 from pytest_spec11.journal import Journal
+from pytest_spec11.redaction import Redaction
 from pytest_spec11.trial import Trial
 
 _TEXT_KEPT = 300
@@ -18,8 +19,9 @@ _TEXT_KEPT = 300
 class Recorder:
     """Observations, assertions and outcomes of the tests of one process, each to its test."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, redaction: Redaction) -> None:
         self._journal = journal
+        self._redaction = redaction
         self._trial: Trial | None = None
         self._lock = threading.Lock()
         self.claims: dict[str, list[str]] = {}
@@ -73,11 +75,13 @@ class Recorder:
             body: bytes | None = None,
             empty: bool = False,
         ) -> None:
-            blob = None if body is None else self._journal.blob(body)
-            read = canonical(dict(facts)) if body is None else body
+            shown = self._redaction.facts(facts)
+            read = told(shown) if body is None else self._redaction.content(body)
+            blob = None if body is None else self._journal.blob(read)
             size, digest = len(read), blob or sha256(read).hexdigest()
+            ref = self._redaction.text(ref)
             seen = {"source": source, "ref": ref, "empty": empty, "blob": blob}
-            self._saw(trial, dict(facts), {**seen, "size": size, "digest": digest})
+            self._saw(trial, shown, {**seen, "size": size, "digest": digest})
 
         return saw
 

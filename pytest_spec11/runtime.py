@@ -18,6 +18,7 @@ from pytest_spec11.options import Settings
 from pytest_spec11.processes import Site
 from pytest_spec11.reaper import Reaper
 from pytest_spec11.run import Run
+from pytest_spec11.saboteurs.saboteur import Armed
 from pytest_spec11.target import Target, attached
 from pytest_spec11.timings import Timings
 
@@ -65,7 +66,18 @@ class Runtime:
     def site(self) -> Site:
         """Where this process's processes run."""
         logs = self.run.path / "logs" / self.run.role
-        return Site(f"{self.run.short}_{self.run.role}", logs, self.reaper)
+        name = f"{self.run.short}_{self.run.role}"
+        return Site(name, logs, self.reaper, armed=self.armed)
+
+    @cached_property
+    def armed(self) -> Armed:
+        """The faults between target and prover. Raises pytest.UsageError for an unknown one."""
+        wanted = self.settings.saboteurs
+        if not wanted:
+            return Armed()
+        from pytest_spec11.saboteurs.registry import known_to  # noqa: PLC0415  # few runs have one
+
+        return Armed(known_to(self.config).named(wanted))
 
     @cached_property
     def lease(self) -> Lease:
@@ -85,7 +97,7 @@ class Runtime:
         from pytest_spec11.oracles.access import Access  # noqa: PLC0415  # see TYPE_CHECKING
 
         with self.timings.phase("wait for stack main"):
-            return Access(self.lease.main())
+            return Access(self.lease.main(), self.armed)
 
     def stacks(self, witness: Callable[[], Witness]) -> Stacks:
         """Starter of private stacks, the same one each time."""
@@ -104,6 +116,8 @@ class Runtime:
             steps.callback(self.reaper.close)
             if "lease" in made and not self.run.borrows:
                 steps.callback(self.shelf.remove)
+            if "armed" in made:
+                steps.callback(self.armed.close)
             for name in ("lease", "_stacks", "access"):
                 if name in made:
                     steps.callback(made[name].close)

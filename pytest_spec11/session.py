@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_spec11 import binding, catalogue, claims, hearing, policy
+from pytest_spec11 import binding, catalogue, claims, hearing, options, policy
 from pytest_spec11.closing import Closing
 from pytest_spec11.crew import Crew
 from pytest_spec11.errors import BadInput, JournalBroken
@@ -18,6 +19,8 @@ from pytest_spec11.needs import RECORD, needs_of
 from pytest_spec11.options import Settings
 from pytest_spec11.oracles.witness import without_password
 from pytest_spec11.recorder import Recorder
+from pytest_spec11.redaction import Redaction
+from pytest_spec11.retention import prune
 from pytest_spec11.run import CONTROLLER, run_of
 from pytest_spec11.runtime import Runtime
 from pytest_spec11.watch import Watch
@@ -44,6 +47,18 @@ class ProofSession:
         if self.settings.catalogue:
             self._catalogue()
         self._policy()
+        if self.settings.saboteur or self.settings.findings:
+            self._arm()
+
+    def _arm(self) -> None:
+        """The run is a sabotaged one. Raises pytest.UsageError where it may not be."""
+        from pytest_spec11.sabotage import Sabotage  # noqa: PLC0415  # few runs are
+
+        if self._crew is not None or self.runtime.run.borrows:
+            raise pytest.UsageError("a sabotaged run has one process: leave xdist out")
+        if self.settings.scope != "demo":
+            raise pytest.UsageError("a sabotaged run proves nothing: leave the scope out")
+        self.config.pluginmanager.register(Sabotage(self), "spec11-sabotage")
 
     def check(self, collector: pytest.Collector, items: Iterable[pytest.Item]) -> None:
         """Every claim named exists and fits its scenario, and no test hides another.
@@ -75,10 +90,22 @@ class ProofSession:
     ) -> Generator[None, object, object]:
         """What is left out of the selection is on record, whether or not its remover says so."""
         before = list(items)
+        self._select(items)
         result = yield
         left = set(items)
         self._deselected += [item for item in before if item not in left]
         return result
+
+    def _select(self, items: list[pytest.Item]) -> None:
+        """Only tests of the claims that were asked for are left. Raises pytest.UsageError."""
+        wanted = set(options.words(self.settings.claims))
+        if not wanted:
+            return
+        if unknown := sorted(wanted - self._catalogue().claims.keys()):
+            raise pytest.UsageError(f"no claim {', '.join(unknown)} in the catalogue")
+        kept = [item for item in items if wanted & set(claims.claims_of(item))]
+        self.config.hook.pytest_deselected(items=[each for each in items if each not in kept])
+        items[:] = kept
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """The selection is known."""
@@ -103,6 +130,8 @@ class ProofSession:
             with self.runtime.timings.phase("verdict"):
                 own = (self._catalogue(), self._policy(), self._binding())
                 self.closing = Closing.of(self.runtime.run, *own)
+            if self.settings.keep:
+                prune(self.runtime.run.path.parent, self.settings.keep, datetime.now(UTC))
             self._green = green
             if green and self.closing.hollow:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -146,7 +175,7 @@ class ProofSession:
             posture=dict(target.posture),
             arguments=[without_password(str(each)) for each in self.config.invocation_params.args],
         )
-        return Recorder(journal)
+        return Recorder(journal, Redaction.of(target))
 
     def _binding(self) -> dict[str, str | bool]:
         return binding.measure(

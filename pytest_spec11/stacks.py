@@ -50,7 +50,8 @@ class Control:
 
     def signal(self, signum: signal.Signals) -> None:
         """The signal was sent to the process itself, children excluded. Raises TargetFailed."""
-        self._running.signal(signum)
+        if self._parts.armed.lets(self._name, signum):
+            self._running.signal(signum)
         self._saw("signal", signum.name)
 
     def kill(self) -> int:
@@ -79,6 +80,8 @@ class Control:
 
     def start(self) -> None:
         """The process runs again and is ready. Raises TargetFailed."""
+        if not self._parts.armed.rises(self._name):
+            return
         self._parts.relaunch(self._name)
         self._saw("readyAfterMs", round(self._running.ready_after_s * 1000))
 
@@ -136,7 +139,7 @@ class Stack:
     @property
     def proc(self) -> Proc:
         """Facts about its processes."""
-        return Access(self.address).proc(self._witness())
+        return Access(self.address, self._parts.armed).proc(self._witness())
 
     @property
     def admin(self) -> Admin:
@@ -174,6 +177,10 @@ class Stack:
         """The process of that name as it is started here: placeholders have their values."""
         return self._parts.filled(process)
 
+    def url_of(self, process: str) -> str:
+        """Where the process of that name serves, whatever the oracles have to dial instead."""
+        return self._parts.address_at(process).base_url
+
     def __enter__(self) -> Self:
         return self
 
@@ -198,7 +205,7 @@ class Stack:
         if known is None or known.address != address:
             if known is not None:
                 known.close()
-            known = self._access[process] = Access(address)
+            known = self._access[process] = Access(address, self._parts.armed)
         return known
 
 

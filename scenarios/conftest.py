@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_spec11.fixtures import Provokes
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
-from scenarios.judges import Court, point
+from scenarios import backlogs
+from scenarios.backlogs import Backlogs
 from scenarios.ledger import Ledger, kills, table
-from scenarios.rehearsal import released
+from scenarios.sagas import Saga, told
 
+if TYPE_CHECKING:  # it brings all judges, which S15 alone asks
+    from scenarios.judges import Court
+
+HOSTED = "test_s14_hosted.py"
 NO_PARTITIONS = {"INTENT_QUEUE_PARTITION": "false", "SBX_QUEUE_PARTITION": "false"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The credentials of the live seams, which only scope live-smoke asks for."""
+    group = parser.getgroup("scenarios")
+    group.addoption("--hosted-oc-url", default="", help="OpenCode server with a hosted model")
+    group.addoption("--hosted-e2b-key-file", default="", help="file that holds an E2B API key")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """At other scopes the hosted seams are not claimed: nothing to run, nothing to skip."""
+    scope = config.getoption("spec11_scope") or config.getini("spec11_scope")
+    return True if collection_path.name == HOSTED and scope != "live-smoke" else None
 
 
 @pytest.fixture
@@ -52,6 +73,9 @@ def court(
     stacks: Stacks, app_version: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Court]:
     """A throwaway tree with all that its release asks for, and an engine that looks at it."""
+    from scenarios.judges import Court, point  # noqa: PLC0415  # see TYPE_CHECKING
+    from scenarios.rehearsal import released  # noqa: PLC0415  # see TYPE_CHECKING
+
     folder = tmp_path_factory.mktemp("rehearsal")
     with stacks.start(only=()) as stack:
         base = released(stack.proc, folder, app_version)
@@ -61,16 +85,41 @@ def court(
         yield made
 
 
+@pytest.fixture(scope="session")
+def past(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saga]:
+    """A private stack with runs that have a past; nothing moves there any more."""
+    with told(stacks, tmp_path_factory.mktemp("past")) as saga:
+        yield saga
+
+
+@pytest.fixture
+def saga(past: Saga, provokes: Provokes) -> Saga:
+    """The same for one test, with what was provoked there declared."""
+    provokes(past.long, "its plan is rejected once")
+    provokes(past.silent, "nobody answers at its gate")
+    return past
+
+
 @pytest.fixture
 def ledger(record_property: Callable[[str, object], None]) -> Ledger:
     """Where a test says which process it killed, and over what."""
     return Ledger(record_property)
 
 
+@pytest.fixture(name="backlogs")
+def kept_backlogs(record_property: Callable[[str, object], None]) -> Backlogs:
+    """Where a test says how long a start lay behind the backlog of others."""
+    return Backlogs(record_property)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Every place where a process died, when one did."""
+    """Every place where a process died, and every flood that one start met."""
     reports = [each for kind in ("passed", "failed") for each in terminalreporter.getreports(kind)]
     if struck := kills(reports):
         terminalreporter.section("kills")
         for line in table(struck):
+            terminalreporter.write_line(line)
+    if floods := backlogs.table(reports):
+        terminalreporter.section("backlogs")
+        for line in floods:
             terminalreporter.write_line(line)

@@ -62,6 +62,18 @@ WISHES = (
     ),
 )
 
+_NO_LIMITS: tuple[Any, ...] = (-1, 1.5, "1", True, None, [1], {})
+_NO_OBJECTS: tuple[Any, ...] = (1, "1", True, [])
+
+# Budgets that are none, and the place below ``budget`` of which that is true.
+NO_BUDGETS: tuple[tuple[Any, str], ...] = (
+    *(({**BUDGET, name: 0}, f"/{name}") for name in BUDGET if name != "maxRetriesPerStep"),
+    *(({**BUDGET, name: no_limit}, f"/{name}") for name in BUDGET for no_limit in _NO_LIMITS),
+    *(({other: BUDGET[other] for other in BUDGET if other != name}, f"/{name}") for name in BUDGET),
+    ({**BUDGET, "maxTokens": 1}, "/maxTokens"),
+    *((no_budget, "") for no_budget in _NO_OBJECTS),
+)
+
 # One more than each cap of compile-default@v1, and its caps.
 MOST = {"concurrency": 4, "steps": 32, "sandboxMinutes": 15}
 OVER = tuple(

@@ -88,7 +88,7 @@ def number_of(sys_sql: Sql, wid: str, name: str) -> int:
 
 def ops(stack: Stack, *words: str) -> Exit:
     """How ``spec11-engine ops WORDS`` ended."""
-    return engine(stack, "ops", *words, "--url", stack.base_url)
+    return engine(stack, "ops", *words, "--url", stack.api.base_url)
 
 
 def piped(stack: Stack, *commands: Sequence[str]) -> Exit:
@@ -96,6 +96,6 @@ def piped(stack: Stack, *commands: Sequence[str]) -> Exit:
     shim = stack.filled("api")
     program = shim.command[:-1]
     line = " | ".join(
-        shlex.join([*program, "ops", *words, "--url", stack.base_url]) for words in commands
+        shlex.join([*program, "ops", *words, "--url", stack.api.base_url]) for words in commands
     )
     return stack.proc.run(["bash", "-c", f"set -o pipefail; {line}"], env=shim.env)

@@ -32,10 +32,10 @@ FROM app.patch_history WHERE run_id = %(r)s ORDER BY attempt, patch_index
 HOLD = """
 CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM pg_advisory_lock({key}), pg_advisory_unlock({key}); RETURN NEW; END $$;
-CREATE TRIGGER hold BEFORE {event} ON app.patch_history FOR EACH ROW WHEN ({when})
+CREATE TRIGGER hold BEFORE {event} ON {table} FOR EACH ROW WHEN ({when})
 EXECUTE FUNCTION public.hold()
 """
-LET_GO = "DROP TRIGGER IF EXISTS hold ON app.patch_history; DROP FUNCTION IF EXISTS public.hold"
+LET_GO = "DROP FUNCTION IF EXISTS public.hold CASCADE"
 WAITING = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
@@ -82,16 +82,26 @@ class Workshop:
         }
         (self.fixtures / f"{topic}.json").write_text(json.dumps(fixture), encoding="utf-8")
 
-    def begun(self, topic: str, *patches: tuple[str, str]) -> str:
+    def build(self, topic: str, command: str, *tests: str) -> None:
+        """Runs about ``topic`` execute the command, once for each of the tests."""
+        answer = {"patch": [], "tests": list(tests), "test_command": command}
+        fixture = {
+            "schemaVersion": 1,
+            "match": {"agent": "build", "inputs": {"topic": topic}},
+            "answer": {"structured": answer, "tools": []},
+        }
+        (self.fixtures / f"{topic}.build.json").write_text(json.dumps(fixture), encoding="utf-8")
+
+    def begun(self, topic: str, *patches: tuple[str, str], **opts: Any) -> str:
         """The workflow id of a new run that is about to patch."""
         self.plan(topic, *patches)
-        body = start(f"patches about {topic}", form={"topic": topic})
+        body = start(f"patches about {topic}", form={"topic": topic}, **opts)
         wid: str = self.stack.api.post("/api/run", json=body).json()["workflowID"]
         return wid
 
-    def parked(self, topic: str, *patches: tuple[str, str]) -> str:
+    def parked(self, topic: str, *patches: tuple[str, str], **opts: Any) -> str:
         """The workflow id of a new run that has patched and waits for a person."""
-        wid = self.begun(topic, *patches)
+        wid = self.begun(topic, *patches, **opts)
         reached(self.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
         return wid
 
@@ -136,12 +146,14 @@ class Workshop:
         return self.stack.spawn(armed(process, point))
 
     @contextmanager
-    def held(self, event: str, when: str = "true") -> Iterator[None]:
-        """Whoever writes the history by ``event`` waits until the block ends, and goes on then."""
+    def held(
+        self, event: str, when: str = "true", table: str = "app.patch_history"
+    ) -> Iterator[None]:
+        """Whoever writes the table by ``event`` waits until the block ends, and goes on then."""
         admin = self.stack.admin
         try:
             with admin.holding(KEY):
-                admin.execute(HOLD.format(key=KEY, event=event, when=when))
+                admin.execute(HOLD.format(key=KEY, event=event, when=when, table=table))
                 yield
         finally:
             admin.execute(LET_GO)

@@ -14,7 +14,7 @@ from pytest_spec11.stacks import Stack
 from scenarios import hostile, identity, recipes
 from scenarios.bodies import NO_OBJECTS, NOTHING, mutants, unreadable
 from scenarios.events import EVENTS, NO_TOPICS, event
-from scenarios.forbidden import BLANKS, FORMS, OVER, WISHES
+from scenarios.forbidden import BLANKS, FORMS, NO_BUDGETS, OVER, WISHES
 from scenarios.intents import RECIPE, reply, start
 from scenarios.inventory import Operation, operations
 from scenarios.lives import parked, succeeded
@@ -120,6 +120,7 @@ def battery(on: Ground) -> Iterator[Refusal]:
     yield from _events(on)  # S06
     yield from _actions(on)  # S07
     yield from _recipes(on)  # S12
+    yield from _budgets(on)  # S11
 
 
 def _posted(status: int, url: str, body: object) -> Refusal:
@@ -240,3 +241,9 @@ def _recipes(on: Ground) -> Iterator[Refusal]:
     yield Refusal(409, "POST", step_of(on.bare))
     yield Refusal(404, "POST", step_of({**on.spec, "v": "v99"}))
     yield _posted(409, START, {**start(on.goal), "recipeRef": on.bare})
+
+
+def _budgets(on: Ground) -> Iterator[Refusal]:
+    for value, _ in NO_BUDGETS:
+        yield _posted(400, START, start(on.goal, budget=value))
+        yield _posted(400, STORED, {"intentId": on.waits.wid, **OPTS, "budget": value})

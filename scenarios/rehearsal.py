@@ -30,7 +30,7 @@ PROOFS: Final = (
     "proof-load", "proof-oracle-strength",
 )  # fmt: skip
 PROVOKED: Final = "ih_provoked"
-MADE_S: Final = 120.0
+MADE_S: Final = 300.0
 
 SYSTEM = """
 import http.server, json, os, signal
@@ -157,7 +157,7 @@ def policy() -> str:
     }
     after = {"check": 'after = "quick"\n', "full": 'after = "check"\n'}
     lanes = [
-        f"[lanes.{lane}]\ndeadline_s = 120\n{after.get(lane, '')}"
+        f"[lanes.{lane}]\ndeadline_s = 240\n{after.get(lane, '')}"
         f"[lanes.{lane}.steps]\nit = {json.dumps(steps[lane])}\n"
         for lane in LANES
     ]

@@ -62,6 +62,7 @@ def test_a_first_start_is_201_with_the_whole_header_and_nothing_else(
         "priority": 1,
         "retryCount": 0,
         **dict.fromkeys(["traceId", "spanId", "nextAction", "lastStep", "error", "output"]),
+        "servedBy": None,
         **{name: header[name] for name in POSTURE},
     }
 

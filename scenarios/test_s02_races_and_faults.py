@@ -37,7 +37,8 @@ PARK_S = 15.0
 def test_a_hundred_starts_at_once_are_one_run(lab: Stack, unique_goal: str) -> None:
     doors = [lab.api, lab.api_at("twin")]
     ports = [socket.port for name in ("api", "twin") for socket in lab.proc.sockets(name)]
-    assert [door.base_url for door in doors] == [f"http://127.0.0.1:{port}" for port in ports]
+    urls = [lab.url_of(name) for name in ("api", "twin")]
+    assert urls == [f"http://127.0.0.1:{port}" for port in ports]
     asks = [partial(door.post, "/api/run", json=start(unique_goal)) for door in doors * 50]
 
     answers = at_once(asks)

@@ -254,8 +254,9 @@ def test_what_one_door_took_the_other_knows(lab: Stack, unique_goal: str) -> Non
 
     assert (again.status, again.json()) == (200, REPLAYED)
     assert (other.status, other.json()["code"]) == (409, "gate_already_answered")
-    (row,) = lab.app_sql.rows(LEDGER, r=identity.run_id(wid))
-    assert (row["dedupe_key"], row["origin"], row["payload_hash"]) == ("shared", "manual", YES)
+    rows = lab.app_sql.rows(LEDGER, r=identity.run_id(wid))
+    kept = [(row["dedupe_key"], row["origin"], row["payload_hash"]) for row in rows]
+    assert kept == [("shared", "manual", YES)]
     assert [each.path for each in operations(lab.api) if "approv" in each.path] == []
 
 
@@ -277,9 +278,9 @@ def test_replies_and_events_at_once_are_one_answer(
     (first,) = [answer for answer in crowd if not answer.reply.json()["isReplay"]]
     assert rivals(first, crowd) > 0, "void: no reply met an event"
     assert ended(api, sys_sql, wid)["status"] == "SUCCESS"
-    (row,) = app_sql.rows(LEDGER, r=identity.run_id(wid))
-    assert row["dedupe_key"] == "shared"
-    assert row["origin"] == ("manual", "webhook-ci")[crowd.index(first) % 2]
+    origin = ("manual", "webhook-ci")[crowd.index(first) % 2]
+    rows = app_sql.rows(LEDGER, r=identity.run_id(wid))
+    assert [(row["dedupe_key"], row["origin"]) for row in rows] == [("shared", origin)]
 
 
 @pytest.mark.claim("S06.origin-kept")

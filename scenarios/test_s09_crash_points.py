@@ -21,11 +21,13 @@ from scenarios.intents import PARTITION, RECIPE, reply, start
 from scenarios.kills import advanced, armed, cut_off, died, ended, over_work
 from scenarios.ledger import Ledger
 from scenarios.lives import reached
+from scenarios.spending import AMPLE
 
 pytestmark = pytest.mark.S09
 
 STEPS = (
     "CompileST",
+    "Budget",
     "ApplyPatchST",
     "OpenGate",
     "CloseGate",
@@ -81,7 +83,8 @@ def test_a_worker_that_dies_in_a_run_leaves_it_whole(
     drill: Drill, unique_goal: str, point: str
 ) -> None:
     stack = drill.stack
-    wid = stack.api.post("/api/run", json=start(unique_goal)).json()["workflowID"]
+    opts = {"budget": AMPLE} if ".Budget." in point else {}
+    wid = stack.api.post("/api/run", json=start(unique_goal, **opts)).json()["workflowID"]
 
     drill.at(point, partial(advanced, stack, wid))
 

@@ -13,7 +13,7 @@ from scenarios.waiting_room import books, filled, let_go, taken_ms, workflows
 pytestmark = pytest.mark.S10
 
 RUNS = 60
-SLOTS = {"SBX_QUEUE_WORKER_CONCURRENCY": "5"}
+SLOTS = {"INTENT_QUEUE_WORKER_CONCURRENCY": "5", "SBX_QUEUE_WORKER_CONCURRENCY": "5"}
 SESSIONS = {"spec11-worker-w0": 40, "spec11-api": 10}  # as docs/contract.md states them
 DEPTH = "SELECT status, workflow_count FROM app.v_ops_queue_depth WHERE queue_name = %(q)s"
 

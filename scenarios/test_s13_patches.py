@@ -16,6 +16,7 @@ from pytest_spec11.stacks import Stacks
 from pytest_spec11.waiting import eventually
 from scenarios import identity
 from scenarios.patches import NO, Workshop, attempts, chronological, column, workshop
+from scenarios.spending import budget
 
 pytestmark = pytest.mark.S13
 ARTIFACTS = """
@@ -260,6 +261,49 @@ def test_where_the_second_patch_is_illegal_the_first_is_taken_back(
     assert first["created_at"] <= first["applied_at"] <= first["rolled_back_at"]
     assert (second["applied_at"], second["rolled_back_at"]) == (None, None)
     assert files.read(outside / "file") == OUTSIDE
+
+
+MOVING_MS = """
+SELECT extract(epoch FROM clock_timestamp() - min(at)) * 1000 FROM app.status_history
+WHERE run_id = %(r)s
+"""
+
+
+@pytest.mark.claim("S13.failure-inside-apply")
+def test_where_the_time_is_up_right_after_the_patches_they_are_taken_back(
+    shop: Workshop, files: Files, provokes: Provokes
+) -> None:
+    own = shop.own("late")
+    (own / "first").write_bytes(b"old")
+    wishes = [(".tmp/late/first", "new"), (".tmp/late/d/second", "new")]
+    with shop.held("UPDATE OF applied_at", "NEW.patch_index = 1"):
+        wid = shop.begun("late", *wishes, budget=budget(maxWallClockMS=5_000))
+        provokes(wid, "its patches take longer than its budget allows")
+        shop.somebody_waits()
+        assert files.read(own / "first") == b"new"
+        moving = {"r": identity.run_id(wid)}
+        eventually(lambda: shop.stack.app_sql.value(MOVING_MS, **moving) > 5_000, deadline_s=60)
+
+    said = shop.failed(wid)
+
+    assert said.startswith("budget:maxWallClockMS: observed ")
+    assert said.endswith(" > limit 5000 (runtime)")
+    assert content(own) == {"first": b"old"}
+    assert files.read(own / "first") == b"old"
+    rows = shop.history(wid)
+    assert attempts(rows) == [(0, 1, "failure"), (1, 1, "failure")]
+    assert None not in column(rows, "rolled_back_at")
+    assert chronological(rows)
+    steps = shop.stack.api.get(f"/api/runs/{wid}/steps").json()
+    assert [step["stepID"] for step in steps] == ["CompileST", "ApplyPatchST", "BUDGET"]
+
+
+def content(own: Path) -> dict[str, bytes]:
+    """Every file and every directory below ``own``."""
+    return {
+        str(path.relative_to(own)): path.read_bytes() if path.is_file() else b""
+        for path in own.rglob("*")
+    }
 
 
 @pytest.mark.claim("S13.attempts-kept")

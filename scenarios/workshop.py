@@ -62,14 +62,21 @@ class Workshop:
     @contextmanager
     def standing_in(self, worker: Process) -> Iterator[Control]:
         """While the block runs, ``worker`` works here alone; after it the stack's own one does."""
-        own = self.stack.process("worker")
-        own.stop()
-        other = self.stack.spawn(worker)
-        try:
+        with standing_in(self.stack, worker) as other:
             yield other
-        finally:
-            other.stop()
-            own.start()
+
+
+@contextmanager
+def standing_in(stack: Stack, worker: Process) -> Iterator[Control]:
+    """While the block runs, ``worker`` works on the stack alone; after it the stack's own one."""
+    own = stack.process("worker")
+    own.stop()
+    other = stack.spawn(worker)
+    try:
+        yield other
+    finally:
+        other.stop()
+        own.start()
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -41,7 +42,9 @@ class Ports:
     promotions: Promotions
     posture: Posture
     demo_sleep_s: float
+    load_dir: Path
     doors: Doors
+    secrets: Callable[[], Collection[str]]  # what this process knows and may not tell
     signoff: Signoff
 
 

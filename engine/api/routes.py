@@ -12,10 +12,12 @@ from engine.api import (
     openapi,
     ops,
     patches,
+    proofs,
     recipes,
     runs,
     signoff,
     steps,
+    throughput,
     workflows,
 )
 from engine.api.routing import Operation
@@ -43,6 +45,7 @@ from engine.contracts.ops import (
     WorkflowSummary,
 )
 from engine.contracts.patches import PatchView
+from engine.contracts.proofs import ProofCard
 from engine.contracts.queues import DepthQuery, DepthRow
 from engine.contracts.recipes import (
     ExportedRecipe,
@@ -56,6 +59,7 @@ from engine.contracts.recipes import (
 from engine.contracts.runs import CompatRunRequest, RunHeader, RunStarted, RunStartRequest
 from engine.contracts.signoff import SignoffBoard
 from engine.contracts.steps import StepView
+from engine.contracts.throughput import Throughput
 from engine.core.doors import EVERYBODY, SENDERS
 
 NDJSON: Final = "application/x-ndjson"
@@ -161,6 +165,20 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
+        path="/api/runs/{wid}/proofs",
+        handler=proofs.cards,
+        summary="What is claimed of the run, each claim computed again, with its verdict",
+        replies={200: list[ProofCard]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/runs/{wid}/repro",
+        handler=proofs.pack,
+        summary="Everything about the run in one canonical document with its own digest",
+        replies={200: openapi.JSON},
+    ),
+    Operation(
+        method="GET",
         path="/api/artifacts/{uri:path}",
         handler=steps.content,
         summary="The bytes whose sha256 is the artifact's",
@@ -212,6 +230,13 @@ OPERATIONS: Final = (
         summary="Workflows by queue and status",
         query=DepthQuery,
         replies={200: list[DepthRow]},
+    ),
+    Operation(
+        method="GET",
+        path="/api/ops/throughput",
+        handler=throughput.shown,
+        summary="The last hour of the queues and sandboxes, budgets exceeded, load lanes",
+        replies={200: Throughput},
     ),
     Operation(
         method="GET",

@@ -104,6 +104,7 @@ def _fields(seen: Seen, posture: Posture) -> dict[str, Any]:
         "sbx_mode": posture.sbx_mode,
         "sbx_provider": posture.sbx_provider,
         "oc_strict_mode": posture.oc_strict_mode,
+        "served_by": progress.served_by,
         "app_version": posture.app_version,
         "claim_scope": posture.claim_scope,
         "workflow_version": workflow.application_version if workflow else None,

@@ -12,16 +12,22 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine.config import Config
-from engine.errors import EngineError, InUse, Misconfigured, Unreachable
+from engine.errors import Conflict, EngineError, InUse, Misconfigured, Missing, Unreachable
 
 COMMANDS: Final = {  # each is a module here with arguments() and run()
     "up": "Postgres, api-shim and workers in the foreground, until Ctrl-C",
     "api": "the api-shim alone: HTTP on PORT",
     "worker": "one worker alone: executes runs as DBOS__VMID",
     "db": "the database: serve, migrate, reset",
+    "queues": "the queues there are, and what each lets start at once in this environment",
+    "templates": "sandboxes made ready beforehand: register, list",
     "points": "the crash points that SPEC11_CRASH_AT can arm, for tests",
+    "sbx": "the sandbox: smoke, a live command through the provider that is set",
     "psql": "psql on the database, as the app or as the system sees it",
+    "repro": "everything about a run in one file, and whether such a file holds",
+    "triage": "where a run's trouble shows first: health, API, SQL, pack, logs",
     "ops": "list, cancel, resume, fork workflows, many at once, over HTTP",
+    "oc": "smoke: ask the agents' live server one thing, strictly",
 }
 EPILOG: Final = """
 first steps:
@@ -31,13 +37,14 @@ first steps:
 Commands find each other through the data directory (--data-dir or SPEC11_DATA_DIR), or all use the
 Postgres that SPEC11_DSN names. The environment is described in docs/contract.md.
 
-exit status: 0 done, 1 not all that was asked for (ops), 2 wrong usage or environment, 3 in use by
-somebody else, 4 unexpected, 5 the API is not reachable (ops)
+exit status: 0 done, 1 not all that was asked for (ops, oc, sbx), not found or not sound (repro,
+triage) or refused (templates), 2 wrong usage or environment, 3 in use by somebody else, 4
+unexpected, 5 the API or the database is not reachable (ops, repro)
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 1 not all, 2 usage or environment, 3 in use, 4 unexpected, 5 nobody."""
+    """Exit status: 0 done, 1 no, 2 usage or environment, 3 in use, 4 unexpected, 5 nobody there."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser(words[:1]).parse_args(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -64,6 +71,8 @@ def _refused(command: str, error: Exception) -> int:
     message = " ".join(str(error).split()) or type(error).__name__
     print(f"spec11-engine {command}: {message}", file=sys.stderr)
     match error:
+        case Conflict() | Missing():
+            return 1
         case Misconfigured():
             return 2
         case InUse():

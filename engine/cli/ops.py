@@ -10,17 +10,14 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import SplitResult
 
-from engine.cli import batch
+from engine.cli import batch, remotes
 from engine.cli.batch import Outcome, Word
 from engine.cli.workflows import Action, Workflows
 from engine.config import Config
 from engine.core.canon import Json
 from engine.core.runs import OF_ENGINE
 from engine.errors import Misconfigured
-from engine.ports import remote
-from engine.ports.remote import Remote
 
 NOT_ALL: Final = 1
 UNREACHABLE: Final = 5
@@ -67,19 +64,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             verb, help=meaning, description=f"{meaning[0].upper()}{meaning[1:]}."
         )
         command.set_defaults(step=None, app_version=None)
-        _where(command)
+        remotes.arguments(command)
         (_filters if verb == "list" else _targets)(command)
         if verb in {FORK, RETRY}:
             _step(command, verb)
-
-
-def _where(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--url",
-        type=_address,
-        help="where the API is (default: http://127.0.0.1 on PORT, else 3001)",
-    )
-    command.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def _filters(command: argparse.ArgumentParser) -> None:
@@ -111,15 +99,8 @@ def _step(command: argparse.ArgumentParser, verb: str) -> None:
 
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """0 when all of it went through."""
-    url = arguments.url or remote.address(f"http://127.0.0.1:{config.port}")
-    workflows = Workflows(Remote(url, _token(config)))
+    workflows = Workflows(remotes.found(arguments, config))
     return _list(workflows, arguments) if arguments.verb == "list" else _act(workflows, arguments)
-
-
-def _token(config: Config) -> bytes | None:
-    """The first of an operator's keys; the others are being exchanged for it, or it for them."""
-    keys = config.operator_tokens.now() if config.operator_tokens else ()
-    return keys[0] if keys else None
 
 
 def _list(workflows: Workflows, arguments: argparse.Namespace) -> int:
@@ -208,13 +189,6 @@ def _said(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("says nothing")
     return text
-
-
-def _address(text: str) -> SplitResult:
-    try:
-        return remote.address(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _number(text: str) -> int:

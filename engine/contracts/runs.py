@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 
 from engine.contracts.base import Digest, Millis, Name, View, Wire
+from engine.contracts.budgets import Budget, Count, Positive
 from engine.core.policy import Options
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
 Priority = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Lane = Literal["interactive", "batch"]
 Queue = Literal["compileQ", "sbxQ", "controlQ", "intentQ"]
@@ -29,16 +28,6 @@ class Workload(Wire):
     concurrency: Count
     steps: Count
     sandbox_minutes: Count
-
-
-class Budget(Wire):
-    """How much a run may do at most."""
-
-    max_fanout: Positive
-    max_sbx_minutes: Positive = Field(alias="maxSBXMinutes")
-    max_artifacts_mb: Positive = Field(alias="maxArtifactsMB")
-    max_retries_per_step: Count
-    max_wall_clock_ms: Positive = Field(alias="maxWallClockMS")
 
 
 class RunOptions(Wire):
@@ -132,6 +121,7 @@ class RunHeader(View):
     sbx_mode: str
     sbx_provider: str
     oc_strict_mode: bool
+    served_by: Literal["live", "replay", "stub"] | None
     app_version: str
     claim_scope: str
     workflow_version: str | None

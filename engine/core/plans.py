@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from engine.core.canon import Json, canonical
 from engine.core.patches import Patch
+from engine.errors import RunFailed
 
 PLAN: Final = "plan"
 BUILD: Final = "build"
 PATCH_PLAN: Final = "patchPlan"
+STRUCTURED: Final = "StructuredOutput"  # how an agent hands in its answer
+PARENTS: Final = frozenset({"parentid", "parentsessionid", "parentsession"})
 _READING: Final = frozenset({"read", "grep", "glob", "ls", "skill"})
 TOOLS: Final[Mapping[str, frozenset[str]]] = {
     PLAN: _READING,
@@ -100,6 +104,47 @@ def _prompt(wish: str, subject: Mapping[str, Json]) -> str:
     return f"{wish}\n{canonical(dict(subject)).decode()}"
 
 
+def allowed_tools(agent: str) -> frozenset[str]:
+    """The tools that ``agent`` may use, the one that hands in its answer among them."""
+    return TOOLS[agent] | {STRUCTURED}
+
+
 def denied_tool(agent: str, used: Iterable[str]) -> str | None:
     """The first tool that ``agent`` used and may not use, if there is one (D34)."""
-    return next((name for name in used if name not in TOOLS[agent]), None)
+    return next((name for name in used if name not in allowed_tools(agent)), None)
+
+
+def require_tools(agent: str, used: Iterable[str]) -> None:
+    """Raises RunFailed for a tool that ``agent`` used and may not use."""
+    if (denied := denied_tool(agent, used)) is not None:
+        raise RunFailed(f"tool-denied: {denied} for agent {agent}")
+
+
+def require_no_parent(inputs: Mapping[str, Json]) -> None:
+    """Raises RunFailed for an input that would make an agent's session the child of another."""
+    if (found := _parent(inputs)) is not None:
+        raise child_session(found)
+
+
+def child_session(what: str) -> RunFailed:
+    """The refusal of a session within a session: it would do what nobody sees."""
+    return RunFailed(f"child_session_denied: {what}")
+
+
+def _parent(value: Json | Mapping[str, Json]) -> str | None:
+    """The first key, at any depth, that names a parent session, however it is written."""
+    own: Iterable[str | None] = ()
+    below: Iterable[Json] = ()
+    match value:
+        case Mapping():
+            own = (name for name in value if _letters(name) in PARENTS)
+            below = value.values()
+        case list():
+            below = value
+        case _:
+            pass
+    return next(chain(own, filter(None, map(_parent, below))), None)
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.core import constraints, identity
+from engine.core import budgets, constraints, identity, templates
+from engine.core.budgets import Metric, Scope
 from engine.core.canon import Json
+from engine.core.queues import INTENT
 from engine.core.recipes import Recipe
-from engine.core.runs import PRIORITY_OF_LANE, QUEUE, Run
+from engine.core.runs import PRIORITY_OF_LANE, Run
 from engine.errors import PolicyViolation
 
 LONGEST_GATE_TTL_S: Final = 86_400
@@ -88,21 +90,22 @@ def violations(
     yield from _queue(options, rules)
     yield from _blank(options)
     yield from _restated(recipe, hashed, options)
-    yield from _caps(recipe, options)
     yield from _budget(options)
+    yield from _caps(recipe, options)
     yield from _gate(intent, rules)
+    yield from _sandbox(intent)
 
 
 def _queue(options: Options, rules: Rules) -> Iterator[Violation]:
-    if options.queue_name not in {None, QUEUE}:
-        message = f"parent intent workflow must use {QUEUE} (got {options.queue_name})"
+    if options.queue_name not in {None, INTENT}:
+        message = f"parent intent workflow must use {INTENT} (got {options.queue_name})"
         yield Violation("/opts/queueName", message)
     given = options.queue_partition_key is not None
     if (rules.partitioned or given) and not (options.queue_partition_key or "").strip():
         yield Violation(
             "/opts/queuePartitionKey",
             "queuePartitionKey is required for partitioned operations "
-            f"(queue: {QUEUE}, isParent: true)",
+            f"(queue: {INTENT}, isParent: true)",
         )
 
 
@@ -139,19 +142,15 @@ def _caps(recipe: Recipe, options: Options) -> Iterator[Violation]:
 
 
 def _budget(options: Options) -> Iterator[Violation]:
-    if options.budget is None:
-        return
     workload = options.workload or {}
     table = (
-        ("maxFanout", "workload/steps", workload.get("steps", 0)),
-        ("maxSBXMinutes", "workload/sandboxMinutes", workload.get("sandboxMinutes", 0)),
-        ("maxWallClockMS", "timeoutMS", options.timeout_ms or 0),
+        (Metric.FANOUT, "workload/steps", workload.get("steps", 0)),
+        (Metric.MINUTES, "workload/sandboxMinutes", workload.get("sandboxMinutes", 0)),
+        (Metric.WALL_CLOCK, "timeoutMS", options.timeout_ms or 0),
     )
     for metric, pointer, observed in table:
-        limit = options.budget[metric]
-        if observed > limit:
-            message = f"budget:{metric}: observed {observed} > limit {limit} (ingress)"
-            yield Violation(f"/opts/{pointer}", message)
+        if over := budgets.exceeded(options.budget, {metric: observed}, Scope.INGRESS):
+            yield Violation(f"/opts/{pointer}", over.reason)
 
 
 def _gate(intent: Mapping[str, Json], rules: Rules) -> Iterator[Violation]:
@@ -159,6 +158,14 @@ def _gate(intent: Mapping[str, Json], rules: Rules) -> Iterator[Violation]:
     if not _is_whole(ttl) or not 1 <= ttl <= LONGEST_GATE_TTL_S:
         message = f"gate TTL must be 1..{LONGEST_GATE_TTL_S} whole seconds, not {ttl}"
         yield Violation("/formData", message)
+
+
+def _sandbox(intent: Mapping[str, Json]) -> Iterator[Violation]:
+    given: Any = intent["constraints"]
+    try:
+        templates.environment(given)
+    except ValueError as error:
+        yield Violation("/formData", str(error))
 
 
 def _gate_ttl_s(intent: Mapping[str, Json], rules: Rules) -> Any:

@@ -9,10 +9,10 @@ from enum import IntEnum, StrEnum
 from typing import Final
 
 from engine.core.canon import Json
+from engine.core.queues import INTENT
 from engine.errors import Drift
 
 WORKFLOW_NAME: Final = "RunIntent"
-QUEUE: Final = "intentQ"
 PRIORITY_OF_LANE: Final[Mapping[str, int]] = {"interactive": 1, "batch": 1000}
 
 
@@ -111,7 +111,7 @@ class Run:
     budget: Json
     gate_ttl_s: int
     app_version: str
-    queue_name: str = QUEUE
+    queue_name: str = INTENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +126,7 @@ class Progress:
     next_action: str | None = None
     error: str | None = None
     retry_count: int = 0
+    served_by: str | None = None
 
 
 COMPARED: Final = (

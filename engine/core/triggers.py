@@ -81,10 +81,19 @@ class Stance:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One suspicious row, by the workflow id of its run; ``ts`` in epoch milliseconds."""
+    """One suspicious row, by the workflow id of its run; ``ts`` in epoch milliseconds.
+
+    ``said`` is what the row tells beyond that it is there.
+    """
 
     workflow_id: str
     ts: int
+    said: str = ""
+
+    @property
+    def name(self) -> str:
+        """The run, and what is said of it."""
+        return f"{self.workflow_id} ({self.said})" if self.said else self.workflow_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,7 @@ def counted(
     open_ = [each for each in found if each.workflow_id not in declared]
     if not open_:
         return trigger.tile(None)
-    named = ", ".join(dict.fromkeys(each.workflow_id for each in open_[:SHOWN]))
+    named = ", ".join(dict.fromkeys(each.name for each in open_[:SHOWN]))
     return trigger.tile(f"{len(open_)} {what}: {named}", max(each.ts for each in open_))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,10 +13,14 @@ from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, Sched
 
 from engine.core.executions import Execution
 from engine.core.plans import Task
-from engine.core.runs import QUEUE, WORKFLOW_NAME
+from engine.core.queues import CONTROL, Limits
+from engine.core.runs import WORKFLOW_NAME
+from engine.flows import queues
 from engine.flows.demos import Demos
+from engine.flows.fanout import Fanout
 from engine.flows.promotion import PromotionFlow
-from engine.flows.run import TASK_QUEUE, RunFlow
+from engine.flows.run import RunFlow
+from engine.flows.slots import Slots
 from engine.flows.steps import step
 from engine.flows.task import TaskFlow
 from engine.store.demos import NAME as DEMO
@@ -23,6 +28,7 @@ from engine.store.endings import Endings
 from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
 from engine.store.promotions import NAME as PROMOTION
+from engine.usecases.budgets import Budgets
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
 from engine.usecases.patching import Patching
@@ -37,20 +43,17 @@ TASK_NAME: Final = "RunTask"
 REPAIR_NAME: Final = "RepairIntent"
 COMPENSATION: Final = "Compensate"
 TICK: Final = "Tick"
-CONTROL_QUEUE: Final = "controlQ"
-CONTROL_POLL_S: Final = 0.1
-POLL_S: Final = 0.02
 STEP_THREADS: Final = 16
 POOL: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """Which executor this process is, and how many tasks it runs at once."""
+    """Which executor this process is, and what it lets start at once, by queue."""
 
     id: str
     app_version: str
-    tasks_at_once: int
+    limits: Mapping[str, Limits]
     tick_s: int
 
 
@@ -62,6 +65,7 @@ class Work:
     waits: Waits
     patching: Patching
     repairs: Repairs
+    budgets: Budgets
     tasks: Tasks
     escalation: Escalation
     marks: Marks
@@ -87,11 +91,13 @@ async def launch(executor: Executor, dsn: str, work: Work) -> None:
         "run_migrations": False,
         "log_level": "WARNING",
     }
-    DBOS(config=settings)
-    ticker = _declare(work)
+    durable = DBOS(config=settings)
+    slots = Slots.of(durable, executor.limits)
+    ticker = _declare(work, slots)
     _declare_promotion(work)
-    await _queues(url, executor.tasks_at_once)
+    await _queues(url, executor.limits)
     DBOS.launch()
+    slots.take_turns(durable)
     if executor.tick_s:
         await DBOS.apply_schedules_async([_schedule(executor.tick_s, ticker)])
 
@@ -102,12 +108,12 @@ def _schedule(tick_s: int, ticker: Any) -> ScheduleInput:
         "schedule_name": "ticks",
         "workflow_fn": ticker,
         "schedule": f"*/{tick_s} * * * * *",
-        "queue_name": CONTROL_QUEUE,
+        "queue_name": CONTROL,
         "automatic_backfill": True,
     }
 
 
-def _declare(work: Work) -> Any:
+def _declare(work: Work, slots: Slots) -> Any:
     """Every workflow is known by its name; the one that a schedule begins."""
     tasks = TaskFlow(work.tasks)
 
@@ -129,7 +135,15 @@ def _declare(work: Work) -> Any:
     async def crash_demo(sleep_s: float) -> None:
         await demos.crash(sleep_s)
 
-    runs = RunFlow(work.stages, work.waits, work.patching, work.repairs, work.endings, run_task)
+    runs = RunFlow(
+        stages=work.stages,
+        waits=work.waits,
+        patching=work.patching,
+        repairs=work.repairs,
+        budgets=work.budgets,
+        slots=slots,
+        fanout=Fanout(work.endings, slots, run_task),
+    )
 
     @DBOS.workflow(name=WORKFLOW_NAME)
     async def run_intent(workflow_id: str) -> dict[str, Any]:
@@ -156,19 +170,14 @@ def _declare_promotion(work: Work) -> None:
         return await promotion.play(promotion_id, fixtures)
 
 
-async def _queues(url: str, tasks_at_once: int) -> None:
-    """The queues are there before the first look for them, which would miss them for a second."""
+async def _queues(url: str, limits: Mapping[str, Limits]) -> None:
     client = DBOSClient(
         system_database_url=url,
         serializer=DBOSPortableJSONSerializer(),
         application_name=APPLICATION,
     )
     try:
-        await client.register_queue_async(QUEUE, polling_interval_sec=POLL_S)
-        await client.register_queue_async(CONTROL_QUEUE, polling_interval_sec=CONTROL_POLL_S)
-        await client.register_queue_async(
-            TASK_QUEUE, polling_interval_sec=POLL_S, worker_concurrency=tasks_at_once
-        )
+        await queues.register(client, limits)
     finally:
         client.destroy()
 

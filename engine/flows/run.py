@@ -6,39 +6,40 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowHandleAsync
+from dbos import DBOS
 
-from engine.contracts.plans import BuildAnswer
 from engine.core import constraints, identity
 from engine.core.artifacts import NO_ERROR
+from engine.core.budgets import Excess, OverBudget
 from engine.core.executions import Execution
 from engine.core.gates import Ask
-from engine.core.plans import Task
 from engine.errors import RunFailed
+from engine.flows.fanout import Fanout
+from engine.flows.slots import Slots
 from engine.flows.steps import number, step
-from engine.store.endings import Endings
+from engine.usecases.budgets import Budgets
 from engine.usecases.patching import Patching
 from engine.usecases.repairs import Repairs
 from engine.usecases.stages import APPLY, COMPILE, DECIDE, EXECUTE, Stages
 from engine.usecases.waits import Waits
 
-TASK_QUEUE: Final = "sbxQ"
 NOTHING: Final[Mapping[str, Any]] = {
     "compiled": None, "asked": False, "granted": False, "decided": None, "succeeded": {},
 }  # fmt: skip
 SLACK_S: Final = 0.05  # beyond the deadline, so that the database agrees that it has passed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFlow:
-    """The life of one execution of a run. ``task_flow`` is the workflow that runs one task."""
+    """The life of one execution of a run."""
 
     stages: Stages
     waits: Waits
     patching: Patching
     repairs: Repairs
-    endings: Endings
-    task_flow: Any
+    budgets: Budgets
+    slots: Slots
+    fanout: Fanout
 
     async def start(self, execution: Execution) -> dict[str, Any]:
         """What the run put out, begun from nothing."""
@@ -59,7 +60,8 @@ class RunFlow:
         except Exception as error:
             source = str(error) or type(error).__name__
             said = await step("Rollback", self.patching.undo, execution, source)
-            await step("Fail", self.stages.fail, execution, said)
+            over = error.excess.document if isinstance(error, OverBudget) else None
+            await step("Fail", self.stages.fail, execution, said, over)
             if said == source:
                 raise
             raise RunFailed(said) from error
@@ -82,20 +84,34 @@ class RunFlow:
     async def _play(self, execution: Execution, known: Mapping[str, Any]) -> dict[str, Any]:
         stages = self.stages
         compiled = known["compiled"] or await step(COMPILE, stages.compile_plan, execution)
-        given = compiled["constraints"]
+        given, budget = compiled["constraints"], compiled["budget"]
+        await self._within(execution, budget)
         if (asks := constraints.questions(given)) and not known["asked"]:
             await self._answered(execution, asks, "Ask-user gate timed out")
         plan = await step(APPLY, stages.apply_patches, execution, compiled["plan"])
+        await self._within(execution, budget)
         if not known["granted"]:
             await self._answered(
                 execution, constraints.approvals(given), "Plan approval failed: no"
             )
         decided = known["decided"] or await step(DECIDE, stages.decide, execution, plan)
-        ended = await self._ran(execution, decided, known["succeeded"])
+        await self._within(execution, budget)
+        ended = await self.fanout.ended(execution, decided, budget, known["succeeded"])
+        await self._within(execution, budget)
         output = await step(EXECUTE, stages.execute, execution, decided["build"], ended)
         if output["errCode"] != NO_ERROR:
             raise RunFailed(f"SBX execution failed [{output['errCode']}]")
         return {"errCode": output["errCode"], "exit": output["exit"], "tasks": len(ended)}
+
+    async def _within(self, execution: Execution, budget: Mapping[str, int] | None) -> None:
+        """The run goes on within its budget, if it has one. Raises OverBudget.
+
+        What the look found is kept: whoever repeats it comes to the same decision.
+        """
+        if budget is None:
+            return
+        if over := await step("Budget", self.budgets.look, execution):
+            raise OverBudget(Excess.of(over))
 
     async def _answered(self, execution: Execution, asks: Sequence[Ask], refused: str) -> None:
         """People let the run go on. Raises RunFailed for a no and for silence.
@@ -104,6 +120,7 @@ class RunFlow:
         """
         keys = execution.gate_keys(asks)
         stands = await step("OpenGate", self._begin, execution, asks)
+        self.slots.leave(execution.id)
         while "leftS" in stands:
             wait_s = stands["leftS"] + SLACK_S
             await DBOS.recv_async(identity.topic(keys[0]), timeout_seconds=wait_s)
@@ -117,34 +134,3 @@ class RunFlow:
 
     async def _look(self, execution: Execution, keys: list[str]) -> dict[str, Any]:
         return await self.waits.look(execution, keys, number())
-
-    async def _ran(
-        self, execution: Execution, decided: dict[str, Any], succeeded: Mapping[str, Any]
-    ) -> list[dict[str, Any]]:
-        """How every task ended, in the build's order; all are under way before one is awaited."""
-        tasks = execution.tasks(BuildAnswer.model_validate(decided["build"]).to_core())
-        handles = {
-            task.cmd: await self._enqueued(execution.run_id, task, decided["place"])
-            for task in tasks
-            if task.cmd not in succeeded
-        }
-        ended = {cmd: await self._result(handle) for cmd, handle in handles.items()}
-        return [{**succeeded, **ended}[task.cmd] for task in tasks]
-
-    async def _enqueued(
-        self, run_id: str, task: Task, place: dict[str, Any]
-    ) -> WorkflowHandleAsync[dict[str, Any]]:
-        """The task under way, in the partition and with the priority of its run (B52)."""
-        options = SetEnqueueOptions(
-            priority=place["priority"], queue_partition_key=place["partition"]
-        )
-        with SetWorkflowID(task.key), options:
-            handle: WorkflowHandleAsync[dict[str, Any]] = await DBOS.enqueue_workflow_async(
-                TASK_QUEUE, self.task_flow, run_id, task.key, task.cmd
-            )
-            return handle
-
-    async def _result(self, handle: WorkflowHandleAsync[dict[str, Any]]) -> dict[str, Any]:
-        """What the task came to. The wait leaves no trace; the result, read once, is kept."""
-        await self.endings.wait(handle.get_workflow_id())
-        return await handle.get_result()

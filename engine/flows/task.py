@@ -9,11 +9,11 @@ from dbos import DBOS
 
 from engine.core import results
 from engine.core.plans import Task
+from engine.core.results import ATTEMPTS
 from engine.errors import RunFailed
 from engine.flows.steps import step
 from engine.usecases.tasks import Tasks
 
-ATTEMPTS: Final = 3
 FIRST_PAUSE_S: Final = 1.0
 
 
@@ -24,12 +24,17 @@ class TaskFlow:
     tasks: Tasks
 
     async def play(self, run_id: str, task: Task) -> dict[str, Any]:
-        """How the task ended. Raises RunFailed when infrastructure failed every attempt."""
+        """How the task ended, or why it could not go on: ``budget.over``.
+
+        Raises RunFailed when infrastructure failed every attempt.
+        """
         ended: dict[str, Any] = {}
         for attempt in range(1, ATTEMPTS + 1):
             if attempt > 1:
                 await DBOS.sleep_async(FIRST_PAUSE_S * 2 ** (attempt - 2))
             ended = await step("executeTask", self.tasks.attempt, run_id, task, attempt)
+            if ended.get("budget", {}).get("over"):
+                return ended
             if not results.is_infrastructure(ended["errCode"]):
                 return ended
         why = f"SBX Infra Error [{ended['errCode']}]: {ended['stderr'].strip()}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from functools import cached_property
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -19,12 +20,20 @@ SCHEMES: Final[Mapping[str, type[HTTPConnection]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
-    """What came back; ``body`` is None for whatever is no JSON."""
+    """What came back: its bytes, and as ``body`` the JSON that they are; None for no JSON."""
 
     status: int
-    body: Any
+    content: bytes
+
+    @cached_property
+    def body(self) -> Any:
+        """The value of the content."""
+        try:
+            return json.loads(self.content)
+        except ValueError:
+            return None
 
 
 def address(text: str) -> SplitResult:
@@ -57,7 +66,7 @@ class Remote:
             content = None if body is None else json.dumps(body).encode()
             connection.request(method, self._url.path + path, content, headers)
             answer = connection.getresponse()
-            return Answer(answer.status, _json(answer))
+            return Answer(answer.status, answer.read())
         except (OSError, HTTPException) as error:
             raise Unanswered(f"{self._url.geturl()} gave no answer: {_why(error)}") from error
         finally:
@@ -72,13 +81,6 @@ class Remote:
             message = f"nobody answers at {self._url.geturl()}: {_why(error)}"
             raise Unreachable(message) from error
         return connection
-
-
-def _json(answer: HTTPResponse) -> Any:
-    try:
-        return json.loads(answer.read())
-    except ValueError:
-        return None
 
 
 def _why(error: Exception) -> str:

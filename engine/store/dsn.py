@@ -18,6 +18,12 @@ def normalised(text: str) -> str:
     return conninfo.make_conninfo("", **dict(sorted(parts.items())))
 
 
+def password(dsn: str) -> str | None:
+    """The password that is part of ``dsn``, if one is."""
+    found = conninfo.conninfo_to_dict(dsn).get("password")
+    return None if found is None else str(found)
+
+
 def session(dsn: str, name: str) -> str:
     """``dsn`` for sessions of that name, which end when they idle inside of a transaction.
 

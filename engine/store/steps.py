@@ -20,7 +20,10 @@ SQL: Final = sql.load("steps")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """The run that an execution works on, for the ``attempt``th time; ``now`` is the database's."""
+    """The run that an execution works on, for the ``attempt``th time; ``now`` is the database's.
+
+    ``answered`` names the calls of this attempt that its ledger already has an answer of.
+    """
 
     execution_id: str
     run_id: str
@@ -31,8 +34,10 @@ class Subject:
     attempt: int
     priority: int
     queue_partition_key: str | None
+    budget: Any
     intent: dict[str, Any]
     now: datetime
+    answered: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One answer of an agent, as the ledger keeps it."""
+    """One question to an agent and what came of it, as the ledger keeps it."""
 
     op_key: str
     agent: str
@@ -57,6 +62,19 @@ class Call:
     structured: Any
     tool_calls: list[str]
     served_by: str
+    session_id: str | None
+    server_version: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What the ledger holds of an answer."""
+
+    structured: Any
+    tool_calls: list[str]
+    served_by: str
+    session_id: str | None
+    server_version: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +153,41 @@ async def _kept(tx: Tx, of: Subject, step_id: str) -> dict[str, Any]:
         await subject(tx, of.execution_id)
         raise RunFailed(f"run {of.run_id} takes no {step_id} from execution {of.execution_id}")
     return found
+
+
+async def place(tx: Tx, of: Subject, step_id: str, tries: int) -> int:
+    """The attempt under which this execution keeps a step of ``tries`` tries, or has kept it.
+
+    It is above those of earlier executions, so that the newest is always the highest.
+    """
+    values = {"run_id": of.run_id, "step_id": step_id, "execution_id": of.execution_id}
+    newest, own = await (await tx.execute(SQL["place"], values)).fetchone() or (0, False)
+    return int(newest) if own else max(int(newest), of.attempt - 1) + tries
+
+
+async def answer(tx: Tx, op_key: str) -> Given | None:
+    """The answer that the ledger has of that call; a failure is none."""
+    async with tx.cursor(row_factory=class_row(Given)) as rows:
+        return await (await rows.execute(SQL["answer"], {"op_key": op_key})).fetchone()
+
+
+async def keep_failed(tx: Tx, of: Subject, step_id: str, call: Call, error: str) -> None:
+    """The call that failed is on record."""
+    values = {
+        **asdict(call),
+        "run_id": of.run_id,
+        "step_id": step_id,
+        "attempt": of.attempt,
+        "structured": None if call.structured is None else json.dumps(call.structured),
+        "tool_calls": json.dumps(call.tool_calls),
+        "error": error,
+    }
+    await tx.execute(SQL["keep_failed"], values)
+
+
+async def tools(tx: Tx, run_id: str) -> list[tuple[str, list[str]]]:
+    """Agent and tools of the answer behind what each step of the run put out last."""
+    return await (await tx.execute(SQL["tools"], {"run_id": run_id})).fetchall()
 
 
 async def fail(tx: Tx, execution_id: str, error: str) -> None:

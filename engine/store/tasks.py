@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from psycopg.rows import scalar_row
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from engine.core.canon import Json
 from engine.core.results import Result
+from engine.errors import RunFailed
 from engine.store import Tx, sql
 from engine.store.steps import Left
 
@@ -29,11 +30,21 @@ class Attempt:
     artifacts: Sequence[Left]
 
 
-async def attempt(tx: Tx, run_id: str, task_key: str, number: int) -> dict[str, Any] | None:
-    """How this attempt ended, if it is recorded."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How an attempt ended, if it is recorded, and the budget of its run as it is stored."""
+
+    response: dict[str, Any] | None
+    budget: Any
+
+
+async def standing(tx: Tx, run_id: str, task_key: str, number: int) -> Standing:
+    """Whether this attempt is recorded, and the budget that it has to keep to."""
     values: Mapping[str, object] = {"run_id": run_id, "task_key": task_key, "attempt": number}
-    async with tx.cursor(row_factory=scalar_row) as rows:
-        found: dict[str, Any] | None = await (await rows.execute(SQL["attempt"], values)).fetchone()
+    async with tx.cursor(row_factory=class_row(Standing)) as rows:
+        found = await (await rows.execute(SQL["standing"], values)).fetchone()
+    if found is None:
+        raise RunFailed(f"a task of no run: {run_id}")
     return found
 
 
@@ -48,11 +59,11 @@ async def keep(tx: Tx, made: Attempt) -> dict[str, Any]:
         "request": Jsonb(made.request),
         "response": Jsonb(result.document),
         "err_code": result.err_code,
-        "metrics": Jsonb(result.metrics),
+        "metrics": Jsonb(result.measured),
         "artifacts": json.dumps([asdict(each) for each in made.artifacts]),
     }
     written = await tx.execute(SQL["keep"], values)
     if written.rowcount == 1:
         return result.document
-    stored = await attempt(tx, made.run_id, result.task_key, result.attempt)
-    return result.document if stored is None else stored
+    stored = await standing(tx, made.run_id, result.task_key, result.attempt)
+    return result.document if stored.response is None else stored.response

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
 
 from engine.core import artifacts as rules
+from engine.core import budgets
 from engine.errors import Missing
 from engine.store import Tx, runs
 from engine.store import artifacts as store
 from engine.store.artifacts import Artifact, Step, StepArtifact
-
-BUDGET: Final = "BUDGET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ async def steps(tx: Tx, wid: str) -> list[StepSeen]:
     left: dict[str, list[StepArtifact]] = defaultdict(list)
     for artifact in await store.of_run(tx, run.id):
         left[artifact.step_id].append(artifact)
-    every = [*found, *_budget(left[BUDGET])]
+    every = [*found, *_budget(left[budgets.STEP])]
     every.sort(key=lambda step: (step.started_at, rules.place(step.step_id)))
     return [
         StepSeen(run.workflow_id, step, _of_attempt(step, left[step.step_id])) for step in every
@@ -44,16 +42,16 @@ def _of_attempt(step: Step, artifacts: list[StepArtifact]) -> list[StepArtifact]
 
 
 def _budget(artifacts: list[StepArtifact]) -> list[Step]:
-    """A step of its own when a budget was exceeded, though nothing was recorded as one."""
+    """A step of its own when a budget was exceeded: the newest attempt that did."""
     if not artifacts:
         return []
-    at = artifacts[-1]
+    at = max(artifacts, key=lambda artifact: artifact.attempt)
     return [
         Step(
-            step_id=BUDGET,
+            step_id=budgets.STEP,
             attempt=at.attempt,
-            phase="budget",
-            output={"errCode": BUDGET},
+            phase=budgets.KIND,
+            output={"errCode": budgets.STEP},
             trace_id=None,
             span_id=None,
             started_at=at.created_at,

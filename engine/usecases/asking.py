@@ -1,8 +1,9 @@
-"""Ask an agent, and believe nothing of its answer that was not checked."""
+"""Ask an agent, believe nothing of its answer that was not checked, and keep what came of it."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -11,10 +12,13 @@ from engine.core import plans
 from engine.core.canon import digest
 from engine.core.pointers import pointer
 from engine.errors import RunFailed
-from engine.ports.oc import Answer, Question
+from engine.ports.oc import Agents, Answer, Question
+from engine.store import steps
+from engine.store.pool import Pool
 from engine.store.steps import Call, Subject
 
 Wanted = TypeVar("Wanted", bound=Wire)
+NOBODY: Final = Answer(structured=None, tools=(), served_by="none")
 
 
 class Concern(Protocol):
@@ -36,10 +40,65 @@ class Concern(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish(Generic[Wanted]):
+    """What a step wants to know, of which agent, and in which shape."""
+
+    step_id: str
+    agent: str
+    prompt: str
+    shape: type[Wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Whoever answers, and the ledger of what was asked of them."""
+
+    pool: Pool
+    agents: Agents
+
+    async def ask(self, subject: Subject, wish: Wish[Wanted]) -> tuple[Wanted, Call]:
+        """A checked answer, and the call as the step has to keep it.
+
+        An answer that an earlier try of the step kept is taken, and checked like a new one. A
+        failure is kept at once, and never taken (B13). Raises RunFailed.
+        """
+        title = f"{subject.run_id} {wish.step_id} {subject.attempt}"
+        asked = replace(question(subject, wish.agent, wish.prompt, wish.shape), title=title)
+        call = _call(subject, wish, asked, NOBODY)
+        answer = NOBODY
+        try:
+            answer = await self._known(subject, call.op_key) or await self._fresh(asked)
+            return checked(asked, answer, wish.shape), _call(subject, wish, asked, answer)
+        except RunFailed as error:
+            failed = _call(subject, wish, asked, answer)
+            await self.pool.insist(steps.keep_failed, subject, wish.step_id, failed, str(error))
+            raise
+
+    async def _known(self, subject: Subject, op_key: str) -> Answer | None:
+        if op_key not in subject.answered:
+            return None
+        given = await self.pool.insist(steps.answer, op_key)
+        if given is None:
+            return None
+        return Answer(
+            structured=given.structured,
+            tools=tuple(given.tool_calls),
+            served_by=given.served_by,
+            session_id=given.session_id,
+            server_version=given.server_version,
+        )
+
+    async def _fresh(self, asked: Question) -> Answer:
+        plans.require_no_parent(asked.inputs)
+        return await self.agents.ask(asked)
+
+
 def question(subject: Concern, agent: str, prompt: str, wanted: type[Wire]) -> Question:
     """What ``agent`` is asked about the subject, to be answered as ``wanted``."""
     return Question(
         agent=agent,
+        title=f"{subject.recipe_id}@{subject.recipe_v}",
         recipe_id=subject.recipe_id,
         recipe_v=subject.recipe_v,
         inputs=subject.intent["inputs"],
@@ -50,8 +109,7 @@ def question(subject: Concern, agent: str, prompt: str, wanted: type[Wire]) -> Q
 
 def checked(asked: Question, answer: Answer, wanted: type[Wanted]) -> Wanted:
     """The answer as ``wanted``. Raises RunFailed for a tool it may not use or another shape."""
-    if denied := plans.denied_tool(asked.agent, answer.tools):
-        raise RunFailed(f"tool-denied: {denied} for agent {asked.agent}")
+    plans.require_tools(asked.agent, answer.tools)
     try:
         return wanted.model_validate(answer.structured)
     except ValidationError as error:
@@ -61,16 +119,18 @@ def checked(asked: Question, answer: Answer, wanted: type[Wanted]) -> Wanted:
         raise RunFailed(message) from error
 
 
-def call(subject: Subject, step_id: str, asked: Question, answer: Answer) -> Call:
-    """The answer as the ledger keeps it: one row for each asking of one thing."""
+def _call(subject: Subject, wish: Wish[Wanted], asked: Question, answer: Answer) -> Call:
+    """The call as the ledger keeps it: one success for each asking of one thing."""
     schema_hash = digest(dict(asked.schema))
     prompt_hash = digest(asked.prompt)
     return Call(
-        op_key=digest([subject.run_id, step_id, subject.attempt, schema_hash, prompt_hash]),
+        op_key=digest([subject.run_id, wish.step_id, subject.attempt, schema_hash, prompt_hash]),
         agent=asked.agent,
         prompt=asked.prompt,
         schema_hash=schema_hash,
         structured=answer.structured,
         tool_calls=[*answer.tools],
         served_by=answer.served_by,
+        session_id=answer.session_id,
+        server_version=answer.server_version,
     )

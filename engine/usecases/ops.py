@@ -10,6 +10,7 @@ from engine.core import gates, identity
 from engine.core import ops as rules
 from engine.core import runs as words
 from engine.core.canon import Json
+from engine.core.queues import CONTROL
 from engine.errors import IllegalState
 from engine.store import Tx, runs
 from engine.store import ops as store
@@ -18,7 +19,6 @@ from engine.usecases import leaving
 from engine.usecases.leaving import Made
 
 STEP: Final = "OPS"
-CONTROL_QUEUE: Final = "controlQ"
 NEXT_ACTIONS: Final = {
     ask.purpose: ask.next_action for ask in (gates.APPROVE, *gates.PARALLEL, gates.QUESTION)
 }
@@ -86,7 +86,7 @@ async def fork(tx: Tx, workflow_id: str, step_n: int, app_version: str | None, b
         await _audited(tx, "fork", workflow_id, by, made.fork_id)
         if owner is None:
             named = await store.named_inputs(tx, workflow_id)
-            await store.fork_workflow(tx, made, CONTROL_QUEUE, named)
+            await store.fork_workflow(tx, made, CONTROL, named)
         else:
             kept = rules.kept_steps(done, start)
             await store.fork_run(tx, made, owner.id, identity.run_id(made.fork_id), kept)

@@ -5,8 +5,8 @@ Every step is safe to repeat: a repeat finds the step's row and returns what it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from engine.contracts.plans import BuildAnswer, PlanAnswer
@@ -15,11 +15,11 @@ from engine.core.artifacts import NO_ERROR
 from engine.core.canon import Json, digest
 from engine.core.executions import Execution
 from engine.core.runs import Word
-from engine.ports.oc import Agents
-from engine.store import steps
+from engine.store import Tx, steps
 from engine.store.pool import Pool
 from engine.store.steps import Outcome, Receipt, Subject
-from engine.usecases import asking, leaving
+from engine.usecases import budgets, leaving
+from engine.usecases.asking import Asking, Wish
 from engine.usecases.patching import Patching
 
 COMPILE: Final = "CompileST"
@@ -33,27 +33,27 @@ class Stages:
     """The steps, over one pool of connections and whoever answers for the agents."""
 
     pool: Pool
-    agents: Agents
+    asking: Asking
     patching: Patching
 
     async def compile_plan(self, execution: Execution) -> dict[str, Any]:
-        """CompileST: the plan that the agent proposes, and the intent's ``constraints``."""
+        """CompileST: the ``plan`` that the agent proposes, ``constraints`` and ``budget``."""
         subject = await self._subject(execution)
-        question = asking.question(
-            subject, plans.PLAN, plans.plan_prompt(subject.intent), PlanAnswer
-        )
-        answer = await self.agents.ask(question)
-        plan = asking.checked(question, answer, PlanAnswer).to_core(subject.intent["goal"])
+        budget = budgets.parsed(subject.budget)
+        prompt = plans.plan_prompt(subject.intent)
+        wish = Wish(step_id=COMPILE, agent=plans.PLAN, prompt=prompt, shape=PlanAnswer)
+        answer, call = await self.asking.ask(subject, wish)
+        plan = answer.to_core(subject.intent["goal"])
         made = [leaving.Made("plan_card", "plan.json", plan.document)]
         outcome = Outcome(
             step_id=COMPILE,
             phase="compilation",
             output=plan.document,
             artifacts=leaving.artifacts(subject.run_id, COMPILE, made),
-            calls=[asking.call(subject, COMPILE, question, answer)],
+            calls=[call],
         )
         kept = await self._keep(subject, outcome)
-        return {"plan": kept, "constraints": subject.intent["constraints"]}
+        return {"plan": kept, "constraints": subject.intent["constraints"], "budget": budget}
 
     async def apply_patches(self, execution: Execution, plan: dict[str, Json]) -> dict[str, Any]:
         """ApplyPatchST: what is left of the plan once its patches are written."""
@@ -74,9 +74,10 @@ class Stages:
     async def decide(self, execution: Execution, plan: dict[str, Json]) -> dict[str, Any]:
         """DecideST: the ``build`` of the approved plan, and where its tasks are to be queued."""
         subject = await self._subject(execution)
-        question = asking.question(subject, plans.BUILD, plans.build_prompt(plan), BuildAnswer)
-        answer = await self.agents.ask(question)
-        build = asking.checked(question, answer, BuildAnswer).to_core()
+        prompt = plans.build_prompt(plan)
+        wish = Wish(step_id=DECIDE, agent=plans.BUILD, prompt=prompt, shape=BuildAnswer)
+        answer, call = await self.asking.ask(subject, wish)
+        build = answer.to_core()
         made = [
             leaving.Made("patch", f"{path}.patch", {"path": path, "diff": diff})
             for path, diff in build.patches
@@ -86,7 +87,7 @@ class Stages:
             phase="planning",
             output=build.document,
             artifacts=leaving.artifacts(subject.run_id, DECIDE, made),
-            calls=[asking.call(subject, DECIDE, question, answer)],
+            calls=[call],
         )
         kept = await self._keep(subject, outcome)
         place = {"partition": subject.queue_partition_key, "priority": subject.priority}
@@ -95,7 +96,10 @@ class Stages:
     async def execute(
         self, execution: Execution, build: dict[str, Json], ended: Sequence[dict[str, Any]]
     ) -> dict[str, Any]:
-        """ExecuteST: what came of all tasks, and its receipt; a success ends the run with it."""
+        """ExecuteST: what came of all tasks, and its receipt; a success ends the run with it.
+
+        Its attempt counts those of its tasks: it is as high as the highest of them.
+        """
         subject = await self._subject(execution)
         output = results.merged(ended)
         decision = digest(build)
@@ -110,14 +114,28 @@ class Stages:
             receipts=[receipt],
             word=Word.SUCCEEDED if output["errCode"] == NO_ERROR else None,
         )
-        return await self._keep(subject, outcome)
+        tries = results.attempts(ended)
+        place = await self.pool.insist(steps.place, subject, EXECUTE, tries)
+        return await self._keep(replace(subject, attempt=place), outcome)
 
-    async def fail(self, execution: Execution, error: str) -> None:
-        """The run ended with ``error``, unless it had ended already."""
-        await self.pool.insist(steps.fail, execution.id, error)
+    async def fail(
+        self, execution: Execution, error: str, over: Mapping[str, Any] | None = None
+    ) -> None:
+        """The run ended with ``error``, unless it had ended already.
+
+        The limit that it went ``over`` is on record in the same transaction, or neither is (D6).
+        """
+        await self.pool.insist(_failed, execution, error, over)
 
     async def _subject(self, execution: Execution) -> Subject:
         return await self.pool.insist(steps.subject, execution.id)
 
     async def _keep(self, subject: Subject, outcome: Outcome) -> dict[str, Any]:
         return await self.pool.insist(steps.keep, subject, outcome)
+
+
+async def _failed(tx: Tx, execution: Execution, error: str, over: Mapping[str, Any] | None) -> None:
+    async with tx.transaction():
+        if over is not None:
+            await budgets.block(tx, execution, over)
+        await steps.fail(tx, execution.id, error)

@@ -1,13 +1,14 @@
-"""The command ``spec11``: judges, verifies, signs and moves evidence, lists claims."""
+"""The command ``spec11``: judges, verifies, signs and moves evidence, sees claims red."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from typing import Any, Final
 
-from pytest_spec11.cli import claims, gate, lane, sign, travel, verify
+from pytest_spec11.cli import claims, gate, lane, sabotage, sign, travel, verify
 from pytest_spec11.errors import BadInput, CannotJudge
 
 CANNOT_JUDGE: Final = 2
@@ -19,9 +20,15 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     made = argparse.ArgumentParser(prog="spec11", description=__doc__, allow_abbrev=False)
     commands = made.add_subparsers(dest="command", required=True)
-    for command in (gate, verify, lane, sign, travel, claims):
+    for command in (gate, verify, lane, sign, travel, sabotage, claims, *_others()):
         command.add(commands)
     return made
+
+
+def _others() -> Iterator[Any]:
+    """Commands that other packages bring: modules like ours, by their entry points."""
+    for entry in sorted(metadata.entry_points(group="spec11.commands")):
+        yield entry.load()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_spec11 import binding, bundle, catalogue, drift, policy, sealed
+from pytest_spec11 import sealed
 from pytest_spec11.errors import BadInput
-from pytest_spec11.judge import Case, Terms, judge
+from pytest_spec11.gating import Question, judged
 from pytest_spec11.options import SCOPES
 from pytest_spec11.reasons import Reason
-from pytest_spec11.signoff import Signoff
 from pytest_spec11.summary import Summary
 
 _SUBJECTS: Final = 3
@@ -27,15 +25,32 @@ _SUBJECTS: Final = 3
 def add(commands: Any) -> None:
     """Declare the command and its options."""
     made = commands.add_parser("gate", help="judge bundles of evidence", allow_abbrev=False)
+    add_question(made)
+    made.add_argument("--json", action="store_true", help="print the sign-off as JSON")
+    made.add_argument("--out", type=Path, help="write the sign-off to this file, sealed")
+    made.set_defaults(run=run)
+
+
+def add_question(made: argparse.ArgumentParser) -> None:
+    """Declare what the gate has to know: which bundles, for which release."""
     made.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="a run's directory")
     made.add_argument("--scope", default="signoff", choices=SCOPES, help="what is to be signed off")
     made.add_argument("--root", type=Path, default=Path(), help="the work tree to be released")
     made.add_argument("--app-version", default="", help="version to be released, if known")
     made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
     made.add_argument("--shards", type=_names, default=frozenset(), metavar="A,B,C", help=_SHARDS)
-    made.add_argument("--json", action="store_true", help="print the sign-off as JSON")
-    made.add_argument("--out", type=Path, help="write the sign-off to this file, sealed")
-    made.set_defaults(run=run)
+
+
+def asked(arguments: argparse.Namespace) -> Question:
+    """The question of a command line."""
+    return Question(
+        bundles=arguments.bundles,
+        root=arguments.root,
+        scope=arguments.scope,
+        app_version=arguments.app_version,
+        catalogue=arguments.catalogue,
+        shards=arguments.shards,
+    )
 
 
 _SHARDS: Final = "shards that have to have run, besides those of the policy"
@@ -47,29 +62,15 @@ def _names(text: str) -> frozenset[str]:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 for GO, 1 for NO_GO."""
-    root, scope = arguments.root, arguments.scope
-    if not root.is_dir():
-        raise BadInput(f"{root}: not a directory")
     _forget(arguments.out)
-    claims, asked = catalogue.load(arguments.catalogue), policy.load(root)
-    evidence = bundle.load(arguments.bundles)
-    here = binding.measure(root, arguments.app_version, scope, claims.digest)
-    terms = Terms(
-        now_ms=time.time_ns() // 1_000_000,
-        here=here,
-        scope=scope,
-        policy=asked,
-        shards=arguments.shards,
-    )
-    verdict = judge(claims, evidence, terms)
-    moved = drift.measure(root, arguments.catalogue, claims, asked)
-    document = Signoff(Case(claims, evidence, terms), verdict, moved).document()
+    found = judged(asked(arguments))
+    document = found.document()
     if arguments.out:
         sealed.write(arguments.out, "signoff", document)
-    summary = Summary(claims, verdict, scope)
-    lines = _text(summary, evidence.scenarios, moved.weakenings)
+    summary = Summary(found.catalogue, found.verdict, arguments.scope)
+    lines = _text(summary, found.bundle.scenarios, found.drift.weakenings)
     print(json.dumps(document, indent=1) if arguments.json else "\n".join(lines))
-    return 0 if verdict.verdict == "GO" else 1
+    return 0 if found.verdict.verdict == "GO" else 1
 
 
 def _forget(out: Path | None) -> None:

@@ -9,17 +9,20 @@ from pytest_spec11.oracles.http import Api, HttpDoor
 from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.oracles.sql import Sql, SqlDoor
 from pytest_spec11.oracles.witness import Witness
+from pytest_spec11.saboteurs.saboteur import Armed
 
 
 class Access:
     """Doors to one address, opened when first used. An oracle made here reports to one witness."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, armed: Armed) -> None:
         self.address = address
+        self._armed = armed
 
     @cached_property
     def _http(self) -> HttpDoor | None:
-        return HttpDoor(self.address.base_url) if self.address.base_url else None
+        base_url = self._armed.route(self.address).base_url
+        return HttpDoor(base_url) if base_url else None
 
     @cached_property
     def _app(self) -> SqlDoor | None:
@@ -43,7 +46,7 @@ class Access:
 
     def proc(self, witness: Witness) -> Proc:
         """Facts about the processes of the address."""
-        return Proc(self.address.pids, witness)
+        return Proc(self.address.pids, witness, self._armed)
 
     def close(self) -> None:
         """Every door that was opened is closed."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_spec11.oracles.witness import Witness, fingerprint
+from pytest_spec11.saboteurs.saboteur import Armed
 
 
 class Files:
     """Contents of files; a file that is not there is a reading too."""
 
-    def __init__(self, witness: Witness) -> None:
+    def __init__(self, witness: Witness, armed: Armed) -> None:
         self._witness = witness
+        self._armed = armed
 
     def read(self, path: Path | str) -> bytes | None:
         """The bytes of the file; None when there is no such file."""
+        self._armed.reading(Path(path))
         try:
             data = Path(path).read_bytes()
         except FileNotFoundError:

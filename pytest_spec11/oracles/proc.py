@@ -14,6 +14,8 @@ from pytest_spec11.canon import Json
 from pytest_spec11.errors import NotProvable
 from pytest_spec11.oracles.witness import Witness, fingerprint, shown, without_password
 from pytest_spec11.reaper import end_groups
+from pytest_spec11.saboteurs.saboteur import Armed
+from pytest_spec11.target import Process
 
 RUN_S: Final = 60.0
 
@@ -44,9 +46,12 @@ class Socket:
 class Proc:
     """Facts about the stack's processes, by the name their target gave them."""
 
-    def __init__(self, pids: Mapping[str, int], witness: Witness) -> None:
+    def __init__(
+        self, pids: Mapping[str, int], witness: Witness, armed: Armed | None = None
+    ) -> None:
         self._pids = pids
         self._witness = witness
+        self._armed = armed or Armed()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -126,8 +131,9 @@ class Proc:
         Its process group ends with it. Raises subprocess.TimeoutExpired after ``deadline_s``
         seconds; that, too, is on record.
         """
+        begun = self._armed.process(Process(name="command", command=tuple(argv), env=env or {}))
         with subprocess.Popen(  # noqa: S603  # the test author's own command, no shell
-            list(argv), env=env, start_new_session=True,
+            begun.command, env=begun.env if env is not None else None, start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             encoding="utf-8", errors="backslashreplace",
         ) as command:  # fmt: skip

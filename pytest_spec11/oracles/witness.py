@@ -35,11 +35,14 @@ def fingerprint(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
+def is_secret(name: str) -> bool:
+    """Whether a header, parameter or variable of that name holds what nobody should see."""
+    return _SECRET.search(name) is not None
+
+
 def shown(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """``pairs`` as a dict, the values of secret-looking names hidden."""
-    return {
-        name: HIDDEN if _SECRET.search(name) else without_password(value) for name, value in pairs
-    }
+    return {name: HIDDEN if is_secret(name) else without_password(value) for name, value in pairs}
 
 
 def without_password(text: str) -> str:

@@ -12,6 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("soaks")
     group.addoption("--soak-kills", type=int, default=500, help="kills that hit work in flight")
     group.addoption("--soak-runs", type=int, default=1_000, help="runs that wait at once")
+    group.addoption("--soak-flood", type=int, default=10_000, help="runs queued before one other")
 
 
 @pytest.fixture
@@ -24,6 +25,12 @@ def soak_kills(pytestconfig: pytest.Config) -> int:
 def soak_runs(pytestconfig: pytest.Config) -> int:
     """How many runs wait at once."""
     return int(pytestconfig.getoption("soak_runs"))
+
+
+@pytest.fixture
+def soak_flood(pytestconfig: pytest.Config) -> int:
+    """How many runs lie in the queue before one of another tenant."""
+    return int(pytestconfig.getoption("soak_flood"))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from scenarios.waiting_room import books, filled, let_go, taken_ms, workflows
 
 pytestmark = pytest.mark.S10
 
-SLOTS = {"SBX_QUEUE_WORKER_CONCURRENCY": "5"}
+SLOTS = {"INTENT_QUEUE_WORKER_CONCURRENCY": "5", "SBX_QUEUE_WORKER_CONCURRENCY": "5"}
 A_RUN_S = 0.9  # to its end, on two cores that also start, ask and look
 
 

@@ -16,7 +16,7 @@ import psutil
 
 from pytest_spec11 import bundle, journal
 
-RUN_S = 60
+RUN_S = 180
 # What an outer pytest leaves in the environment is none of an inner one's business.
 CLEAN = (
     "env",
@@ -191,6 +191,10 @@ class Team:
         claims = ("--catalogue", "catalogue.json", "--scope", scope)
         return self._ended("-m", "pytest_spec11.cli", "gate", *given, *claims)
 
+    def spec11(self, *words: str) -> Ended:
+        """How a command of ``spec11`` ended."""
+        return self._ended("-m", "pytest_spec11.cli", *words)
+
     def verdict(self, *args: str, scope: str = "signoff") -> dict[str, Any]:
         """What ``spec11 gate`` says as JSON, by default of the newest bundle."""
         found = self.gate(*(args or (str(self.bundle),)), "--json", scope=scope)
@@ -205,22 +209,27 @@ class Team:
             found.setdefault(each["subject"], []).append(each["code"])
         return found
 
-    def _ended(self, *words: str) -> Ended:
+    def sabotage(self, *args: str) -> Ended:
+        """How ``spec11 sabotage`` ended: as many runs of their pytest as there are faults."""
+        words = ("-m", "pytest_spec11.cli", "sabotage", "--catalogue", "catalogue.json", *args)
+        return self._ended(*words, deadline_s=10 * RUN_S)
+
+    def _ended(self, *words: str, deadline_s: float = RUN_S) -> Ended:
         done = subprocess.run(  # noqa: S603  # our own interpreter
             (*CLEAN, sys.executable, *words),
             cwd=self.path,
             capture_output=True,
             text=True,
-            timeout=RUN_S,
+            timeout=deadline_s,
             check=False,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
-    def started(self, *args: str) -> Iterator[subprocess.Popen[str]]:
+    def started(self, *args: str, module: str = "pytest") -> Iterator[subprocess.Popen[str]]:
         """Their pytest, under way; killed when the block ends and it still runs."""
         with subprocess.Popen(  # noqa: S603  # our own interpreter
-            (*CLEAN, sys.executable, "-m", "pytest", *args),
+            (*CLEAN, sys.executable, "-m", module, *args),
             cwd=self.path,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

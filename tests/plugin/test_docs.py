@@ -62,7 +62,7 @@ def test_every_code_that_is_given_has_a_remedy() -> None:
 
 def test_every_hook_error_and_record_is_named() -> None:
     hooks = [name for name in vars(hookspecs) if name.startswith("pytest_spec11_")]
-    assert hooks == ["pytest_spec11_target"]
+    assert hooks == ["pytest_spec11_target", "pytest_spec11_saboteurs"]
     for name in (*hooks, *names(errors, type), *journal.SHAPES):
         assert f"`{name}" in PAGE
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import resource
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,3 +159,70 @@ def test_threads_share_one_chain(made: Journal) -> None:
 def test_what_cannot_be_opened_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="nowhere"):
         journal.read(tmp_path / "nowhere")
+
+
+# A process that writes a journal and is killed when so many bytes of it have reached the disk.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pytest_spec11.journal import Journal
+
+class Disk:
+    def __init__(self, file, left):
+        self.file, self.left = file, left
+
+    def write(self, content):
+        self.file.write(content[: self.left])
+        if len(content) >= self.left:
+            self.file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.left -= len(content)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+def life(folder, left):
+    made = Journal(folder / "journal-main.ndjson", folder / "blobs")
+    made._file = Disk(made._file, left)
+    made.start(runId="r", nonce="n", role="main", pid=1, binding={})
+    for number in range(4):
+        made.write("note", number=number)
+        made.sync()
+    made.seal(exitStatus=0)
+    os._exit(0)
+
+root, step = Path(sys.argv[1]), int(sys.argv[2])
+for left in range(1, int(sys.argv[3]), step):
+    if not (child := os.fork()):
+        life(root / str(left), left)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+"""
+
+
+def test_killed_at_any_byte_that_it_writes_a_journal_is_never_sealed(
+    made: Journal, tmp_path: Path
+) -> None:
+    for number in range(3, 4):
+        made.write("note", number=number)
+    made.seal(exitStatus=0)
+    size = made.path.stat().st_size
+    words = (sys.executable, "-c", KILLED, str(tmp_path / "killed"), "5", str(size - 5))
+    subprocess.run(words, check=True, timeout=300)  # noqa: S603  # our own interpreter
+    found = {int(path.parent.name): path for path in tmp_path.glob("killed/*/*.ndjson")}
+    assert len(found) == len(range(1, size - 5, 5))
+    for written, path in found.items():
+        content = path.read_bytes()
+        reading = journal.read(path)
+        assert len(content) == written
+        assert not reading.sealed
+        assert len(reading.records) == content.count(b"\n")
+        assert (reading.damage is None) == content.endswith(b"\n")
+
+
+def test_text_that_has_no_utf8_is_kept_as_far_as_it_has(made: Journal) -> None:
+    made.write("note", said="a\ud800b", more={"\udfff": ["\ud83d", 1]})
+    made.seal(exitStatus=0)
+
+    found = journal.read(made.path)
+    assert (found.damage, found.sealed) == (None, True)
+    assert found.records[-2].data == {"said": "a\ufffdb", "more": {"\ufffd": ["\ufffd", 1]}}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from engine.core.canon import Json
+
+LIVE: Final = "live"
+STUB: Final = "stub"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +17,7 @@ class Question:
     """What an agent is asked, for whom, and in which shape it has to answer."""
 
     agent: str
+    title: str
     recipe_id: str
     recipe_v: str
     inputs: Mapping[str, Json]
@@ -28,6 +32,8 @@ class Answer:
     structured: Any
     tools: tuple[str, ...]
     served_by: str
+    session_id: str | None = None
+    server_version: str | None = None
 
 
 class Agents(Protocol):

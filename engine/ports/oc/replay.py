@@ -1,8 +1,9 @@
 """Answers that were recorded before: JSON files, read when asked for, never made up (D34).
 
-A fixture is ``{"schemaVersion": 1, "match": {"agent", "recipe"?: {"id", "v"}, "inputs"?: {…}},
-"answer": {"structured", "tools"}}``. It answers a question whose agent, recipe and inputs include
-all that ``match`` names; of several the one that names most.
+A fixture is ``{"schemaVersion": 1, "match": {"agent", "recipe"?: {"id", "v"}, "inputs"?: {…},
+"prompt"?: sha256}, "answer": {"structured", "tools"}}``. It answers a question whose agent, recipe,
+inputs and prompt include all that ``match`` names; of several the one that names most, and before
+all others the one recorded for this very prompt.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from engine.core.canon import digest
 from engine.errors import RunFailed
 from engine.ports.oc import Answer, Question
 
@@ -27,9 +29,10 @@ class Fixture:
     digest: str
 
     @property
-    def weight(self) -> int:
+    def weight(self) -> tuple[bool, int]:
         """How much it names: the more, the more it is meant."""
-        return ("recipe" in self.match) + len(self.match.get("inputs", {}))
+        named = ("recipe" in self.match) + len(self.match.get("inputs", {}))
+        return "prompt" in self.match, named
 
     def fits(self, question: Question) -> bool:
         """Whether it was recorded for such a question."""
@@ -38,6 +41,7 @@ class Fixture:
         return bool(
             self.match["agent"] == question.agent
             and self.match.get("recipe", recipe) == recipe
+            and self.match.get("prompt") in {None, digest(question.prompt)}
             and inputs == {name: question.inputs.get(name) for name in inputs}
         )
 
@@ -52,7 +56,7 @@ class Replay:
     async def ask(self, question: Question) -> Answer:
         """The recorded answer. Raises RunFailed for none, and for two that fit as well."""
         fitting = [each for each in self._fixtures() if each.fits(question)]
-        most = max((each.weight for each in fitting), default=0)
+        most = max((each.weight for each in fitting), default=(False, 0))
         best = [each for each in fitting if each.weight == most]
         if len(best) != 1:
             recipe = f"{question.recipe_id}@{question.recipe_v}"

@@ -16,6 +16,11 @@ class Sandbox(Protocol):
         """The provider, as the rows say it."""
         ...
 
+    @property
+    def version(self) -> str:
+        """Of what it runs commands with."""
+        ...
+
     async def run(self, task: Task, attempt: int) -> Result:
         """How this attempt of the command ended; a failure is a result, not an exception."""
         ...

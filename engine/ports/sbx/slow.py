@@ -22,6 +22,11 @@ class Slow:
         """The provider that really runs the command."""
         return self.sandbox.name
 
+    @property
+    def version(self) -> str:
+        """Of what runs it."""
+        return self.sandbox.version
+
     async def run(self, task: Task, attempt: int) -> Result:
         """What the sandbox says, later."""
         await asyncio.sleep(self.pause_s)

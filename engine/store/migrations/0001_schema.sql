@@ -150,6 +150,7 @@ CREATE TABLE app.runs (
 );
 CREATE INDEX runs_status_idx ON app.runs (status, created_at);
 CREATE INDEX runs_execution_idx ON app.runs (execution_id);
+CREATE INDEX runs_forked_idx ON app.runs (forked_from) WHERE forked_from IS NOT NULL;
 
 -- Terminal is terminal (D15), whoever writes: there are two ways out, a repair and a resume.
 CREATE FUNCTION app.refuse_revival() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -226,20 +227,58 @@ CREATE TABLE app.sbx_runs (
 );
 CREATE INDEX sbx_runs_task_idx ON app.sbx_runs (task_key);
 
+-- Sandboxes made ready beforehand: one for the dependencies of one recipe version, whatever they are called. Other
+-- dependencies are another row; the same ones are never given another template (B66).
+CREATE TABLE app.sbx_templates (
+    recipe_id text NOT NULL,
+    recipe_v text NOT NULL,
+    deps_hash text NOT NULL CONSTRAINT sbx_templates_hash_check CHECK (deps_hash ~ '^[0-9a-f]{64}$'),
+    template_key text NOT NULL CONSTRAINT sbx_templates_key UNIQUE
+        CONSTRAINT sbx_templates_key_check CHECK (template_key = recipe_id || ':' || recipe_v || ':' || deps_hash),
+    template_id text NOT NULL CONSTRAINT sbx_templates_id_check CHECK (length(template_id) BETWEEN 1 AND 256),
+    environment jsonb NOT NULL,                     -- what deps_hash is the digest of
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT sbx_templates_pkey PRIMARY KEY (recipe_id, recipe_v, deps_hash),
+    CONSTRAINT sbx_templates_recipe_fkey FOREIGN KEY (recipe_id, recipe_v) REFERENCES app.recipe_versions (id, v)
+);
+
+-- What each attempt of a task was given before it began: a template, or nothing that was ready.
+CREATE TABLE app.sbx_selections (
+    run_id text NOT NULL CONSTRAINT sbx_selections_run_fkey REFERENCES app.runs (id),
+    task_key text NOT NULL,
+    attempt integer NOT NULL,
+    template_key text NOT NULL,
+    recipe_id text NOT NULL,
+    recipe_v text NOT NULL,
+    deps_hash text NOT NULL,
+    template_id text,                               -- null: cold
+    selected_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT sbx_selections_pkey PRIMARY KEY (run_id, task_key, attempt)
+);
+CREATE INDEX sbx_selections_at_idx ON app.sbx_selections (selected_at);
+
+-- Every question to an agent that was answered or failed. One success a key; a failure stays, and answers nothing.
 CREATE TABLE app.opencode_calls (
-    op_key text CONSTRAINT opencode_calls_pkey PRIMARY KEY,
+    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT opencode_calls_pkey PRIMARY KEY,
+    op_key text NOT NULL,                           -- digest of run, step, attempt, schema and prompt
     run_id text NOT NULL CONSTRAINT opencode_calls_run_fkey REFERENCES app.runs (id),
     step_id text NOT NULL,
     attempt integer NOT NULL DEFAULT 1,
     agent text NOT NULL,
     prompt text NOT NULL,
     schema_hash text NOT NULL,
-    structured jsonb NOT NULL,
+    structured jsonb,
     tool_calls jsonb NOT NULL DEFAULT '[]',
-    served_by text NOT NULL,                        -- replay:<fixture key>, live:<server version>, stub
-    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    served_by text NOT NULL,                        -- live, stub, replay:<sha256 of the fixture>; none: nobody
+    session_id text,
+    server_version text,
+    error text,                                     -- why the call failed; null: it answered
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT opencode_calls_answer_check CHECK (error IS NOT NULL OR structured IS NOT NULL),
+    CONSTRAINT opencode_calls_served_check CHECK (served_by ~ '^(live|stub|none|replay:[0-9a-f]{64})$')
 );
 CREATE INDEX opencode_calls_run_idx ON app.opencode_calls (run_id, step_id);
+CREATE UNIQUE INDEX opencode_calls_once ON app.opencode_calls (op_key) WHERE error IS NULL;
 
 -- What a step did is written once: the same again is no news, anything else under the same key is refused by name.
 CREATE FUNCTION app.refuse_divergence() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -415,3 +454,31 @@ SELECT queue_name,
 FROM dbos.workflow_status w
 WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING')
 GROUP BY 1, 2;
+
+-- The last hour of the queues, and whatever still lies in them however old it is: an idle engine shows what it did.
+CREATE VIEW app.v_ops_queue_recent AS
+SELECT * FROM dbos.workflow_status
+WHERE queue_name IS NOT NULL
+  AND (created_at > app.millis(clock_timestamp()) - 3600000 OR status IN ('ENQUEUED', 'DELAYED', 'PENDING'));
+
+-- Whose work it is. Runs that named no partition have none.
+CREATE VIEW app.v_ops_queue_fairness AS
+SELECT queue_name, nullif(queue_partition_key, '') AS partition_key, status,
+       count(*) AS workflow_count,
+       count(started_at_epoch_ms) AS started_count,
+       max(started_at_epoch_ms - created_at) AS max_latency_ms,
+       min(created_at) AS oldest_created_at,
+       max(created_at) AS newest_created_at
+FROM app.v_ops_queue_recent
+GROUP BY 1, 2, 3;
+
+-- How long it lay in the queue: from its creation to its latest start (B46).
+CREATE VIEW app.v_ops_queue_priority AS
+SELECT queue_name, priority, status,
+       count(*) AS workflow_count,
+       count(started_at_epoch_ms) AS started_count,
+       round(avg(started_at_epoch_ms - created_at))::bigint AS avg_latency_ms,
+       percentile_disc(0.95) WITHIN GROUP (ORDER BY started_at_epoch_ms - created_at) AS p95_latency_ms,
+       max(started_at_epoch_ms - created_at) AS max_latency_ms
+FROM app.v_ops_queue_recent
+GROUP BY 1, 2, 3;

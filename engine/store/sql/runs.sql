@@ -1,6 +1,7 @@
 -- name: start
 -- One statement, so one transaction: the intent, the run and the enqueue, or none of them (D6). No row comes
 -- back when a key was taken or the stored intent belongs to another recipe; the caller then reads and compares.
+-- A run that names no partition queues in the one of blank name: the durable engine would never look for none.
 WITH kept AS (
     INSERT INTO app.intents (id, intent_hash, goal, json, recipe_id, recipe_v, recipe_hash)
     VALUES (%(workflow_id)s, %(intent_hash)s, %(goal)s, %(intent)s,
@@ -27,15 +28,18 @@ SELECT created_at, updated_at, execution_id,
                              named_args => json_build_object('workflow_id', execution_id),
                              workflow_id => execution_id, app_version => %(app_version)s,
                              timeout_ms => %(timeout_ms)s, priority => %(priority)s,
-                             queue_partition_key => %(queue_partition_key)s,
+                             queue_partition_key => coalesce(%(queue_partition_key)s, ''),
                              application_name => 'spec11') IS NOT NULL AS enqueued
 FROM started;
 
 -- name: by_id
--- Either name of a run finds it: its workflow id or its own.
+-- Either name of a run finds it: its workflow id or its own. One answer of a stub makes it the stub's run.
 SELECT id, workflow_id, intent_hash, recipe_id, recipe_v, recipe_hash, trace_id, tenant_id, queue_name,
        queue_partition_key, lane, priority, timeout_ms, workload, budget, gate_ttl_s, app_version, created_at,
-       updated_at, execution_id, status, last_step, next_action, error, retry_count
+       updated_at, execution_id, status, last_step, next_action, error, retry_count,
+       (SELECT CASE WHEN bool_or(served_by = 'stub') THEN 'stub' WHEN bool_or(served_by <> 'live') THEN 'replay'
+                    WHEN bool_or(served_by = 'live') THEN 'live' END
+        FROM app.opencode_calls c WHERE c.run_id = runs.id AND c.error IS NULL) AS served_by
 FROM app.runs
 WHERE workflow_id = %(wid)s OR id = %(wid)s;
 

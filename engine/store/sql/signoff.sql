@@ -2,7 +2,9 @@
 SELECT app.millis(clock_timestamp()) AS now_ms;
 
 -- name: budget
-SELECT r.workflow_id, app.millis(a.created_at) AS ts
+-- Whatever the row holds it counts; what it should hold is told.
+SELECT r.workflow_id, app.millis(a.created_at) AS ts,
+       concat_ws(', ', coalesce(a.inline ->> 'reason', 'unreadable'), a.inline ->> 'outcome') AS said
 FROM app.artifacts a JOIN app.runs r ON r.id = a.run_id
 WHERE a.step_id = 'BUDGET' AND a.created_at > clock_timestamp() - interval '24 hours'
 ORDER BY a.created_at DESC;

@@ -5,7 +5,9 @@ WITH moved AS (
     WHERE execution_id = %(execution_id)s AND status = 'queued'
 )
 SELECT r.execution_id, r.id AS run_id, r.status, r.workflow_id, r.recipe_id, r.recipe_v, r.retry_count + 1 AS attempt, r.priority,
-       r.queue_partition_key, i.json AS intent, clock_timestamp() AS now
+       r.queue_partition_key, r.budget, i.json AS intent, clock_timestamp() AS now,
+       ARRAY(SELECT op_key FROM app.opencode_calls c
+             WHERE c.run_id = r.id AND c.attempt = r.retry_count + 1 AND c.error IS NULL) AS answered
 FROM app.runs r
 JOIN app.intents i ON i.id = r.intent_id
 WHERE r.execution_id = %(execution_id)s;
@@ -16,6 +18,12 @@ SELECT status FROM app.runs WHERE execution_id = %(execution_id)s FOR UPDATE;
 
 -- name: output
 SELECT output FROM app.run_steps WHERE run_id = %(run_id)s AND step_id = %(step_id)s AND attempt = %(attempt)s;
+
+-- name: place
+-- The newest attempt of a step, and whether this execution made it: its receipt says so.
+SELECT (SELECT coalesce(max(attempt), 0) FROM app.run_steps WHERE run_id = %(run_id)s AND step_id = %(step_id)s),
+       EXISTS (SELECT FROM app.mock_receipts
+               WHERE run_id = %(run_id)s AND step_id = %(step_id)s AND execution_id = %(execution_id)s);
 
 -- name: keep
 -- One statement, so one transaction: the step's row, which is also its checkpoint, with everything that belongs to
@@ -40,11 +48,12 @@ WITH owned AS (
     FROM kept, jsonb_to_recordset(%(artifacts)s::jsonb) AS a (idx integer, kind text, uri text, inline jsonb, sha256 text)
 ), calls AS (
     INSERT INTO app.opencode_calls (op_key, run_id, step_id, attempt, agent, prompt, schema_hash, structured, tool_calls,
-                                    served_by)
+                                    served_by, session_id, server_version)
     SELECT c.op_key, kept.run_id, %(step_id)s, %(attempt)s, c.agent, c.prompt, c.schema_hash, c.structured, c.tool_calls,
-           c.served_by
+           c.served_by, c.session_id, c.server_version
     FROM kept, jsonb_to_recordset(%(calls)s::jsonb)
-        AS c (op_key text, agent text, prompt text, schema_hash text, structured jsonb, tool_calls jsonb, served_by text)
+        AS c (op_key text, agent text, prompt text, schema_hash text, structured jsonb, tool_calls jsonb, served_by text,
+              session_id text, server_version text)
 ), receipts AS (
     INSERT INTO app.mock_receipts AS m (receipt_key, run_id, step_id, execution_id, payload_hash)
     SELECT p.receipt_key, kept.run_id, %(step_id)s, %(execution_id)s, p.payload_hash
@@ -59,6 +68,23 @@ WITH owned AS (
 )
 SELECT run_id FROM kept;
 
+-- name: answer
+SELECT structured, tool_calls, served_by, session_id, server_version FROM app.opencode_calls
+WHERE op_key = %(op_key)s AND error IS NULL;
+
+-- name: keep_failed
+-- A failure stays on record whatever becomes of the run; no key is in its way, and nothing ever reads an answer of it.
+INSERT INTO app.opencode_calls (op_key, run_id, step_id, attempt, agent, prompt, schema_hash, structured, tool_calls,
+                                served_by, session_id, server_version, error)
+VALUES (%(op_key)s, %(run_id)s, %(step_id)s, %(attempt)s, %(agent)s, %(prompt)s, %(schema_hash)s, %(structured)s::jsonb,
+        %(tool_calls)s::jsonb, %(served_by)s, %(session_id)s, %(server_version)s, %(error)s);
+
+-- name: tools
+-- What the agents used for what each step put out last.
+SELECT DISTINCT ON (step_id) agent, tool_calls FROM app.opencode_calls
+WHERE run_id = %(run_id)s AND error IS NULL
+ORDER BY step_id, attempt DESC, id DESC;
+
 -- name: fail
 -- Only the owning execution ends a run, and what has ended stays ended (D15).
 UPDATE app.runs
@@ -71,8 +97,9 @@ WHERE run_id = %(run_id)s
 ORDER BY step_id, attempt DESC;
 
 -- name: successes
+-- What was cut off for the sake of a budget is not whole.
 SELECT DISTINCT ON (request ->> 'cmd') request ->> 'cmd' AS cmd, response FROM app.sbx_runs
-WHERE run_id = %(run_id)s AND err_code = 'NONE'
+WHERE run_id = %(run_id)s AND err_code = 'NONE' AND coalesce((metrics ->> 'cutBytes')::bigint, 0) = 0
 ORDER BY request ->> 'cmd', created_at DESC;
 
 -- name: granted

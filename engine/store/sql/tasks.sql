@@ -1,6 +1,9 @@
--- name: attempt
-SELECT response FROM app.sbx_runs
-WHERE run_id = %(run_id)s AND step_id = 'ExecuteST' AND task_key = %(task_key)s AND attempt = %(attempt)s;
+-- name: standing
+SELECT s.response, r.budget
+FROM app.runs r
+LEFT JOIN app.sbx_runs s ON s.run_id = r.id AND s.step_id = 'ExecuteST' AND s.task_key = %(task_key)s
+                        AND s.attempt = %(attempt)s
+WHERE r.id = %(run_id)s;
 
 -- name: keep
 -- One attempt of one task with its artifacts, once; where it is there already, an earlier try kept its own.

@@ -150,7 +150,17 @@ def test_a_draft_does_not_run(own_policy: Shim) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/steps", "/gates", "/gates/g", "/gates/g?timeoutS=1", "/interactions", "/stream/status"],
+    [
+        "",
+        "/steps",
+        "/gates",
+        "/gates/g",
+        "/gates/g?timeoutS=1",
+        "/interactions",
+        "/stream/status",
+        "/proofs",
+        "/repro",
+    ],
 )
 def test_an_unknown_run_is_404_on_every_route(shim: Shim, path: str) -> None:
     answer = shim.http.get(f"/api/runs/ih_nope{path}")
@@ -257,6 +267,8 @@ def test_the_document_describes_exactly_the_served_routes(shim: Shim) -> None:
         "GET /api/runs/{wid}/gates/{gateKey}",
         "POST /api/runs/{wid}/gates/{gateKey}/reply",
         "GET /api/runs/{wid}/interactions",
+        "GET /api/runs/{wid}/proofs",
+        "GET /api/runs/{wid}/repro",
         "GET /api/runs/{wid}/stream/status",
         "GET /api/hitl/inbox",
         "POST /api/events/hitl",
@@ -269,6 +281,7 @@ def test_the_document_describes_exactly_the_served_routes(shim: Shim) -> None:
         "POST /api/runs/{wid}/retry",
         "GET /api/ops/queue-depth",
         "GET /api/ops/signoff",
+        "GET /api/ops/throughput",
         "GET /api/ops/wf",
         "GET /api/ops/wf/{id}",
         "GET /api/ops/wf/{id}/steps",

@@ -164,7 +164,7 @@ def test_budgets_and_doubles_are_counted(shim: Shim, root: Path) -> None:
         wid,
     )
 
-    assert trigger(shim, "budget")["reason"] == f"1 budget violations: {wid}"
+    assert trigger(shim, "budget")["reason"] == f"1 budget violations: {wid} (unreadable)"
     assert trigger(shim, "x1-drift")["reason"] == f"1 doubled side effects: {wid}"
     assert board(shim)["verdict"] == "NO_GO"
 

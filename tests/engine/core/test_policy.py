@@ -66,6 +66,12 @@ def test_each_rule_refuses_with_its_own_words(options: dict[str, Any], message: 
     assert messages(**options) == [message]
 
 
+def test_a_sandbox_that_nobody_understands_is_refused() -> None:
+    intent = {**INTENT, "constraints": {"sandbox": "python"}}
+
+    assert messages(intent) == ["constraints.sandbox must be {base?, dependencies?}"]
+
+
 @pytest.mark.parametrize(
     "options",
     [

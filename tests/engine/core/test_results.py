@@ -39,7 +39,7 @@ def test_the_first_failure_speaks_for_all_and_every_task_is_listed() -> None:
 
     assert (one["errCode"], one["exit"], one["attempt"]) == ("TIMEOUT", 124, 3)
     assert one["stdout"] == "out a\n---\nout b\n---\nout c"
-    assert one["metrics"] == {"wallMs": 10, "cpuMs": 9, "memPeakMB": 9}
+    assert one["metrics"] == {"wallMs": 10, "cpuMs": 9, "memPeakMB": 9, "billedMinutes": 3}
     assert one["tasks"] == [
         {"taskKey": "a", "errCode": NO_ERROR, "attempt": 1},
         {"taskKey": "b", "errCode": "TIMEOUT", "attempt": 3},

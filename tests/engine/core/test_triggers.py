@@ -42,6 +42,10 @@ def test_only_what_nobody_declared_counts_and_all_of_it() -> None:
 
     assert tile.reason == "7 failed runs: ih_0, ih_1, ih_2"
     assert (tile.verdict, tile.ts) == ("NO_GO", 7)
+    said = [Finding("ih_1", 1, "budget: too much"), Finding("ih_1", 2, "budget: again")]
+    assert triggers.counted(triggers.BUDGET, said, (), "budget violations").reason == (
+        "2 budget violations: ih_1 (budget: too much), ih_1 (budget: again)"
+    )
     every = {each.workflow_id for each in found}
     assert triggers.counted(triggers.FRESH_FAILURES, found, every, "failed runs").verdict == "GO"
 

@@ -9,6 +9,8 @@ from tests.engine.processes import engine
     ("words", "promised"),
     [
         ((), ("up", "api", "worker", "db", "psql", "first steps", "exit status")),
+        (("repro",), ("--run W", "--verify FILE", "--out FILE", "exit status")),
+        (("triage",), ("--run W", "--log FILE", "healthz", "engine SQL", "exit status")),
         (("up",), ("--workers N", "--port P", "--data-dir DIR", "ready http://", "exit status")),
     ],
 )

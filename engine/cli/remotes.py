@@ -1,0 +1,39 @@
+"""Which API a command asks, and by what right."""
+
+from __future__ import annotations
+
+import argparse
+from urllib.parse import SplitResult
+
+from engine.config import Config
+from engine.ports import remote
+from engine.ports.remote import Remote
+
+
+def arguments(command: argparse.ArgumentParser) -> None:
+    """Give ``command`` the options that all who ask the API share."""
+    command.add_argument(
+        "--url",
+        type=_address,
+        help="where the API is (default: http://127.0.0.1 on PORT, else 3001)",
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def found(arguments: argparse.Namespace, config: Config) -> Remote:
+    """The API that is meant."""
+    url = arguments.url or remote.address(f"http://127.0.0.1:{config.port}")
+    return Remote(url, _token(config))
+
+
+def _token(config: Config) -> bytes | None:
+    """The first of an operator's keys; the others are being exchanged for it, or it for them."""
+    keys = config.operator_tokens.now() if config.operator_tokens else ()
+    return keys[0] if keys else None
+
+
+def _address(text: str) -> SplitResult:
+    try:
+        return remote.address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

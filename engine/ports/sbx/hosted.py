@@ -1,0 +1,131 @@
+"""A sandbox on a machine that a provider boots for one command, over the provider's own SDK.
+
+The SDKs are optional: one that is missing is a failure of its provider, and nobody else stands in.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Protocol
+
+from engine.core import results
+from engine.core.plans import Task
+from engine.core.results import Result
+from engine.ports.warden.streams import Stream
+
+log = logging.getLogger(__name__)
+
+
+class Machine(Protocol):
+    """One booted machine, for one command."""
+
+    async def shell(self, cmd: str, env: dict[str, str], out: Stream, err: Stream) -> int:
+        """The exit code, once all that it wrote was taken. Raises TimeoutError at its wall time."""
+        ...
+
+    async def end(self) -> None:
+        """There is no such machine any more."""
+        ...
+
+
+class Host(Protocol):
+    """A provider of machines; ``name`` is also that of its package and of our extra."""
+
+    @property
+    def name(self) -> str:
+        """The provider, as the rows say it."""
+        ...
+
+    async def machine(self, sdk: Any) -> Machine:
+        """A machine just booted, by its SDK. Raises whatever the SDK does."""
+        ...
+
+    def lacks(self) -> str | None:
+        """What is missing before it can be asked at all, if something is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """The sandbox that is ``host``."""
+
+    host: Host
+
+    @property
+    def name(self) -> str:
+        """The provider, as the rows say it."""
+        return self.host.name
+
+    @property
+    def version(self) -> str:
+        """Of the SDK that is installed."""
+        with suppress(metadata.PackageNotFoundError):
+            return metadata.version(self.name)
+        return "not installed"
+
+    async def run(self, task: Task, attempt: int) -> Result:
+        """How the command ended there. Whatever goes wrong before or around it is a result, too."""
+        try:
+            machine = await self._machine()
+        except Exception as error:  # noqa: BLE001  # an SDK raises what its transports raise
+            return self._lost(task, attempt, error)
+        try:
+            return await self._ran(machine, task, attempt)
+        except Exception as error:  # noqa: BLE001  # likewise
+            return self._lost(task, attempt, error)
+        finally:
+            await self._ended(machine)
+
+    async def _ended(self, machine: Machine) -> None:
+        try:
+            await machine.end()
+        except Exception as error:  # noqa: BLE001  # likewise
+            log.warning("%s: a machine ends by itself at its wall time: %s", self.name, error)
+
+    async def _machine(self) -> Machine:
+        if lacks := self.host.lacks():
+            raise LookupError(lacks)
+        try:
+            sdk = importlib.import_module(self.name)
+        except ImportError as error:
+            raise LookupError(f"its SDK is missing: pytest-spec11[{self.name}]") from error
+        return await self.host.machine(sdk)
+
+    async def _ran(self, machine: Machine, task: Task, attempt: int) -> Result:
+        out, err, begun = Stream(), Stream(), time.monotonic()
+        env = {"SPEC11_TASK": task.key, "SPEC11_ATTEMPT": str(attempt)}
+        try:
+            code = await machine.shell(task.cmd, env, out, err)
+            err_code = results.classified(code, err.text)
+        except TimeoutError:
+            code, err_code = 1, results.TIMEOUT
+        return Result(
+            task_key=task.key,
+            attempt=attempt,
+            err_code=err_code,
+            exit=code,
+            stdout=out.text,
+            stderr=err.text,
+            files={},
+            metrics={
+                "wallMs": round((time.monotonic() - begun) * 1000),
+                "cpuMs": 0,
+                "memPeakMB": 0,
+                "stdoutBytes": out.size,
+                "stderrBytes": err.size,
+                "truncated": int(out.truncated or err.truncated),
+            },
+            sandbox_ref=self.name,
+        )
+
+    def _lost(self, task: Task, attempt: int, error: Exception) -> Result:
+        """The command never had its chance, or nobody knows what became of it: infrastructure."""
+        told = " ".join(str(error).split()) or type(error).__name__
+        code = results.spoken(told, results.BOOT)
+        code = code if results.is_infrastructure(code) else results.BOOT
+        return results.lost(task.key, attempt, code, f"{self.name}: {told}")

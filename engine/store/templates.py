@@ -1,0 +1,72 @@
+"""Rows of ``app.sbx_templates``, and which of them each attempt of a task was given."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from engine.store import Tx, sql
+
+SQL: Final = sql.load("templates")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What the tasks of a run need; ``templates`` are the ids there are, by key."""
+
+    recipe_id: str
+    recipe_v: str
+    constraints: dict[str, Any]
+    templates: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What one attempt was given: the template of that key, or, without id, a cold sandbox."""
+
+    run_id: str
+    task_key: str
+    attempt: int
+    template_key: str
+    recipe_id: str
+    recipe_v: str
+    deps_hash: str
+    template_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """A sandbox that was made ready for one recipe version and its dependencies."""
+
+    recipe_id: str
+    recipe_v: str
+    deps_hash: str
+    template_key: str
+    template_id: str
+    environment: dict[str, Any]
+
+
+async def needs(tx: Tx, run_id: str) -> Needs | None:
+    """What the run's tasks need, if there is such a run."""
+    async with tx.cursor(row_factory=class_row(Needs)) as rows:
+        return await (await rows.execute(SQL["needs"], {"run_id": run_id})).fetchone()
+
+
+async def select(tx: Tx, made: Selection) -> None:
+    """The attempt has this, unless it has been given something before."""
+    await tx.execute(SQL["select"], asdict(made))
+
+
+async def register(tx: Tx, made: Template) -> bool:
+    """Whether the template is new: nothing is for the same dependencies yet."""
+    values = {**asdict(made), "environment": Jsonb(made.environment)}
+    return (await tx.execute(SQL["register"], values)).rowcount == 1
+
+
+async def listed(tx: Tx) -> list[Template]:
+    """All of them, by key."""
+    async with tx.cursor(row_factory=class_row(Template)) as rows:
+        return await (await rows.execute(SQL["listed"])).fetchall()

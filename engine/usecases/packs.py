@@ -1,0 +1,70 @@
+"""Everything about a run, of one moment: as a pack, or as cards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+from engine.core import cards as rules
+from engine.core import packs, proofs
+from engine.core.cards import Card
+from engine.core.redaction import redacted
+from engine.errors import Missing, Unreachable
+from engine.store import Tx
+from engine.store import packs as store
+from engine.store.faults import said
+from engine.store.pool import AWAY, connect
+
+EXPORT_S: Final = 60.0  # nobody waits behind it
+TEXTS: Final = ("id", "claim", "evidence", "provenance", "raw_ref")
+
+
+async def pack(tx: Tx, wid: str, secrets: Collection[str]) -> bytes:
+    """The canonical bytes of the run's pack, without any of ``secrets``. Raises Missing."""
+    found = await store.found(tx, wid)
+    return await asyncio.to_thread(lambda: packs.sealed(_assembled(found, wid), secrets))
+
+
+async def exported(dsn: str, wid: str, secrets: Collection[str]) -> bytes:
+    """The pack over a connection of its own. Raises Missing, Unreachable."""
+    async with _reached(dsn) as tx:
+        return await pack(tx, wid, secrets)
+
+
+async def looked_up(dsn: str, wid: str, secrets: Collection[str]) -> list[Card]:
+    """The cards over a connection of their own. Raises Missing, Unreachable."""
+    async with _reached(dsn) as tx:
+        return await cards(tx, wid, secrets)
+
+
+@asynccontextmanager
+async def _reached(dsn: str) -> AsyncIterator[Tx]:
+    try:
+        async with asyncio.timeout(EXPORT_S), await connect(dsn) as tx:
+            yield tx
+    except AWAY as error:
+        raise Unreachable(f"the database does not answer: {said(error)}") from error
+
+
+async def cards(tx: Tx, wid: str, secrets: Collection[str]) -> list[Card]:
+    """The run's proof cards, without any of ``secrets``. Raises Missing."""
+    found = await store.found(tx, wid)
+    return await asyncio.to_thread(lambda: _cards(_assembled(found, wid), secrets))
+
+
+def _cards(pack: dict[str, Any], secrets: Collection[str]) -> list[Card]:
+    return [_clean(card, secrets) for card in proofs.of_run(rules.subjects(pack)[0])]
+
+
+def _clean(card: Card, secrets: Collection[str]) -> Card:
+    texts: Any = redacted({name: getattr(card, name) for name in TEXTS}, secrets)[0]
+    return replace(card, **texts)
+
+
+def _assembled(found: store.Found | None, wid: str) -> dict[str, Any]:
+    if found is None:
+        raise Missing("run not found")
+    return packs.assembled(found.app, found.engine, found.audits, wid)

@@ -1,0 +1,38 @@
+"""What got done of late: every figure is read anew, and none is kept but by who made it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.ports import lanes
+from engine.ports.lanes import LaneFile
+from engine.store import throughput as store
+from engine.store.pool import Pool
+from engine.store.throughput import Fairness, Priority, Template, Violation
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All of it."""
+
+    fairness: list[Fairness]
+    priority: list[Priority]
+    budgets: list[Violation]
+    templates: list[Template]
+    load: list[LaneFile]
+
+
+async def seen(pool: Pool, load_dir: Path) -> Seen:
+    """The rows of one moment, and the files that load lanes left."""
+    files = await asyncio.to_thread(lanes.files, load_dir)
+    async with pool.connection() as tx, tx.transaction():
+        await store.at_one_moment(tx)
+        return Seen(
+            fairness=await store.fairness(tx),
+            priority=await store.priority(tx),
+            budgets=await store.budgets(tx),
+            templates=await store.templates(tx),
+            load=files,
+        )

@@ -1,0 +1,232 @@
+"""``spec11 sabotage``: every claim seen red under its saboteurs, or named as one that was not.
+
+It runs the suite's own tests: once without any fault, once under each saboteur (the tests of the
+claims that it must kill), and once more, under the benign twins, those that turned red.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Self
+
+from pytest_spec11 import binding, catalogue, matrix
+from pytest_spec11.errors import BadInput, CannotJudge
+from pytest_spec11.matrix import Found
+
+FILE: Final = "kills.json"
+TWINS: Final = ("http.none", "sql.none", "proc.none", "file.none")
+_FINDINGS: Final = "sabotage.ndjson"
+_RAN: Final = frozenset({0, 1})  # what pytest ends with when it ran the tests
+
+
+def add(commands: Any) -> None:
+    """Declare the command and its options."""
+    made = commands.add_parser("sabotage", help="see every claim red", allow_abbrev=False)
+    made.add_argument("-m", dest="scenario", default="", help="only this scenario, such as S02")
+    made.add_argument("--saboteur", action="append", default=[], metavar="ID")
+    made.add_argument("--claim", action="append", default=[], metavar="ID")
+    made.add_argument("--bundle", type=Path, help="directory that kills.json is written to")
+    made.add_argument("--root", type=Path, default=Path(), help="the work tree with the tests")
+    made.add_argument("--scope", default="signoff", help="what is to be signed off")
+    made.add_argument("--app-version", default="", help="version to be released, if known")
+    made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
+    made.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    made.add_argument("--json", action="store_true", help="print the matrix as JSON")
+    made.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when every cell was killed and no twin killed any, else 1."""
+    claims = catalogue.load(arguments.catalogue)
+    planned = _planned(claims, arguments)
+    here = binding.measure(arguments.root, arguments.app_version, arguments.scope, claims.digest)
+    began, nonce = time.time_ns() // 1_000_000, secrets.token_hex(16)
+    name = f"sabotage-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{nonce[:8]}"
+    place = arguments.bundle or arguments.root / ".spec11" / name
+    place.mkdir(parents=True, exist_ok=True)
+    with Campaign(arguments, place) as campaign:
+        cells = campaign.fought(planned)
+    span = (began, time.time_ns() // 1_000_000)
+    found = matrix.document(cells, {"id": name, "nonce": nonce}, here, span)
+    text = json.dumps(found, indent=1, sort_keys=True)
+    (place / FILE).write_text(text + "\n", encoding="utf-8")
+    print(text if arguments.json else "\n".join(matrix.table(cells)))
+    if not arguments.json:
+        print(f"kill matrix: {place / FILE}")
+    return 0 if all(each.good for each in cells) else 1
+
+
+def _planned(claims: catalogue.Catalogue, arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """Claims by saboteur. Raises BadInput for what is not in the catalogue."""
+    if unknown := set(arguments.claim) - claims.claims.keys():
+        raise BadInput(f"no claim {', '.join(sorted(unknown))}; see: spec11 claims")
+    if arguments.jobs < 1:
+        raise BadInput("--jobs takes a number from 1 on")
+    planned = matrix.cells_of(claims, arguments.scenario, arguments.saboteur, arguments.claim)
+    if missing := set(arguments.saboteur) - planned.keys():
+        raise BadInput(f"no such cell: {', '.join(sorted(missing))}; see: spec11 claims")
+    if not planned:
+        raise BadInput(f"no claim of {arguments.scenario} names a saboteur")
+    return planned
+
+
+class Campaign:
+    """The runs of pytest that one matrix takes; none outlives it."""
+
+    def __init__(self, arguments: argparse.Namespace, place: Path) -> None:
+        self._arguments = arguments
+        self._place = place
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._over = False
+        self._before = signal.signal(signal.SIGTERM, _interrupted)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._break_off()
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _break_off(self) -> None:
+        """No run is under way, and none will be; what they started ends with them."""
+        with self._lock:
+            self._over = True
+            left = tuple(self._running)
+        for each in left:
+            each.terminate()
+        for each in left:
+            each.wait()
+
+    def fought(self, planned: Mapping[str, Sequence[str]]) -> list[matrix.Cell]:
+        """Every planned cell, and one for each twin and claim that was tried under it."""
+        claims = sorted({claim for some in planned.values() for claim in some})
+        before = self._shared("before", claims)
+        green = {claim for claim, found in before.items() if found.word == matrix.PASS}
+        during = self._during(planned, green)
+        nodes = {each.node for some in during.values() for each in some.values()}
+        touched = sorted({claim for some in during.values() for claim in some})
+        after = self._shared("after", touched, TWINS, nodes)
+        cells = list(matrix.rows(planned, before, during, after))
+        twins = dict.fromkeys(TWINS, touched)
+        return cells + [
+            each
+            for each in matrix.rows(twins, before, dict.fromkeys(TWINS, after), after)
+            if each.hits or each.during != matrix.PASS
+        ]
+
+    def _shared(
+        self,
+        name: str,
+        claims: Sequence[str],
+        saboteurs: Sequence[str] = (),
+        nodes: Iterable[str] = (),
+    ) -> dict[str, Found]:
+        """What is found of each claim, by as many runs at a time as there may be."""
+        shares = _shares(claims, self._arguments.jobs)
+        names = [name if len(shares) == 1 else f"{name}-{number}" for number in range(len(shares))]
+        tries = [
+            partial(self._tried, each, share, saboteurs, nodes)
+            for each, share in zip(names, shares, strict=True)
+        ]
+        return {claim: found for some in self._all(tries) for claim, found in some.items()}
+
+    def _during(
+        self, planned: Mapping[str, Sequence[str]], green: set[str]
+    ) -> dict[str, dict[str, Found]]:
+        todo = {each: [c for c in claims if c in green] for each, claims in planned.items()}
+        todo = {each: claims for each, claims in todo.items() if claims}
+        tries = [partial(self._tried, each, some, (each,)) for each, some in todo.items()]
+        return dict(zip(todo, self._all(tries), strict=True))
+
+    def _all(self, tries: Sequence[Callable[[], dict[str, Found]]]) -> list[dict[str, Found]]:
+        """What each run found, as many at a time as there may be; all end when one cannot run."""
+        with ThreadPoolExecutor(self._arguments.jobs) as pool:
+            under_way = [pool.submit(each) for each in tries]
+            try:
+                return [each.result() for each in under_way]
+            except BaseException:
+                self._break_off()
+                raise
+
+    def _tried(
+        self,
+        name: str,
+        claims: Sequence[str],
+        saboteurs: Sequence[str] = (),
+        nodes: Iterable[str] = (),
+    ) -> dict[str, Found]:
+        """What one run says of each claim; of none when it could not run."""
+        place = self._place / name
+        place.mkdir(exist_ok=True)
+        began = time.monotonic()
+        command = self._command(place, claims, saboteurs, sorted(filter(None, nodes)))
+        code = self._pytest(command, place / "pytest.log")
+        lines = [line for each in place.glob(f"*/{_FINDINGS}") for line in each.open("rb")]
+        took_s = time.monotonic() - began
+        self._say(f"{name}: {len(lines)} tests of {len(claims)} claims, {took_s:.0f} s")
+        if code not in _RAN:
+            self._say(f"{name}: pytest ended with {code}, see {place / 'pytest.log'}")
+            if not saboteurs:
+                raise CannotJudge(f"pytest ended with {code}, see {place / 'pytest.log'}")
+        return matrix.by_claim(map(json.loads, lines))
+
+    def _command(
+        self, place: Path, claims: Sequence[str], saboteurs: Sequence[str], nodes: Sequence[str]
+    ) -> list[str]:
+        scenarios = " or ".join(sorted({claim.partition(".")[0] for claim in claims}))
+        # With "=", since pytest takes a directory that stands alone for one with tests.
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *nodes]
+        command += ["-m", scenarios, "--spec11-findings", "--spec11-scope", "demo"]
+        command += [f"--spec11-dir={place.absolute()}", "--spec11-claims", ",".join(claims)]
+        if saboteurs:
+            command += ["--spec11-saboteur", ",".join(saboteurs)]
+        if self._arguments.catalogue:
+            command += [f"--spec11-catalogue={self._arguments.catalogue.absolute()}"]
+        return command
+
+    def _pytest(self, command: Sequence[str], log: Path) -> int:
+        """How that run of pytest ended."""
+        with log.open("wb") as out:
+            with self._lock:
+                if self._over:
+                    raise CannotJudge("broken off")
+                running = subprocess.Popen(  # noqa: S603  # our own interpreter, no shell
+                    command, cwd=self._arguments.root, stdout=out, stderr=out
+                )
+                self._running.add(running)
+            try:
+                return running.wait()
+            finally:
+                if running.poll() is not None:
+                    self._running.discard(running)
+
+    def _say(self, what: str) -> None:
+        print(what, file=sys.stderr, flush=True)
+
+
+def _interrupted(*_: object) -> None:
+    """Being asked to end is what Ctrl-C is."""
+    raise KeyboardInterrupt
+
+
+def _shares(claims: Sequence[str], count: int) -> list[list[str]]:
+    """The claims in at most ``count`` shares of like size, those of one scenario together."""
+    scenarios: dict[str, list[str]] = {}
+    for claim in claims:
+        scenarios.setdefault(claim.partition(".")[0], []).append(claim)
+    shares: list[list[str]] = [[] for _ in range(count)]
+    for some in sorted(scenarios.values(), key=len, reverse=True):
+        min(shares, key=len).extend(some)
+    return [share for share in shares if share]

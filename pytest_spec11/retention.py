@@ -1,0 +1,36 @@
+"""Retention: of many runs the newest are kept; one that may still be under way always is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+_RUN: Final = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{8}")
+_LONGEST: Final = timedelta(hours=24)  # an unsealed run older than this is nobody's
+_TAIL: Final = 1024
+_SEAL: Final = b'"kind":"seal"'
+
+
+def prune(folder: Path, keep: int, now: datetime) -> list[str]:
+    """The runs that are gone from ``folder``: all finished ones but the newest ``keep``."""
+    found = [each for each in folder.iterdir() if _RUN.fullmatch(each.name)]
+    runs = sorted(each for each in found if each.is_dir() and not each.is_symlink())
+    gone = [each for each in runs[: max(len(runs) - keep, 0)] if _ended(each, now)]
+    for each in gone:
+        shutil.rmtree(each, ignore_errors=True)
+    return [each.name for each in gone]
+
+
+def _ended(run: Path, now: datetime) -> bool:
+    begun = datetime.strptime(run.name.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    journals = list(run.glob("journal-*.ndjson"))
+    return now - begun > _LONGEST or (bool(journals) and all(map(_sealed, journals)))
+
+
+def _sealed(journal: Path) -> bool:
+    with journal.open("rb") as file:
+        file.seek(max(journal.stat().st_size - _TAIL, 0))
+        return _SEAL in file.read()

@@ -1,0 +1,141 @@
+"""Faults of the family ``sql.*``: triggers, constraints and rows of a superuser's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from typing_extensions import override
+
+from pytest_spec11.saboteurs.saboteur import Saboteur
+
+if TYPE_CHECKING:  # a run without a fault of this family loads no psycopg for it
+    import psycopg
+
+# A sequence, since it counts what is rolled back, too, and no snapshot judges it.
+_COUNTER: Final = """
+CREATE SCHEMA IF NOT EXISTS saboteur;
+CREATE SEQUENCE IF NOT EXISTS saboteur.{name};
+GRANT USAGE ON SCHEMA saboteur TO PUBLIC;
+GRANT ALL ON SEQUENCE saboteur.{name} TO PUBLIC;
+"""
+_COUNT: Final = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM saboteur.{name}"
+
+
+class SqlSaboteur(Saboteur):
+    """A script that runs as superuser in each stack's database before anything else does.
+
+    ``{hit}`` in it is an expression of SQL that counts one hit. ``needs`` names a schema: where it
+    is missing, the script is left out.
+    """
+
+    def __init__(
+        self,
+        id_: str,
+        does: str,
+        script: str,
+        expected: Mapping[str, str] | None = None,
+        *,
+        needs: str = "app",
+    ) -> None:
+        super().__init__(id_, does, expected)
+        self._script = script
+        self._needs = needs
+        self._counts: dict[str, int] = {}
+
+    @property
+    def _sequence(self) -> str:
+        return self.id.partition(".")[2].replace("-", "_")
+
+    @override
+    def planted(self, dsn: str) -> None:
+        """The fault stands in that database."""
+        with _superuser(dsn) as connection:
+            there = connection.execute("SELECT to_regnamespace(%s)", (self._needs,)).fetchone()
+            if there is None or there[0] is None:
+                return
+            counter = _COUNTER.format(name=self._sequence)
+            connection.execute(counter.encode())
+            connection.execute(self._filled(self._script))
+        self._counts[dsn] = 0
+
+    @override
+    def dropping(self, dsn: str) -> None:
+        """What it did in that database is added up."""
+        if dsn in self._counts:
+            self._hits += self._count(dsn)
+            del self._counts[dsn]
+
+    @override
+    def hits(self) -> int:
+        """How often it took effect, in all databases."""
+        return self._hits + sum(self._count(dsn) for dsn in self._counts)
+
+    def _filled(self, text: str) -> bytes:
+        return text.replace("{hit}", f"nextval('saboteur.{self._sequence}')").encode()
+
+    def _count(self, dsn: str) -> int:
+        with _superuser(dsn) as connection:
+            row = connection.execute(_COUNT.format(name=self._sequence).encode()).fetchone()
+        return int(str(row[0])) if row else 0
+
+
+def _superuser(dsn: str) -> psycopg.Connection[tuple[object, ...]]:
+    import psycopg  # noqa: PLC0415  # see TYPE_CHECKING
+
+    return psycopg.connect(dsn, autocommit=True, application_name="saboteur")
+
+
+class StandingFault(SqlSaboteur):
+    """A script whose effect stays: what it changed once holds for every test after it."""
+
+    lasting: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A statement that is repeated, and how long to wait between."""
+
+    statement: str
+    every_s: float
+
+
+class RestlessFault(SqlSaboteur):
+    """A script, and a statement that a session of its own repeats until the database goes."""
+
+    def __init__(
+        self,
+        id_: str,
+        does: str,
+        script: str,
+        tick: Tick,
+        expected: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(id_, does, script, expected)
+        self._tick = tick
+        self._ends: dict[str, tuple[threading.Thread, threading.Event]] = {}
+
+    @override
+    def planted(self, dsn: str) -> None:
+        super().planted(dsn)
+        if dsn in self._counts:
+            over = threading.Event()
+            thread = threading.Thread(target=self._run, args=(dsn, over), daemon=True)
+            self._ends[dsn] = (thread, over)
+            thread.start()
+
+    @override
+    def dropping(self, dsn: str) -> None:
+        if dsn in self._ends:
+            thread, over = self._ends.pop(dsn)
+            over.set()
+            thread.join()
+        super().dropping(dsn)
+
+    def _run(self, dsn: str, over: threading.Event) -> None:
+        statement = self._filled(self._tick.statement)
+        with _superuser(dsn) as connection:
+            while not over.wait(self._tick.every_s):
+                connection.execute(statement)

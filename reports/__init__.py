@@ -1,0 +1,1 @@
+"""The paper: from a bundle to documents that people and other tools read."""

@@ -1,0 +1,246 @@
+"""The dossier: a verdict and its evidence as plain values, in the order in which a person asks.
+
+Every document is made of it and of nothing else, so that no two of them tell different stories.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from pytest_spec11.bundle import real
+from pytest_spec11.catalogue import Claim
+from pytest_spec11.gating import Judged
+from pytest_spec11.reasons import Reason
+
+SHOWN: Final = 6  # observations and assertions of one test; the rest is counted
+SLOWEST: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One observation: where it came from, what was asked, and the digest of what was seen."""
+
+    source: str
+    ref: str
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test:
+    """One test as it ended. Times in epoch milliseconds; 0 where the journal has none."""
+
+    node: str
+    outcome: str
+    message: str
+    claims: tuple[str, ...]
+    started_at: int
+    ended_at: int
+    sights: tuple[Sight, ...]
+    sight_count: int
+    assertions: tuple[str, ...]
+    assertion_count: int
+
+    @property
+    def duration_ms(self) -> int:
+        """From the first thing it observed to its end."""
+        return max(0, self.ended_at - self.started_at)
+
+    @property
+    def file(self) -> str:
+        """The file that holds it."""
+        return self.node.partition("::")[0]
+
+    @property
+    def name(self) -> str:
+        """Its name within the file, parameters included."""
+        return self.node.partition("::")[2] or self.node
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One cell of the kill matrix."""
+
+    saboteur: str
+    word: str  # killed, survived, not tried
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """How a claim stands, and all that speaks for and against it."""
+
+    claim: Claim
+    needed: bool
+    standing: str
+    reasons: tuple[Reason, ...]
+    seen: tuple[str, ...]
+    tests: tuple[Test, ...]
+    kills: tuple[Kill, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """One scenario and its claims."""
+
+    id: str
+    title: str
+    summary: str
+    stands: tuple[Stand, ...]
+
+    @property
+    def proven(self) -> int:
+        """How many of its needed claims are proven."""
+        return sum(each.needed and each.standing == "PASS" for each in self.stands)
+
+    @property
+    def needed(self) -> int:
+        """How many of its claims are needed."""
+        return sum(each.needed for each in self.stands)
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """All that is told of one verdict."""
+
+    judged: Judged
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The sign-off."""
+        return self.judged.document()
+
+    @property
+    def go(self) -> bool:
+        """Whether the verdict is GO."""
+        return self.judged.verdict.verdict == "GO"
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Everything against GO, in the order in which a person should look at it."""
+        return self.judged.verdict.reasons
+
+    @cached_property
+    def groups(self) -> list[tuple[str, list[Reason]]]:
+        """The reasons by their code."""
+        found: dict[str, list[Reason]] = defaultdict(list)
+        for each in self.reasons:
+            found[each.code].append(each)
+        return [*found.items()]
+
+    @cached_property
+    def tests(self) -> tuple[Test, ...]:
+        """Every test that ended, in the order of their ends."""
+        found = [self._test(node, each) for node, each in self._ends()]
+        return tuple(sorted(found, key=lambda test: (test.ended_at, test.node)))
+
+    @cached_property
+    def slowest(self) -> list[Test]:
+        """The tests that took the longest, longest first."""
+        return sorted(self.tests, key=lambda test: -test.duration_ms)[:SLOWEST]
+
+    @cached_property
+    def chapters(self) -> tuple[Chapter, ...]:
+        """Every scenario of the catalogue with all its claims."""
+        return tuple(
+            Chapter(
+                id=each.id,
+                title=each.title,
+                summary=each.summary,
+                stands=tuple(map(self._stand, each.claims)),
+            )
+            for each in self.judged.catalogue.scenarios
+        )
+
+    @property
+    def missing(self) -> list[str]:
+        """Needed claims that are not proven."""
+        return [
+            each.claim.id
+            for chapter in self.chapters
+            for each in chapter.stands
+            if each.needed and each.standing != "PASS"
+        ]
+
+    def _ends(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        for node, ends in self.judged.bundle.outcomes.items():
+            for each in ends:
+                yield node, each
+
+    @cached_property
+    def _times(self) -> Mapping[str, tuple[int, int]]:
+        """The first and the last record of each test."""
+        found: dict[str, tuple[int, int]] = {}
+        for leaf in self.judged.bundle.leaves:
+            for record in leaf.reading.records:
+                node = record.data.get("node")
+                if isinstance(node, str):
+                    first, last = found.get(node, (record.at, record.at))
+                    found[node] = (min(first, record.at), max(last, record.at))
+        return found
+
+    def _test(self, node: str, end: Mapping[str, Any]) -> Test:
+        bundle = self.judged.bundle
+        seen = [each for each in bundle.observations.get(node, ()) if real(each)]
+        said = bundle.assertions.get(node, ())
+        started, ended = self._times.get(node, (0, 0))
+        return Test(
+            node=node,
+            outcome=end["outcome"],
+            message=str(end.get("message") or ""),
+            claims=tuple(end["claims"]),
+            started_at=started,
+            ended_at=ended,
+            sights=tuple(map(_sight, seen[:SHOWN])),
+            sight_count=len(seen),
+            assertions=tuple(str(each["text"]) for each in said[:SHOWN]),
+            assertion_count=len(said),
+        )
+
+    @cached_property
+    def _by_claim(self) -> Mapping[str, list[Test]]:
+        found: dict[str, list[Test]] = defaultdict(list)
+        for test in self.tests:
+            for claim in test.claims:
+                found[claim].append(test)
+        return found
+
+    def _stand(self, claim: Claim) -> Stand:
+        tests = tuple(self._by_claim.get(claim.id, ()))
+        observed = self.judged.bundle.observations
+        seen = {each["source"] for test in tests for each in observed.get(test.node, ())}
+        subjects = {claim.id, *(test.node for test in tests)}
+        return Stand(
+            claim=claim,
+            needed=claim.needed(self.judged.terms.scope),
+            standing=self.judged.verdict.claims[claim.id],
+            reasons=tuple(each for each in self.reasons if each.subject in subjects),
+            seen=tuple(source for source in claim.sources if source in seen),
+            tests=tests,
+            kills=tuple(Kill(name, self._killed(name, claim.id)) for name in claim.saboteurs),
+        )
+
+    @cached_property
+    def _cells(self) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+        return {
+            (row["saboteur"], row["claim"]): row
+            for each in self.judged.bundle.kills
+            if not each.damage
+            for row in each.data["cells"]
+        }
+
+    def _killed(self, saboteur: str, claim: str) -> str:
+        row = self._cells.get((saboteur, claim))
+        if row is None:
+            return "not tried"
+        red = (
+            row["during"] == "FAIL" and row["hits"] > 0 and row["before"] == row["after"] == "PASS"
+        )
+        return "killed" if red else "survived"
+
+
+def _sight(record: Mapping[str, Any]) -> Sight:
+    return Sight(record["source"], record["ref"], record["digest"], record["size"])

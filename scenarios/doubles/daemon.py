@@ -1,0 +1,116 @@
+"""A server by the wire of OpenCode's, as `python -m scenarios.doubles.daemon DIRECTORY`.
+
+It says of itself that it is a stub. What it does to a request stands in ``DIRECTORY/faults.json``,
+read at each: ``{operation: fault}``, a fault being ``html``, ``cut``, ``shape``, ``error``,
+``hang``, or an object that replaces parts of the good answer. Each request is one line of
+``DIRECTORY/requests.ndjson``, written before it is answered.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from scenarios.doubles import serving
+from scenarios.doubles.answers import OF_AGENT
+
+VERSION = "1.18.33"
+PAGE = b"<!doctype html><html><body>an application</body></html>"
+REFUSED = {"name": "UnknownError", "data": {"message": "Unexpected server error."}}
+OPERATIONS = {  # method and the last word of the path, sessions left out
+    ("GET", "health"): "health",
+    ("GET", "agent"): "agents",
+    ("POST", "session"): "createSession",
+    ("POST", "message"): "promptStructured",
+    ("GET", "message"): "messages",
+    ("GET", "children"): "children",
+    ("POST", "abort"): "abort",
+    ("POST", "revert"): "revert",
+}
+SAME_FOR_ALL: dict[str, Any] = {
+    "health": {"healthy": True, "version": VERSION, "server": "stub"},
+    "agents": [{"name": "plan"}, {"name": "build"}],
+    "abort": True,
+}
+NUMBERS = count(1)
+
+
+class Daemon(serving.Handler):
+    """One request: written down, then answered as the faults of this moment say."""
+
+    directory: Path
+    agents: dict[str, str]  # the agent that each session was asked of
+
+    @override
+    def handled(self, method: str) -> None:
+        """The request is written down, and answered."""
+        path, body = self.path.partition("?")[0], self.body()
+        operation = OPERATIONS.get((method, path.rpartition("/")[2]), "unknown")
+        self._note({"operation": operation, "path": path, "body": body})
+        faults = json.loads((self.directory / "faults.json").read_text(encoding="utf-8"))
+        fault = faults.get(operation, "html" if operation == "unknown" else None)
+        if operation == "promptStructured":
+            self.agents[_session(path)] = body["agent"]
+        good = self._good(operation, path)
+        match fault:
+            case "html":
+                self.answer(200, "text/html", PAGE)
+            case "cut":
+                self.answer(200, "application/json", json.dumps(good).encode()[:-1])
+            case "shape":
+                self.answer_json({"nothing": "that anybody asked for"})
+            case "error":
+                self.answer_json(REFUSED, 500)
+            case "hang":
+                threading.Event().wait()
+            case None:
+                self.answer_json(good)
+            case _:
+                self.answer_json(_merged(good, fault))
+
+    def _good(self, operation: str, path: str) -> Any:
+        match operation:
+            case "createSession":
+                return {"id": f"ses_double{next(NUMBERS)}", "version": VERSION}
+            case "promptStructured":
+                return self._message(path)
+            case "messages":
+                return [self._message(path)]
+            case "revert":
+                return {"id": _session(path)}
+            case _:
+                return SAME_FOR_ALL.get(operation, [])
+
+    def _message(self, path: str) -> dict[str, Any]:
+        structured = OF_AGENT[self.agents[_session(path)]]
+        part = {"type": "tool", "tool": "StructuredOutput", "state": {"input": structured}}
+        info = {"id": "msg_double", "role": "assistant", "structured": structured}
+        return {"info": info, "parts": [part]}
+
+    def _note(self, line: dict[str, Any]) -> None:
+        with (self.directory / "requests.ndjson").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _session(path: str) -> str:
+    return path.split("/")[2]
+
+
+def _merged(good: Any, changes: Any) -> Any:
+    """``good`` with ``changes`` laid over it, key by key; of a list each of its items."""
+    if isinstance(good, list) and isinstance(changes, dict):
+        return [_merged(each, changes) for each in good]
+    if isinstance(good, dict) and isinstance(changes, dict):
+        return good | {key: _merged(good.get(key), value) for key, value in changes.items()}
+    return changes
+
+
+if __name__ == "__main__":
+    Daemon.directory, Daemon.agents = Path(sys.argv[1]), {}
+    serving.serve(Daemon)

@@ -1,0 +1,228 @@
+"""Processes that are started otherwise, sent nothing, joined by others, or stopped in time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, ClassVar, Final
+
+from typing_extensions import override
+
+from pytest_spec11.saboteurs.http import HttpSaboteur
+from pytest_spec11.saboteurs.proc import ProcSaboteur
+from pytest_spec11.saboteurs.proxy import Exchange
+from pytest_spec11.saboteurs.wire import Reply
+from pytest_spec11.target import Process
+from scenarios.saboteurs.lies import said, waits
+
+VERSION: Final = "v-under-test"
+WORDS: Final[Mapping[str, frozenset[str]]] = {
+    "CLAIM_SCOPE": frozenset({"demo", "signoff", "live-smoke"}),
+    "OC_MODE": frozenset({"replay", "record", "live"}),
+    "SBX_MODE": frozenset({"mock", "live"}),
+    "SBX_PROVIDER": frozenset({"e2b", "microsandbox", "local"}),
+    "WORKFLOW_RUNTIME_MODE": frozenset({"api-shim"}),
+}
+# What a bad value is replaced by: the name is left out, and the default holds.
+NUMBERS: Final = frozenset(
+    {
+        *("PORT", "ADMIN_PORT", "OC_TIMEOUT_MS", "SBX_DEFAULT_TIMEOUT_MS"),
+        *("SBX_QUEUE_WORKER_CONCURRENCY", "HITL_PLAN_APPROVAL_TIMEOUT_S", "CHAOS_SLEEP_EXECUTE"),
+    }
+)
+SWITCHES: Final = frozenset(
+    {
+        *("OC_STRICT_MODE", "SBX_ALT_PROVIDER_ENABLED", "SBX_QUEUE_PARTITION"),
+        *("INTENT_QUEUE_PARTITION", "DBOS_ENABLE_OTLP"),
+    }
+)
+# Runs the words behind it in this very process, after a socket or a child that they do not know.
+WIDE: Final = """
+import os, socket, sys
+wide = socket.create_server(("0.0.0.0", 0))
+wide.set_inheritable(True)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+ORPHAN: Final = """
+import os, subprocess, sys
+hold = (
+    "import os, signal, psycopg; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    " held = psycopg.connect(os.environ['SPEC11_DSN']); signal.pause()"
+)
+subprocess.Popen([sys.argv[1], "-c", hold])
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+ROGUE: Final = """
+import os, subprocess, sys
+env = {**os.environ, "DBOS__VMID": "api-shim"}
+subprocess.Popen([*sys.argv[1:-1], "worker"], env=env)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class Wrapped(ProcSaboteur):
+    """The api-shim is started by a script that adds something of its own."""
+
+    script: ClassVar[str]
+
+    @override
+    def process(self, process: Process) -> Process:
+        if process.command[-1:] != ("api",) or "-c" in process.command:
+            return process
+        self.hit()
+        command = (sys.executable, "-c", self.script, *process.command)
+        return Process(
+            name=process.name,
+            command=command,
+            env=process.env,
+            ready=process.ready,
+            deadline_s=process.deadline_s,
+            stop_signal=process.stop_signal,
+            stop_s=process.stop_s,
+        )
+
+
+class BindWide(Wrapped):
+    """It listens on every interface, too."""
+
+    script = WIDE
+
+
+class Orphan(Wrapped):
+    """It has a child that outlives it, with a session in the database."""
+
+    script = ORPHAN
+
+
+class RogueExecutor(Wrapped):
+    """It has an executor beside it, under a name that no worker has."""
+
+    script = ROGUE
+
+
+class EnvLaunder(ProcSaboteur):
+    """Bad values of the environment never arrive."""
+
+    @override
+    def process(self, process: Process) -> Process:
+        clean = {name: value for name, value in process.env.items() if _is_good(name, value)}
+        if _needs_flag(clean):
+            clean["SBX_ALT_PROVIDER_ENABLED"] = "true"
+        if clean == dict(process.env):
+            return process
+        self.hit()
+        return Process(name=process.name, command=process.command, env=clean, ready=process.ready)
+
+
+def _is_good(name: str, value: str) -> bool:
+    if name in WORDS:
+        return value in WORDS[name]
+    if name in SWITCHES:
+        return value in {"true", "false", "0", "1"} and name != "DBOS_ENABLE_OTLP"
+    if name in NUMBERS:
+        return re.fullmatch(r"\{.*\}|\d{1,5}", value) is not None and value not in {"0", "65536"}
+    return True
+
+
+def _needs_flag(env: Mapping[str, str]) -> bool:
+    return env.get("SBX_MODE") == "live" and env.get("SBX_PROVIDER") != "e2b"
+
+
+class EnvSwap(ProcSaboteur):
+    """The worker is of another scope than the api-shim."""
+
+    @override
+    def process(self, process: Process) -> Process:
+        if process.name != "worker":
+            return process
+        self.hit()
+        return process.using({"CLAIM_SCOPE": "live-smoke"})
+
+
+class NoKill(ProcSaboteur):
+    """Kills and stops get lost, those that a process was armed with, too."""
+
+    LOST: ClassVar = frozenset({signal.SIGKILL, signal.SIGSTOP})
+
+    @override
+    def process(self, process: Process) -> Process:
+        if "SPEC11_CRASH_AT" not in process.env:
+            return process
+        self.hit()
+        return process.using({"SPEC11_CRASH_AT": ""})
+
+    @override
+    def lets(self, process: str, signum: signal.Signals) -> bool:
+        if not self.awake or signum not in self.LOST:
+            return True
+        self.hit()
+        return False
+
+
+class NoRestart(ProcSaboteur):
+    """A worker that was killed stays down."""
+
+    _down = False
+
+    @override
+    def lets(self, process: str, signum: signal.Signals) -> bool:
+        self._down = self._down or (process == "worker" and signum == signal.SIGKILL)
+        return True
+
+    @override
+    def rises(self, process: str) -> bool:
+        if process != "worker" or not self._down:
+            return True
+        self.hit()
+        return False
+
+
+class VersionMasquerade(ProcSaboteur):
+    """Whoever is of another version says that it is of the right one."""
+
+    @override
+    def process(self, process: Process) -> Process:
+        if process.env.get("DBOS__APPVERSION", VERSION) == VERSION:
+            return process
+        self.hit()
+        return process.using({"DBOS__APPVERSION": VERSION})
+
+
+class PauseWorker(HttpSaboteur):
+    """The worker stands still from the moment that a run is seen waiting, beyond any bound."""
+
+    where = re.compile(r"^GET /api/runs/[^/]+(/gates)?$")
+    PAUSE_S: ClassVar = 15.0
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._stopped: set[int] = set()
+
+    @override
+    async def answer(self, exchange: Exchange) -> Reply:
+        reply = await exchange.forward()
+        pid = exchange.target.pids.get("worker")
+        if pid is not None and pid not in self._stopped and waits(said(reply)):
+            self._stopped.add(pid)
+            self.hit()
+            os.kill(pid, signal.SIGSTOP)
+            asyncio.get_running_loop().call_later(self.PAUSE_S, self._go_on, pid)
+        return reply
+
+    def _go_on(self, pid: int) -> None:
+        if pid in self._stopped:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    @override
+    def close(self) -> None:
+        while self._stopped:
+            pid = self._stopped.pop()
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        super().close()

@@ -1,0 +1,47 @@
+"""K of S10.starvation-bounded: one tenant, then several, flood; a start of another meets it.
+
+`make soak`, or `pytest scenarios/soaks/starvation.py`; `--soak-flood N`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_spec11.stacks import Stack, Stacks
+from scenarios.backlogs import Backlogs, Met
+from scenarios.queues import flooded, met, working
+
+pytestmark = pytest.mark.S10
+
+FEW = 10
+FLOODS = {"one": ["a"], "four": ["a", "b", "c", "d"]}
+
+
+@pytest.mark.claim("S10.starvation-bounded")
+@pytest.mark.parametrize("tenants", FLOODS.values(), ids=FLOODS)
+def test_a_start_behind_a_very_long_queue_of_others_is_not_held_up(
+    stacks: Stacks,
+    unique_goal: str,
+    backlogs: Backlogs,
+    soak_flood: int,
+    tenants: list[str],
+) -> None:
+    with stacks.start(only=("api",)) as stack:
+        few = _met(stack, f"{unique_goal} few", tenants, FEW)
+    with stacks.start(only=("api",)) as stack:
+        many = _met(stack, f"{unique_goal} many", tenants, soak_flood)
+    for seen in (few, many):
+        backlogs.saw(", ".join(tenants), seen)
+
+    assert many.backlog >= soak_flood // 2
+    assert many.start_ms <= 5000
+    assert many.start_ms <= few.start_ms + 2000
+    assert many.parked_ms <= 10_000
+
+
+def _met(stack: Stack, goal: str, tenants: list[str], flood: int) -> Met:
+    """What a start meets while the tenants together have ``flood`` runs before it."""
+    for tenant in tenants:
+        flooded(stack, [f"{goal} {tenant} {n}" for n in range(flood // len(tenants))], tenant)
+    with working(stack, "w0"):
+        return met(stack, f"{goal} mine", "mine")

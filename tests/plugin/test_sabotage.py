@@ -1,0 +1,236 @@
+"""``spec11 sabotage`` on another team's system: what is a kill, what survives, what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pytest_spec11 import matrix
+from pytest_spec11.matrix import Cell
+from pytest_spec11.waiting import eventually
+from tests.plugin.team import CONFTEST, Team, gone
+
+SCHEMA = Path(matrix.__file__).parent / "schemas" / "kills.schema.json"
+FAULTS = """
+from pytest_spec11.saboteurs.http import HttpSaboteur
+from pytest_spec11.saboteurs.proc import ProcSaboteur
+
+class Broken(HttpSaboteur):
+    async def answer(self, exchange):
+        reply = await exchange.forward()
+        reply.status = 500
+        self.hit()
+        return reply
+
+class Idle(HttpSaboteur):
+    async def answer(self, exchange):
+        return await exchange.forward()
+
+class Mode(ProcSaboteur):
+    def process(self, process):
+        self.hit()
+        return process.using({"MODE": "other"})
+
+def pytest_spec11_saboteurs(config):
+    return [
+        Broken("http.broken", "each answer is a 500", {"*": "assert 500 == 200"}),
+        Idle("http.idle", "does nothing", {"*": "assert"}),
+        Mode("proc.mode", "another mode", {"*": "assert 'other' == 'plain'"}),
+    ]
+"""
+# Each claim, its saboteur, and the body of its test.
+CLAIMS = {
+    "S00.killed": ("http.broken", 'assert api.get("/healthz").status == 200'),
+    "S00.plain": ("proc.mode", 'assert api.get("/healthz").json()["mode"] == "plain"'),
+    "S00.weak": ("http.broken", 'assert api.get("/healthz").status > 0'),
+    "S00.unhit": ("http.idle", 'assert api.get("/healthz").status == 200'),
+    "S00.breaks": ("http.broken", '{200: 1}[api.get("/healthz").status]; assert True'),
+    "S00.other": ("http.broken", 'assert api.get("/healthz").status != 500'),
+    "S00.red": ("http.broken", 'assert api.get("/healthz").status == 404'),
+    "S00.nobody": ("http.unheard-of", 'assert api.get("/healthz").status == 200'),
+    "S00.untested": ("http.broken", ""),
+}
+SURVIVORS = {
+    "S00.weak": "survived",
+    "S00.unhit": "never took effect; the claim was PASS",
+    "S00.breaks": "red, but not because the claim is untrue",
+    "S00.other": "red for another reason than 'assert 500 == 200'",
+    "S00.red": "not green without it: FAIL",
+    "S00.nobody": "never took effect; the claim was UNKNOWN",
+    "S00.untested": "not green without it: UNKNOWN",
+}
+ANSWERS = "S00.killed"
+
+
+def with_saboteurs(make: Callable[..., Team]) -> Team:
+    """A checkout with a test of each claim, and faults."""
+    claims = [
+        {"id": id_, "text": id_, "sources": ["api"], "scopes": ["signoff"], "saboteurs": [named]}
+        for id_, (named, _) in CLAIMS.items()
+    ]
+    tests = [
+        f"@pytest.mark.S00\n@pytest.mark.claim({id_!r})\ndef test_{id_[4:]}(api):\n    {body}\n"
+        for id_, (_, body) in CLAIMS.items()
+        if body
+    ]
+    ours = make("\n".join(["import pytest", *tests]))
+    scenarios = [{"id": "S00", "title": "It is there", "claims": claims}]
+    ours.write("catalogue.json", json.dumps({"scenarios": scenarios}))
+    ours.write("conftest.py", CONFTEST + FAULTS)
+    ours.commit()
+    return ours
+
+
+def rows(team: Team) -> dict[tuple[str, str], dict[str, Any]]:
+    found = json.loads((team.bundle / "kills.json").read_text())
+    jsonschema.validate(found, json.loads(SCHEMA.read_text()))
+    return {(each["saboteur"], each["claim"]): each for each in found["cells"]}
+
+
+def test_a_claim_is_seen_red_for_its_own_reason_and_green_again(
+    team: Callable[..., Team],
+) -> None:
+    ours = with_saboteurs(team)
+
+    ended = ours.sabotage("--claim", ANSWERS, "--claim", "S00.plain")
+
+    assert ended.status == 0, ended.out + ended.err
+    assert "2 of 2 cells killed" in ended.out
+    found = rows(ours)
+    cell = found["http.broken", ANSWERS]
+    assert (cell["before"], cell["during"], cell["after"]) == ("PASS", "FAIL", "PASS")
+    assert cell["hits"] == 1
+    assert cell["reason"]["text"].startswith("AssertionError: assert 500 == 200")
+    assert 'assert api.get("/healthz").status == 200' in cell["reason"]["text"]
+    assert found["proc.mode", "S00.plain"]["hits"] == 1  # before the test, and it holds
+    twin = found["http.none", ANSWERS]
+    assert (twin["hits"], twin["during"], twin["reason"]) == (1, "PASS", None)
+    assert ("proc.none", ANSWERS) in found
+
+
+def test_whatever_is_no_kill_is_a_survivor_and_says_why(team: Callable[..., Team]) -> None:
+    ours = with_saboteurs(team)
+
+    ended = ours.sabotage()
+
+    assert ended.status == 1
+    found = rows(ours)
+    lines = ended.out.splitlines()
+    for claim, why in SURVIVORS.items():
+        named = CLAIMS[claim][0]
+        (at,) = (n for n, line in enumerate(lines) if line.split()[1:3] == [named, claim])
+        assert (lines[at].split()[0], lines[at + 1].strip()) == ("SURVIVED", why)
+        assert f"{named} {claim}" in lines[-2]
+        assert (named, claim) in found
+    assert found["http.broken", ANSWERS]["during"] == "FAIL"
+    assert "2 of 9 cells killed" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (("--claim", "S00.nothing"), "no claim S00.nothing"),
+        (("--saboteur", "http.rare"), "no such cell: http.rare"),
+        (("-m", "S09"), "names a saboteur"),
+        (("--jobs", "0"), "--jobs takes a number"),
+    ],
+)
+def test_what_there_is_not_is_bad_input(
+    team: Callable[..., Team], args: tuple[str, ...], why: str
+) -> None:
+    ended = with_saboteurs(team).sabotage(*args)
+
+    assert ended.status == 3
+    assert why in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (("--spec11-scope", "signoff"), "a sabotaged run proves nothing: leave the scope out"),
+        (("-n", "2"), "a sabotaged run has one process"),
+        (
+            ("--spec11-saboteur", "http.rare"),
+            "no saboteur http.rare; there are: file.none, http.broken",
+        ),
+        (("--spec11-claims", "S00.kill"), "no claim S00.kill in the catalogue"),
+    ],
+)
+def test_a_sabotaged_run_that_may_not_be_ends_before_it_begins(
+    team: Callable[..., Team], args: tuple[str, ...], why: str
+) -> None:
+    ended = with_saboteurs(team).run("--spec11-saboteur", "http.broken", *args)
+
+    assert ended.status == 4
+    assert why in ended.out + ended.err
+
+
+def test_only_the_tests_of_the_claims_that_were_asked_for_are_run(
+    team: Callable[..., Team],
+) -> None:
+    assert "1 passed, 7 deselected" in with_saboteurs(team).run("--spec11-claims", ANSWERS).out
+
+
+SLOW = """
+import os, pathlib, threading, pytest
+
+@pytest.mark.S00
+@pytest.mark.claim("S00.killed")
+def test_it_takes_long(api):
+    pathlib.Path("under-way").write_text(f"{os.getpid()} ")
+    threading.Event().wait(300)
+    assert api.get("/healthz").status == 200
+"""
+
+
+def test_whoever_ends_it_ends_the_runs_that_are_under_way(team: Callable[..., Team]) -> None:
+    ours = with_saboteurs(team)
+    ours.write("test_proof.py", SLOW)
+    args = ("sabotage", "--catalogue", "catalogue.json", "--claim", ANSWERS)
+
+    with ours.started(*args, module="pytest_spec11.cli") as command:
+        told = ours.path / "under-way"
+        eventually(lambda: told.exists() and told.read_text().endswith(" "), deadline_s=120)
+        command.terminate()
+        assert command.wait(60) != 0
+
+    assert gone([int(told.read_text())])
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({}, ""),
+        ({"before": "FAIL"}, "not green without it: FAIL"),
+        ({"hits": 0}, "never took effect; the claim was FAIL"),
+        ({"during": "PASS"}, "survived"),
+        ({"during": "UNKNOWN"}, "red, but not because the claim is untrue"),
+        ({"expected": ""}, "red for another reason than ''"),
+        ({"expected": "404"}, "red for another reason than '404'"),
+        ({"after": "UNKNOWN"}, "not green afterwards: UNKNOWN"),
+        ({"saboteur": "sql.none"}, "the benign twin turned it red"),
+        ({"saboteur": "sql.none", "during": "PASS"}, ""),
+        ({"saboteur": "sql.none", "during": "PASS", "hits": 0}, "never took effect"),
+    ],
+)
+def test_a_cell_is_killed_only_when_all_of_it_is_so(change: dict[str, Any], fault: str) -> None:
+    killed: dict[str, Any] = {
+        "saboteur": "sql.row-edit",
+        "claim": "S00.a",
+        "hits": 1,
+        "text": "assert 1 == 2",
+        "before": "PASS",
+        "during": "FAIL",
+        "expected": "1 == 2",
+        "after": "PASS",
+    }
+
+    cell = Cell(**{**killed, **change})
+
+    assert cell.fault.startswith(fault) if fault else cell.good
