@@ -20,7 +20,7 @@ from pytest_spec11.sealed import Document
 
 MAX_FILES: Final = 200_000
 MAX_JOURNAL: Final = 1 << 30
-_NOTHING: Final = sha256(b"").hexdigest()
+NOTHING: Final = sha256(b"").hexdigest()
 _HEX: Final = frozenset("0123456789abcdef")
 
 Data = Mapping[str, Any]
@@ -60,7 +60,7 @@ class Leaf:
         return f"{self.path.parent.name}/{self.path.name}"
 
 
-Problem = Literal["missing", "linked", "altered", "misstated"]
+Problem = Literal["missing", "linked", "emptied", "altered", "misstated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ class Bundle:
 
 def real(observation: Data) -> bool:
     """Whether an observation saw anything at all."""
-    nothing = _NOTHING in {observation["blob"], observation["digest"]}
+    nothing = NOTHING in {observation["blob"], observation["digest"]}
     return not observation["empty"] and observation["size"] > 0 and not nothing
 
 
@@ -309,4 +309,6 @@ def _stored(blobs: Path, name: str) -> int | Problem:
         while chunk := file.read(1 << 20):
             total.update(chunk)
             size += len(chunk)
-    return size if total.hexdigest() == name else "altered"
+    if total.hexdigest() == name:
+        return size
+    return "altered" if size else "emptied"

@@ -76,7 +76,7 @@ class Reading:
     damage: str | None
     sealed: bool
     lines: tuple[bytes, ...] = ()  # sha256 of each whole line
-    sha256: str = ""  # of all bytes up to the first damage
+    sha256: str = ""  # of all bytes of the file, damaged or not
 
 
 class Journal:
@@ -205,13 +205,15 @@ def read(path: Path) -> Reading:
             for line in _lines(file):
                 sealed = bool(records) and records[-1].kind == "seal"
                 found = "record after the seal" if sealed else _parse(line, len(records), prev)
+                whole.update(line)
                 if isinstance(found, str):
                     damage = found
                     break
                 records.append(found)
-                whole.update(line)
                 lines.append(sha256(line).digest())
                 prev = lines[-1].hex()
+            while rest := file.read(1 << 20):
+                whole.update(rest)
     except OSError as error:
         raise BadInput(f"journal {path}: {error}") from error
     sealed = damage is None and bool(records) and records[-1].kind == "seal"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +16,9 @@ from scenarios import backlogs
 from scenarios.backlogs import Backlogs
 from scenarios.ledger import Ledger, kills, table
 from scenarios.sagas import Saga, told
+
+if TYPE_CHECKING:  # it brings all judges, which S15 alone asks
+    from scenarios.judges import Court
 
 HOSTED = "test_s14_hosted.py"
 NO_PARTITIONS = {"INTENT_QUEUE_PARTITION": "false", "SBX_QUEUE_PARTITION": "false"}
@@ -62,6 +66,23 @@ def idle(stacks: Stacks) -> Iterator[Stack]:
     """A private stack without a worker: its runs stay where a test puts them."""
     with stacks.start(only=("api",)) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def court(
+    stacks: Stacks, app_version: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Court]:
+    """A throwaway tree with all that its release asks for, and an engine that looks at it."""
+    from scenarios.judges import Court, point  # noqa: PLC0415  # see TYPE_CHECKING
+    from scenarios.rehearsal import released  # noqa: PLC0415  # see TYPE_CHECKING
+
+    folder = tmp_path_factory.mktemp("rehearsal")
+    with stacks.start(only=()) as stack:
+        base = released(stack.proc, folder, app_version)
+        made = Court(base, stack, folder / "shown")
+        point(made.shown, base.release)
+        stack.begin(made.board())
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,8 @@ APP = {
     "artifacts": "SELECT * FROM app.artifacts WHERE run_id = ANY(%(runs)s) AND step_id <> 'OPS'"
     " ORDER BY run_id, step_id, task_key, idx, attempt",
     "sbxRuns": OF_RUNS.format("sbx_runs", "run_id, step_id, task_key, attempt"),
-    "opencodeCalls": OF_RUNS.format("opencode_calls", "created_at, op_key"),
+    "sbxSelections": OF_RUNS.format("sbx_selections", "run_id, task_key, attempt"),
+    "opencodeCalls": OF_RUNS.format("opencode_calls", "id"),
     "mockReceipts": OF_RUNS.format("mock_receipts", "created_at, receipt_key"),
     "humanGates": OF_RUNS.format("human_gates", "run_id, created_at, gate_key"),
     "humanInteractions": OF_RUNS.format("human_interactions", "run_id, gate_key, dedupe_key"),

@@ -23,7 +23,7 @@ from scenarios.subjects import subject
 
 pytestmark = pytest.mark.S08
 
-CANARY = "c4n4ry"
+CANARY = "s08-c4n4ry"
 SECRETS = {
     "SPEC11_API_TOKEN": f"operator-{CANARY}-of-the-suite,next-{CANARY}-of-the-suite",
     "SPEC11_READER_TOKEN": f"reader-{CANARY}-of-the-suite",

@@ -154,7 +154,7 @@ def test_a_late_workflow_of_a_finished_run_changes_nothing(lively: Stack, unique
     lively.admin.execute(
         "SELECT dbos.enqueue_workflow(workflow_name => 'RunIntent', queue_name => 'intentQ',"
         " workflow_id => %(late)s, named_args => json_build_object('workflow_id', %(w)s::text),"
-        " app_version => %(v)s, application_name => 'spec11')",
+        " app_version => %(v)s, queue_partition_key => '', application_name => 'spec11')",
         late=f"late-{wid}", w=wid, v="v-under-test",
     )  # fmt: skip
 

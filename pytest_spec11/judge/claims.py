@@ -27,6 +27,7 @@ _PROBLEMS: Final[Mapping[Problem, tuple[str, str]]] = MappingProxyType(
     {
         "missing": ("E-REF", "observed bytes are missing"),
         "linked": ("E-REF", "observed bytes are behind a symbolic link"),
+        "emptied": ("E-EMPTY", "observed bytes were taken out of their file"),
         "altered": ("E-DIGEST", "observed bytes were altered"),
         "misstated": ("E-DIGEST", "the record gives its bytes another digest or size"),
     }

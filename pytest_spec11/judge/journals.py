@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from pytest_spec11.bundle import Data, Leaf
+from pytest_spec11.bundle import NOTHING, Data, Leaf
 from pytest_spec11.journal import TORN
 from pytest_spec11.judge.case import Case
 from pytest_spec11.reasons import Reason, command_of, reason
@@ -23,18 +23,25 @@ def whole(case: Case) -> Iterator[Reason]:
     if not case.bundle.leaves:
         yield reason("E-NO-EVIDENCE", "bundle", "there is no journal")
     for leaf in case.bundle.leaves:
-        if not leaf.reading.records:
-            yield reason("E-NO-EVIDENCE", leaf.name, "the journal holds no whole record")
-        damage = leaf.reading.damage
-        if damage:
-            code = "E-TRUNCATED" if damage.startswith(TORN) else "E-CHAIN"
-            yield reason(code, leaf.name, damage)
-        if not leaf.reading.sealed:
-            yield reason("E-UNSEALED", leaf.name, "the journal does not end with a seal")
+        yield from _readable(leaf)
     for leaf, record in case.bundle.records("seal"):
         if record.data["exitStatus"] not in _ENDED:
             text = f"the process ended with status {record.data['exitStatus']}"
             yield reason("E-ERROR", leaf.name, text)
+
+
+def _readable(leaf: Leaf) -> Iterator[Reason]:
+    if leaf.reading.sha256 == NOTHING:
+        yield reason("E-EMPTY", leaf.name, "the journal is empty")
+    if not leaf.reading.records:
+        yield reason("E-NO-EVIDENCE", leaf.name, "the journal holds no whole record")
+        yield reason("E-TIME", leaf.name, "nothing in it is of any time")
+    damage = leaf.reading.damage
+    if damage:
+        code = "E-TRUNCATED" if damage.startswith(TORN) else "E-CHAIN"
+        yield reason(code, leaf.name, damage)
+    if not leaf.reading.sealed:
+        yield reason("E-UNSEALED", leaf.name, "the journal does not end with a seal")
 
 
 def manned(case: Case) -> Iterator[Reason]:

@@ -131,6 +131,8 @@ class Release:
         versions = {str(each.get("appVersion")) for _, each in self._bindings()}
         if len(versions) != 1 or here["appVersion"] not in {"", *versions}:
             self._findings.add("E-APPVERSION", "signoff.json", "not one version under test")
+        if not here["tree"] or "" in versions:
+            self._findings.add("E-BINDING", "signoff.json", "GO for no tree, or no version")
         if here["dirty"] or not here["commit"]:
             self._findings.add("E-DIRTY", "signoff.json", "GO for what is in no commit")
         for name, binding in self._bindings():

@@ -147,7 +147,7 @@ def left_on(data: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            words, place = _cmdline(process), process.cwd()
+            words, place = cmdline(process), process.cwd()
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
         if process.pid != os.getpid() and str(data) in " ".join([*words, place]):
@@ -157,7 +157,7 @@ def left_on(data: Path) -> list[psutil.Process]:
 
 def _slot(process: psutil.Process) -> str | None:
     """What the process is; None before it is that, and after."""
-    words = _cmdline(process)
+    words = cmdline(process)
     if "engine" not in words:
         return None
     command = " ".join(takewhile(lambda word: word[0] != "-", words[words.index("engine") + 1 :]))
@@ -167,7 +167,7 @@ def _slot(process: psutil.Process) -> str | None:
         return None
 
 
-def _cmdline(process: psutil.Process) -> list[str]:
+def cmdline(process: psutil.Process) -> list[str]:
     """Its words; none once it is gone."""
     try:
         return process.cmdline()

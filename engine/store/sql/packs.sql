@@ -51,7 +51,9 @@ SELECT json_build_object(
     'artifacts', (SELECT json_agg(t ORDER BY run_id, step_id, task_key, idx, attempt)
                   FROM artifacts t WHERE step_id <> 'OPS'),
     'sbxRuns', (SELECT json_agg(t ORDER BY run_id, step_id, task_key, attempt) FROM tasks t),
-    'opencodeCalls', (SELECT json_agg(t ORDER BY t.created_at, op_key)
+    'sbxSelections', (SELECT json_agg(t ORDER BY run_id, task_key, attempt)
+                      FROM app.sbx_selections t JOIN family f ON f.id = t.run_id),
+    'opencodeCalls', (SELECT json_agg(t ORDER BY t.id)
                       FROM app.opencode_calls t JOIN family f ON f.id = t.run_id),
     'mockReceipts', (SELECT json_agg(t ORDER BY created_at, receipt_key) FROM receipts t),
     'humanGates', (SELECT json_agg(t ORDER BY run_id, created_at, gate_key) FROM gates t),

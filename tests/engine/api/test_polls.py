@@ -13,7 +13,8 @@ from tests.engine.shim_process import Shim
 ANSWER = {"payload": {"choice": "yes"}, "dedupeKey": "k", "origin": "manual"}
 POLLS = 500
 LISTENERS = """
-SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%%'
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND query = 'LISTEN spec11_gates'
 """
 ASKING = """
 SELECT query FROM pg_stat_activity

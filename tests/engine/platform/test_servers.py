@@ -11,7 +11,7 @@ from engine.errors import Misconfigured
 from engine.postgres.account import Account
 from engine.postgres.server import EmbeddedServer, connected
 from pytest_spec11.waiting import eventually
-from tests.engine.processes import begun, engine, left_on, nothing_is_left, postmaster
+from tests.engine.processes import begun, cmdline, engine, left_on, nothing_is_left, postmaster
 
 READY = re.compile(r"postgres ready host=(\S+) port=\d+\n")
 
@@ -24,9 +24,9 @@ def test_sigkill_of_its_owner_ends_a_throw_away_server_and_removes_its_directory
         [server] = [
             each
             for each in psutil.Process(owner.pid).children(recursive=True)
-            if each.name() == "postgres" and "-D" in each.cmdline()
+            if Path(next(iter(cmdline(each)), "")).name == "postgres" and "-D" in cmdline(each)
         ]
-        root = Path(server.cmdline()[server.cmdline().index("-D") + 1]).parent
+        root = Path(cmdline(server)[cmdline(server).index("-D") + 1]).parent
         assert root.is_dir()
 
         owner.kill()

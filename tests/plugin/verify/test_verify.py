@@ -179,7 +179,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Release], object]]] = {
     "removed and chained anew": ("E-DIGEST", lambda it: reforged(it, lambda them: them.pop(2))),
     "edited and chained anew": (
         "E-DIGEST",
-        lambda it: reforged(it, lambda them: them[1].update(at=them[0]["at"])),
+        lambda it: reforged(it, lambda them: them[1].update(at=1)),
     ),
     "journal gone": ("E-REF", lambda it: main_journal(it).unlink()),
     "journal of another run": ("E-REPLAY", replayed),

@@ -1,0 +1,519 @@
+"""S15: what did not run to its end as a proof, under the policy it began with, is no GO."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_spec11 import bundle
+from pytest_spec11.journal import read
+from pytest_spec11.judge import Terms, judge
+from pytest_spec11.oracles.files import Files
+from pytest_spec11.oracles.proc import Exit, Proc
+from pytest_spec11.policy import load
+from scenarios.forgeries import resealed
+from scenarios.judges import Court, Said, gated
+from scenarios.rehearsal import (
+    CLAIMS,
+    LANES,
+    SPEC11,
+    Rehearsal,
+    committed,
+    holding,
+    laned,
+    planted,
+)
+from scenarios.tampers import JUDGED
+
+pytestmark = pytest.mark.S15
+
+RUN_S = 90.0
+
+
+@pytest.fixture
+def case(court: Court, tmp_path: Path) -> Rehearsal:
+    """A copy of the release that is GO, to be spoilt."""
+    return court.base.copied(tmp_path)
+
+
+@pytest.fixture
+def own(court: Court, tmp_path: Path) -> Rehearsal:
+    """A copy with a tree of its own, to be changed."""
+    return court.base.copied(tmp_path, tree=True)
+
+
+def throwaway(court: Court, folder: Path, tests: str, conftest: str = "") -> Rehearsal:
+    """A committed tree with these tests, and no release yet."""
+    tree = folder / "throwaway"
+    planted(tree, court.base.app_version, tests)
+    with (tree / "conftest.py").open("a", encoding="utf-8") as file:
+        file.write(conftest)
+    committed(court.stack.proc, tree)
+    release = folder / "release-r2"
+    release.mkdir()
+    return replace(court.base, tree=tree, release=release)
+
+
+def ran(court: Court, case: Rehearsal, *more: str, limit_kb: int = 0) -> Exit:
+    """How pytest ended in the tree; ``limit_kb``: no file can grow beyond it."""
+    tree = case.tree
+    words = ["-q", f"--rootdir={tree}", f"-c{tree / 'pyproject.toml'}", f"{tree}", *more]
+    words = [*SPEC11[:2], "pytest", *words, "--spec11-scope=signoff"]
+    words += [f"--spec11-dir={case.release}"]
+    full = ["bash", "-c", f'ulimit -f {limit_kb}; exec "$@"', "limited", *words]
+    env = court.stack.filled("api").env
+    return court.stack.proc.run(full if limit_kb else words, env=env, deadline_s=RUN_S)
+
+
+def by_gate(proc: Proc, case: Rehearsal) -> Said:
+    """What ``spec11 gate`` says as a process."""
+    done = proc.run([*SPEC11, *case.gate_words("--json")])
+    document = json.loads(done.stdout)
+    pairs = tuple((each["code"], each["subject"]) for each in document["reasons"])
+    return Said(document["verdict"], pairs, done.code)
+
+
+INVENTORY = {
+    "claim not run": "S00.holds",
+    "renamed claim": "S00.helds",
+    "the same run twice": "S00.holds",
+}
+OF_INVENTORY = {
+    "claim not run": "E-NOT-RUN",
+    "renamed claim": "E-UNKNOWN-CLAIM",
+    "the same run twice": "E-DUPLICATE",
+}
+
+
+@pytest.mark.claim("S15.inventory-closed")
+@pytest.mark.parametrize("name", sorted(INVENTORY))
+def test_a_claim_that_is_missing_unknown_or_twice_is_refused_by_name(
+    case: Rehearsal, files: Files, name: str
+) -> None:
+    codes, spoil = JUDGED[name]
+    spoil(case)
+
+    said = gated(files, case)
+
+    assert (said.verdict, said.codes) == ("NO_GO", {*codes.split()})
+    assert INVENTORY[name] in said.about(OF_INVENTORY[name])
+
+
+@pytest.mark.claim("S15.inventory-closed")
+def test_evidence_of_another_catalogue_is_refused(own: Rehearsal, court: Court) -> None:
+    assert by_gate(court.stack.proc, own).verdict == "GO"
+    path = own.tree / "catalogue.json"
+    path.write_text(path.read_text().replace("S07 holds.", "S07 nearly holds."))
+    committed(court.stack.proc, own.tree)
+
+    said = by_gate(court.stack.proc, own)
+
+    assert (said.verdict, said.status) == ("NO_GO", 1)
+    assert said.codes == {"E-CATALOGUE", "E-COMMIT", "E-TREE"}
+
+
+@pytest.mark.claim("S15.inventory-closed")
+def test_a_slice_is_green_and_says_what_it_cannot_conclude(
+    court: Court, files: Files, tmp_path: Path
+) -> None:
+    case = throwaway(court, tmp_path, holding("S02"))
+
+    done = ran(court, case, "-m", "S02")
+    said = gated(files, case)
+
+    document = json.loads((tmp_path / "gated.json").read_bytes())
+    tiles = {tile["id"]: tile["verdict"] for tile in document["proofTiles"]}
+    assert done.code == 0
+    assert "S02  1 of 1 claims proven" in done.stdout
+    assert "NO_GO for the release: 15 of 16 needed claims unproven" in done.stdout
+    assert (said.verdict, said.codes) == ("NO_GO", {"E-NOT-RUN", "E-LANE", "E-WEAK-ORACLE"})
+    assert said.about("E-NOT-RUN") == {*CLAIMS} - {"S02.holds"}
+    assert [id_ for id_, word in tiles.items() if word == "GO"] == ["proof-s02"]
+
+
+HOLDS = """
+@pytest.mark.{scenario}
+@pytest.mark.claim("{scenario}.holds")
+{mark}
+def test_{name}(api, files{fixture}):
+    assert api.get("/{name}").json() == {{"path": "/{name}"}}
+    assert files.read(ROOT / "system.py")
+    {end}
+"""
+THREAD = """import threading
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()"""
+BARE = """
+@pytest.mark.S10
+@pytest.mark.claim("S10.holds")
+def test_s10(api, files):
+    api.get("/s10").json() == {"path": "/s10"}
+    files.read(ROOT / "system.py")
+"""
+SILENT = """
+@pytest.mark.S11
+@pytest.mark.claim("S11.holds")
+def test_s11(api):
+    assert api.get("/s11").json() == {"path": "/s11"}
+"""
+BLIND = """
+@pytest.mark.S12
+@pytest.mark.claim("S12.holds")
+def test_s12():
+    assert 1 + 1 == 2
+"""
+FIXTURES = """
+@pytest.fixture
+def breaks():
+    raise RuntimeError("in setup")
+
+@pytest.fixture
+def leaves():
+    yield
+    raise RuntimeError("in teardown")
+"""
+QUIET = '@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")'
+# The way in which a test is no proof, the mark or fixture for it, and the gate's word.
+WAYS: dict[str, tuple[dict[str, str], str]] = {
+    "S01": ({"mark": "@pytest.mark.skip"}, "E-SKIPPED"),
+    "S02": ({"mark": "@pytest.mark.xfail", "end": "assert 1 == 2"}, "E-XFAIL"),
+    "S03": ({"mark": "@pytest.mark.xfail(strict=False)"}, "E-XPASS"),
+    "S04": ({"fixture": ", breaks"}, "E-ERROR"),
+    "S05": ({"fixture": ", leaves"}, "E-ERROR"),
+    "S06": ({"end": "assert 1 == 2"}, "E-FAILED"),
+    "S07": ({"end": "TRIED.append(1)\n    assert len(TRIED) > 1"}, "E-FAILED E-RERUN"),
+    "S08": ({"mark": QUIET, "end": THREAD}, "E-THREAD"),
+    "S09": ({"end": "return False"}, "E-RETURN"),
+}
+OTHERS = {
+    "S10": "E-NO-ASSERTION",
+    "S11": "E-SOURCE",
+    "S12": "E-EMPTY E-SOURCE",
+    "S13": "E-DESELECTED",
+}
+RERUN = """
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    if item.name != "test_s07":
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    if any(each.failed for each in reports):
+        item._initrequest()
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+"""
+
+
+def no_proofs() -> str:
+    """A test for each way in which pytest's green is no proof, and those that are."""
+    empty = {"mark": "", "fixture": "", "end": ""}
+    ways = "".join(
+        HOLDS.format(scenario=each, name=each.lower(), **empty | how)
+        for each, (how, _) in WAYS.items()
+    )
+    return f"TRIED = []\n{FIXTURES}{ways}{BARE}{SILENT}{BLIND}{holding('S00', 'S13')}"
+
+
+@pytest.mark.claim("S15.non-pass-blocks")
+def test_whatever_is_not_a_pass_is_a_reason_by_its_claim(
+    court: Court, files: Files, tmp_path: Path
+) -> None:
+    case = throwaway(court, tmp_path, no_proofs(), RERUN)
+    done = ran(court, case, "-W", "default", "--deselect=test_rehearsal.py::test_s13")
+
+    said = gated(files, case)
+
+    found = {claim: {code for code, about in said.reasons if about == claim} for claim in CLAIMS}
+    wanted = {f"{scenario}.holds": code for scenario, (_, code) in WAYS.items()}
+    wanted |= {f"{scenario}.holds": code for scenario, code in OTHERS.items()}
+    assert done.code == 1
+    assert (said.verdict, said.status) == ("NO_GO", 1)
+    assert {claim: found[claim] for claim in wanted} == {
+        claim: {*codes.split()} for claim, codes in wanted.items()
+    }
+    assert found["S00.holds"] == set()
+
+
+@pytest.mark.claim("S15.non-pass-blocks")
+def test_two_tests_of_one_name_are_an_error(court: Court, tmp_path: Path) -> None:
+    case = throwaway(court, tmp_path, holding("S00", "S00"))
+
+    done = ran(court, case)
+
+    assert done.code == 2
+    assert "which never runs" in done.stdout
+
+
+DYING = holding("S00") + HOLDS.format(
+    scenario="S01", name="s01", mark="", fixture="", end="{death}"
+).replace("{{", "{").replace("}}", "}") + holding("S02", "S03")  # fmt: skip
+DEATHS = {
+    "exits": ("__import__('os')._exit(0)", (), {"E-UNSEALED", "E-CONSERVATION"}),
+    "says it is done": (
+        "pytest.exit('enough', returncode=0)", (), {"E-ERROR", "E-CONSERVATION"}
+    ),
+    "kills its worker": (
+        "__import__('os').kill(__import__('os').getpid(), 9)", ("-n", "2"),
+        {"E-LOST", "E-UNSEALED", "E-CONSERVATION"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.claim("S15.truncation-blocks")
+@pytest.mark.parametrize("name", sorted(DEATHS))
+def test_a_run_that_ends_before_its_tests_is_never_go(
+    court: Court, files: Files, tmp_path: Path, name: str
+) -> None:
+    death, more, codes = DEATHS[name]
+    case = throwaway(court, tmp_path, DYING.replace("{death}", death))
+    (tmp_path / "gated.json").write_bytes(court.base.signoff.read_bytes())
+
+    ran(court, case, *more)
+    said = gated(files, case)
+
+    assert (said.verdict, said.status) == ("NO_GO", 1)
+    assert codes <= said.codes
+    run = bundle.load(case.bundles)
+    lost = run.items.keys() - run.outcomes.keys()
+    assert lost
+    assert {each for each in said.about("E-CONSERVATION") if "::" in each} == lost
+    assert len(run.items) == len(run.outcomes) + len(lost) == 4
+
+
+@pytest.mark.claim("S15.truncation-blocks")
+def test_a_disk_that_is_full_is_never_go(court: Court, files: Files, tmp_path: Path) -> None:
+    case = throwaway(court, tmp_path, holding())
+
+    done = ran(court, case, limit_kb=16)
+    said = gated(files, case)
+
+    (journal,) = case.release.glob("*/journal-main.ndjson")
+    assert len(files.read(journal) or b"") <= 16 << 10
+    assert done.code != 0
+    assert said.verdict == "NO_GO"
+    assert {"E-UNSEALED", "E-CONSERVATION"} & said.codes
+
+
+@pytest.mark.claim("S15.truncation-blocks")
+def test_a_journal_that_was_cut_anywhere_is_never_go(case: Rehearsal, files: Files) -> None:
+    whole = files.read(case.journal) or b""
+    terms = Terms(
+        now_ms=read(case.journal).records[-1].at, here=case.here, scope="signoff",
+        policy=load(case.tree),
+    )  # fmt: skip
+    ends = [place + 1 for place, byte in enumerate(whole) if byte == ord("\n")]
+    cuts = sorted({*ends[:-1], *(place - 1 for place in ends), *(place - 40 for place in ends)})
+    verdicts = set()
+    for place in cuts:
+        case.journal.write_bytes(whole[:place])
+        verdicts.add(judge(case.catalogue, bundle.load([case.run]), terms).verdict)
+        assert not read(case.journal).sealed
+
+    assert len(cuts) > 200
+    assert verdicts == {"NO_GO"}
+
+
+@pytest.mark.claim("S15.truncation-blocks")
+def test_no_older_verdict_stands_in_for_a_bundle_that_is_gone(
+    court: Court, case: Rehearsal, files: Files
+) -> None:
+    words = case.gate_words("--out", str(case.signoff))
+    shutil.rmtree(case.run)
+
+    done = court.stack.proc.run([*SPEC11, *words])
+
+    assert done.code == 3
+    assert files.read(case.signoff) is None
+    assert court.show(case).codes >= {"E-NO-EVIDENCE"}
+
+
+Change = Callable[[str], str]
+LOOSER: dict[str, tuple[str, Change, str]] = {
+    "a limit": (
+        "spec11.toml",
+        lambda text: text.replace("max = 500", "max = 5000"),
+        "policy: max of wait_ms went from 500 to 5000",
+    ),
+    "a claim": (
+        "spec11.toml",
+        lambda text: text.replace('mandatory = ["S00.holds"]', ""),
+        "policy: S00.holds is no longer asked for",
+    ),
+}
+
+
+@pytest.mark.claim("S15.policy-sealed")
+@pytest.mark.parametrize("name", sorted(LOOSER))
+def test_a_policy_that_asks_for_less_than_it_did_at_the_run_is_refused_and_listed(
+    court: Court, own: Rehearsal, files: Files, name: str
+) -> None:
+    file, change, words = LOOSER[name]
+    path = own.tree / file
+    path.write_text(change(path.read_text()))
+    committed(court.stack.proc, own.tree)
+
+    said = gated(files, own)
+
+    document = json.loads((own.release.parent / "gated.json").read_bytes())
+    assert (said.verdict, said.codes) == ("NO_GO", {"E-POLICY", "E-COMMIT", "E-TREE"})
+    assert len(document["weakenings"]) == 1
+    assert words in document["weakenings"][0]
+
+
+@pytest.mark.claim("S15.policy-sealed")
+def test_a_claim_that_is_dropped_and_a_marker_that_moved_are_listed(
+    court: Court, own: Rehearsal, files: Files
+) -> None:
+    catalogue, tests = own.tree / "catalogue.json", own.tree / "test_rehearsal.py"
+    document = json.loads(catalogue.read_bytes())
+    document["scenarios"][9]["claims"][0]["mandatory"] = False
+    catalogue.write_text(json.dumps(document))
+    tests.write_text(tests.read_text().replace('claim("S05.holds")', 'claim("S06.holds")'))
+    committed(court.stack.proc, own.tree)
+
+    said = gated(files, own)
+
+    document = json.loads((own.release.parent / "gated.json").read_bytes())
+    assert said.verdict == "NO_GO"
+    assert {"E-CATALOGUE", "E-TREE", "E-COMMIT"} <= said.codes
+    assert document["weakenings"] == [
+        "catalogue: S09.holds is no longer mandatory",
+        'tests: claim("S05.holds") marks 1 fewer',
+    ]
+
+
+@pytest.mark.claim("S15.policy-sealed")
+def test_a_marker_that_moved_during_the_run_is_refused(case: Rehearsal, files: Files) -> None:
+    codes, spoil = JUDGED["markers moved"]
+    spoil(case)
+
+    said = gated(files, case)
+
+    assert codes == "E-POLICY"
+    assert (said.verdict, said.codes) == ("NO_GO", {"E-POLICY"})
+
+
+@pytest.mark.claim("S15.policy-sealed")
+@pytest.mark.parametrize("line", ["[waivers]", '[release.waive]\nclaim = "S01.holds"'])
+def test_a_policy_that_names_a_waiver_is_refused(court: Court, own: Rehearsal, line: str) -> None:
+    with (own.tree / "spec11.toml").open("a", encoding="utf-8") as file:
+        file.write(f"\n{line}\n")
+
+    done = court.stack.proc.run([*SPEC11, *own.gate_words()])
+
+    assert (done.code, done.stdout) == (3, "")
+    assert "there are no waivers" in done.stderr
+
+
+OF_LANES = [name for name in JUDGED if "lane" in name or name == "red under green"]
+
+
+@pytest.mark.claim("S15.lanes-in-order")
+@pytest.mark.parametrize("name", sorted(OF_LANES))
+def test_a_lane_that_is_red_missing_or_out_of_order_is_refused(
+    case: Rehearsal, files: Files, name: str
+) -> None:
+    codes, spoil = JUDGED[name]
+    spoil(case)
+
+    said = gated(files, case)
+
+    assert (said.verdict, said.codes) == ("NO_GO", {*codes.split()})
+
+
+@pytest.mark.claim("S15.lanes-in-order")
+@pytest.mark.parametrize("lane", LANES)
+def test_each_lane_is_asked_for(case: Rehearsal, files: Files, lane: str) -> None:
+    shutil.rmtree(case.lane(lane).parent)
+
+    said = gated(files, case)
+
+    above = {"quick": {"pf-check"}, "check": {"pf-full"}}.get(lane, set())
+    assert said.about("E-LANE") == {f"pf-{lane}"}
+    assert said.about("E-LANE-ORDER") == above
+
+
+@pytest.mark.claim("S15.lanes-in-order")
+@pytest.mark.parametrize("gone", ["scan.py", "scanned"])
+def test_the_policy_lane_is_red_without_its_scanner_or_what_it_scans(
+    court: Court, own: Rehearsal, files: Files, gone: str
+) -> None:
+    lost = own.tree / gone
+    lost.rename(own.tree.parent / gone)
+    committed(court.stack.proc, own.tree)
+    shutil.rmtree(own.lane("policy").parent)
+    fresh = replace(own, release=own.release.rename(own.release.parent / "release-r3"))
+
+    done = laned(court.stack.proc, fresh, "policy")
+    record: dict[str, Any] = json.loads(files.read(fresh.lane("policy")) or b"")
+    said = gated(files, fresh)
+
+    assert done.code == 1
+    assert record["exitCode"] != 0
+    assert "pf-policy" in said.about("E-LANE")
+
+
+@pytest.mark.claim("S15.lanes-in-order")
+def test_a_lane_of_another_tree_is_no_evidence_of_this_one(
+    court: Court, own: Rehearsal, files: Files
+) -> None:
+    (own.tree / "added.py").write_text("")
+    committed(court.stack.proc, own.tree)
+
+    said = gated(files, own)
+
+    assert (said.verdict, said.codes) == ("NO_GO", {"E-TREE", "E-COMMIT"})
+    assert said.about("E-TREE") >= {f"pf-{lane}/lane-{lane}.json" for lane in LANES}
+
+
+KILLS = ["no kill matrix", "kill without a hit", "survivor", "no benign twin"]
+
+
+@pytest.mark.claim("S15.oracle-strength")
+@pytest.mark.parametrize("name", KILLS)
+def test_an_oracle_that_was_never_seen_red_is_refused(
+    case: Rehearsal, files: Files, name: str
+) -> None:
+    codes, spoil = JUDGED[name]
+    spoil(case)
+
+    said = gated(files, case)
+
+    assert codes == "E-WEAK-ORACLE"
+    assert (said.verdict, said.codes) == ("NO_GO", {"E-WEAK-ORACLE"})
+
+
+CELLS: dict[str, dict[str, Any]] = {
+    "red before": {"before": "FAIL"},
+    "red after": {"after": "FAIL"},
+    "of another reason": {"reason": {"code": "E-ERROR", "text": "the server was down"}},
+    "of no reason": {"expected": ""},
+    "never tried": {"saboteur": "http.other"},
+}
+
+
+@pytest.mark.claim("S15.oracle-strength")
+@pytest.mark.parametrize("name", sorted(CELLS))
+def test_a_kill_counts_for_its_own_reason_between_two_greens(
+    court: Court, case: Rehearsal, name: str
+) -> None:
+    assert by_gate(court.stack.proc, case).verdict == "GO"
+    cells = json.loads(case.kills.read_bytes())["cells"]
+    resealed(case.kills, "kills", cells=[{**cells[0], **CELLS[name]}, cells[1]])
+
+    said = by_gate(court.stack.proc, case)
+
+    assert (said.status, said.codes) == (1, {"E-WEAK-ORACLE"})
+    assert said.about("E-WEAK-ORACLE") == {"S00.holds"}
