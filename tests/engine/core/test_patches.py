@@ -11,16 +11,16 @@ from engine.core.patches import APPLY, ROLL_BACK, Direction, Entry, Move, Patch,
 from engine.errors import RunFailed
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
-ROOT = "/work"
+ROOT = "/srv"
 PRE, POST = b"before", b"after"
-WISH = Wish(path="/work/.tmp/a", postimage="after", diff_hash=sha256(b"+after").hexdigest())
+WISH = Wish(path="/srv/.tmp/a", postimage="after", diff_hash=sha256(b"+after").hexdigest())
 ENTRY = Entry(
     run_id="run_1",
     step_id="ApplyPatchST",
     patch_index=0,
     attempt=1,
     execution_id="ih_1",
-    target_path="/work/.tmp/a",
+    target_path="/srv/.tmp/a",
     preimage_hash=sha256(PRE).hexdigest(),
     postimage_hash=sha256(POST).hexdigest(),
     diff_hash=sha256(b"+after").hexdigest(),
@@ -57,7 +57,7 @@ def test_a_file_on_the_way_is_written_and_one_at_the_goal_is_marked(
 @pytest.mark.parametrize("current", [b"foreign", b""])
 @pytest.mark.parametrize(
     ("direction", "message"),
-    [(APPLY, "PREIMAGE_MISMATCH:/work/.tmp/a"), (ROLL_BACK, "POSTIMAGE_MISMATCH:/work/.tmp/a")],
+    [(APPLY, "PREIMAGE_MISMATCH:/srv/.tmp/a"), (ROLL_BACK, "POSTIMAGE_MISMATCH:/srv/.tmp/a")],
 )
 def test_a_file_at_neither_end_is_refused(
     direction: Direction, message: str, entry: Entry, current: bytes
@@ -152,10 +152,10 @@ def test_what_was_begun_is_gone_on_with_as_it_was() -> None:
     others = [
         replace(WISH, postimage="x"),
         replace(WISH, diff_hash="x"),
-        replace(WISH, path="/work/.tmp/b"),
+        replace(WISH, path="/srv/.tmp/b"),
     ]
     for other in others:
-        with pytest.raises(RunFailed, match=r"PATCH_HISTORY_CONFLICT:/work/\.tmp/a"):
+        with pytest.raises(RunFailed, match=r"PATCH_HISTORY_CONFLICT:/srv/\.tmp/a"):
             patches.require_same(ENTRY, other)
 
 
@@ -170,7 +170,7 @@ def test_a_patch_is_what_its_plan_shows() -> None:
     [
         (".tmp/a", (".tmp", "a")),
         ("./.tmp//b/./c.txt", (".tmp", "b", "c.txt")),
-        ("/work/.tmp/d", (".tmp", "d")),
+        ("/srv/.tmp/d", (".tmp", "d")),
         (".tmp/..a", (".tmp", "..a")),
         (".tmp/ü \n", (".tmp", "ü \n")),
     ],
@@ -191,9 +191,9 @@ def test_a_path_below_the_jail_is_its_names(target: str, names: tuple[str, ...])
         ".tmp/.",
         ".tmp/a/",
         ".tmp/a/.",
-        "/work/.tmp",
-        "/work",
-        "/work/",
+        "/srv/.tmp",
+        "/srv",
+        "/srv/",
         "a",
         "src/.tmp/a",
         "tmp/a",
@@ -204,9 +204,9 @@ def test_a_path_below_the_jail_is_its_names(target: str, names: tuple[str, ...])
         ".tmp/..",
         ".tmp/../a",
         ".tmp/a/../b",
-        "/work/../work/.tmp/a",
+        "/srv/../srv/.tmp/a",
         "/.tmp/a",
-        "//work/.tmp/a",
+        "//srv/.tmp/a",
         "/worker/.tmp/a",
         "/etc/passwd",
         "~/.tmp/a",
@@ -227,9 +227,9 @@ def test_a_path_with_nul_is_refused_in_letters_a_database_can_hold() -> None:
 
 
 def test_a_failed_rollback_names_its_source() -> None:
-    said = patches.rollback_failed(RunFailed("POSTIMAGE_MISMATCH:/work/.tmp/a"), "no")
+    said = patches.rollback_failed(RunFailed("POSTIMAGE_MISMATCH:/srv/.tmp/a"), "no")
 
-    assert said == "APPLY_PATCH_ROLLBACK_FAILED:POSTIMAGE_MISMATCH:/work/.tmp/a;source=no"
+    assert said == "APPLY_PATCH_ROLLBACK_FAILED:POSTIMAGE_MISMATCH:/srv/.tmp/a;source=no"
 
 
 def test_each_attempt_stages_under_a_name_of_its_own() -> None:
