@@ -11,7 +11,7 @@ from dbos._queue import QueueRateLimit  # not exported
 from engine.core.queues import COMPILE, CONTROL, INTENT, TASKS, Limits, Rate
 
 # Seconds between looks. Nothing is compiled apart from its run yet: that queue is there, and empty.
-POLL_S: Final[Mapping[str, float]] = {INTENT: 0.02, TASKS: 0.02, CONTROL: 0.1, COMPILE: 1.0}
+POLL_S: Final[Mapping[str, float]] = {INTENT: 0.04, TASKS: 0.04, CONTROL: 0.1, COMPILE: 1.0}
 
 
 async def register(client: DBOSClient, limits: Mapping[str, Limits]) -> None:
