@@ -49,12 +49,11 @@ class HttpDoor:
     def client(self) -> httpx.Client:
         """The one client: no proxies, no redirects, as many connections as a race wants.
 
-        Few are kept, since each request looks at all of them, and none for as long as servers do:
-        one that is closed while a request sets out would look like an API that hangs up.
+        A request has a connection of its own, and none is kept. The pool closes idle connections
+        while it serves any request, and one that another thread is about to use is idle, too: that
+        looked like an API that hangs up, or never answers.
         """
-        limits = httpx.Limits(
-            max_connections=None, max_keepalive_connections=8, keepalive_expiry=2.0
-        )
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         secure = self.base_url.startswith("https:")
         return httpx.Client(
             base_url=self.base_url, limits=limits, timeout=TIMEOUT_S, trust_env=False, verify=secure
