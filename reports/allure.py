@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, Final
 
-from reports.dossier import Dossier, Test
+from reports.dossier import VERDICT, Dossier, Test
 
 STATUS: Final = {"passed": "passed", "failed": "failed", "error": "broken", "xpassed": "failed"}
 OURS: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:spec11:report")
@@ -44,12 +44,12 @@ def _test(test: Test, number: int, titles: dict[str, str]) -> dict[str, Any]:
 
 
 def _verdict(dossier: Dossier) -> dict[str, Any]:
-    lines = [f"{each.code} {each.subject}: {each.text}" for each in dossier.reasons]
+    lines = dossier.lines
     at = dossier.document["judgedAt"]
     return {
         "uuid": str(uuid.uuid5(OURS, "verdict")),
-        "historyId": uuid.uuid5(OURS, "release verdict").hex,
-        "name": "release verdict",
+        "historyId": uuid.uuid5(OURS, VERDICT).hex,
+        "name": VERDICT,
         "fullName": "spec11 gate",
         "status": "passed" if dossier.go else "failed",
         "statusDetails": {"message": lines[0], "trace": "\n".join(lines)} if lines else {},

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
-from reports.dossier import Dossier, Test
+from reports.dossier import VERDICT, Dossier, Test
 
 STATUS: Final = {"passed": "passed", "failed": "failed", "error": "failed", "xpassed": "failed"}
-VERDICT: Final = "release verdict"
 
 
 def document(dossier: Dossier) -> dict[str, Any]:
@@ -57,7 +56,4 @@ def _verdict(dossier: Dossier) -> dict[str, Any]:
         "duration": 0,
         "rawStatus": "GO" if dossier.go else "NO_GO",
     }
-    if dossier.reasons:
-        first = dossier.reasons[0]
-        found["message"] = f"{first.code} {first.subject}: {first.text}"
-    return found
+    return found | ({"message": dossier.lines[0]} if dossier.reasons else {})

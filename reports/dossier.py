@@ -18,6 +18,7 @@ from pytest_spec11.reasons import Reason
 
 SHOWN: Final = 6  # observations and assertions of one test; the rest is counted
 SLOWEST: Final = 20
+VERDICT: Final = "release verdict"  # the name of the verdict where it stands among tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,11 @@ class Dossier:
     def reasons(self) -> tuple[Reason, ...]:
         """Everything against GO, in the order in which a person should look at it."""
         return self.judged.verdict.reasons
+
+    @property
+    def lines(self) -> list[str]:
+        """A sentence for each reason."""
+        return [f"{each.code} {each.subject}: {each.text}" for each in self.reasons]
 
     @cached_property
     def groups(self) -> list[tuple[str, list[Reason]]]:

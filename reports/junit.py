@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from reports.dossier import Dossier, Test
+from reports.dossier import VERDICT, Dossier, Test
 
 FAULT: Final = {"failed": "failure", "error": "error", "xpassed": "failure"}
-VERDICT: Final = "release verdict"
 # XML 1.0 has no place for these, escaped or not.
 _UNWRITABLE: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -65,9 +64,8 @@ def _verdict(root: Element, dossier: Dossier) -> None:
     )  # fmt: skip
     case = SubElement(suite, "testcase", classname="spec11", name=VERDICT, time="0.000")
     if not dossier.go:
-        lines = [f"{each.code} {each.subject}: {each.text}" for each in dossier.reasons]
-        failure = SubElement(case, "failure", message=_written(f"NO_GO: {lines[0]}"))
-        failure.text = _written("\n".join(lines))
+        failure = SubElement(case, "failure", message=_written(f"NO_GO: {dossier.lines[0]}"))
+        failure.text = _written("\n".join(dossier.lines))
 
 
 def _kind(test: Test) -> str:

@@ -1,4 +1,4 @@
-"""Recipe versions that no release ships, planted by the superuser of a private stack."""
+"""The recipes that every release ships, and versions that none does, planted by the superuser."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pytest_spec11.canon import digest
 from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.stacks import Stack
 
+# The pack that `migrate` seeds (D8), by id.
+SEEDED = ["compile-default", *(f"seed.r{number:02}" for number in range(2, 11))]
 _SPEC = "SELECT json FROM app.recipe_versions WHERE id = 'compile-default' AND v = 'v1'"
 _RECIPE = """
 INSERT INTO app.recipes (id, name, queue_name) VALUES (%(id)s, %(id)s, 'intentQ')

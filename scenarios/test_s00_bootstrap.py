@@ -15,13 +15,13 @@ from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
 from scenarios import identity
 from scenarios.lives import succeeded
+from scenarios.recipes import SEEDED
 
 pytestmark = pytest.mark.S00
 ACTIVE = (  # the course's own query (L10)
     "select rv.id||'@'||rv.v from app.recipe_versions rv join app.recipes r on r.id=rv.id"
     " and r.active_v=rv.v order by rv.created_at desc limit 1"
 )
-SEEDED = ["compile-default", *(f"seed.r{number:02}" for number in range(2, 11))]
 WITHIN_S = 3.0
 
 

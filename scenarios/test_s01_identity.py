@@ -19,6 +19,7 @@ from scenarios import identity, recipes
 from scenarios.generated import texts
 from scenarios.intents import PARTITION, RECIPE, reply, start
 from scenarios.lives import PARK_S, reached
+from scenarios.recipes import SEEDED
 
 pytestmark = pytest.mark.S01
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -169,9 +170,7 @@ def test_every_seeded_recipe_gives_two_forms_two_runs(
     api: Api, app_sql: Sql, unique_goal: str
 ) -> None:
     seeded = app_sql.rows("SELECT id, v, json FROM app.recipe_versions WHERE status = 'stable'")
-    assert {row["id"] for row in seeded} >= {"compile-default"} | {
-        f"seed.r{number:02}" for number in range(2, 11)
-    }
+    assert {row["id"] for row in seeded} >= {*SEEDED}
 
     for row in seeded:
         made = [_started(api, row, f"{unique_goal} {row['id']} {side}") for side in "ab"]

@@ -34,11 +34,11 @@ from scenarios.promotions import (
     url,
     workflows,
 )
+from scenarios.recipes import SEEDED
 from scenarios.workshop import Workshop, workshop
 
 pytestmark = pytest.mark.S12
 
-SEEDED = ["compile-default", *(f"seed.r{number:02}" for number in range(2, 11))]
 SEED = "SELECT json FROM app.recipe_versions WHERE id = %(id)s AND v = 'v1'"
 POINT = "UPDATE app.recipes SET active_v = %(v)s WHERE id = %(id)s"
 RUN = "SELECT recipe_v, recipe_hash, intent_hash, status FROM app.runs WHERE workflow_id = %(w)s"

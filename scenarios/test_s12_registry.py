@@ -25,7 +25,6 @@ from scenarios.stillness import zero_writes
 
 pytestmark = pytest.mark.S12
 
-SEEDED = ["compile-default", *(f"seed.r{number:02}" for number in range(2, 11))]
 VERSIONS = "SELECT v, status, hash, json FROM app.recipe_versions WHERE id = %(id)s ORDER BY v"
 FIXTURES = "SELECT v, fixture_id, json FROM app.recipe_fixtures WHERE recipe_id = %(id)s ORDER BY 1"
 # Statements that change what is stable, and what each of them breaks.

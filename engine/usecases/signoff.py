@@ -122,9 +122,8 @@ def _read(evidence: Evidence) -> _File:
     if document is None:
         return _File(None, (wrong,) if wrong else (), {}, frozenset())
     names = dict.fromkeys(ref["ref"] for ref in signoff.references(document))
-    return _File(
-        document, (), {name: evidence.sight(name) for name in names}, _declared(evidence, document)
-    )
+    sights = {name: evidence.sight(name) for name in names}
+    return _File(document, (), sights, _declared(evidence, document, sights))
 
 
 def _document(evidence: Evidence) -> tuple[Mapping[str, Any] | None, Fault | None]:
@@ -146,11 +145,13 @@ def _document(evidence: Evidence) -> tuple[Mapping[str, Any] | None, Fault | Non
     return document, None
 
 
-def _declared(evidence: Evidence, document: Mapping[str, Any]) -> frozenset[str]:
+def _declared(
+    evidence: Evidence, document: Mapping[str, Any], sights: Mapping[str, Sight]
+) -> frozenset[str]:
     """The workflows of which a test that passed says that it provoked what they came to (D30)."""
     found: set[str] = set()
     for journal in document["evidence"]["journals"]:
-        if evidence.sight(journal["ref"]).sha256 == journal["sha256"]:
+        if sights[journal["ref"]].sha256 == journal["sha256"]:
             found |= _provoked(evidence, journal["ref"])
     return frozenset(found)
 

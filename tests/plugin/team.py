@@ -155,6 +155,30 @@ spec11_catalogue = "catalogue.json"
 """
 
 
+_RERUNS = """
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    '''Run what failed a second time and let only that count, as rerun plugins do.'''
+    if WORD not in item.name:
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    if any(each.failed for each in reports):
+        item._initrequest()
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+"""
+
+
+def reruns(word: str) -> str:
+    """A conftest that runs what fails again, where ``word`` stands in the test's name."""
+    return _RERUNS.replace("WORD", repr(word))
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command of the team ended."""

@@ -17,7 +17,7 @@ from pytest_spec11 import bundle, catalogue
 from pytest_spec11.cli import main
 from pytest_spec11.judge import Terms, judge
 from pytest_spec11.policy import Policy
-from tests.plugin.team import CONFTEST, Ended, Team, made
+from tests.plugin.team import CONFTEST, Ended, Team, made, reruns
 
 HEAD = """
 import os, threading
@@ -148,23 +148,6 @@ def test_{}():
     ),
     "missing": ("E-NOT-RUN", ""),
 }
-RERUNS = """
-from _pytest.runner import runtestprotocol
-
-def pytest_runtest_protocol(item, nextitem):
-    '''Run what failed a second time and let only that count, as rerun plugins do.'''
-    if "reruns" not in item.name:
-        return None
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    if any(each.failed for each in reports):
-        item._initrequest()
-        reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
-"""
 GOOD = """
 @row("sound")
 def test_sound(api):
@@ -192,7 +175,7 @@ def field(folder: Path, tests: str) -> Team:
     claims = [claim(name) for name in ("sound", *ROWS)]
     scenario = {"id": "S00", "title": "Rows", "claims": claims}
     ours.write("catalogue.json", json.dumps({"scenarios": [scenario]}))
-    ours.write("conftest.py", CONFTEST + RERUNS)
+    ours.write("conftest.py", CONFTEST + reruns("reruns"))
     ours.commit()
     return ours
 

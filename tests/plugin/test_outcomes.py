@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.plugin.team import PROOF, Ended, Team, made
+from tests.plugin.team import PROOF, Ended, Team, made, reruns
 
 HEAD = """
 import threading
@@ -110,23 +110,6 @@ def test_failed_in_a_part(api, subtests):
 def test_passed_against_its_mark(api):
     assert api.get("/healthz").status == 200
 """
-RERUNS = """
-from _pytest.runner import runtestprotocol
-
-def pytest_runtest_protocol(item, nextitem):
-    '''Run what failed a second time and let only that count, as rerun plugins do.'''
-    if "second_time" not in item.name:
-        return None
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    if any(each.failed for each in reports):
-        item._initrequest()
-        reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
-"""
 HOLLOW_CODES = {
     "observed_nothing": ["E-EMPTY"],
     "observed_only_silence": ["E-EMPTY"],
@@ -155,7 +138,7 @@ RED_CODES = {
 
 def ran(folder: pytest.TempPathFactory, name: str, tests: str) -> tuple[Team, Ended]:
     ours = made(folder.mktemp(name), HEAD + tests)
-    ours.write("conftest.py", (ours.path / "conftest.py").read_text() + RERUNS)
+    ours.write("conftest.py", (ours.path / "conftest.py").read_text() + reruns("second_time"))
     return ours, ours.run("-W", "default")
 
 
