@@ -1,8 +1,7 @@
 """Sealed documents: what a lane, the saboteurs and the gate write, whole or not at all.
 
-``sum`` is the digest of the document without it, so nothing that it says can change unseen, but for
-one who makes a new sum: the signature is against those. Of a sign-off and a manifest every byte
-counts: they are canonical JSON and a newline.
+The bytes are canonical JSON and a newline; ``sum`` is the digest of the document without it. So no
+byte of the file can change unseen, but for one who makes a new sum: the signature is against those.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from pytest_spec11.errors import BadInput
 from pytest_spec11.schemas import fault
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-_EXACT: Final = frozenset({"bundle", "signoff"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ def parsed(content: bytes, kind: str) -> tuple[Mapping[str, Any], str]:
     """The document in ``content``, and what is wrong with it; empty when nothing is."""
     try:
         data = json.loads(content, object_pairs_hook=_once)
-        if not isinstance(data, dict) or (kind in _EXACT and canonical(data) + b"\n" != content):
+        if not isinstance(data, dict) or canonical(data) + b"\n" != content:
             return {}, "not a document of canonical JSON"
         bare = {key: value for key, value in data.items() if key != "sum"}
         if data.get("sum") != digest(bare):

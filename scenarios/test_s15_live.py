@@ -45,9 +45,11 @@ WHERE execution_id = ANY(%(wids)s)
 """
 OVERDRAWN = """
 INSERT INTO app.artifacts (run_id, step_id, idx, kind, uri, inline, sha256)
-SELECT id, 'BUDGET', 0, 'json', 'planted', '{}', repeat('0', 64) FROM app.runs
-WHERE workflow_id = ANY(%(wids)s)
-"""
+SELECT id, 'BUDGET', 0, 'json_diagnostic', 'planted', '{
+    "kind": "budget", "metric": "maxFanout", "scope": "runtime", "limit": 1, "observed": 2, "unit": "count",
+    "outcome": "blocked", "reason": "budget:maxFanout: observed 2 > limit 1 (runtime)"}', repeat('0', 64)
+FROM app.runs WHERE workflow_id = ANY(%(wids)s)
+"""  # noqa: E501  # one statement
 DOUBLED = """
 INSERT INTO app.mock_receipts (receipt_key, run_id, step_id, execution_id, payload_hash, seen_count)
 SELECT 'planted-' || id, id, 'ExecuteST', execution_id, repeat('0', 64), 2 FROM app.runs
@@ -142,10 +144,14 @@ class Rows:
     table: str
     which: str
     what: str
+    of_one: str = ""  # what it says of a row besides its run
 
 
 COUNTED = {
-    "budget": Rows(OVERDRAWN, "artifacts", "step_id = 'BUDGET'", "budget violations"),
+    "budget": Rows(
+        *(OVERDRAWN, "artifacts", "step_id = 'BUDGET'", "budget violations"),
+        of_one=" (budget:maxFanout: observed 2 > limit 1 (runtime), blocked)",
+    ),
     "x1-drift": Rows(DOUBLED, "mock_receipts", "seen_count > 1", "doubled side effects"),
 }
 
@@ -163,7 +169,7 @@ def test_rows_that_speak_against_a_release_are_counted_until_they_are_gone_or_ol
 
     admin.execute(GONE.format(rows.table, rows.which))
     admin.execute(rows.plant, wids=wids[:1])
-    assert red(live, name) == f"1 {rows.what}: {wids[0]}"
+    assert red(live, name) == f"1 {rows.what}: {wids[0]}{rows.of_one}"
     admin.execute(GONE.format(rows.table, rows.which))
     assert live.show(live.base).verdict == "GO"
     assert live.stack.app_sql.value(LEFT.format(rows.table, rows.which)) == 0

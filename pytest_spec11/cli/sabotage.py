@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
-from pytest_spec11 import binding, catalogue, matrix
+from pytest_spec11 import binding, catalogue, matrix, sealed
 from pytest_spec11.errors import BadInput, CannotJudge
 from pytest_spec11.matrix import Found
 
@@ -59,9 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         cells = campaign.fought(planned)
     span = (began, time.time_ns() // 1_000_000)
     found = matrix.document(cells, {"id": name, "nonce": nonce}, here, span)
-    text = json.dumps(found, indent=1, sort_keys=True)
-    (place / FILE).write_text(text + "\n", encoding="utf-8")
-    print(text if arguments.json else "\n".join(matrix.table(cells)))
+    sealed.write(place / FILE, "kills", found)
+    print(json.dumps(found, indent=1) if arguments.json else "\n".join(matrix.table(cells)))
     if not arguments.json:
         print(f"kill matrix: {place / FILE}")
     return 0 if all(each.good for each in cells) else 1

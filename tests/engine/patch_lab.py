@@ -154,9 +154,10 @@ class Lab:
             finally:
                 pids = [pid for (pid,) in db.execute(WAITING).fetchall()]
                 db.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s) pid", (pids,))
+                # Who came again meanwhile waits for the lock and keeps the table: it goes on first.
+                db.execute("SELECT pg_advisory_unlock(%s)", (HOLD,))
                 db.execute("DROP TRIGGER hold ON app.patch_history")
                 db.execute("DROP FUNCTION app.hold")
-                db.execute("SELECT pg_advisory_unlock(%s)", (HOLD,))
 
     def somebody_waits(self) -> None:
         """Somebody waits behind the trigger now."""

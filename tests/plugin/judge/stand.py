@@ -310,6 +310,11 @@ def cell(saboteur: str, claim: str, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
+def shorter(path: Path) -> None:
+    """The file has lost its last byte."""
+    path.write_bytes(path.read_bytes()[:-1])
+
+
 def write_kills(folder: Path, cells: list[dict[str, Any]], binding: dict[str, Any]) -> None:
     now = time.time_ns() // 1_000_000
     document = {

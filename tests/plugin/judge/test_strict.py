@@ -12,7 +12,7 @@ import pytest
 from pytest_spec11 import sealed
 from pytest_spec11.errors import BadInput
 from pytest_spec11.schemas import fault
-from tests.plugin.judge.stand import write_kills, write_lane
+from tests.plugin.judge.stand import shorter, write_kills, write_lane
 from tests.plugin.releases import CELLS, LANES, NAME, Release, times
 
 
@@ -62,6 +62,8 @@ SPOILS: dict[str, tuple[str, Spoil]] = {
         "E-DIGEST",
         lambda it: edit(it.folder / "kills.json", b'"hits":3', b'"hits":4'),
     ),
+    "kills without their last byte": ("E-DIGEST", lambda it: shorter(it.folder / "kills.json")),
+    "a lane without its last byte": ("E-DIGEST", lambda it: shorter(it.folder / "lane-policy.json")),
     "a cell missing": ("E-WEAK-ORACLE", lambda it: it.kills(*CELLS[1:])),
     "no twin": ("E-WEAK-ORACLE", lambda it: it.kills(*CELLS[:-1])),
     "a survivor": ("E-WEAK-ORACLE", lambda it: it.kills(*CELLS, {**CELLS[0], "during": "PASS"})),

@@ -16,7 +16,7 @@ from pytest_spec11.cli import main
 from pytest_spec11.errors import BadInput
 from pytest_spec11.verify import Report, hashing, verify
 from tests.plugin.edits import survivors
-from tests.plugin.judge.stand import happy, strict, write_lane
+from tests.plugin.judge.stand import happy, shorter, strict, write_lane
 from tests.plugin.releases import CELLS, Release
 
 EDITS = 1000
@@ -196,6 +196,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Release], object]]] = {
         "E-DIGEST",
         lambda it: write_lane(it.folder, "quick", it.stand.bound, exitCode=0),
     ),
+    "kills without their last byte": ("E-DIGEST", lambda it: shorter(it.folder / "kills.json")),
     "kills gone": ("E-REF", lambda it: (it.folder / "kills.json").unlink()),
     "sign-off of random bytes": (
         "E-DIGEST",
