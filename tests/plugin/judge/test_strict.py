@@ -63,7 +63,10 @@ SPOILS: dict[str, tuple[str, Spoil]] = {
         lambda it: edit(it.folder / "kills.json", b'"hits":3', b'"hits":4'),
     ),
     "kills without their last byte": ("E-DIGEST", lambda it: shorter(it.folder / "kills.json")),
-    "a lane without its last byte": ("E-DIGEST", lambda it: shorter(it.folder / "lane-policy.json")),
+    "a lane without its last byte": (
+        "E-DIGEST",
+        lambda it: shorter(it.folder / "lane-policy.json"),
+    ),
     "a cell missing": ("E-WEAK-ORACLE", lambda it: it.kills(*CELLS[1:])),
     "no twin": ("E-WEAK-ORACLE", lambda it: it.kills(*CELLS[:-1])),
     "a survivor": ("E-WEAK-ORACLE", lambda it: it.kills(*CELLS, {**CELLS[0], "during": "PASS"})),
