@@ -37,9 +37,10 @@ TAKEN = """
 SELECT h.rolled_back_for FROM app.patch_history h JOIN app.runs r ON r.id = h.run_id
 WHERE r.workflow_id = %(w)s AND h.rolled_back_at IS NOT NULL
 """
-# Why a canceled run's patch was taken back, with the ends of what did so: a run that is refused
-# takes its own back, and may be canceled just after that.
-BY_ONE = {("cancel", ("SUCCESS",)), ("failure", ())}
+# Why a canceled run's patch was taken back, with the ends of its compensations. A refused run
+# takes its own back, and may be canceled just then: nothing is left to compensate, or soon not.
+CANCEL = ("cancel", ("SUCCESS",))
+REFUSAL = {("failure", ()), ("failure", ("SUCCESS",))}
 WORDS = "SELECT status FROM app.status_history WHERE run_id = %(r)s ORDER BY id"
 # What became of the answer and of the cancellation: each has to occur, or nothing raced.
 OVERTAKEN, TAKEN_BACK, TOO_LATE = (409, 202), (200, 202), (200, 409)
@@ -72,6 +73,11 @@ class Round:
         """Whether one was under way when the other was asked."""
         began_s = max(self.reply.began_s, self.cancel.began_s)
         return began_s < min(self.reply.ended_s, self.cancel.ended_s)
+
+    @property
+    def takers(self) -> set[tuple[str, tuple[str, ...]]]:
+        """Who may have taken back what the run wrote, if it was canceled."""
+        return {CANCEL, *(REFUSAL if self.choice == "no" else ())}
 
     @property
     def ends(self) -> tuple[tuple[str, str], bytes]:
@@ -124,7 +130,7 @@ def test_an_answer_and_a_cancellation_at_once_leave_one_end(
     for each in rounds:
         if each.cancel.status == 202:
             by = partial(taken_back, stack, each.gate)
-            eventually(by, deadline_s=END_S, until=BY_ONE.__contains__)
+            eventually(by, deadline_s=END_S, until=each.takers.__contains__)
     assert outcomes(stack, ends) == ends
     facts = [(ends[each.gate.wid], files.read(each.path)) for each in rounds]
     assert facts == [each.ends for each in rounds]
