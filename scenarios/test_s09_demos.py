@@ -62,7 +62,7 @@ def begun(stack: Stack) -> None:
     """The demo has left its first mark."""
     accepted = stack.api.post("/crashdemo?wf=demo")
     assert (accepted.status, accepted.json()["workflowId"]) == (202, "demo")
-    eventually(lambda: marks(stack) == {"s1": 1, "s2": 0}, deadline_s=BACK_S)
+    eventually(lambda: marks(stack), deadline_s=BACK_S, until={"s1": 1, "s2": 0}.__eq__)
 
 
 def completed(stack: Stack) -> None:
