@@ -229,16 +229,16 @@ def test_every_executor_is_a_worker_and_the_api_shim_loads_no_workflow(
         wid = parked(slow.api, f"{unique_goal} {number}")["workflowID"]
         advanced(slow, wid)
 
-    assert slow.sys_sql.rows(EXECUTORS) == [{"executor_id": "w0"}]
-    api, worker = (slow.process(name).pid for name in ("api", "worker"))
-    loaded = {pid: slow.proc.run(["cat", f"/proc/{pid}/maps"]).stdout for pid in (api, worker)}
-    assert "sqlalchemy" in loaded[worker]  # what the durable engine brings
-    assert "sqlalchemy" not in loaded[api]
     names = slow.sys_sql.rows(
         "SELECT DISTINCT application_name AS name FROM pg_stat_activity"
         " WHERE datname = current_database() AND usename = 'spec11'"
     )
     assert {row["name"] for row in names} == {"spec11-api", "spec11-worker-w0"}
+    assert slow.sys_sql.rows(EXECUTORS) == [{"executor_id": "w0"}]
+    api, worker = (slow.process(name).pid for name in ("api", "worker"))
+    loaded = {pid: slow.proc.run(["cat", f"/proc/{pid}/maps"]).stdout for pid in (api, worker)}
+    assert "sqlalchemy" in loaded[worker]  # what the durable engine brings
+    assert "sqlalchemy" not in loaded[api]
     polls = slow.app_sql.rows(
         "SELECT query FROM pg_stat_activity WHERE application_name = 'spec11-api'"
         " AND datname = current_database()"

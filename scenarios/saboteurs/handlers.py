@@ -58,10 +58,15 @@ hold = (
 subprocess.Popen([sys.argv[1], "-c", hold])
 os.execv(sys.argv[1], sys.argv[1:])
 """
+# The rogue is ready before the api-shim is: it takes part in all that follows.
 ROGUE: Final = """
 import os, subprocess, sys
 env = {**os.environ, "DBOS__VMID": "api-shim"}
-subprocess.Popen([*sys.argv[1:-1], "worker"], env=env)
+rogue = subprocess.Popen([*sys.argv[1:-1], "worker"], env=env, stdout=subprocess.PIPE)
+for line in iter(rogue.stdout.readline, b""):
+    if b" ready" in line:
+        break
+subprocess.Popen(["cat"], stdin=rogue.stdout)
 os.execv(sys.argv[1], sys.argv[1:])
 """
 
