@@ -11,7 +11,7 @@ FLOOD ?= 10000
 # pip reads the lock and nothing else: no cache to trust, no resolver, no build isolation.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help install prove test format lint types layers unit scenarios soak up lock bench clean opencode validators
+.PHONY: help install prove test format lint types layers unit scenarios soak up lock bench clean npm opencode validators
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,13 @@ prove: install ## the main job: a split runtime starts and scenario S02 is prove
 # Not `npm ci`: it wants entries for every platform, and the lock has those of the one that made it.
 NPM := npm install --ignore-scripts --no-audit --no-fund --silent --prefix
 
+# Only tests need it. What nobody can install from here is said in one line, with what to type.
+npm: ## Node.js and npm for the tests that ask tools of other makers; root on Debian gets them
+	@command -v npm >/dev/null \
+	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+	    && apt-get install -qq --no-install-recommends nodejs npm >/dev/null; } \
+	  || { echo "the tests need Node.js and npm; as root: apt-get install nodejs npm" >&2; exit 1; }
+
 # Without npm, or without its registry, S14 runs a stand-in and says so in its evidence.
 opencode: $(OPENCODE)/.installed ## the OpenCode server that S14 runs, as the lock pins it
 
@@ -41,11 +48,11 @@ $(OPENCODE)/.installed: scenarios/doubles/opencode/package-lock.json
 
 validators: $(VALIDATORS)/.installed ## the tools of other makers that tests of the reports read these with
 
-$(VALIDATORS)/.installed: tests/reports/validators/package-lock.json
+$(VALIDATORS)/.installed: tests/reports/validators/package-lock.json | npm
 	@mkdir -p $(VALIDATORS) && cp $(<D)/package.json $(<D)/package-lock.json $(VALIDATORS)
 	@$(NPM) $(VALIDATORS) && touch $@
 
-test: lint types layers opencode validators ## everything the gate runs; closes with pytest's summary line
+test: npm lint types layers opencode validators ## everything the gate runs; closes with pytest's summary line
 	$(BIN)/pytest -n 2 tests scenarios
 
 format: install ## rewrite the sources in the one format
