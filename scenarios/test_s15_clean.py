@@ -9,6 +9,7 @@ import pytest
 
 from pytest_spec11.oracles.files import Files
 from scenarios.judges import BOARD, Court, boarded
+from scenarios.judges import verified as found_by_verifier
 from scenarios.rehearsal import CLAIMS, LANES, PROOFS, SPEC11
 
 pytestmark = pytest.mark.S15
@@ -27,6 +28,8 @@ def test_an_untouched_release_is_go_to_gate_verifier_and_board(court: Court, fil
     said = court.show(base)
 
     document = json.loads(files.read(out) or b"")
+    codes = {each["code"] for each in document["reasons"]}
+    assert (codes, found_by_verifier(base).codes, said.codes) == (set(), set(), set())
     assert (gated.code, verified.code) == (0, 0)
     assert (document["verdict"], document["reasons"], document["rehearsal"]) == ("GO", [], True)
     assert document["claims"] == dict.fromkeys(CLAIMS, "PASS")

@@ -69,11 +69,6 @@ def scanner_gone(case: Rehearsal) -> None:
     (case.tree / "scan.py").unlink()
 
 
-def hollow_tile(case: Rehearsal) -> None:
-    """A tile is GO and refers to nothing."""
-    tampers.forged(lambda made: made["proofTiles"][3].update(evidence=[]))(case)
-
-
 def undeclared(case: Rehearsal) -> None:
     """A failure that was provoked is no longer declared, and every link fits."""
 
@@ -91,7 +86,7 @@ SPOILERS: Final[Mapping[str, tuple[str, Tamper]]] = {
     "file.foreign-binding": ("binds the evidence to another commit", FORGED["another commit"][1]),
     "file.forge-kills": ("claims kills of a fault that never hit", JUDGED["kill without a hit"][1]),
     "file.future": ("dates the evidence an hour ahead", FORGED["an hour ahead"][1]),
-    "file.hand-written-go": ("a tile says GO and refers to nothing", hollow_tile),
+    "file.hand-written-go": ("a tile refers to nothing", SIGNED["reference to nowhere"][-1]),
     "file.inventory-edit": ("renames a claim in the records", JUDGED["renamed claim"][1]),
     "file.lane-inversion": ("a red check under a green full", JUDGED["red under green"][1]),
     "file.outcome-edit": ("an outcome says passed over an error", JUDGED["torn down badly"][1]),
