@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("scenarios")
     group.addoption("--hosted-oc-url", default="", help="OpenCode server with a hosted model")
     group.addoption("--hosted-e2b-key-file", default="", help="file that holds an E2B API key")
+    group.addoption("--keep-wire", type=Path, help="write what the OpenCode server said to FILE")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -41,6 +42,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def unique_goal(request: pytest.FixtureRequest, spec11_run: Run) -> str:
     """A goal that no other test of this run and no other run ever starts."""
     return f"{request.node.nodeid} of {spec11_run.id}"
+
+
+@pytest.fixture(scope="session")
+def kept_wire(pytestconfig: pytest.Config) -> Path | None:
+    """Where a recording of the OpenCode server's wire is to be kept; None: nowhere."""
+    path: Path | None = pytestconfig.getoption("keep_wire")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -78,6 +78,11 @@ def model() -> Process:
     return _double("model", "model")
 
 
+def tap(file: Path) -> Process:
+    """What writes down at ``file`` all that goes to the server and comes from it."""
+    return _double("tap", "tap", "{opencode.url}", str(file))
+
+
 def _double(name: str, module: str, *words: str) -> Process:
     return Process(
         name=name,

@@ -1,9 +1,9 @@
 """A server by the wire of OpenCode's, as `python -m scenarios.doubles.daemon DIRECTORY`.
 
-It says of itself that it is a stub. What it does to a request stands in ``DIRECTORY/faults.json``,
-read at each: ``{operation: fault}``, a fault being ``html``, ``cut``, ``shape``, ``error``,
-``hang``, or an object that replaces parts of the good answer. Each request is one line of
-``DIRECTORY/requests.ndjson``, written before it is answered.
+It says what the real server was recorded saying, and that it is a stub. What it does to a request
+stands in ``DIRECTORY/faults.json``, read at each: ``{operation: fault}``, a fault being ``html``,
+``cut``, ``shape``, ``error``, ``hang``, or an object that replaces parts of the good answer. Each
+request is one line of ``DIRECTORY/requests.ndjson``, written before it is answered.
 """
 
 from __future__ import annotations
@@ -17,12 +17,9 @@ from typing import Any
 
 from typing_extensions import override
 
-from scenarios.doubles import serving
-from scenarios.doubles.answers import OF_AGENT
+from scenarios.doubles import serving, wire
 
-VERSION = "1.18.33"
 PAGE = b"<!doctype html><html><body>an application</body></html>"
-REFUSED = {"name": "UnknownError", "data": {"message": "Unexpected server error."}}
 OPERATIONS = {  # method and the last word of the path, sessions left out
     ("GET", "health"): "health",
     ("GET", "agent"): "agents",
@@ -33,11 +30,7 @@ OPERATIONS = {  # method and the last word of the path, sessions left out
     ("POST", "abort"): "abort",
     ("POST", "revert"): "revert",
 }
-SAME_FOR_ALL: dict[str, Any] = {
-    "health": {"healthy": True, "version": VERSION, "server": "stub"},
-    "agents": [{"name": "plan"}, {"name": "build"}],
-    "abort": True,
-}
+OK, BROKEN = 200, 500
 NUMBERS = count(1)
 
 
@@ -51,7 +44,7 @@ class Daemon(serving.Handler):
     def handled(self, method: str) -> None:
         """The request is written down, and answered."""
         path, body = self.path.partition("?")[0], self.body()
-        operation = OPERATIONS.get((method, path.rpartition("/")[2]), "unknown")
+        operation = _operation(method, path)
         self._note({"operation": operation, "path": path, "body": body})
         faults = json.loads((self.directory / "faults.json").read_text(encoding="utf-8"))
         fault = faults.get(operation, "html" if operation == "unknown" else None)
@@ -66,7 +59,7 @@ class Daemon(serving.Handler):
             case "shape":
                 self.answer_json({"nothing": "that anybody asked for"})
             case "error":
-                self.answer_json(REFUSED, 500)
+                self.answer_json(*REFUSED)
             case "hang":
                 threading.Event().wait()
             case None:
@@ -75,23 +68,17 @@ class Daemon(serving.Handler):
                 self.answer_json(_merged(good, fault))
 
     def _good(self, operation: str, path: str) -> Any:
+        agent = self.agents.get(_session(path), "")
+        said: Any = RECORDED.get((operation, agent), RECORDED.get((operation, "")))
         match operation:
+            case "health":
+                return {**said, "server": "stub"}
             case "createSession":
-                return {"id": f"ses_double{next(NUMBERS)}", "version": VERSION}
-            case "promptStructured":
-                return self._message(path)
-            case "messages":
-                return [self._message(path)]
+                return {**said, "id": f"ses_double{next(NUMBERS)}"}
             case "revert":
-                return {"id": _session(path)}
+                return {**said, "id": _session(path)}
             case _:
-                return SAME_FOR_ALL.get(operation, [])
-
-    def _message(self, path: str) -> dict[str, Any]:
-        structured = OF_AGENT[self.agents[_session(path)]]
-        part = {"type": "tool", "tool": "StructuredOutput", "state": {"input": structured}}
-        info = {"id": "msg_double", "role": "assistant", "structured": structured}
-        return {"info": info, "parts": [part]}
+                return said
 
     def _note(self, line: dict[str, Any]) -> None:
         with (self.directory / "requests.ndjson").open("a", encoding="utf-8") as file:
@@ -99,7 +86,28 @@ class Daemon(serving.Handler):
 
 
 def _session(path: str) -> str:
-    return path.split("/")[2]
+    return path.removeprefix("/session/").partition("/")[0]
+
+
+def _operation(method: str, path: str) -> str:
+    return OPERATIONS.get((method, path.partition("?")[0].rpartition("/")[2]), "unknown")
+
+
+def _recorded() -> dict[tuple[str, str], Any]:
+    """The first good answer to each operation: by the agent that was asked last, and by any."""
+    found: dict[tuple[str, str], Any] = {}
+    agent = ""
+    for each in wire.kept():
+        operation = _operation(each["method"], each["path"])
+        if each["status"] == OK:
+            agent = (each["sent"] or {}).get("agent", agent)
+            for key in ((operation, agent), (operation, "")):
+                found.setdefault(key, each["said"])
+    return found
+
+
+RECORDED = _recorded()
+REFUSED = next((each["said"], each["status"]) for each in wire.kept() if each["status"] == BROKEN)
 
 
 def _merged(good: Any, changes: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -36,10 +37,13 @@ class Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
         return json.loads(raw) if raw else None
 
-    def answer(self, status: int, kind: str, content: bytes) -> None:
+    def answer(
+        self, status: int, kind: str, content: bytes, headers: Mapping[str, str] | None = None
+    ) -> None:
         """The whole answer."""
         self.send_response(status)
-        self.send_header("content-type", kind)
+        for name, value in {"content-type": kind, **(headers or {})}.items():
+            self.send_header(name, value)
         self.send_header("content-length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
