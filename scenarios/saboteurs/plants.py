@@ -315,21 +315,14 @@ FROM generate_series(1, 64) AS n;
 SELECT {hit};
 """
 # What the engine's role is shown of a table, as by a view of that name; the suite's sees it all.
+# Whoever only reads counts nothing, so each row counts when it comes to be hidden.
 BLIND_VIEW = """
-CREATE FUNCTION saboteur.shows(word text) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $fault$
-BEGIN
-    IF word IN ('succeeded', 'failed') THEN
-        PERFORM {hit};
-        RETURN false;
-    END IF;
-    RETURN true;
-END $fault$;
 ALTER TABLE app.runs ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-CREATE POLICY sees ON app.runs FOR SELECT TO spec11 USING (saboteur.shows(status));
+CREATE POLICY sees ON app.runs FOR SELECT TO spec11 USING (status NOT IN ('succeeded', 'failed'));
 CREATE POLICY sees_all ON app.runs FOR SELECT TO spec11_reader USING (true);
 CREATE POLICY adds ON app.runs FOR INSERT WITH CHECK (true);
 CREATE POLICY changes ON app.runs FOR UPDATE USING (true);
-"""  # noqa: E501  # one statement
+""" + rowwise("AFTER UPDATE OF status ON app.runs", "", "NEW.status IN ('succeeded', 'failed')")
 PLANT_UNDECLARED = """
 SET session_replication_role = replica;
 INSERT INTO app.runs (id, workflow_id, intent_id, intent_hash, recipe_id, recipe_v, recipe_hash,
