@@ -4,14 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OPENCODE := .tools/opencode
-LOCKED := scenarios/doubles/opencode
+VALIDATORS := .tools/validators
 KILLS ?= 500
 RUNS ?= 1000
 FLOOD ?= 10000
 # pip reads the lock and nothing else: no cache to trust, no resolver, no build isolation.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help install prove test format lint types layers unit scenarios soak up lock bench clean opencode
+.PHONY: help install prove test format lint types layers unit scenarios soak up lock bench clean npm opencode validators
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,15 +30,29 @@ prove: install ## the main job: a split runtime starts and scenario S02 is prove
 	$(BIN)/pytest -m S02
 
 # Not `npm ci`: it wants entries for every platform, and the lock has those of the one that made it.
+NPM := npm install --ignore-scripts --no-audit --no-fund --silent --prefix
+
+# Only tests need it. What nobody can install from here is said in one line, with what to type.
+npm: ## Node.js and npm for the tests that ask tools of other makers; root on Debian gets them
+	@command -v npm >/dev/null \
+	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+	    && apt-get install -qq --no-install-recommends nodejs npm >/dev/null; } \
+	  || { echo "the tests need Node.js and npm; as root: apt-get install nodejs npm" >&2; exit 1; }
+
 # Without npm, or without its registry, S14 runs a stand-in and says so in its evidence.
 opencode: $(OPENCODE)/.installed ## the OpenCode server that S14 runs, as the lock pins it
 
-$(OPENCODE)/.installed: $(LOCKED)/package-lock.json
-	@mkdir -p $(OPENCODE) && cp $(LOCKED)/package.json $(LOCKED)/package-lock.json $(OPENCODE)
-	@if npm install --prefix $(OPENCODE) --ignore-scripts --no-audit --no-fund --silent; \
-	  then touch $@; else echo "no OpenCode package to be had: S14 runs a stand-in"; fi
+$(OPENCODE)/.installed: scenarios/doubles/opencode/package-lock.json
+	@mkdir -p $(OPENCODE) && cp $(<D)/package.json $(<D)/package-lock.json $(OPENCODE)
+	@if $(NPM) $(OPENCODE); then touch $@; else echo "no OpenCode package to be had: S14 runs a stand-in"; fi
 
-test: lint types layers opencode ## everything the gate runs; closes with pytest's summary line
+validators: $(VALIDATORS)/.installed ## the tools of other makers that tests of the reports read these with
+
+$(VALIDATORS)/.installed: tests/reports/validators/package-lock.json | npm
+	@mkdir -p $(VALIDATORS) && cp $(<D)/package.json $(<D)/package-lock.json $(VALIDATORS)
+	@$(NPM) $(VALIDATORS) && touch $@
+
+test: npm lint types layers opencode validators ## everything the gate runs; closes with pytest's summary line
 	$(BIN)/pytest -n 2 tests scenarios
 
 format: install ## rewrite the sources in the one format
@@ -53,7 +67,7 @@ types: install ## mypy, strict
 layers: install ## who may import whom
 	$(BIN)/lint-imports
 
-unit: install ## tests of the prover and of the engine, without the scenarios
+unit: install validators ## tests of the prover and of the engine, without the scenarios
 	$(BIN)/pytest -n 2 tests
 
 scenarios: install opencode ## the suite, in parallel

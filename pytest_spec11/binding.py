@@ -63,7 +63,7 @@ def measure(
         "dirty": dirty,
         "lock": sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "",
         "catalogue": catalogue_digest,
-        "plugin": _plugin(),
+        "plugin": plugin_version(),
         "policy": policy.load(root).digest,
         "python": platform.python_version(),
         "platform": f"{platform.system()}-{platform.machine()}",
@@ -72,7 +72,8 @@ def measure(
     }
 
 
-def _plugin() -> str:
+def plugin_version() -> str:
+    """The version of the plugin as it is installed; "0" where it only lies on the path."""
     try:
         return metadata.version("pytest-spec11")
     except metadata.PackageNotFoundError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pytest_spec11.binding import plugin_version
 from pytest_spec11.reasons import Reason
 from reports.dossier import Dossier
 
@@ -20,6 +21,7 @@ def document(dossier: Dossier) -> dict[str, Any]:
                 "tool": {
                     "driver": {
                         "name": "spec11",
+                        "version": plugin_version(),
                         "rules": [
                             {
                                 "id": code,

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stacks
 from pytest_spec11.waiting import eventually
 from scenarios.forgeries import Line, rewritten, signed_off
+from scenarios.gates import opened
 from scenarios.intents import start
 from scenarios.judges import BOARD, Court, Said, boarded, gated, point
 from scenarios.lives import answered, parked, reached, succeeded
@@ -466,6 +468,34 @@ def test_forked_and_resumed_runs_are_no_divergence_and_no_schema_refers_to_the_o
     assert live.show(live.base).verdict == "GO"
     assert live.stack.admin.execute(LINKS) == []
     assert live.stack.app_sql.value(COLUMNS) > 10
+
+
+TICKS = "SELECT count(*) FROM dbos.workflow_status WHERE name = 'Tick' AND status = 'SUCCESS'"
+
+
+@pytest.mark.claim("S15.divergence-both-ways")
+def test_a_repair_and_what_a_schedule_begins_are_no_divergence(
+    live: Court, provokes: Provokes, unique_goal: str
+) -> None:
+    ticking = live.stack.filled("worker").using({"SPEC11_TICK_S": "1"}, name="ticking")
+    worker = live.stack.begin(ticking)
+    wid = parked(live.api, unique_goal)["workflowID"]
+    provokes(wid, "refused, and repaired")
+    answered(live.api, wid, "no")
+    again = live.api.post(f"/api/runs/{wid}/retry").json()["executionID"]
+    (gate,) = opened(live.api, wid)
+    gate.choose(live.api)
+    reached(live.api, wid, {"SUCCESS"}, deadline_s=30)
+    ticks = eventually(lambda: live.stack.sys_sql.value(TICKS), deadline_s=30)
+    worker.stop()
+    back(live, [again], 11)
+    shown = live.triggers()["divergence"]
+    first, last = live.stack.sys_sql.value(STANDS_THERE, w=wid), seen(live, again)
+    over(live, again)
+
+    assert ticks > 0
+    assert (first, last) == ("ERROR", ("succeeded", "SUCCESS"))
+    assert (shown["verdict"], "reason" in shown) == ("GO", False)
 
 
 TAKEN = "REVOKE SELECT ON {} FROM spec11"

@@ -9,7 +9,7 @@ from typing import Final
 from engine.cli import where
 from engine.config import Config
 from engine.postgres.binaries import Programs
-from engine.store.dsn import searching
+from engine.store.dsn import password, searching, without_password
 
 PATHS: Final = {"app": "app", "sys": "dbos,app"}
 EPILOG: Final = """
@@ -31,4 +31,10 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     """Never: the process becomes psql, whose exit status counts."""
     dsn = searching(where.running(arguments, config), PATHS[arguments.schema])
     psql = Programs.installed().path("psql")
-    os.execv(psql, [psql, "--dbname", dsn, *arguments.rest])  # noqa: S606  # no shell, on purpose
+    words = [psql, "--dbname", without_password(dsn), *arguments.rest]
+    secret = password(dsn)
+    environment = {
+        **os.environ,  # noqa: TID251  # handed on, not read
+        **({} if secret is None else {"PGPASSWORD": secret}),
+    }
+    os.execve(psql, words, environment)  # noqa: S606  # no shell, on purpose

@@ -24,6 +24,13 @@ def password(dsn: str) -> str | None:
     return None if found is None else str(found)
 
 
+def without_password(dsn: str) -> str:
+    """``dsn`` as everybody may read it, such as in a list of processes."""
+    parts = conninfo.conninfo_to_dict(dsn)
+    parts.pop("password", None)
+    return conninfo.make_conninfo("", **parts)
+
+
 def session(dsn: str, name: str) -> str:
     """``dsn`` for sessions of that name, which end when they idle inside of a transaction.
 

@@ -7,55 +7,13 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import pytest
 from junitparser import JUnitXml
 from typing_extensions import override
 
-from tests.plugin.team import PROOF, Ended, Team, made
-
-HOSTILE: Final = '<script>alert(1)</script>&"\x1b[31m\ud800'
-RED: Final = (
-    PROOF
-    + f"""
-
-@pytest.mark.S01
-@pytest.mark.claim("S01.takes-orders")
-@pytest.mark.parametrize("what", ["<img src=x onerror=alert(1)>"])
-def test_it_breaks(api, what):
-    assert api.get("/nowhere").status == 200, {HOSTILE!r}
-
-@pytest.mark.S00
-@pytest.mark.claim("S00.lives")
-@pytest.mark.skip(reason="later")
-def test_left_out(api):
-    assert api.get("/healthz").status == 200
-"""
-)
-
-
-def reported(team: Team, *args: str) -> Ended:
-    """How ``spec11 report`` on the newest bundle ended."""
-    return team.spec11("report", str(team.bundle), "--catalogue", "catalogue.json", *args)
-
-
-@pytest.fixture(scope="module")
-def green(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """A checkout that is GO."""
-    team = made(tmp_path_factory.mktemp("green"))
-    team.commit()
-    assert team.run("--spec11-scope", "signoff").status == 0
-    return team
-
-
-@pytest.fixture(scope="module")
-def red(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """A checkout with a failed test, a skipped one, and hostile words in both."""
-    team = made(tmp_path_factory.mktemp("red"), RED)
-    team.commit()
-    assert team.run("--spec11-scope", "signoff").status == 1
-    return team
+from tests.plugin.team import Team
+from tests.reports.reading import reported
 
 
 class Page(HTMLParser):
@@ -162,7 +120,7 @@ def test_junit_is_read_by_others_and_red_with_the_verdict(
     assert counts == {"green": (4, 0, 0), "red": (6, 2, 1)}
 
 
-def test_ctrf_has_what_its_schema_asks_for(red: Team, tmp_path: Path) -> None:
+def test_ctrf_counts_what_it_lists(red: Team, tmp_path: Path) -> None:
     path = tmp_path / "ctrf.json"
     assert reported(red, "--ctrf", str(path)).status == 0
 

@@ -167,3 +167,15 @@ def test_psql_gets_its_arguments_and_its_exit_status_counts(
     ended = engine("psql", *words, SPEC11_DSN=server.dsn("engine_template"))
 
     assert (ended.code, ended.stdout, ended.stderr == "") == (code, stdout, code == 0)
+
+
+def test_psql_is_told_the_password_where_nobody_else_reads_it(server: EmbeddedServer) -> None:
+    seen = r"\! tr '\0' ' ' < /proc/$PPID/cmdline; echo; echo $PGPASSWORD"
+    dsn = f"{server.dsn('engine_template')} password=open-sesame"
+
+    ended = engine("psql", "app", "-c", seen, SPEC11_DSN=dsn)
+
+    words, secret = ended.stdout.splitlines()
+    assert "dbname=engine_template" in words
+    assert "open-sesame" not in words
+    assert secret == "open-sesame"  # noqa: S105  # it opens nothing
