@@ -49,6 +49,7 @@ class Said:
 def gated(files: Files, case: Rehearsal, scope: str = "signoff") -> Said:
     """What ``spec11 gate`` says of every bundle, as it writes it down."""
     out = case.release.parent / "gated.json"
+    files.read(case.signoff)  # a witness of the release that is about to be judged
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         status = main(case.gate_words("--out", str(out), scope=scope))
     content = files.read(out)

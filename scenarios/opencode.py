@@ -126,6 +126,7 @@ def stand_in(directory: Path) -> Process:
     """The stand-in, named as the server would be."""
     directory.mkdir(parents=True, exist_ok=True)
     write_faults(directory, {})
+    (directory / "requests.ndjson").touch()  # nobody asked yet
     return _double("opencode", "daemon", str(directory))
 
 

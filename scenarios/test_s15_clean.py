@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 
 from pytest_spec11.oracles.files import Files
-from scenarios.judges import BOARD, Court, boarded
+from scenarios.judges import BOARD, Court, boarded, verified
 from scenarios.rehearsal import CLAIMS, LANES, PROOFS, SPEC11
 
 pytestmark = pytest.mark.S15
@@ -22,16 +22,18 @@ def test_an_untouched_release_is_go_to_gate_verifier_and_board(court: Court, fil
     stack, base = court.stack, court.base
     out = base.release.parent / "again.json"
 
-    gated = stack.proc.run([*SPEC11, *base.gate_words("--out", str(out))])
-    verified = stack.proc.run([*SPEC11, "verify", str(base.release)])
+    gate = stack.proc.run([*SPEC11, *base.gate_words("--out", str(out))])
+    verifier = stack.proc.run([*SPEC11, "verify", str(base.release)])
     said = court.show(base)
 
     document = json.loads(files.read(out) or b"")
-    assert (gated.code, verified.code) == (0, 0)
+    codes = {each["code"] for each in document["reasons"]}
+    assert (codes, verified(base).codes, said.codes) == (set(), set(), set())
+    assert (gate.code, verifier.code) == (0, 0)
     assert (document["verdict"], document["reasons"], document["rehearsal"]) == ("GO", [], True)
     assert document["claims"] == dict.fromkeys(CLAIMS, "PASS")
     assert (said.verdict, said.reasons) == ("GO", ())
-    assert "GO of a rehearsal" in verified.stdout
+    assert "GO of a rehearsal" in verifier.stdout
     assert (stack.app_sql.value(RUNS), stack.sys_sql.value(WORKFLOWS)) == (0, 0)
 
 

@@ -21,10 +21,11 @@ from pytest_spec11.target import Process
 
 ROOT: Final = Path(__file__).parents[2]
 PYTHON: Final = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+# No braces in it: what stands in braces in a command is filled in.
 FILES: Final = """
 import http.server
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
-print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
+print("listening on http://127.0.0.1:%d" % server.server_port, flush=True)
 server.serve_forever()
 """
 

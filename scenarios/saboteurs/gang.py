@@ -9,14 +9,24 @@ from typing import Final
 
 from pytest_spec11.saboteurs.saboteur import Saboteur
 from pytest_spec11.saboteurs.sql import RestlessFault, SqlSaboteur, StandingFault, Tick
-from scenarios.saboteurs import agents, deliveries, ghosts, handlers, lies, plants, scribblers
+from scenarios.saboteurs import (
+    agents,
+    deliveries,
+    forgers,
+    ghosts,
+    handlers,
+    lies,
+    plants,
+    scribblers,
+)
 
 REASONS: Final = Path(__file__).with_name("reasons.toml")
 
 KINDS: Final[Mapping[str, tuple[type[Saboteur], str]]] = {
     "file.escape-write": (scribblers.EscapeWrite, "writes at the target outside of the jail"),
     "file.fixture-swap": (agents.FixtureSwap, "serves another recorded answer"),
-    "file.heal-tamper": (scribblers.HealTamper, "undoes tampering just before it is looked for"),
+    "file.heal-tamper": (forgers.HealTamper, "undoes tampering just before it is looked for"),
+    "file.judge-swap": (forgers.JudgeSwap, "hands on an older GO in place of what the gate wrote"),
     "file.keep-created": (scribblers.KeepCreated, "creates a file again that was taken back"),
     "file.pack-edit": (scribblers.PackEdit, "changes one value in the pack of a command"),
     "file.rewrite-target": (scribblers.RewriteTarget, "rewrites a patched file, bytes unchanged"),
@@ -71,6 +81,7 @@ KINDS: Final[Mapping[str, tuple[type[Saboteur], str]]] = {
 }
 
 SQL: Final[Mapping[str, tuple[str, str]]] = {
+    "sql.blind-view": ("hides runs that ended from the engine", plants.BLIND_VIEW),
     "sql.budget-shape": ("rewrites BUDGET rows to other numbers and keys", plants.BUDGET_SHAPE),
     "sql.content-edit": ("changes stored content under its old digest", plants.CONTENT_EDIT),
     "sql.eval-forge": ("loses findings, and none of the rest is bad", plants.EVAL_FORGE),
@@ -100,6 +111,7 @@ SQL: Final[Mapping[str, tuple[str, str]]] = {
 }
 STANDING: Final[Mapping[str, tuple[str, str]]] = {
     "sql.drop-keys": ("drops named keys, checks and the guard trigger", plants.DROP_KEYS),
+    "sql.plant-undeclared": ("plants a failed run that nobody declared", plants.PLANT_UNDECLARED),
     "sql.seed-edit": ("changes a seeded recipe under its hash", plants.SEED_EDIT),
     "sql.slot-hog": ("fills intentQ's slots with rows of nobody", plants.SLOT_HOG),
     "sql.thaw-stable": ("drops a guard and edits a stable version", plants.THAW_STABLE),
@@ -125,6 +137,10 @@ def gang() -> list[Saboteur]:
     of = reasons.get
     return [
         *(kind(id_, does, of(id_)) for id_, (kind, does) in KINDS.items()),
+        *(
+            forgers.Spoiler(id_, does, tamper, of(id_))
+            for id_, (does, tamper) in forgers.SPOILERS.items()
+        ),
         *(SqlSaboteur(id_, does, script, of(id_)) for id_, (does, script) in SQL.items()),
         *(StandingFault(id_, does, script, of(id_)) for id_, (does, script) in STANDING.items()),
         *(

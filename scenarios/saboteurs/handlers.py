@@ -14,12 +14,12 @@ from typing import Any, ClassVar, Final
 
 from typing_extensions import override
 
-from pytest_spec11.saboteurs.http import HttpSaboteur
 from pytest_spec11.saboteurs.proc import ProcSaboteur
 from pytest_spec11.saboteurs.proxy import Exchange
 from pytest_spec11.saboteurs.wire import Reply
 from pytest_spec11.target import Process
-from scenarios.saboteurs.lies import said, waits
+from scenarios.saboteurs.ghosts import Haunting
+from scenarios.saboteurs.lies import REFUSED, said, waits
 
 VERSION: Final = "v-under-test"
 WORDS: Final[Mapping[str, frozenset[str]]] = {
@@ -218,11 +218,22 @@ class VersionMasquerade(ProcSaboteur):
         return process.using({"DBOS__APPVERSION": VERSION})
 
 
-class PauseWorker(HttpSaboteur):
-    """The worker stands still from the moment that a run is seen waiting, beyond any bound."""
+# Whether a run that is counted the time of moves; none for a run that has more than enough of it.
+TIMED: Final = """
+SELECT status = 'running' AS moves FROM app.runs
+WHERE workflow_id = %(wid)s AND (budget ->> 'maxWallClockMS')::bigint < %(ms)s
+"""
 
-    where = re.compile(r"^GET /api/runs/[^/]+(/gates)?$")
+
+class PauseWorker(Haunting):
+    """The worker stands still from the moment that a run is seen waiting, beyond any bound.
+
+    Where a run has a bound on the time that it moves, that is from when it moves on after a reply.
+    """
+
+    where = re.compile(r"^(GET /api/runs/[^/]+(/gates)?$|POST /api/runs/[^/]+/gates/[^/]+/reply)")
     PAUSE_S: ClassVar = 15.0
+    LOOKS: ClassVar = 200
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -231,15 +242,34 @@ class PauseWorker(HttpSaboteur):
     @override
     async def answer(self, exchange: Exchange) -> Reply:
         reply = await exchange.forward()
-        pids, header = exchange.target.pids, said(reply)
+        pids = exchange.target.pids
         pid = pids.get("live-worker", pids.get("worker"))  # the one that asks agents has its call
-        in_time = waits(header) or ("live-worker" in pids and _moves(header))
-        if pid is not None and pid not in self._stopped and in_time:
+        if pid is not None and pid not in self._stopped and await self._in_time(exchange, reply):
             self._stopped.add(pid)
             self.hit()
             os.kill(pid, signal.SIGSTOP)
             asyncio.get_running_loop().call_later(self.PAUSE_S, self._go_on, pid)
         return reply
+
+    async def _in_time(self, exchange: Exchange, reply: Reply) -> bool:
+        header, calls = said(reply), "live-worker" in exchange.target.pids
+        if exchange.method == "POST":
+            return reply.status < REFUSED and await self._begins_to_move(exchange)
+        if not waits(header):
+            return calls and _moves(header)
+        return not await self._timed(exchange)
+
+    async def _begins_to_move(self, exchange: Exchange) -> bool:
+        """Whether a run with such a bound was answered; it moves by now."""
+        for _ in range(self.LOOKS):
+            found = await self._timed(exchange)
+            if not found or found[0]["moves"]:
+                return bool(found)
+        return False
+
+    async def _timed(self, exchange: Exchange) -> list[dict[str, Any]]:
+        bound_ms = 1000 * self.PAUSE_S
+        return await self.run(exchange, TIMED, wid=exchange.path.split("/")[3], ms=bound_ms)
 
     def _go_on(self, pid: int) -> None:
         if pid in self._stopped:

@@ -269,6 +269,7 @@ class Whitewash(Redone):
 
     where = re.compile(r"^GET /api/(runs/[^/]+/proofs|ops/signoff)")
     BETTER: ClassVar = {"FAIL": "PASS", "NO_GO": "GO"}
+    SILENT: ClassVar[dict[str, object]] = {"reason": "", "reasons": []}
 
     @override
     def redone(self, body: Any) -> Any:
@@ -283,7 +284,7 @@ class Whitewash(Redone):
         white = {key: self._white(value) for key, value in body.items()}
         if white.get("verdict") in self.BETTER:
             white["verdict"] = self.BETTER[white["verdict"]]
-            white |= {key: "" for key in ("reason",) if key in white}
+            white |= {key: none for key, none in self.SILENT.items() if key in white}
         return white
 
 

@@ -314,3 +314,21 @@ SELECT 'hog ' || n, 'PENDING', 'Hog', 'intentQ', 'w0', 'v-under-test', 0, 0
 FROM generate_series(1, 64) AS n;
 SELECT {hit};
 """
+# What the engine's role is shown of a table, as by a view of that name; the suite's sees it all.
+# Whoever only reads counts nothing, so each row counts when it comes to be hidden.
+BLIND_VIEW = """
+ALTER TABLE app.runs ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY sees ON app.runs FOR SELECT TO spec11 USING (status NOT IN ('succeeded', 'failed'));
+CREATE POLICY sees_all ON app.runs FOR SELECT TO spec11_reader USING (true);
+CREATE POLICY adds ON app.runs FOR INSERT WITH CHECK (true);
+CREATE POLICY changes ON app.runs FOR UPDATE USING (true);
+""" + rowwise("AFTER UPDATE OF status ON app.runs", "", "NEW.status IN ('succeeded', 'failed')")
+PLANT_UNDECLARED = """
+SET session_replication_role = replica;
+INSERT INTO app.runs (id, workflow_id, intent_id, intent_hash, recipe_id, recipe_v, recipe_hash,
+    status, execution_id, queue_name, lane, priority, gate_ttl_s, app_version)
+VALUES ('run_planted', 'ih_planted', 'ih_planted', 'planted', 'planted', 'v1', 'planted',
+    'failed', 'ih_planted', 'intentQ', 'interactive', 1, 60, 'v-under-test');
+RESET session_replication_role;
+SELECT {hit};
+"""
