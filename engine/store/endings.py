@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from engine.store import workflows
@@ -15,43 +15,50 @@ LOOK_AGAIN_S: Final = 2.0  # should a notice ever be missed
 
 
 class Endings:
-    """Whose end is waited for in this process."""
+    """Whose end is waited for in this process: however many wait, one looks for all of them."""
 
     def __init__(self, dsn: str, pool: Pool) -> None:
         self._pool = pool
         self._awaited: dict[str, set[asyncio.Event]] = {}
-        self._channel = Channel(dsn, "LISTEN spec11_endings", self._ended, self._wake_all)
+        self._missed = asyncio.Event()
+        self._channel = Channel(dsn, "LISTEN spec11_endings", self._ended, self._missed.set)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Listens in the background until left."""
-        async with self._channel.running():
-            yield
+        """Listens, and looks, in the background until left."""
+        looking = asyncio.create_task(self._look_for_ever())
+        try:
+            async with self._channel.running():
+                yield
+        finally:
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
 
     async def wait(self, workflow_id: str) -> None:
         """Return when the workflow has ended, now or before."""
         event, waiting = asyncio.Event(), self._awaited.setdefault(workflow_id, set())
         waiting.add(event)
         try:
-            while not await self._pool.insist(workflows.has_ended, workflow_id):
+            while not await self._pool.insist(workflows.ended, [workflow_id]):
+                await event.wait()
                 event.clear()
-                await self._noticed(event)
         finally:
             waiting.discard(event)
             if not waiting and self._awaited.get(workflow_id) is waiting:
                 del self._awaited[workflow_id]
 
-    async def _noticed(self, event: asyncio.Event) -> None:
-        try:
-            async with asyncio.timeout(LOOK_AGAIN_S):
-                await event.wait()
-        except TimeoutError:
-            return
+    async def _look_for_ever(self) -> None:
+        """What nobody told of is found, soon after the channel was away or a notice was lost."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN_S):
+                    await self._missed.wait()
+            self._missed.clear()
+            if self._awaited:
+                for workflow_id in await self._pool.insist(workflows.ended, [*self._awaited]):
+                    self._ended(workflow_id)
 
     def _ended(self, workflow_id: str) -> None:
         for event in self._awaited.get(workflow_id, ()):
             event.set()
-
-    def _wake_all(self) -> None:
-        for workflow_id in self._awaited:
-            self._ended(workflow_id)

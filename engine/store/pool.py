@@ -48,13 +48,8 @@ class Pool:
         deadline = loop.time() + left_s
         await self._turn(left_s)
         try:
-            lent = self._kept() or await self._opened(deadline)
-            timer = loop.call_at(deadline, _sever, lent)
-            try:
+            async with self._lent(deadline) as lent:
                 yield lent
-            finally:
-                timer.cancel()
-                await self._returned(lent)
         finally:
             self._free.release()
 
@@ -63,12 +58,13 @@ class Pool:
     ) -> T:
         """What ``work`` returns, tried again for as long as the database is away.
 
-        Only for work that may be repeated: a lost answer may have been a commit.
+        However many are before it, its turn comes, and only then its time begins. Only for work
+        that may be repeated: a lost answer may have been a commit.
         """
-        tries = 0
+        loop, tries = asyncio.get_running_loop(), 0
         while True:
             try:
-                async with self.connection() as tx:
+                async with self._free, self._lent(loop.time() + self._deadline_s) as tx:
                     return await work(tx, *args, **kwargs)
             except AWAY as error:
                 pause = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
@@ -80,6 +76,17 @@ class Pool:
         """Close what lies idle."""
         while self._idle:
             await self._idle.pop().close()
+
+    @asynccontextmanager
+    async def _lent(self, deadline: float) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection for whoever has a turn, severed at the deadline."""
+        lent = self._kept() or await self._opened(deadline)
+        timer = asyncio.get_running_loop().call_at(deadline, _sever, lent)
+        try:
+            yield lent
+        finally:
+            timer.cancel()
+            await self._returned(lent)
 
     async def _turn(self, deadline_s: float) -> None:
         if self._free.locked():

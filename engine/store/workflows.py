@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,8 +42,8 @@ async def find(tx: Tx, execution_id: str) -> Workflow | None:
         return await (await rows.execute(SQL["by_id"], {"execution_id": execution_id})).fetchone()
 
 
-async def has_ended(tx: Tx, workflow_id: str) -> bool:
-    """Whether the workflow is over, however it went."""
+async def ended(tx: Tx, workflow_ids: Sequence[str]) -> list[str]:
+    """Which of the workflows are over, however they went."""
     async with tx.cursor(row_factory=scalar_row) as rows:
-        values = {"workflow_id": workflow_id}
-        return bool(await (await rows.execute(SQL["has_ended"], values)).fetchone())
+        values = {"workflow_ids": [*workflow_ids]}
+        return await (await rows.execute(SQL["ended"], values)).fetchall()

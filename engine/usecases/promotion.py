@@ -82,7 +82,7 @@ async def _begun(tx: Tx, recipe_id: str, v: str, app_version: str) -> Step:
 async def _under_way(tx: Tx, recipe: Recipe, app_version: str) -> str:
     """The promotion of the candidate: the one that has not ended, or a new one."""
     if known := await store.under_way(tx, recipe):
-        if not await workflows.has_ended(tx, known):
+        if not await workflows.ended(tx, [known]):
             return known
         await store.end(tx, known, ABANDONED, None)  # it was canceled, or broke
     prefix = digest({"recipe": recipe.id, "v": recipe.v})[:32]
@@ -98,7 +98,7 @@ def _require_rehearsable(recipe: Recipe) -> None:
 
 async def _came_to(tx: Tx, begun: Step, promotion_id: str) -> Step:
     """What became of the promotion; the same step again while it runs. Raises IllegalState."""
-    ended = await workflows.has_ended(tx, promotion_id)  # first: its verdict is written before
+    ended = await workflows.ended(tx, [promotion_id])  # first: its verdict is written before
     stands = await store.standing(tx, promotion_id)
     if stands.state == PASSED:
         recipe = replace(begun.recipe, status=stands.status)

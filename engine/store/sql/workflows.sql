@@ -5,6 +5,6 @@ LEFT JOIN dbos.workflow_output o USING (workflow_uuid)
 WHERE w.workflow_uuid = %(execution_id)s;
 
 
--- name: has_ended
-SELECT EXISTS (SELECT FROM dbos.workflow_status
-               WHERE workflow_uuid = %(workflow_id)s AND status NOT IN ('ENQUEUED', 'DELAYED', 'PENDING')) AS ended;
+-- name: ended
+SELECT workflow_uuid FROM dbos.workflow_status
+WHERE workflow_uuid = ANY(%(workflow_ids)s) AND status NOT IN ('ENQUEUED', 'DELAYED', 'PENDING');
