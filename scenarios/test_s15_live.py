@@ -486,7 +486,7 @@ def test_a_repair_and_what_a_schedule_begins_are_no_divergence(
     (gate,) = opened(live.api, wid)
     gate.choose(live.api)
     reached(live.api, wid, {"SUCCESS"}, deadline_s=30)
-    ticks = eventually(lambda: live.stack.sys_sql.value(TICKS), deadline_s=30)
+    ticks = eventually(lambda: live.stack.sys_sql.value(TICKS), deadline_s=30, until=bool)
     worker.stop()
     back(live, [again], 11)
     shown = live.triggers()["divergence"]
