@@ -54,7 +54,7 @@ def test_the_server_says_what_its_recording_says(
 
     recorded = files.read(file)
     assert recorded is not None
-    seen = [*wire.plain(json.loads(line) for line in recorded.decode().splitlines())]
+    seen = [*wire.plain(wire.read(recorded))]
     if kept_wire is not None:
         lines = "".join(f"{json.dumps(each, ensure_ascii=False)}\n" for each in seen)
         kept_wire.write_text(lines, encoding="utf-8")

@@ -11,4 +11,3 @@ PLAN: dict[str, Any] = {
     "tests": ["smoke"],
 }
 BUILD: dict[str, Any] = {"patch": [], "tests": ["smoke"], "test_command": "run-test"}
-OF_AGENT = {"plan": PLAN, "build": BUILD}

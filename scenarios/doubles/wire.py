@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
@@ -29,18 +30,18 @@ Exchange = dict[str, Any]
 
 def kept() -> list[Exchange]:
     """The recording."""
-    return read(KEPT)
+    return read(KEPT.read_bytes())
 
 
-def read(path: Path) -> list[Exchange]:
-    """The exchanges that were written down at ``path``."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def read(content: bytes) -> list[Exchange]:
+    """The exchanges that a tap wrote down."""
+    return [json.loads(line) for line in content.splitlines()]
 
 
 def plain(exchanges: Iterable[Exchange]) -> Iterator[Exchange]:
     """The exchanges with nothing in them that only belongs to their hour and place."""
     names: dict[str, str] = {}
-    numbers = {kind: count(1) for kind in ("ses", "msg", "prt", "err", "run", "before")}
+    numbers: dict[str, count[int]] = defaultdict(lambda: count(1))
 
     def name(found: re.Match[str]) -> str:
         kind = found["kind"]
