@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_spec11 import catalogue, sealed
+from pytest_spec11 import catalogue
 from pytest_spec11.binding import measure
 from pytest_spec11.oracles.proc import Exit, Proc
 
@@ -57,7 +57,18 @@ CONFTEST = """
 import sys
 from pathlib import Path
 
+from pytest_spec11.saboteurs.http import HttpSaboteur
 from pytest_spec11.target import Process, Target
+
+class Lie(HttpSaboteur):
+    async def answer(self, exchange):
+        reply = await exchange.forward()
+        reply.body = b'{{"path": "elsewhere"}}'
+        self.hit()
+        return reply
+
+def pytest_spec11_saboteurs(config):
+    return [Lie("http.lie", "each answer is of another path", {{"*": "'elsewhere'"}})]
 
 def pytest_spec11_target(config):
     system = str(Path(__file__).parent / "system.py")
@@ -276,8 +287,8 @@ def released(proc: Proc, folder: Path, version: str) -> Rehearsal:
     made = Rehearsal(tree, folder / "release-r1", version)
     done = laned(proc, made, *LANES)
     assert done.code == 0, done.stdout
-    made.kills.parent.mkdir()
-    sealed.write(made.kills, "kills", matrix(made))
+    done = sabotaged(proc, made)
+    assert done.code == 0, done.stdout + done.stderr
     gated = proc.run([*SPEC11, *made.gate_words("--out", str(made.signoff))])
     assert gated.code == 0, gated.stdout
     return made
@@ -291,18 +302,8 @@ def laned(proc: Proc, made: Rehearsal, *lanes: str) -> Exit:
     return proc.run(words, deadline_s=MADE_S)
 
 
-def matrix(made: Rehearsal) -> dict[str, Any]:
-    """A kill matrix of this release, in which the one cell was killed and its twin was benign."""
-    lane = json.loads(made.lane("check").read_bytes())
-    cell = {
-        "saboteur": "http.lie", "claim": "S00.holds", "hits": 3, "before": "PASS", "during": "FAIL",
-        "reason": {"code": "E-FAILED", "text": "assert 500 == 200"}, "expected": "500 == 200",
-        "after": "PASS",
-    }  # fmt: skip
-    twin = cell | {"saboteur": "http.none", "during": "PASS", "reason": None, "expected": ""}
-    return {
-        "schema": "spec11/kills/1",
-        "run": {"id": "kills", "nonce": "n"},
-        **{name: lane[name] for name in ("binding", "startedAt", "finishedAt")},
-        "cells": [cell, twin],
-    }
+def sabotaged(proc: Proc, made: Rehearsal) -> Exit:
+    """How ``spec11 sabotage`` ended, whose matrix is among the evidence."""
+    words = [*SPEC11, "sabotage", "--bundle", f"{made.kills.parent}", "--root", f"{made.tree}"]
+    words += ["--catalogue", f"{made.tree / 'catalogue.json'}", "--app-version", made.app_version]
+    return proc.run(words, deadline_s=MADE_S)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
 
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stack
+from scenarios import clocks
 from scenarios.forgeries import rebound, said, signed_off
 from scenarios.judges import Court, boarded, gated, verified
 from scenarios.rehearsal import SPEC11, Rehearsal, committed
@@ -153,6 +155,28 @@ def test_the_clock_is_that_of_the_database(court: Court, case: Rehearsal) -> Non
     assert (said.verdict, said.of_files, board["ts"]) == ("NO_GO", {"E-STALE"}, newest)
     assert (freshness["id"], freshness["verdict"]) == ("trigger-freshness", "NO_GO")
     assert court.show(case).verdict == "GO"
+
+
+@pytest.mark.claim("S15.age-window")
+def test_the_clock_of_the_boards_own_process_changes_nothing(
+    court: Court, case: Rehearsal, tmp_path: Path
+) -> None:
+    process = court.board("behind").using(clocks.set_back(tmp_path / "clock", hours=48))
+    behind = court.stack.begin(process)
+    api = court.stack.api_at("behind")
+    try:
+        court.show(case)
+        fresh, reply = boarded(api), api.get("/api/ops/signoff")
+        later(-25 * HOUR_MS)(case)
+        stale = boarded(api)
+    finally:
+        behind.stop()
+
+    now_ms = court.stack.app_sql.value("SELECT app.millis(clock_timestamp())")
+    its_ms = parsedate_to_datetime(reply.headers["date"]).timestamp() * 1000
+    assert 47.9 * HOUR_MS < now_ms - its_ms < 48.1 * HOUR_MS
+    assert (fresh.verdict, fresh.codes) == ("GO", set())
+    assert (stale.verdict, stale.of_files) == ("NO_GO", {"E-STALE"})
 
 
 @contextmanager

@@ -18,11 +18,13 @@ from engine.core.runs import WORKFLOW_NAME
 from engine.flows import queues
 from engine.flows.demos import Demos
 from engine.flows.fanout import Fanout
+from engine.flows.lookout import Lookout, stand_before
 from engine.flows.promotion import PromotionFlow
 from engine.flows.run import RunFlow
 from engine.flows.slots import Slots
 from engine.flows.steps import step
 from engine.flows.task import TaskFlow
+from engine.store.backlog import Backlog
 from engine.store.demos import NAME as DEMO
 from engine.store.endings import Endings
 from engine.store.gates import ESCALATION
@@ -98,6 +100,7 @@ async def launch(executor: Executor, dsn: str, work: Work) -> None:
     await _queues(url, executor.limits)
     DBOS.launch()
     slots.take_turns(durable)
+    stand_before(durable, Lookout(queues.PAUSES_S, Backlog(dsn).waiting))
     if executor.tick_s:
         await DBOS.apply_schedules_async([_schedule(executor.tick_s, ticker)])
 

@@ -10,8 +10,11 @@ from dbos._queue import QueueRateLimit  # not exported
 
 from engine.core.queues import COMPILE, CONTROL, INTENT, TASKS, Limits, Rate
 
-# Seconds between looks. Nothing is compiled apart from its run yet: that queue is there, and empty.
-POLL_S: Final[Mapping[str, float]] = {INTENT: 0.04, TASKS: 0.04, CONTROL: 0.1, COMPILE: 1.0}
+# Seconds between two claims from a queue that has work. Nothing is compiled apart from its run yet:
+# that queue is there, and empty.
+PAUSES_S: Final[Mapping[str, float]] = {INTENT: 0.04, TASKS: 0.04, CONTROL: 0.1, COMPILE: 1.0}
+# How much more often its thread wakes: what there is to ask first costs the database nothing.
+WAKES: Final = 4
 
 
 async def register(client: DBOSClient, limits: Mapping[str, Limits]) -> None:
@@ -19,9 +22,9 @@ async def register(client: DBOSClient, limits: Mapping[str, Limits]) -> None:
 
     It has to be before the first look for them, which would miss them for a second.
     """
-    for name, poll_s in POLL_S.items():
+    for name, pause_s in PAUSES_S.items():
         known = _settings(limits[name]) if name in limits else {}
-        await client.register_queue_async(name, polling_interval_sec=poll_s, **known)
+        await client.register_queue_async(name, polling_interval_sec=pause_s / WAKES, **known)
 
 
 def _settings(limits: Limits) -> dict[str, Any]:

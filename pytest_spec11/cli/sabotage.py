@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
 
 from pytest_spec11 import binding, catalogue, matrix, sealed
@@ -36,7 +37,7 @@ def add(commands: Any) -> None:
     made.add_argument("-m", dest="scenario", default="", help="only this scenario, such as S02")
     made.add_argument("--saboteur", action="append", default=[], metavar="ID")
     made.add_argument("--claim", action="append", default=[], metavar="ID")
-    made.add_argument("--bundle", type=Path, help="directory that kills.json is written to")
+    made.add_argument("--bundle", type=Path, help="directory for kills.json; default: .spec11/…")
     made.add_argument("--root", type=Path, default=Path(), help="the work tree with the tests")
     made.add_argument("--scope", default="signoff", help="what is to be signed off")
     made.add_argument("--app-version", default="", help="version to be released, if known")
@@ -53,9 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
     here = binding.measure(arguments.root, arguments.app_version, arguments.scope, claims.digest)
     began, nonce = time.time_ns() // 1_000_000, secrets.token_hex(16)
     name = f"sabotage-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{nonce[:8]}"
-    place = arguments.bundle or arguments.root / ".spec11" / name
-    place.mkdir(parents=True, exist_ok=True)
-    with Campaign(arguments, place) as campaign:
+    logs = arguments.root / ".spec11" / name
+    place = arguments.bundle or logs
+    for each in (logs, place):
+        each.mkdir(parents=True, exist_ok=True)
+    with Campaign(arguments, logs) as campaign:
         cells = campaign.fought(planned)
     span = (began, time.time_ns() // 1_000_000)
     found = matrix.document(cells, {"id": name, "nonce": nonce}, here, span)
@@ -81,11 +84,15 @@ def _planned(claims: catalogue.Catalogue, arguments: argparse.Namespace) -> dict
 
 
 class Campaign:
-    """The runs of pytest that one matrix takes; none outlives it."""
+    """The runs of pytest that one matrix takes; none outlives it.
 
-    def __init__(self, arguments: argparse.Namespace, place: Path) -> None:
+    Their bundles are evidence of nothing and are not kept, so that they can never lie among what
+    is: of each run ``logs`` has its output and how its tests ended.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, logs: Path) -> None:
         self._arguments = arguments
-        self._place = place
+        self._logs = logs
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._over = False
@@ -167,18 +174,18 @@ class Campaign:
         nodes: Iterable[str] = (),
     ) -> dict[str, Found]:
         """What one run says of each claim; of none when it could not run."""
-        place = self._place / name
-        place.mkdir(exist_ok=True)
-        began = time.monotonic()
-        command = self._command(place, claims, saboteurs, sorted(filter(None, nodes)))
-        code = self._pytest(command, place / "pytest.log")
-        lines = [line for each in place.glob(f"*/{_FINDINGS}") for line in each.open("rb")]
+        began, log = time.monotonic(), self._logs / f"{name}.log"
+        with TemporaryDirectory(prefix=f"{name}-", dir=self._logs) as place:
+            command = self._command(Path(place), claims, saboteurs, sorted(filter(None, nodes)))
+            code = self._pytest(command, log)
+            lines = [line for each in Path(place).glob(f"*/{_FINDINGS}") for line in each.open()]
+        (self._logs / f"{name}.ndjson").write_text("".join(lines), encoding="utf-8")
         took_s = time.monotonic() - began
         self._say(f"{name}: {len(lines)} tests of {len(claims)} claims, {took_s:.0f} s")
         if code not in _RAN:
-            self._say(f"{name}: pytest ended with {code}, see {place / 'pytest.log'}")
+            self._say(f"{name}: pytest ended with {code}, see {log}")
             if not saboteurs:
-                raise CannotJudge(f"pytest ended with {code}, see {place / 'pytest.log'}")
+                raise CannotJudge(f"pytest ended with {code}, see {log}")
         return matrix.by_claim(map(json.loads, lines))
 
     def _command(

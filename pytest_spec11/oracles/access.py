@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from pytest_spec11.addresses import Address
-from pytest_spec11.oracles.http import Api, HttpDoor
+from pytest_spec11.oracles.http import Api, HttpDoor, door
 from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.oracles.sql import Sql, SqlDoor
 from pytest_spec11.oracles.witness import Witness
@@ -22,7 +22,7 @@ class Access:
     @cached_property
     def _http(self) -> HttpDoor | None:
         base_url = self._armed.route(self.address).base_url
-        return HttpDoor(base_url) if base_url else None
+        return door(base_url) if base_url else None
 
     @cached_property
     def _app(self) -> SqlDoor | None:
@@ -49,8 +49,8 @@ class Access:
         return Proc(self.address.pids, witness, self._armed)
 
     def close(self) -> None:
-        """Every door that was opened is closed."""
-        for name in ("_http", "_app", "_sys"):
-            door = self.__dict__.get(name)
-            if door is not None:
-                door.close()
+        """Every connection that was kept is closed."""
+        for name in ("_app", "_sys"):
+            kept = self.__dict__.get(name)
+            if kept is not None:
+                kept.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as jsons
+import ssl
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from pytest_spec11.oracles.witness import Witness, fingerprint, shown, without_p
 TIMEOUT_S: Final = 40.0  # above the longest poll that an API of this kind offers
 _NOTHING: Final = frozenset({b"", b"[]", b"null"})  # of which everything is true
 _JSON: Final = {"content-type": "application/json"}
+_NONE_KEPT: Final = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 
 
 @dataclass(frozen=True)
@@ -39,30 +42,27 @@ class Reply:
         return jsons.loads(self.body)
 
 
-class HttpDoor:
-    """The pooled connections to one base URL; opened at first use, safe for threads."""
+class HttpDoor(threading.local):
+    """The way to one base URL: each thread that goes through has a client of its own.
 
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
+    No proxies, no redirects, a new connection for each request. Threads share none, since a pool
+    that several use gives one of them a connection that another has just closed as idle: that
+    looked like an API that hangs up, or never answers.
+    """
 
-    @cached_property
-    def client(self) -> httpx.Client:
-        """The one client: no proxies, no redirects, as many connections as a race wants.
-
-        A request has a connection of its own, and none is kept. The pool closes idle connections
-        while it serves any request, and one that another thread is about to use is idle, too: that
-        looked like an API that hangs up, or never answers.
-        """
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        secure = self.base_url.startswith("https:")
-        return httpx.Client(
-            base_url=self.base_url, limits=limits, timeout=TIMEOUT_S, trust_env=False, verify=secure
+    def __init__(self, base_url: str, tls: ssl.SSLContext) -> None:
+        self.base_url = base_url
+        self.client = httpx.Client(
+            base_url=base_url, limits=_NONE_KEPT, timeout=TIMEOUT_S, trust_env=False, verify=tls
         )
 
-    def close(self) -> None:
-        """All connections are closed."""
-        if "client" in self.__dict__:
-            self.client.close()
+
+def door(base_url: str) -> HttpDoor:
+    """The way there; nothing is asked yet."""
+    secure = base_url.startswith("https:")
+    # Reading the certificates of the machine takes longer than most requests.
+    tls = ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return HttpDoor(base_url.rstrip("/"), tls)
 
 
 class Api:

@@ -10,7 +10,7 @@ import pytest
 from typing_extensions import override
 
 from pytest_spec11.errors import NotProvable
-from pytest_spec11.oracles.http import Api, HttpDoor
+from pytest_spec11.oracles.http import Api, door
 from tests.plugin.oracles.conftest import Notes
 
 
@@ -53,10 +53,8 @@ def base_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def api(base_url: str, notes: Notes) -> Iterator[Api]:
-    door = HttpDoor(base_url)
-    yield Api(door, notes)
-    door.close()
+def api(base_url: str, notes: Notes) -> Api:
+    return Api(door(base_url), notes)
 
 
 def test_request_and_reply_are_on_record(api: Api, notes: Notes) -> None:
