@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -194,6 +195,37 @@ def test_no_byte_of_the_sign_off_can_be_another(
 
     assert words.keys() == {"verifier NO_GO", "board NO_GO"}
     assert (words["verifier NO_GO"], words["board NO_GO"] > BOARDS * 0.8) == (BYTES, True)
+
+
+@pytest.mark.claim("S15.bundle-edits")
+def test_every_byte_of_the_sign_off_is_under_its_seal(
+    court: Court, files: Files, tmp_path: Path, spec11_run: Run
+) -> None:
+    case, dice = court.base.copied(tmp_path), Dice(f"every byte of {spec11_run.id}")
+    whole = files.read(case.signoff) or b""
+    small = tmp_path / "small"
+    (small / "run").mkdir(parents=True)
+    (small / "run" / case.journal.name).touch()  # evidence that is quick to look at
+    (small / "signoff.json").write_bytes(whole)
+    assert not has_broken_seal(small)
+
+    held = []
+    with (small / "signoff.json").open("r+b", buffering=0) as file:
+        for place, byte in enumerate(whole):
+            os.pwrite(file.fileno(), bytes([byte ^ 1 << dice.below(8)]), place)
+            if not has_broken_seal(small):
+                held.append(place)
+            os.pwrite(file.fileno(), bytes([byte]), place)
+
+    assert len(whole) > 10_000
+    assert held == []
+    assert files.sha256(small / "signoff.json") == files.sha256(case.signoff)
+
+
+def has_broken_seal(folder: Path) -> bool:
+    """Whether the verifier takes the sign-off there for one that was changed."""
+    findings = verify.verify(folder).findings
+    return ("E-DIGEST", "signoff.json") in {(each.code, each.where) for each in findings}
 
 
 def bomb() -> bytes:

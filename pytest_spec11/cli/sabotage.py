@@ -93,6 +93,7 @@ class Campaign:
     def __init__(self, arguments: argparse.Namespace, logs: Path) -> None:
         self._arguments = arguments
         self._logs = logs
+        self._files: dict[str, set[str]] = {}  # of each claim: where its tests are
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._over = False
@@ -153,8 +154,15 @@ class Campaign:
     ) -> dict[str, dict[str, Found]]:
         todo = {each: [c for c in claims if c in green] for each, claims in planned.items()}
         todo = {each: claims for each, claims in todo.items() if claims}
-        tries = [partial(self._tried, each, some, (each,)) for each, some in todo.items()]
+        tries = [
+            partial(self._tried, each, some, (each,), self._files_of(some))
+            for each, some in todo.items()
+        ]
         return dict(zip(todo, self._all(tries), strict=True))
+
+    def _files_of(self, claims: Iterable[str]) -> set[str]:
+        """Where the tests are: pytest is quicker when it need not look everywhere."""
+        return {file for claim in claims for file in self._files[claim]}
 
     def _all(self, tries: Sequence[Callable[[], dict[str, Found]]]) -> list[dict[str, Found]]:
         """What each run found, as many at a time as there may be; all end when one cannot run."""
@@ -186,7 +194,11 @@ class Campaign:
             self._say(f"{name}: pytest ended with {code}, see {log}")
             if not saboteurs:
                 raise CannotJudge(f"pytest ended with {code}, see {log}")
-        return matrix.by_claim(map(json.loads, lines))
+        findings = [json.loads(line) for line in lines]
+        for each in findings:
+            for claim in each["claims"]:
+                self._files.setdefault(claim, set()).add(each["node"].partition("::")[0])
+        return matrix.by_claim(findings)
 
     def _command(
         self, place: Path, claims: Sequence[str], saboteurs: Sequence[str], nodes: Sequence[str]

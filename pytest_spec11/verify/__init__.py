@@ -9,9 +9,10 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pytest_spec11.errors import BadInput
 from pytest_spec11.verify import hashing, signatures, store
@@ -20,6 +21,9 @@ from pytest_spec11.verify.findings import Finding, Findings
 from pytest_spec11.verify.proofs import Proofs, table
 from pytest_spec11.verify.release import Evidence, Release
 from pytest_spec11.verify.store import Store
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 Word = Literal["GO", "NO_GO", "UNKNOWN"]
 
@@ -136,8 +140,7 @@ class _Check:
         try:
             text = content.decode()
             data = table(hashing.parse_once(text))
-            bare = {key: value for key, value in data.items() if key != "sum"}
-            whole = hashing.digest(bare) == data.get("sum")
+            whole = hashing.is_sealed(data, text)
             wrong = _misfit(kind, data) if whole else "changed after it was sealed"
             if whole and not hashing.is_line(data, text):
                 wrong = "not canonical JSON"
@@ -319,12 +322,16 @@ def _papers(said: Mapping[str, Any], documents: Mapping[str, object]) -> list[st
     return [name for name in listed if name in documents] or sorted(documents)
 
 
-def _misfit(kind: str, document: Mapping[str, Any]) -> str:
-    """What does not fit the published schema; empty when all does."""
+@cache
+def _schema(kind: str) -> Validator:
     from jsonschema import Draft202012Validator  # noqa: PLC0415  # journals need none
 
-    schema = json.loads((_SCHEMAS / f"{kind}.schema.json").read_bytes())
-    for error in Draft202012Validator(schema).iter_errors(document):
+    return Draft202012Validator(json.loads((_SCHEMAS / f"{kind}.schema.json").read_bytes()))
+
+
+def _misfit(kind: str, document: Mapping[str, Any]) -> str:
+    """What does not fit the published schema; empty when all does."""
+    for error in _schema(kind).iter_errors(document):
         return f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
     return ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import IO, Any, Final, NoReturn
 
@@ -40,6 +40,17 @@ def is_canonical(value: Any, text: str) -> bool:
 def is_line(value: Any, text: str) -> bool:
     """Whether ``text`` is the canonical JSON of ``value`` and a newline."""
     return text[-1:] == "\n" and is_canonical(value, text[:-1])
+
+
+def is_sealed(document: Mapping[str, Any], text: str) -> bool:
+    """Whether the ``sum`` in it is that of the rest. Raises ValueError when it has no such JSON.
+
+    Text that is canonical is so without one member, too: the slow way is for what is not.
+    """
+    bare = {name: value for name, value in document.items() if name != "sum"}
+    same = quick(document) == text.removesuffix("\n")
+    found = sha256(quick(bare).encode()).hexdigest() if same else digest(bare)
+    return found == document.get("sum")
 
 
 def digest(value: Any) -> str:
