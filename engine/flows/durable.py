@@ -16,9 +16,9 @@ from engine.core.plans import Task
 from engine.core.queues import CONTROL, Limits
 from engine.core.runs import WORKFLOW_NAME
 from engine.flows import queues
+from engine.flows.claiming import stand_before
 from engine.flows.demos import Demos
 from engine.flows.fanout import Fanout
-from engine.flows.lookout import Lookout, stand_before
 from engine.flows.promotion import PromotionFlow
 from engine.flows.run import RunFlow
 from engine.flows.slots import Slots
@@ -33,6 +33,7 @@ from engine.store.promotions import NAME as PROMOTION
 from engine.usecases.budgets import Budgets
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
+from engine.usecases.lookout import Lookout
 from engine.usecases.patching import Patching
 from engine.usecases.rehearsal import Rehearsal
 from engine.usecases.repairs import Repairs

@@ -14,7 +14,7 @@ from engine.core.queues import COMPILE, CONTROL, INTENT, TASKS, Limits, Rate
 # that queue is there, and empty.
 PAUSES_S: Final[Mapping[str, float]] = {INTENT: 0.04, TASKS: 0.04, CONTROL: 0.1, COMPILE: 1.0}
 # How much more often its thread wakes: what there is to ask first costs the database nothing.
-WAKES: Final = 4
+WAKES: Final = 2
 
 
 async def register(client: DBOSClient, limits: Mapping[str, Limits]) -> None:

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
 
-from dbos import DBOS
-
 from engine.store.pool import AWAY
 
 log = logging.getLogger(__name__)
@@ -58,18 +56,6 @@ class Lookout:
                 log.warning("queues wait for the database: %s", type(error).__name__)
                 self._found, self._next_look = frozenset(), now + AWAY_S
         return self._found
-
-
-def stand_before(durable: DBOS, lookout: Lookout) -> None:
-    """From now on ``durable``, which runs, asks a queue only when it is due."""
-    database = durable._sys_db  # noqa: SLF001  # there is no other way to be asked
-    everywhere = database.dequeue_scopes
-
-    def scopes(queue_name: str) -> list[str | None]:
-        return everywhere(queue_name) if lookout.due(queue_name) else []
-
-    database.dequeue_scopes = scopes  # type: ignore[method-assign]  # it always has work
-    database.get_queue = kept(database.get_queue)  # type: ignore[method-assign]  # it never keeps
 
 
 def kept(ask: Callable[..., T]) -> Callable[..., T]:

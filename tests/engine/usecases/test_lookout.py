@@ -5,7 +5,7 @@ from collections.abc import Collection
 import psycopg
 import pytest
 
-from engine.flows.lookout import AWAY_S, LOOK_S, Lookout
+from engine.usecases.lookout import AWAY_S, LOOK_S, Lookout
 
 PAUSES_S = {"runs": 0.04, "tasks": 0.04}
 
