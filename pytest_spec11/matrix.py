@@ -7,7 +7,7 @@ was red for its own reason, and it was green again. A benign twin has to be gree
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from pytest_spec11.catalogue import Catalogue
@@ -24,18 +24,22 @@ _SHOWN: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one run says of a claim: a word, the reason when it is not PASS, hits by saboteur."""
+    """What one run says of a claim: a word, the reason when it is not PASS, hits by saboteur.
+
+    ``at`` is when the test ended that says so, in epoch milliseconds.
+    """
 
     word: str = UNKNOWN
     text: str = "no test of this claim was run"
     node: str = ""
+    at: int = 0
     hits: Mapping[str, int] = field(default_factory=dict)
     expected: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One fault against one claim."""
+    """One fault against one claim; when it was seen red and green again, 0: never."""
 
     saboteur: str
     claim: str
@@ -45,6 +49,8 @@ class Cell:
     text: str
     expected: str
     after: str
+    red_at: int = 0
+    green_at: int = 0
 
     @property
     def twin(self) -> bool:
@@ -74,8 +80,10 @@ class Cell:
     def record(self) -> dict[str, Any]:
         """The row as the schema has it."""
         reason = {"code": _CODES[self.during], "text": self.text} if self.during != PASS else None
-        row = {name: value for name, value in asdict(self).items() if name != "text"}
-        return {**row, "reason": reason, "size": "reduced"}
+        row = asdict(self)
+        times = {"redAt": row.pop("red_at"), "greenAt": row.pop("green_at")}
+        del row["text"]
+        return {**row, **times, "reason": reason, "size": "reduced"}
 
 
 def cells_of(catalogue: Catalogue, scenario: str, saboteurs: Iterable[str], claims: Iterable[str]
@@ -102,12 +110,19 @@ def by_claim(findings: Iterable[Mapping[str, Any]]) -> dict[str, Found]:
 
 def _joined(known: Found | None, finding: Mapping[str, Any], claim: str) -> Found:
     expected = {each: words.get(claim, "") for each, words in finding["expected"].items()}
-    new = Found(finding["outcome"], finding["text"], finding["node"], finding["hits"], expected)
+    new = Found(
+        finding["outcome"],
+        finding["text"],
+        finding["node"],
+        finding["at"],
+        finding["hits"],
+        expected,
+    )
     if known is None:
         return new
     hits = {each: known.hits.get(each, 0) + new.hits[each] for each in new.hits}
     redder = new if _redness(new) > _redness(known) else known
-    return Found(redder.word, redder.text, redder.node, hits, expected)
+    return replace(redder, hits=hits, expected=expected)
 
 
 def _redness(found: Found) -> tuple[int, bool]:
@@ -127,6 +142,7 @@ def rows(
     for saboteur, claims in planned.items():
         for claim in claims:
             seen = during.get(saboteur, {}).get(claim, nothing)
+            again = after.get(claim, nothing)
             yield Cell(
                 saboteur,
                 claim,
@@ -135,7 +151,9 @@ def rows(
                 seen.word,
                 seen.text,
                 seen.expected.get(saboteur, ""),
-                after.get(claim, nothing).word,
+                again.word,
+                red_at=seen.at if seen.word == FAIL else 0,
+                green_at=again.at if again.word == PASS else 0,
             )
 
 

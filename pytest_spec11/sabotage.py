@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import linecache
+import time
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -45,6 +46,7 @@ class Finding:
     text: str = ""
     hits: dict[str, int] = field(default_factory=dict)
     took_s: float = 0.0
+    at: int = 0  # when it ended, epoch milliseconds
     expected: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
@@ -111,7 +113,7 @@ class Sabotage:
 
     def _keep(self, finding: Finding) -> None:
         self._note_voids(finding)
-        finding.took_s = round(finding.took_s, 2)
+        finding.took_s, finding.at = round(finding.took_s, 2), time.time_ns() // 1_000_000
         after = self._armed.hits()
         for each in self._armed.saboteurs:
             since = 0 if each.lasting else self._before[each.id]

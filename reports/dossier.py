@@ -14,6 +14,7 @@ from typing import Any, Final
 from pytest_spec11.bundle import real
 from pytest_spec11.catalogue import Claim
 from pytest_spec11.gating import Judged
+from pytest_spec11.judge.kills import survivor
 from pytest_spec11.reasons import Reason
 
 SHOWN: Final = 6  # observations and assertions of one test; the rest is counted
@@ -64,10 +65,12 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One cell of the kill matrix."""
+    """One cell of the kill matrix: when the claim was seen red under it, and by what words."""
 
     saboteur: str
     word: str  # killed, survived, not tried
+    red_at: int = 0  # epoch milliseconds; 0: never
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,11 @@ class Stand:
     seen: tuple[str, ...]
     tests: tuple[Test, ...]
     kills: tuple[Kill, ...]
+
+    @property
+    def green_at(self) -> int:
+        """When a test of it last passed, epoch milliseconds; 0: never."""
+        return max((each.ended_at for each in self.tests if each.outcome == "passed"), default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +234,7 @@ class Dossier:
             reasons=tuple(each for each in self.reasons if each.subject in subjects),
             seen=tuple(source for source in claim.sources if source in seen),
             tests=tests,
-            kills=tuple(Kill(name, self._killed(name, claim.id)) for name in claim.saboteurs),
+            kills=tuple(self._kill(name, claim.id) for name in claim.saboteurs),
         )
 
     @cached_property
@@ -238,14 +246,12 @@ class Dossier:
             for row in each.data["cells"]
         }
 
-    def _killed(self, saboteur: str, claim: str) -> str:
+    def _kill(self, saboteur: str, claim: str) -> Kill:
         row = self._cells.get((saboteur, claim))
         if row is None:
-            return "not tried"
-        red = (
-            row["during"] == "FAIL" and row["hits"] > 0 and row["before"] == row["after"] == "PASS"
-        )
-        return "killed" if red else "survived"
+            return Kill(saboteur, "not tried")
+        word = "survived" if survivor(row) else "killed"
+        return Kill(saboteur, word, row["redAt"], (row["reason"] or {}).get("text", ""))
 
 
 def _sight(record: Mapping[str, Any]) -> Sight:

@@ -38,11 +38,11 @@ def _exercised(
         yield _weak(claim, saboteur, "was not tried")
     for (saboteur, claim), rows in tried.items():
         for row in rows:
-            if text := _twin(row) if saboteur.endswith(TWIN) else _survivor(row):
+            if text := _twin(row) if saboteur.endswith(TWIN) else survivor(row):
                 yield _weak(claim, saboteur, text)
 
 
-def _survivor(row: Mapping[str, Any]) -> str:
+def survivor(row: Mapping[str, Any]) -> str:
     """Why a row is no kill; empty when it is one."""
     if row["before"] != "PASS":
         return "met a claim that was not green without it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,48 +14,10 @@ import pytest
 from pytest_spec11 import matrix
 from pytest_spec11.matrix import Cell
 from pytest_spec11.waiting import eventually
-from tests.plugin.team import CONFTEST, Team, gone
+from tests.plugin.faults import ANSWERS, CLAIMS, with_saboteurs
+from tests.plugin.team import Team, gone
 
 SCHEMA = Path(matrix.__file__).parent / "schemas" / "kills.schema.json"
-FAULTS = """
-from pytest_spec11.saboteurs.http import HttpSaboteur
-from pytest_spec11.saboteurs.proc import ProcSaboteur
-
-class Broken(HttpSaboteur):
-    async def answer(self, exchange):
-        reply = await exchange.forward()
-        reply.status = 500
-        self.hit()
-        return reply
-
-class Idle(HttpSaboteur):
-    async def answer(self, exchange):
-        return await exchange.forward()
-
-class Mode(ProcSaboteur):
-    def process(self, process):
-        self.hit()
-        return process.using({"MODE": "other"})
-
-def pytest_spec11_saboteurs(config):
-    return [
-        Broken("http.broken", "each answer is a 500", {"*": "assert 500 == 200"}),
-        Idle("http.idle", "does nothing", {"*": "assert"}),
-        Mode("proc.mode", "another mode", {"*": "assert 'other' == 'plain'"}),
-    ]
-"""
-# Each claim, its saboteur, and the body of its test.
-CLAIMS = {
-    "S00.killed": ("http.broken", 'assert api.get("/healthz").status == 200'),
-    "S00.plain": ("proc.mode", 'assert api.get("/healthz").json()["mode"] == "plain"'),
-    "S00.weak": ("http.broken", 'assert api.get("/healthz").status > 0'),
-    "S00.unhit": ("http.idle", 'assert api.get("/healthz").status == 200'),
-    "S00.breaks": ("http.broken", '{200: 1}[api.get("/healthz").status]; assert True'),
-    "S00.other": ("http.broken", 'assert api.get("/healthz").status != 500'),
-    "S00.red": ("http.broken", 'assert api.get("/healthz").status == 404'),
-    "S00.nobody": ("http.unheard-of", 'assert api.get("/healthz").status == 200'),
-    "S00.untested": ("http.broken", ""),
-}
 SURVIVORS = {
     "S00.weak": "survived",
     "S00.unhit": "never took effect; the claim was PASS",
@@ -64,26 +27,6 @@ SURVIVORS = {
     "S00.nobody": "never took effect; the claim was UNKNOWN",
     "S00.untested": "not green without it: UNKNOWN",
 }
-ANSWERS = "S00.killed"
-
-
-def with_saboteurs(make: Callable[..., Team]) -> Team:
-    """A checkout with a test of each claim, and faults."""
-    claims = [
-        {"id": id_, "text": id_, "sources": ["api"], "scopes": ["signoff"], "saboteurs": [named]}
-        for id_, (named, _) in CLAIMS.items()
-    ]
-    tests = [
-        f"@pytest.mark.S00\n@pytest.mark.claim({id_!r})\ndef test_{id_[4:]}(api):\n    {body}\n"
-        for id_, (_, body) in CLAIMS.items()
-        if body
-    ]
-    ours = make("\n".join(["import pytest", *tests]))
-    scenarios = [{"id": "S00", "title": "It is there", "claims": claims}]
-    ours.write("catalogue.json", json.dumps({"scenarios": scenarios}))
-    ours.write("conftest.py", CONFTEST + FAULTS)
-    ours.commit()
-    return ours
 
 
 def rows(team: Team) -> dict[tuple[str, str], dict[str, Any]]:
@@ -95,7 +38,7 @@ def rows(team: Team) -> dict[tuple[str, str], dict[str, Any]]:
 def test_a_claim_is_seen_red_for_its_own_reason_and_green_again(
     team: Callable[..., Team],
 ) -> None:
-    ours = with_saboteurs(team)
+    ours, began = with_saboteurs(team), time.time_ns() // 1_000_000
 
     ended = ours.sabotage("--claim", ANSWERS, "--claim", "S00.plain")
 
@@ -107,9 +50,11 @@ def test_a_claim_is_seen_red_for_its_own_reason_and_green_again(
     assert cell["hits"] == 1
     assert cell["reason"]["text"].startswith("AssertionError: assert 500 == 200")
     assert 'assert api.get("/healthz").status == 200' in cell["reason"]["text"]
+    assert began <= cell["redAt"] <= cell["greenAt"] <= time.time_ns() // 1_000_000
     assert found["proc.mode", "S00.plain"]["hits"] == 1  # before the test, and it holds
     twin = found["http.none", ANSWERS]
     assert (twin["hits"], twin["during"], twin["reason"]) == (1, "PASS", None)
+    assert twin["redAt"] == 0
     assert ("proc.none", ANSWERS) in found
 
 

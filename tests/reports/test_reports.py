@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from junitparser import JUnitXml
 from typing_extensions import override
 
-from tests.plugin.team import Team
+from tests.plugin.faults import ANSWERS, CLAIMS, with_saboteurs
+from tests.plugin.team import Team, made
 from tests.reports.reading import reported
 
 
@@ -62,6 +65,28 @@ def test_the_page_of_a_no_go_begins_with_the_first_reason(red: Team) -> None:
     assert said.text.index(first["code"]) < said.text.index("Tiles")
     assert first["command"] in said.text
     assert "1 of 3 needed claims proven" in said.text
+
+
+def test_the_page_says_of_each_claim_when_it_was_last_green_and_red(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    team = with_saboteurs(lambda tests: made(tmp_path_factory.mktemp("faults"), tests))
+    team.sabotage("--claim", ANSWERS, "--claim", "S00.weak", "--bundle", "kills")
+    team.run("-k", "killed or weak")
+    (cell, *_) = json.loads((team.path / "kills" / "kills.json").read_bytes())["cells"]
+
+    words = ("report", str(team.bundle), str(team.path / "kills"), "--catalogue", "catalogue.json")
+    assert team.spec11(*words).status == 0
+    said = " ".join(Page(team.bundle / "report.html").text.split())
+
+    red = f"{datetime.fromtimestamp(cell['redAt'] / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    assert (cell["claim"], f"http.broken killed, seen red {red}: AssertionError:" in said) == (
+        ANSWERS, True
+    )  # fmt: skip
+    assert "http.broken survived" in said
+    assert "proc.mode not tried" in said
+    assert len(re.findall(r"Last seen green \d{4}-\d\d-\d\d", said)) == 2
+    assert said.count("Last seen green never") == len(CLAIMS) - 2
 
 
 def test_no_page_asks_the_network_or_runs_anything(green: Team, red: Team) -> None:

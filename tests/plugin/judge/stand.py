@@ -306,6 +306,8 @@ def cell(saboteur: str, claim: str, **changes: Any) -> dict[str, Any]:
         "reason": None if benign else {"code": "E-FAILED", "text": text},
         "expected": "" if benign else "500 == 200",
         "after": "PASS",
+        "redAt": 0 if benign else time.time_ns() // 1_000_000,
+        "greenAt": time.time_ns() // 1_000_000,
     }
     return row | changes
 
