@@ -26,6 +26,11 @@ from http import HTTPStatus
 from typing import ClassVar, Self
 
 
+def counted(faults: int) -> str:
+    """How many faults an input has, in words: ``1 fault``, ``2 faults``."""
+    return "1 fault" if faults == 1 else f"{faults} faults"
+
+
 class EngineError(Exception):
     """Base of all deliberate failures. ``facts`` go to the client: no secrets in them."""
 

@@ -38,7 +38,7 @@ def test_what_is_no_json_is_refused_by_every_post_route(lab: Stack, unique_goal:
     said = {name: reply.json()["error"] for name, reply in replies.items()}
     assert {name: said[name] for name in bad} == dict.fromkeys(bad, "invalid json")
     assert {name: said[name] for name in kinds} == {
-        (path, text): f"invalid {places[path].name}: 1 faults" for path, text in kinds
+        (path, text): f"invalid {places[path].name}: 1 fault" for path, text in kinds
     }
     assert accepted(lab, places) == ANSWERS
 
@@ -57,7 +57,7 @@ def test_every_single_fault_is_refused_where_it_is(lab: Stack, unique_goal: str)
         (path, each.what): (reply.status, reply.json()["error"], _pointers(reply))
         for (path, each), reply in zip(faulty, replies, strict=True)
     } == {
-        (path, each.what): (400, f"invalid {places[path].name}: 1 faults", [each.pointer])
+        (path, each.what): (400, f"invalid {places[path].name}: 1 fault", [each.pointer])
         for path, each in faulty
     }
     assert accepted(lab, places) == ANSWERS

@@ -64,10 +64,14 @@ def test_a_form_that_its_recipe_does_not_know_is_refused(lab: Stack, unique_goal
         replies = [lab.api.post("/api/run", json=body) for body in bodies]
 
     assert [(reply.status, reply.json()["error"], _pointers(reply)) for reply in replies] == [
-        (400, f"invalid form: {len(names)} faults", {f"/formData/{name}" for name in names})
+        (400, f"invalid form: {_counted(len(names))}", {f"/formData/{name}" for name in names})
         for _, names in FORMS
     ]
     assert lab.api.post("/api/run", json=start(unique_goal)).status == 201
+
+
+def _counted(faults: int) -> str:
+    return "1 fault" if faults == 1 else f"{faults} faults"
 
 
 @pytest.fixture
@@ -172,9 +176,9 @@ def test_of_two_faults_the_earlier_check_speaks(lab: Stack, unique_goal: str) ->
     assert wid == identity.workflow_id(unique_goal)
     queue = "parent intent workflow must use intentQ (got sbxQ)"
     answers = {
-        "schema": (400, "invalid_request", "invalid RunStartRequest: 1 faults"),
+        "schema": (400, "invalid_request", "invalid RunStartRequest: 1 fault"),
         "recipe": (404, None, "recipe not found: compile-default@v99"),
-        "form": (400, "invalid_request", "invalid form: 1 faults"),
+        "form": (400, "invalid_request", "invalid form: 1 fault"),
         "policy": (400, "queue_policy_violation", queue),
         "drift": (409, "run_identity_conflict", f"Divergence in run {wid}: identity drift on lane"),
     }

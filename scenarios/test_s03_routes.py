@@ -118,7 +118,7 @@ def test_a_gate_key_of_another_form_is_refused(lab: Stack, unique_goal: str) -> 
         }
 
     said = {place: (reply.status, reply.json()["error"]) for place, reply in replies.items()}
-    assert said == dict.fromkeys(replies, (400, "invalid gateKey: 1 faults"))
+    assert said == dict.fromkeys(replies, (400, "invalid gateKey: 1 fault"))
 
 
 @pytest.mark.claim("S03.query-bounds-400")

@@ -151,7 +151,7 @@ def test_a_good_version_runs_every_fixture_twice_and_is_stable(
         ),
         (
             {"fixtures": [{"id": "f1", "formData": {"topic": "alpha"}}]},
-            "check out-exists of fixture f1: fixture:invalid form: 1 faults",
+            "check out-exists of fixture f1: fixture:invalid form: 1 fault",
         ),
         (
             {"intentTmpl": {"goal": "{{formData.__class__}}", "inputs": {}, "constraints": {}}},

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from engine.contracts.base import Wire
 from engine.core.canon import MAX_SAFE_INTEGER, Json
 from engine.core.pointers import pointer
-from engine.errors import Malformed
+from engine.errors import Malformed, counted
 
 MAX_BODY: Final = 1024 * 1024
 MAX_DRAINED: Final = 16 * MAX_BODY  # read and dropped, so that the client gets to read the refusal
@@ -85,7 +85,7 @@ def _place(value: Any, path: tuple[str | int, ...]) -> Iterator[str | int]:
 def refused(name: str, faults: Iterable[tuple[Iterable[str | int], str]]) -> Malformed:
     """The refusal of a ``name`` with these faults, each a path and what is wrong there."""
     details = [{"pointer": pointer(path), "message": message} for path, message in faults]
-    message = f"invalid {name}: {len(details)} faults"
+    message = f"invalid {name}: {counted(len(details))}"
     return Malformed(message, code="invalid_request", details=details[:MAX_FAULTS])
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from engine.core.canon import Json
 from engine.core.identity import topic as topic_of
-from engine.errors import Conflict, Malformed
+from engine.errors import Conflict, Malformed, counted
 
 KEY: Final = re.compile(r"[a-z0-9][a-z0-9:_-]{0,127}")
 TOPIC: Final = re.compile(rf"(human|sys):{KEY.pattern}")
@@ -126,7 +126,7 @@ def understood(form: Mapping[str, Any], payload: Mapping[str, Json]) -> Answer:
 
 
 def _refused(faults: list[dict[str, str]]) -> Malformed:
-    message = f"invalid GateReply: {len(faults)} faults"
+    message = f"invalid GateReply: {counted(len(faults))}"
     return Malformed(message, code="invalid_request", details=faults)
 
 

@@ -12,7 +12,7 @@ from engine.contracts.budgets import Budget, BudgetViolation
 from engine.core import budgets as rules
 from engine.core.budgets import Excess, Limits, Metric, Spent
 from engine.core.executions import Execution
-from engine.errors import RunFailed
+from engine.errors import RunFailed, counted
 from engine.store import Tx
 from engine.store import budgets as store
 from engine.store.pool import Pool
@@ -49,7 +49,7 @@ def parsed(stored: Any) -> Limits | None:
     try:
         found: Limits = Budget.model_validate(stored).model_dump()
     except ValidationError as error:
-        raise RunFailed(f"stored budget is malformed: {error.error_count()} faults") from error
+        raise RunFailed(f"stored budget is malformed: {counted(error.error_count())}") from error
     return found
 
 

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from engine.contracts.schemas import Schema
 from engine.core.canon import Json
 from engine.core.pointers import pointer
-from engine.errors import Malformed
+from engine.errors import Malformed, counted
 
 MAX_FAULTS: Final = 100
 MAX_VALUES: Final = 1_000
@@ -42,7 +42,7 @@ class Form:
                 for path, message in faults
             ]
             raise Malformed(
-                f"invalid form: {len(details)} faults",
+                f"invalid form: {counted(len(details))}",
                 code="invalid_request",
                 details=details[:MAX_FAULTS],
             )
@@ -93,4 +93,4 @@ def _require_small(form: Mapping[str, Json]) -> None:
     if values > MAX_VALUES or letters > MAX_LETTERS:
         message = f"has more than {MAX_VALUES} values or {MAX_LETTERS} letters"
         details = [{"pointer": "/formData", "message": message}]
-        raise Malformed("invalid form: 1 faults", code="invalid_request", details=details)
+        raise Malformed("invalid form: 1 fault", code="invalid_request", details=details)

@@ -84,7 +84,7 @@ async def _unheard(tx: Tx, gate: Gate, offered: Reply) -> EngineError:
     if rules.is_human(offered.topic):
         return rules.mismatch(gate.gate_key)
     fault = {"pointer": "/topic", "message": "nothing waits on it"}
-    return Malformed("invalid ExternalEvent: 1 faults", code="invalid_request", details=[fault])
+    return Malformed("invalid ExternalEvent: 1 fault", code="invalid_request", details=[fault])
 
 
 async def _too_late(tx: Tx, wid: str, gate_key: str) -> IllegalState:

@@ -11,7 +11,7 @@ from engine.contracts.base import Wire
 from engine.contracts.plans import BuildAnswer, PlanAnswer
 from engine.core import plans
 from engine.core.executions import Execution
-from engine.errors import RunFailed
+from engine.errors import RunFailed, counted
 from engine.store import Tx, steps
 from engine.store.pool import Pool
 from engine.store.steps import Subject
@@ -63,4 +63,4 @@ def _require(wanted: type[Wire], step_id: str, stored: dict[str, Any]) -> None:
     try:
         wanted.model_validate(stored)
     except ValidationError as error:
-        raise RunFailed(f"stored {step_id} is malformed: {error.error_count()} faults") from error
+        raise RunFailed(f"stored {step_id} is malformed: {counted(error.error_count())}") from error

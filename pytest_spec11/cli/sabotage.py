@@ -1,7 +1,8 @@
 """``spec11 sabotage``: every claim seen red under its saboteurs, or named as one that was not.
 
-It runs the suite's own tests: once without any fault, once under each saboteur (the tests of the
-claims that it must kill), and once more, under the benign twins, those that turned red.
+It runs the suite's own tests: once without any fault, unless evidence of the same tree shows what
+is green, once under each saboteur (the tests of the claims that it must kill), and once more, under
+the benign twins, those that turned red.
 """
 
 from __future__ import annotations
@@ -23,11 +24,16 @@ from typing import Any, Final, Self
 
 from pytest_spec11 import binding, catalogue, matrix, sealed
 from pytest_spec11.errors import BadInput, CannotJudge
+from pytest_spec11.gating import Question, judged
 from pytest_spec11.matrix import Found
 
 FILE: Final = "kills.json"
 TWINS: Final = ("http.none", "sql.none", "proc.none", "file.none")
 _FINDINGS: Final = "sabotage.ndjson"
+# What makes evidence that of something else than is to be sabotaged.
+_FOREIGN: Final = frozenset(
+    {"E-BINDING", "E-CATALOGUE", "E-NO-EVIDENCE", "E-POLICY", "E-SCOPE", "E-STALE", "E-TREE"}
+)
 _RAN: Final = frozenset({0, 1})  # what pytest ends with when it ran the tests
 
 
@@ -37,6 +43,14 @@ def add(commands: Any) -> None:
     made.add_argument("-m", dest="scenario", default="", help="only this scenario, such as S02")
     made.add_argument("--saboteur", action="append", default=[], metavar="ID")
     made.add_argument("--claim", action="append", default=[], metavar="ID")
+    made.add_argument(
+        "--green",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="BUNDLE",
+        help="evidence of this tree that shows claims green; default: their tests are run",
+    )
     made.add_argument("--bundle", type=Path, help="directory for kills.json; default: .spec11/…")
     made.add_argument("--root", type=Path, default=Path(), help="the work tree with the tests")
     made.add_argument("--scope", default="signoff", help="what is to be signed off")
@@ -119,19 +133,42 @@ class Campaign:
     def fought(self, planned: Mapping[str, Sequence[str]]) -> list[matrix.Cell]:
         """Every planned cell, and one for each twin and claim that was tried under it."""
         claims = sorted({claim for some in planned.values() for claim in some})
-        before = self._shared("before", claims)
+        shown = self._shown(claims) if self._arguments.green else {}
+        cells = sum(map(len, planned.values()))
+        self._say(f"{cells} cells: {len(planned)} saboteurs against {len(claims)} claims")
+        before = shown or self._shared("before", claims)
         green = {claim for claim, found in before.items() if found.word == matrix.PASS}
         during = self._during(planned, green)
         nodes = {each.node for some in during.values() for each in some.values()}
         touched = sorted({claim for some in during.values() for claim in some})
         after = self._shared("after", touched, TWINS, nodes)
-        cells = list(matrix.rows(planned, before, during, after))
+        rows = list(matrix.rows(planned, before, during, after))
         twins = dict.fromkeys(TWINS, touched)
-        return cells + [
+        return rows + [
             each
             for each in matrix.rows(twins, before, dict.fromkeys(TWINS, after), after)
             if each.hits or each.during != matrix.PASS
         ]
+
+    def _shown(self, claims: Sequence[str]) -> dict[str, Found]:
+        """What evidence says of each claim. Raises BadInput for that of another tree."""
+        given = self._arguments
+        asked = Question(
+            bundles=given.green, root=given.root, scope=given.scope,
+            app_version=given.app_version, catalogue=given.catalogue,
+        )  # fmt: skip
+        found = judged(asked)
+        for each in found.verdict.reasons:
+            if each.code in _FOREIGN:
+                raise BadInput(f"{each.subject}: {each.text}; {each.remedy}")
+        for node, proves in found.bundle.items.items():
+            self._note(node, proves)
+        return {claim: Found(found.verdict.claims[claim], "by evidence") for claim in claims}
+
+    def _note(self, node: str, claims: Iterable[str]) -> None:
+        """A test of these claims is there."""
+        for claim in claims:
+            self._files.setdefault(claim, set()).add(node.partition("::")[0])
 
     def _shared(
         self,
@@ -196,8 +233,7 @@ class Campaign:
                 raise CannotJudge(f"pytest ended with {code}, see {log}")
         findings = [json.loads(line) for line in lines]
         for each in findings:
-            for claim in each["claims"]:
-                self._files.setdefault(claim, set()).add(each["node"].partition("::")[0])
+            self._note(each["node"], each["claims"])
         return matrix.by_claim(findings)
 
     def _command(

@@ -58,6 +58,28 @@ def test_a_claim_is_seen_red_for_its_own_reason_and_green_again(
     assert ("proc.none", ANSWERS) in found
 
 
+def test_what_evidence_shows_green_is_not_run_without_a_fault(team: Callable[..., Team]) -> None:
+    ours = with_saboteurs(team)
+    assert ours.run("-k", "killed or red", "--spec11-scope", "signoff").status == 1
+    claims = ("--claim", ANSWERS, "--claim", "S00.red", "--green", str(ours.bundle))
+
+    ended = ours.sabotage(*claims)
+    cells = rows(ours)
+
+    assert ended.status == 1
+    assert "before" not in ended.err
+    assert cells["http.broken", ANSWERS]["before"] == cells["http.broken", ANSWERS]["after"]
+    assert (cells["http.broken", ANSWERS]["during"], cells["http.broken", "S00.red"]["before"]) == (
+        "FAIL", "FAIL"
+    )  # fmt: skip
+    assert "1 of 2 cells killed" in ended.out
+
+    ours.write("added.py", "")
+    again = ours.sabotage(*claims)
+    assert (again.status, len(again.err.splitlines())) == (3, 1)
+    assert "Run again on the tree" in again.err
+
+
 def test_whatever_is_no_kill_is_a_survivor_and_says_why(team: Callable[..., Team]) -> None:
     ours = with_saboteurs(team)
 

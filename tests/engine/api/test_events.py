@@ -110,7 +110,7 @@ def test_every_name_is_required(shim: Shim, name: str) -> None:
     refused = shim.http.post("/api/events/hitl", json=body)
 
     assert refused.status_code == 400
-    assert refused.json()["error"] == "invalid ExternalEvent: 1 faults"
+    assert refused.json()["error"] == "invalid ExternalEvent: 1 fault"
     assert [fault["pointer"] for fault in refused.json()["details"]] == [f"/{name}"]
 
 
