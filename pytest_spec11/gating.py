@@ -53,7 +53,9 @@ def judged(asked: Question) -> Judged:
     evidence = bundle.load(asked.bundles)
     terms = Terms(
         now_ms=time.time_ns() // 1_000_000,
-        here=binding.measure(asked.root, asked.app_version, asked.scope, claims.digest),
+        here=binding.measure(
+            asked.root, asked.app_version or wanted.app_version, asked.scope, claims.digest
+        ),
         scope=asked.scope,
         policy=wanted,
         shards=asked.shards,

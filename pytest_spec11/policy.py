@@ -25,6 +25,7 @@ _WAIVER: Final = re.compile(
     r"waive|exempt|ignore|allow|skip|known|quarantin|except|optional", re.IGNORECASE
 )
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VERSION: Final = re.compile(r"[!-~]{1,200}")
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 
 Table: TypeAlias = Mapping[str, Any]
@@ -34,6 +35,7 @@ Table: TypeAlias = Mapping[str, Any]
 class Policy:
     """What a release asks for; the defaults are those of a tree without a policy."""
 
+    app_version: str = ""  # what is to be released; where empty, commands are told
     mandatory: tuple[str, ...] = ()  # claims needed besides those that the catalogue asks for
     max_age_h: float = MAX_AGE_H
     clock_skew_s: float = MAX_SKEW_S
@@ -81,6 +83,7 @@ def read(content: bytes, name: str = FILE) -> Policy:
         raise BadInput(f"policy {name}: {'; '.join(faults)}")
     release, signing = document.get("release", {}), document.get("signing", {})
     return Policy(
+        app_version=release.get("app_version", ""),
         mandatory=tuple(release.get("mandatory", ())),
         max_age_h=float(release.get("max_age_h", MAX_AGE_H)),
         clock_skew_s=float(release.get("clock_skew_s", MAX_SKEW_S)),
@@ -185,6 +188,10 @@ def _name(value: Any) -> str:
     return "" if isinstance(value, str) and _NAME.fullmatch(value) else "is not a plain name"
 
 
+def _version(value: Any) -> str:
+    return "" if isinstance(value, str) and _VERSION.fullmatch(value) else "is not a version"
+
+
 def _commands(value: Any) -> str:
     good = isinstance(value, dict) and value and all(map(_NAME.fullmatch, value))
     good = good and all(
@@ -200,6 +207,7 @@ _TABLES: Final[Mapping[str, Callable[[str, Table], Iterator[str]]]] = MappingPro
     {
         "release": _closed(
             {
+                "app_version": _version,
                 "mandatory": _names,
                 "max_age_h": _at_most(MAX_AGE_H),
                 "clock_skew_s": _at_most(MAX_SKEW_S),

@@ -36,7 +36,7 @@ def add_question(made: argparse.ArgumentParser) -> None:
     made.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="a run's directory")
     made.add_argument("--scope", default="signoff", choices=SCOPES, help="what is to be signed off")
     made.add_argument("--root", type=Path, default=Path(), help="the work tree to be released")
-    made.add_argument("--app-version", default="", help="version to be released, if known")
+    made.add_argument("--app-version", default="", help="to be released; default: the policy's")
     made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
     made.add_argument("--shards", type=_names, default=frozenset(), metavar="A,B,C", help=_SHARDS)
 

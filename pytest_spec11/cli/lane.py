@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     made.add_argument("--dir", type=Path, default=Path(".spec11"), help="where bundles are kept")
     made.add_argument("--scope", default="signoff", choices=SCOPES, help="what is to be signed off")
     made.add_argument("--root", type=Path, default=Path(), help="the work tree")
-    made.add_argument("--app-version", default="", help="version to be released")
+    made.add_argument("--app-version", default="", help="to be released; default: the policy's")
     made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
     made.set_defaults(run=run)
 
@@ -31,12 +31,13 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 when every lane is green, 1 when one is red."""
     root: Path = arguments.root.resolve()
-    known = lanes.declared(policy.load(root))
+    wished = policy.load(root)
+    known = lanes.declared(wished)
     if not arguments.lane:
         _list(known)
         return 0
     wanted = [each for name in arguments.lane for each in lanes.chain(known, name)]
-    release = _release(arguments, root)
+    release = _release(arguments, root, arguments.app_version or wished.app_version)
     for lane in dict.fromkeys(wanted):
         if lane.name not in arguments.lane and release.green(lane):
             continue  # what it stands on was proven in this release run, of this very tree
@@ -54,12 +55,12 @@ def _list(known: dict[str, lanes.Lane]) -> None:
         print(f"{lane.name:<10} {after}within {lane.deadline_s:g} s: {names}")
 
 
-def _release(arguments: argparse.Namespace, root: Path) -> Release:
+def _release(arguments: argparse.Namespace, root: Path, app_version: str) -> Release:
     fresh = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
     id_ = arguments.release or fresh
     if not id_.replace("-", "").isalnum():
         raise BadInput(f"--release {id_}: letters, digits and - alone")
     digest = catalogue.load(arguments.catalogue).digest
-    measure = partial(binding.measure, root, arguments.app_version, arguments.scope, digest)
+    measure = partial(binding.measure, root, app_version, arguments.scope, digest)
     folder = (arguments.dir / f"release-{id_}").resolve()
     return Release(id_, folder, root, measure, partial(print, flush=True))

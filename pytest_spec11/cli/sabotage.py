@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
 
-from pytest_spec11 import binding, catalogue, matrix, sealed
+from pytest_spec11 import binding, catalogue, matrix, policy, sealed
 from pytest_spec11.errors import BadInput, CannotJudge
 from pytest_spec11.gating import Question, judged
 from pytest_spec11.matrix import Found
@@ -54,7 +54,7 @@ def add(commands: Any) -> None:
     made.add_argument("--bundle", type=Path, help="directory for kills.json; default: .spec11/…")
     made.add_argument("--root", type=Path, default=Path(), help="the work tree with the tests")
     made.add_argument("--scope", default="signoff", help="what is to be signed off")
-    made.add_argument("--app-version", default="", help="version to be released, if known")
+    made.add_argument("--app-version", default="", help="to be released; default: the policy's")
     made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
     made.add_argument("--jobs", type=int, default=1, help="runs at the same time")
     made.add_argument("--json", action="store_true", help="print the matrix as JSON")
@@ -65,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     """0 when every cell was killed and no twin killed any, else 1."""
     claims = catalogue.load(arguments.catalogue)
     planned = _planned(claims, arguments)
-    here = binding.measure(arguments.root, arguments.app_version, arguments.scope, claims.digest)
+    version = arguments.app_version or policy.load(arguments.root).app_version
+    here = binding.measure(arguments.root, version, arguments.scope, claims.digest)
     began, nonce = time.time_ns() // 1_000_000, secrets.token_hex(16)
     name = f"sabotage-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{nonce[:8]}"
     logs = arguments.root / ".spec11" / name

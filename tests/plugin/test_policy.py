@@ -15,6 +15,7 @@ from tests.plugin.judge.test_gate import git
 KEY, OTHER = "a" * 64, "b" * 64
 WHOLE = f"""
 [release]
+app_version = "v1.2+3"
 mandatory = ["S2.live"]
 max_age_h = 12
 clock_skew_s = 60
@@ -33,7 +34,7 @@ min = 0.6
 
 def test_a_policy_is_read_whole() -> None:
     found = policy.read(WHOLE.encode())
-    assert found.mandatory == ("S2.live",)
+    assert (found.app_version, found.mandatory) == ("v1.2+3", ("S2.live",))
     assert (found.max_age_h, found.clock_skew_s) == (12, 60)
     assert (found.shards, found.threshold, found.keys) == (("one", "two"), 2, (KEY, OTHER))
     assert found.thresholds["p99_ms"] == {"max": 300}
@@ -55,6 +56,8 @@ def test_a_policy_is_read_whole() -> None:
         ("[release]\nshards = ['a', 'a']", "different names"),
         ("[release]\nmandatory = 'S02'", "different names"),
         ("[release]\nrehearsal = 1", "true or false"),
+        ("[release]\napp_version = 1", "is not a version"),
+        ("[release]\napp_version = ''", "is not a version"),
         ("[release]\nmood = 'good'", "no such key"),
         ("[mood]\ngood = 1", "no such table"),
         ("release = 1", "not a table"),

@@ -29,10 +29,14 @@ SURVIVORS = {
 }
 
 
-def rows(team: Team) -> dict[tuple[str, str], dict[str, Any]]:
-    found = json.loads((team.bundle / "kills.json").read_text())
+def kills(team: Team) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((team.bundle / "kills.json").read_text())
     jsonschema.validate(found, json.loads(SCHEMA.read_text()))
-    return {(each["saboteur"], each["claim"]): each for each in found["cells"]}
+    return found
+
+
+def rows(team: Team) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(each["saboteur"], each["claim"]): each for each in kills(team)["cells"]}
 
 
 def test_a_claim_is_seen_red_for_its_own_reason_and_green_again(
@@ -60,6 +64,8 @@ def test_a_claim_is_seen_red_for_its_own_reason_and_green_again(
 
 def test_what_evidence_shows_green_is_not_run_without_a_fault(team: Callable[..., Team]) -> None:
     ours = with_saboteurs(team)
+    ours.write("spec11.toml", '[release]\napp_version = "v7"\n')
+    ours.commit()
     assert ours.run("-k", "killed or red", "--spec11-scope", "signoff").status == 1
     claims = ("--claim", ANSWERS, "--claim", "S00.red", "--green", str(ours.bundle))
 
@@ -68,6 +74,7 @@ def test_what_evidence_shows_green_is_not_run_without_a_fault(team: Callable[...
 
     assert ended.status == 1
     assert "before" not in ended.err
+    assert kills(ours)["binding"]["appVersion"] == "v7"
     assert cells["http.broken", ANSWERS]["before"] == cells["http.broken", ANSWERS]["after"]
     assert (cells["http.broken", ANSWERS]["during"], cells["http.broken", "S00.red"]["before"]) == (
         "FAIL", "FAIL"
