@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,12 @@ SERVER: Final = "host={postgres.host} port={postgres.port}"
 ENGINE: Final = (sys.executable, "-m", "engine")
 SCENARIOS: Final = re.compile(r"S\d\d( or S\d\d)*")
 OF_SCENARIO: Final = re.compile(r"test_s(\d\d)_")
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is heard by what tests start, though a shell's background job hands on deafness."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -20,8 +20,9 @@ pytestmark = pytest.mark.S04
 
 POLLS = 500
 OPEN_S = 10.0
-IDLE_S = 2.0
 MOST_THREADS = 50
+IDLE_S = 2.0
+MOST_IDLE = 100.0  # a second: nothing moves, and only we look
 MOST_COMMITS = 20.0  # a second, above the idle rate
 CLOSED_MS = """
 SELECT floor(extract(epoch FROM closed_at) * 1000)::bigint AS at
@@ -105,6 +106,7 @@ def test_five_hundred_polls_cost_neither_threads_nor_queries(lab: Stack, unique_
                 assert max(each.at_s for each in gone) - closed_s(lab.app_sql, gate) < 1
 
     assert threads <= MOST_THREADS
+    assert max(idle) <= MOST_IDLE
     above = [busy - quiet for busy, quiet in zip(rate, idle, strict=True)]
     assert max(above) <= MOST_COMMITS
     assert {ended(lab.api, lab.sys_sql, gate.wid)["status"] for gate in gates} == {"SUCCESS"}

@@ -21,6 +21,7 @@ from scenarios.rehearsal import PROVOKED, SPEC11, Rehearsal
 from scenarios.saboteurs import scribblers
 from scenarios.tampers import FORGED, HOUR_MS, JUDGED, SIGNED, Tamper
 
+GATED: Final = "gated.json"  # what the gate said of a release, beside it
 RELEASE: Final = re.compile(r"release(-r\d+)?")
 
 
@@ -30,7 +31,7 @@ def gates(command: Sequence[str]) -> Rehearsal | None:
         return None
     told = {word: command[at + 1] for at, word in enumerate(command[:-1]) if word.startswith("--")}
     release = Path(command[len(SPEC11) + 1]).parent
-    if RELEASE.fullmatch(release.name) is None:
+    if RELEASE.fullmatch(release.name) is None or "--root" not in told:
         return None
     return Rehearsal(Path(told["--root"]), release, told["--app-version"])
 
@@ -116,7 +117,7 @@ class JudgeSwap(Archive):
 
     @override
     def reading(self, path: Path) -> None:
-        if self.awake and self._whole is not None and path.name == "gated.json":
+        if self.awake and self._whole is not None and path.name == GATED:
             shutil.copy(self._whole.signoff, path)
             self.hit()
 
@@ -141,10 +142,11 @@ class HealTamper(Archive, scribblers.HealTamper):
 
     @override
     def reading(self, path: Path) -> None:
-        if self.awake:
-            for each in [each for each in path.parents if RELEASE.fullmatch(each.name)][:1]:
-                self._mend(each)
-        super().reading(path)
+        release = next((each for each in path.parents if RELEASE.fullmatch(each.name)), None)
+        if release is not None and self.awake:
+            self._mend(release)
+        if release is None and path.name != GATED:  # neither is a pack
+            super().reading(path)
 
     @override
     async def answer(self, exchange: Exchange) -> Reply:
