@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
     made.add_argument("--claim", action="append", default=[], metavar="ID")
     made.add_argument(
         "--green",
-        action="append",
+        nargs="+",
         default=[],
         type=Path,
         metavar="BUNDLE",
