@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -259,6 +260,7 @@ class Team:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_hears,  # noqa: PLW1509  # one call of the system, which takes no lock
         ) as process:
             try:
                 yield process
@@ -305,6 +307,11 @@ def made(path: Path, tests: str = PROOF) -> Team:
     team.write("test_proof.py", tests)
     team.write(".gitignore", ".spec11/\n__pycache__/\n")
     return team
+
+
+def _hears() -> None:
+    """A hang-up is heard, though `nohup` hands on deafness."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def gone(pids: list[int]) -> bool:
