@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from pytest_spec11 import catalogue, lanes, policy
 
@@ -45,6 +48,23 @@ def missing(root: Path) -> list[str]:
 
 def test_every_input_of_a_lane_is_there() -> None:
     assert missing(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [step.command for lane in LANES.values() for step in lane.steps if step.command[0] == "pytest"],
+    ids=" ".join,
+)
+def test_every_command_of_tests_selects_some(command: tuple[str, ...], tmp_path: Path) -> None:
+    """A selection that fits nothing ends with status 5: such a lane would never be green."""
+    words = [word.replace("{release}", str(tmp_path)) for word in command[1:]]
+
+    done = subprocess.run(  # noqa: S603  # a lane of the project's own
+        [sys.executable, "-m", "pytest", *words, "--collect-only", "-n", "0"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, "::test_" in done.stdout) == (0, True), done.stdout[-2000:]
 
 
 def test_an_input_that_is_gone_is_seen(tmp_path: Path) -> None:
