@@ -54,7 +54,7 @@ def judged(asked: Question) -> Judged:
     terms = Terms(
         now_ms=time.time_ns() // 1_000_000,
         here=binding.measure(
-            asked.root, asked.app_version or wanted.app_version, asked.scope, claims.digest
+            asked.root, wanted.released(asked.app_version), asked.scope, claims.digest
         ),
         scope=asked.scope,
         policy=wanted,

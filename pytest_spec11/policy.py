@@ -46,6 +46,10 @@ class Policy:
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
 
+    def released(self, told: str) -> str:
+        """The version that is to be released: the one that a command was told, else its own."""
+        return told or self.app_version
+
     @property
     def content(self) -> bytes:
         """The policy as it is sealed into a run."""

@@ -48,7 +48,7 @@ class Said:
 
 def gated(files: Files, case: Rehearsal, scope: str = "signoff") -> Said:
     """What ``spec11 gate`` says of every bundle, as it writes it down."""
-    out = case.release.parent / "gated.json"
+    out = case.gated
     files.read(case.signoff)  # a witness of the release that is about to be judged
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         status = main(case.gate_words("--out", str(out), scope=scope))

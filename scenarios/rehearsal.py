@@ -31,6 +31,7 @@ PROOFS: Final = (
 )  # fmt: skip
 PROVOKED: Final = "ih_provoked"
 MADE_S: Final = 300.0
+GATED: Final = "gated.json"
 
 SYSTEM = """
 import http.server, json, os, signal
@@ -187,6 +188,11 @@ class Rehearsal:
     def signoff(self) -> Path:
         """The sign-off."""
         return self.release / "signoff.json"
+
+    @property
+    def gated(self) -> Path:
+        """What the gate said last of this release, which is none of its evidence."""
+        return self.release.parent / GATED
 
     @property
     def bundles(self) -> list[Path]:

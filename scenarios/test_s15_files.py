@@ -279,7 +279,7 @@ def test_records_of_another_run_are_refused(
     spoil(case)
 
     gate = gated(files, case)
-    (case.release.parent / "gated.json").replace(case.signoff)
+    case.gated.replace(case.signoff)
     board = court.show(case)
 
     assert (gate.verdict, gate.codes) == ("NO_GO", {*codes.split()})

@@ -37,7 +37,7 @@ BYTES = 150
 def laid_down(files: Files, case: Rehearsal) -> Said:
     """What the gate says now, and its sign-off is the one that lies there."""
     said = gated(files, case)
-    (case.release.parent / "gated.json").replace(case.signoff)
+    case.gated.replace(case.signoff)
     return said
 
 

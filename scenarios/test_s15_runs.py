@@ -127,7 +127,7 @@ def test_a_slice_is_green_and_says_what_it_cannot_conclude(
     done = ran(court, case, "-m", "S02")
     said = gated(files, case)
 
-    document = json.loads((tmp_path / "gated.json").read_bytes())
+    document = json.loads(case.gated.read_bytes())
     tiles = {tile["id"]: tile["verdict"] for tile in document["proofTiles"]}
     assert done.code == 0
     assert "S02  1 of 1 claims proven" in done.stdout
@@ -285,7 +285,7 @@ def test_a_run_that_ends_before_its_tests_is_never_go(
 ) -> None:
     death, more, codes = DEATHS[name]
     case = throwaway(court, tmp_path, DYING.replace("{death}", death))
-    (tmp_path / "gated.json").write_bytes(court.base.signoff.read_bytes())
+    case.gated.write_bytes(court.base.signoff.read_bytes())
 
     ran(court, case, *more)
     said = gated(files, case)
@@ -373,7 +373,7 @@ def test_a_policy_that_asks_for_less_than_it_did_at_the_run_is_refused_and_liste
 
     said = gated(files, own)
 
-    document = json.loads((own.release.parent / "gated.json").read_bytes())
+    document = json.loads(own.gated.read_bytes())
     assert (said.verdict, said.codes) == ("NO_GO", {"E-POLICY", "E-COMMIT", "E-TREE"})
     assert len(document["weakenings"]) == 1
     assert words in document["weakenings"][0]
@@ -392,7 +392,7 @@ def test_a_claim_that_is_dropped_and_a_marker_that_moved_are_listed(
 
     said = gated(files, own)
 
-    document = json.loads((own.release.parent / "gated.json").read_bytes())
+    document = json.loads(own.gated.read_bytes())
     assert said.verdict == "NO_GO"
     assert {"E-CATALOGUE", "E-TREE", "E-COMMIT"} <= said.codes
     assert document["weakenings"] == [

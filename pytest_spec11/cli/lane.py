@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         _list(known)
         return 0
     wanted = [each for name in arguments.lane for each in lanes.chain(known, name)]
-    release = _release(arguments, root, arguments.app_version or wished.app_version)
+    release = _release(arguments, root, wished.released(arguments.app_version))
     for lane in dict.fromkeys(wanted):
         if lane.name not in arguments.lane and release.green(lane):
             continue  # what it stands on was proven in this release run, of this very tree

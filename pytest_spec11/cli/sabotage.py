@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0 when every cell was killed and no twin killed any, else 1."""
     claims = catalogue.load(arguments.catalogue)
     planned = _planned(claims, arguments)
-    version = arguments.app_version or policy.load(arguments.root).app_version
+    version = policy.load(arguments.root).released(arguments.app_version)
     here = binding.measure(arguments.root, version, arguments.scope, claims.digest)
     began, nonce = time.time_ns() // 1_000_000, secrets.token_hex(16)
     name = f"sabotage-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{nonce[:8]}"
@@ -176,13 +176,13 @@ class Campaign:
         name: str,
         claims: Sequence[str],
         saboteurs: Sequence[str] = (),
-        nodes: Iterable[str] = (),
+        where: Iterable[str] = (),
     ) -> dict[str, Found]:
         """What is found of each claim, by as many runs at a time as there may be."""
         shares = _shares(claims, self._arguments.jobs)
         names = [name if len(shares) == 1 else f"{name}-{number}" for number in range(len(shares))]
         tries = [
-            partial(self._tried, each, share, saboteurs, nodes)
+            partial(self._tried, each, share, saboteurs, where)
             for each, share in zip(names, shares, strict=True)
         ]
         return {claim: found for some in self._all(tries) for claim, found in some.items()}
@@ -217,12 +217,12 @@ class Campaign:
         name: str,
         claims: Sequence[str],
         saboteurs: Sequence[str] = (),
-        nodes: Iterable[str] = (),
+        where: Iterable[str] = (),
     ) -> dict[str, Found]:
         """What one run says of each claim; of none when it could not run."""
         began, log = time.monotonic(), self._logs / f"{name}.log"
         with TemporaryDirectory(prefix=f"{name}-", dir=self._logs) as place:
-            command = self._command(Path(place), claims, saboteurs, sorted(filter(None, nodes)))
+            command = self._command(Path(place), claims, saboteurs, sorted(filter(None, where)))
             code = self._pytest(command, log)
             lines = [line for each in Path(place).glob(f"*/{_FINDINGS}") for line in each.open()]
         (self._logs / f"{name}.ndjson").write_text("".join(lines), encoding="utf-8")
@@ -238,11 +238,11 @@ class Campaign:
         return matrix.by_claim(findings)
 
     def _command(
-        self, place: Path, claims: Sequence[str], saboteurs: Sequence[str], nodes: Sequence[str]
+        self, place: Path, claims: Sequence[str], saboteurs: Sequence[str], where: Sequence[str]
     ) -> list[str]:
         scenarios = " or ".join(sorted({claim.partition(".")[0] for claim in claims}))
         # With "=", since pytest takes a directory that stands alone for one with tests.
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *nodes]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *where]
         command += ["-m", scenarios, "--spec11-findings", "--spec11-scope", "demo"]
         command += [f"--spec11-dir={place.absolute()}", "--spec11-claims", ",".join(claims)]
         if saboteurs:

@@ -17,11 +17,10 @@ from pytest_spec11.saboteurs.wire import Reply
 from pytest_spec11.target import Process
 from scenarios import tampers
 from scenarios.forgeries import Line
-from scenarios.rehearsal import PROVOKED, SPEC11, Rehearsal
+from scenarios.rehearsal import GATED, PROVOKED, SPEC11, Rehearsal
 from scenarios.saboteurs import scribblers
 from scenarios.tampers import FORGED, HOUR_MS, JUDGED, SIGNED, Tamper
 
-GATED: Final = "gated.json"  # what the gate said of a release, beside it
 RELEASE: Final = re.compile(r"release(-r\d+)?")
 
 
