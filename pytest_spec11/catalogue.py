@@ -54,6 +54,18 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
+class Trigger:
+    """What takes a GO back while the target lives; its claims say that it does, and lets go again.
+
+    It is read at the target, not in a bundle: a bundle cannot know what came after it (D30).
+    """
+
+    id: str
+    label: str
+    claims: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Stance:
     """How the target has to be set up at a scope: ``code`` is the reason when it is not."""
 
@@ -72,6 +84,7 @@ class Catalogue:
     tiles: tuple[Tile, ...]
     posture: tuple[Stance, ...]
     lanes: tuple[str, ...]  # of the project's own, each with a record
+    triggers: tuple[Trigger, ...]
 
     def __post_init__(self) -> None:
         found = [claim for scenario in self.scenarios for claim in scenario.claims]
@@ -80,6 +93,8 @@ class Catalogue:
             raise BadInput("catalogue: no claims, or two claims of one id")
         if left := sorted(by_id.keys() ^ {id_ for tile in self.tiles for id_ in tile.claims}):
             raise BadInput(f"catalogue: tiles and claims differ by {', '.join(left[:3])}")
+        if strange := sorted({id_ for each in self.triggers for id_ in each.claims} - by_id.keys()):
+            raise BadInput(f"catalogue: triggers name unknown claims: {', '.join(strange[:3])}")
         object.__setattr__(self, "_claims", MappingProxyType(by_id))
 
     @cached_property
@@ -151,6 +166,7 @@ def parsed(document: dict[str, Any]) -> Catalogue:
         tuple(map(_tile, document["tiles"])) if "tiles" in document else _plain(scenarios),
         tuple(map(_stance, document.get("posture", []))),
         _words(document["lanes"]) if "lanes" in document else (),
+        tuple(map(_trigger, document.get("triggers", []))),
     )
 
 
@@ -164,6 +180,10 @@ def _plain(scenarios: tuple[Scenario, ...]) -> tuple[Tile, ...]:
 
 def _tile(item: dict[str, Any]) -> Tile:
     return Tile(_word(item["id"]), _words(item["claims"]), kills=item.get("kills", False) is True)
+
+
+def _trigger(item: dict[str, Any]) -> Trigger:
+    return Trigger(_word(item["id"]), _word(item["label"]), _words(item["claims"]))
 
 
 def _stance(item: dict[str, Any]) -> Stance:

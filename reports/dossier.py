@@ -111,6 +111,24 @@ class Chapter:
         return sum(each.needed for each in self.stands)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """A trigger, and whether the evidence shows that it takes a GO back and lets go again."""
+
+    label: str
+    stands: tuple[Stand, ...]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Its claims that are not proven."""
+        return tuple(each.claim.id for each in self.stands if each.standing != "PASS")
+
+    @property
+    def seen_at(self) -> int:
+        """When that was last seen, epoch milliseconds; 0: never."""
+        return min((each.green_at for each in self.stands), default=0)
+
+
 @dataclass(frozen=True)
 class Dossier:
     """All that is told of one verdict."""
@@ -167,6 +185,15 @@ class Dossier:
                 stands=tuple(map(self._stand, each.claims)),
             )
             for each in self.judged.catalogue.scenarios
+        )
+
+    @cached_property
+    def watches(self) -> tuple[Watch, ...]:
+        """Every trigger of the catalogue."""
+        stands = {each.claim.id: each for chapter in self.chapters for each in chapter.stands}
+        return tuple(
+            Watch(label=each.label, stands=tuple(stands[id_] for id_ in each.claims))
+            for each in self.judged.catalogue.triggers
         )
 
     @property

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pytest_spec11.binding import plugin_version
+from pytest_spec11.canon import digest
+from pytest_spec11.policy import FILE
 from pytest_spec11.reasons import Reason
 from reports.dossier import Dossier
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+FINGERPRINT: Final = "primaryLocationLineHash"  # by which a forge knows an alert again
 
 
 def document(dossier: Dossier) -> dict[str, Any]:
@@ -25,25 +28,40 @@ def document(dossier: Dossier) -> dict[str, Any]:
                         "rules": [
                             {
                                 "id": code,
-                                "shortDescription": {"text": items[0].remedy},
+                                "shortDescription": {"text": code},
+                                "fullDescription": {"text": items[0].remedy},
                                 "help": {"text": items[0].command},
                             }
                             for code, items in dossier.groups
                         ],
                     }
                 },
-                "results": [_result(each) for each in dossier.reasons],
+                "results": [
+                    _result(each, _file(dossier, each.subject)) for each in dossier.reasons
+                ],
             }
         ],
     }
 
 
-def _result(reason: Reason) -> dict[str, Any]:
-    file, is_node, _ = reason.subject.partition("::")
-    location = {"physicalLocation": {"artifactLocation": {"uri": file}}}
-    found: dict[str, Any] = {
+def _result(reason: Reason, file: str) -> dict[str, Any]:
+    return {
         "ruleId": reason.code,
         "level": "error",
         "message": {"text": f"{reason.subject}: {reason.text}"},
+        "locations": [
+            {"physicalLocation": {"artifactLocation": {"uri": file}, "region": {"startLine": 1}}}
+        ],
+        "partialFingerprints": {FINGERPRINT: f"{digest([reason.code, reason.subject])[:16]}:1"},
     }
-    return found | ({"locations": [location]} if is_node else {})
+
+
+def _file(dossier: Dossier, subject: str) -> str:
+    """Where a person looks first: the test, the first of a claim, else the policy that asks.
+
+    A forge drops a result without a place, and an alert that is dropped looks like none.
+    """
+    file, is_node, _ = subject.partition("::")
+    if is_node:
+        return file
+    return next((each.file for each in dossier.tests if subject in each.claims), FILE)

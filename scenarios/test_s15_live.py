@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pytest_spec11 import catalogue
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stacks
@@ -123,6 +124,9 @@ def red(live: Court, name: str) -> str:
     triggers = live.triggers()
     said = boarded(live.api)
     assert [each for each, tile in triggers.items() if tile["verdict"] != "GO"] == [name]
+    assert {f"trigger-{each}": tile["label"] for each, tile in triggers.items()} == {
+        each.id: each.label for each in catalogue.load().triggers
+    }
     assert (said.verdict, said.reasons) == ("NO_GO", (("E-TRIGGER", f"trigger-{name}"),))
     return str(triggers[name]["reason"])
 

@@ -125,7 +125,8 @@ CATALOGUE = {
                 }
             ],
         },
-    ]
+    ],
+    "triggers": [{"id": "trigger-dead", "label": "Dead processes", "claims": ["S00.lives"]}],
 }
 
 PROOF = """

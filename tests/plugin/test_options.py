@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import fields
 
 from pytest_spec11.options import Settings, flag_of, ini_of
-from tests.plugin.team import SETTINGS, Team
+from tests.plugin.team import CATALOGUE, SETTINGS, Team
 
 SHOWN = """
 import pytest
@@ -77,6 +78,17 @@ def test_a_catalogue_that_is_none_is_a_usage_error(team: Callable[..., Team]) ->
         found = ours.run("--spec11-catalogue", name)
         assert found.status == 4
         assert f"ERROR: catalogue {ours.path / name}: " in found.out + found.err
+
+
+def test_a_catalogue_whose_triggers_nothing_proves_is_a_usage_error(
+    team: Callable[..., Team],
+) -> None:
+    ours = team()
+    trigger = {"id": "trigger-x", "label": "X", "claims": ["S00.answers", "S00.nothing"]}
+    ours.write("other.json", json.dumps({**CATALOGUE, "triggers": [trigger]}))
+    found = ours.run("--spec11-catalogue", "other.json")
+    assert found.status == 4
+    assert "catalogue: triggers name unknown claims: S00.nothing" in found.out + found.err
 
 
 def test_a_directory_that_cannot_be_written_is_a_usage_error(team: Callable[..., Team]) -> None:

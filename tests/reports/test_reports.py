@@ -89,6 +89,13 @@ def test_the_page_says_of_each_claim_when_it_was_last_green_and_red(
     assert said.count("Last seen green never") == len(CLAIMS) - 2
 
 
+def test_the_page_says_of_each_trigger_whether_it_was_seen_to_flip(green: Team, red: Team) -> None:
+    shown, missing = (" ".join(page(team).text.split()) for team in (green, red))
+
+    assert re.search(r"Dead processes shown flipped both ways, \d{4}-\d\d-\d\d ", shown)
+    assert "Dead processes not shown unproven: S00.lives" in missing
+
+
 def test_no_page_asks_the_network_or_runs_anything(green: Team, red: Team) -> None:
     for team in (green, red):
         said = page(team)

@@ -1,4 +1,4 @@
-"""What we write for others is read by their own tools: Allure's, and CTRF's validator."""
+"""What we write for others is read by their own tools and schemas: Allure's, CTRF's, SARIF's."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
+import jsonschema
 import pytest
 
 from tests.plugin.team import Team
 from tests.reports.reading import reported
 
 ROOT: Final = Path(__file__).parents[2]
-MODULES: Final = ROOT / ".tools" / "validators" / "node_modules"
+TOOLS: Final = ROOT / ".tools" / "validators"
 WITHIN_S: Final = 120
 # Of CTRF's own package, which knows the schema; it says nothing of a document that has no fault.
 CTRF: Final = """
@@ -21,13 +22,19 @@ import { readFileSync } from "node:fs";
 import { validateStrict } from "ctrf";
 validateStrict(JSON.parse(readFileSync(process.argv[1], "utf8")));
 """
+SARIF: Final = "node_modules/@microsoft/jest-sarif/lib/schemas/sarif-2.1.0-rtm.5.json"
+
+
+def brought(name: str) -> Path:
+    """A file of those tools."""
+    assert TOOLS.is_dir(), "needs the tools of other makers: `make validators` brings them"
+    return TOOLS / name
 
 
 def asked(*words: str) -> str:
     """What one of the tools said. Raises CalledProcessError for what it refuses."""
-    assert MODULES.is_dir(), "needs the tools of other makers: `make validators` brings them"
     done = subprocess.run(  # noqa: S603  # full argv, no shell
-        words, cwd=MODULES.parent, capture_output=True, text=True, timeout=WITHIN_S, check=True
+        words, cwd=brought("."), capture_output=True, text=True, timeout=WITHIN_S, check=True
     )
     return done.stdout + done.stderr
 
@@ -39,7 +46,7 @@ def ctrf(path: Path) -> str:
 
 def allure(where: Path, out: Path) -> dict[str, Any]:
     """What Allure counts in the results at ``where``, once it made a report of them."""
-    asked(str(MODULES / ".bin" / "allure"), "generate", "--output", str(out), str(where))
+    asked(str(brought("node_modules/.bin/allure")), "generate", "--output", str(out), str(where))
     stats: dict[str, Any] = json.loads((out / "summary.json").read_bytes())["stats"]
     return stats
 
@@ -66,3 +73,30 @@ def test_the_validator_of_ctrf_finds_nothing_but_would(
         path.write_text(path.read_text("utf-8").replace('"passed"', '"done"'), "utf-8")
         with pytest.raises(subprocess.CalledProcessError, match="non-zero"):
             ctrf(path)
+
+
+def test_the_schema_of_sarif_and_what_a_forge_asks_besides(
+    green: Team, red: Team, tmp_path: Path
+) -> None:
+    schema = jsonschema.Draft7Validator(json.loads(brought(SARIF).read_bytes()))
+    for team, name in ((green, "green"), (red, "red")):
+        path = tmp_path / f"{name}.sarif"
+        reported(team, "--sarif", str(path))
+        log = json.loads(path.read_bytes())
+
+        assert [*schema.iter_errors(log)] == []
+        assert not schema.is_valid(log | {"version": "2.0.0"})
+        [run] = log["runs"]
+        assert all(each["fullDescription"]["text"] for each in run["tool"]["driver"]["rules"])
+        places = [each["locations"][0]["physicalLocation"] for each in run["results"]]
+        assert len(places) == len(team.verdict()["reasons"])
+        assert {each["region"]["startLine"] for each in places} <= {1}
+        assert {each["artifactLocation"]["uri"] for each in places} <= {
+            "test_proof.py", "spec11.toml",
+        }  # fmt: skip
+        known_again = {
+            each["partialFingerprints"]["primaryLocationLineHash"] for each in run["results"]
+        }
+        assert len(known_again) == len(
+            {(r["code"], r["subject"]) for r in team.verdict()["reasons"]}
+        )
