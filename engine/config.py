@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from engine import points
 from engine.core import queues
+from engine.core.doors import is_loopback
 from engine.core.queues import Limits, Rate
 from engine.errors import Misconfigured
 from engine.ports.keys import Keys, keys
@@ -302,7 +302,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     for name, given in (("SPEC11_APP_DSN", config.app_dsn), ("SPEC11_SYS_DSN", config.sys_dsn)):
         if given is not None and given != config.dsn:
             yield f"{name} differs from SPEC11_DSN: one transaction spans both schemas (D5)"
-    if config.operator_tokens is None and not _is_loopback(config.host):
+    if config.operator_tokens is None and not is_loopback(config.host):
         yield f"SPEC11_HOST={config.host!r} is not loopback and needs SPEC11_API_TOKEN (D36)"
     yield from _shared_keys(config)
     if config.oc_fixtures_only and config.oc_fixtures_dir is None:
@@ -325,13 +325,6 @@ def _limits_of_nothing(config: Config) -> Iterator[str]:
         queue, _, limit = item.metadata["name"].partition("_QUEUE_PARTITION_")
         if limit and not partitioned[queue] and getattr(config, item.name) is not None:
             yield f"{item.metadata['name']} needs {queue}_QUEUE_PARTITION=true (D28)"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _shared_keys(config: Config) -> Iterator[str]:

@@ -30,6 +30,11 @@ STRANGERS = {
     "with more": bearer(TOKENS["SPEC11_API_TOKEN"] + "x"),
 }
 ROLES = {"reader": READER, "operator": OPERATOR, "webhook": WEBHOOK}
+PAGES = {  # what a browser says of a page that is not ours and no page alters; what it may not
+    "another site": ({"origin": "https://example.org", "sec-fetch-site": "cross-site"}, {"POST"}),
+    "an older browser": ({"origin": "https://example.org"}, {"POST"}),
+    "our port by their name": ({"host": "example.org"}, {"GET", "POST"}),
+}
 BY = {"actor": "qa", "reason": "drill"}
 
 
@@ -99,6 +104,24 @@ def test_no_process_starts_elsewhere_without_a_token(lab: Stack, command: str) -
 
         assert (ended.code != 0, ended.stdout) == (True, "")
         assert "SPEC11_HOST" in ended.stderr or "SPEC11_API_TOKEN" in ended.stderr
+
+
+@pytest.mark.claim("S00.loopback-default")
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_of_another_reaches_in_through_a_browser(
+    lab: Stack, unique_goal: str, page: str
+) -> None:
+    headers, closed = PAGES[page]
+    wid = parked(lab.api, unique_goal)["workflowID"]
+    through = lab.api.using(headers)
+    places = [each for each in operations(lab.api) if each.path != "/healthz"]
+
+    with zero_writes(lab):
+        refused = [asked(through, each, wid) for each in places if each.method in closed]
+
+    assert {reply.status for reply in refused} == {400}
+    assert len(refused) >= 10
+    assert lab.api.get(f"/api/runs/{wid}").json()["nextAction"] == "APPROVE_PLAN"
 
 
 @pytest.mark.claim("S00.loopback-default")

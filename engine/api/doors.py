@@ -10,15 +10,15 @@ from starlette.requests import Request
 
 from engine.api import parsing
 from engine.core import doors as rules
-from engine.core.doors import Proof, Role
-from engine.errors import Forbidden, Unauthorized
+from engine.core.doors import Caller, Proof, Role
+from engine.errors import Forbidden, Malformed, Unauthorized
 from engine.ports.keys import Keys
 
 SIGNATURE: Final = "x-spec11-signature"
 
 
 class Doors:
-    """Open to everybody while neither tokens nor a secret are configured."""
+    """Without tokens open to every program of this machine, and to no page of another site."""
 
     def __init__(self, tokens: Mapping[Role, Keys], secrets: Keys | None) -> None:
         self._tokens = tokens
@@ -29,8 +29,8 @@ class Doors:
     ) -> None:
         """Let one of ``roles`` pass, or who signed the body where that counts.
 
-        Raises Unauthorized, Forbidden; for a token before any of the body is read. A signature
-        that is there has to be right, whatever else is.
+        Raises Unauthorized, Forbidden, Malformed for the page of another; but for a signature
+        before any of the body is read. A signature that is there has to be right, whatever else is.
         """
         if Role.STRANGER in roles:
             return
@@ -38,6 +38,8 @@ class Doors:
             await _require_signed(request, self._secrets)
         elif self._tokens:
             self._require_role(request, roles)
+        else:
+            _require_own(request)
 
     def _wants_signature(self, request: Request) -> bool:
         by_token = bool(self._tokens) and "authorization" in request.headers
@@ -52,6 +54,16 @@ class Doors:
             raise Unauthorized("the bearer token is unknown")
         if role not in roles:
             raise Forbidden(f"a {role} may not do this")
+
+
+def _require_own(request: Request) -> None:
+    """A browser of this machine lends its reach to every page: what a page may do is to look."""
+    named = request.headers.getlist
+    caller = Caller(named("host"), named("sec-fetch-site"), named("origin"))
+    if caller.misnames:
+        raise Malformed("without tokens the host is localhost", code="foreign_host")
+    if request.method != "GET" and caller.is_foreign:
+        raise Malformed("a page of another origin asks", code="foreign_origin")
 
 
 async def _require_signed(request: Request, secrets: Keys) -> None:

@@ -1,20 +1,24 @@
-"""Who may come in: roles, what proves one, and signed bodies (D36). Values in, a decision out."""
+"""Who may come in: roles, keys, signed bodies, a page's origin (D36). Values in, a decision out."""
 
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final
+from urllib.parse import urlsplit
 
 SHORTEST_KEY: Final = 16
 KEY: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # what may follow "Bearer " in a header
 BEARER: Final = re.compile(rf"bearer +({KEY.pattern}) *", re.IGNORECASE)
 PROOF: Final = re.compile(r"t=([1-9][0-9]{0,11})((?:,v1=[0-9a-f]{64}){1,8})")
 VALID_S: Final = 300
+AT_PORT: Final = re.compile(r":[0-9]*$")
+OWN_SITES: Final = frozenset({"same-origin", "none"})  # none: the user asks, not a page
 
 
 class Role(StrEnum):
@@ -65,6 +69,39 @@ def role_of(token: bytes, keys: Mapping[Role, Iterable[bytes]]) -> Role | None:
 
 def _among(offered: bytes, known: Iterable[bytes]) -> bool:
     return sum(hmac.compare_digest(offered, sha256(key).digest()) for key in known) > 0
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine, whatever a name server says of it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a browser says, and its pages cannot alter, of where a request comes from.
+
+    ``hosts``, ``sites``, ``origins``: the headers ``Host``, ``Sec-Fetch-Site`` and ``Origin``.
+    Other clients send the first alone.
+    """
+
+    hosts: Sequence[str]
+    sites: Sequence[str]
+    origins: Sequence[str]
+
+    @property
+    def misnames(self) -> bool:
+        """Whether it calls this machine by a name that others hand out, as in DNS rebinding."""
+        return not all(is_loopback(AT_PORT.sub("", host).strip("[]")) for host in self.hosts)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether a page of another origin asks."""
+        if self.sites:
+            return not OWN_SITES.issuperset(self.sites)
+        return any(urlsplit(origin).netloc not in self.hosts for origin in self.origins)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from pytest_spec11.waiting import eventually
 from tests.engine.api.wire import Wire
 from tests.engine.shim_process import Shim, running_shim
 
-GET = "GET /api/recipes HTTP/1.1\r\nhost: x\r\n"
-CHUNKED = " HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+GET = "GET /api/recipes HTTP/1.1\r\nhost: localhost\r\n"
+CHUNKED = " HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
 FEW = 32
 SIZE = 8_000_000
 LARGE = """
@@ -70,7 +70,7 @@ def test_slow_clients_are_cut_off_and_others_do_not_notice(shim: Shim) -> None:
         "no head at all": ("", ""),
         "a second head without an end": (f"{GET}\r\n{GET}", "a: b\r\n"),
         "a body that nobody reads": (
-            "POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: 9999\r\n\r\n",
+            "POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9999\r\n\r\n",
             "x",
         ),
         "trailers without an end": (
@@ -104,7 +104,7 @@ def test_slow_clients_are_cut_off_and_others_do_not_notice(shim: Shim) -> None:
         GET + f"a: {'x' * MAX_HEAD}\r\n\r\n",
         GET + "a: " + "x" * 2 * MAX_HEAD,
         GET + "a" * 2 * MAX_HEAD,
-        f"GET /{'x' * MAX_HEAD} HTTP/1.1\r\nhost: x\r\n\r\n",
+        f"GET /{'x' * MAX_HEAD} HTTP/1.1\r\nhost: localhost\r\n\r\n",
         GET + "a: b\r\n" * MAX_HEADERS + "\r\n",
     ],
     ids=["a long value", "an endless value", "an endless name", "a long path", "many names"],
@@ -120,7 +120,7 @@ def test_a_head_is_bounded(shim: Shim, head: str) -> None:
 def test_the_largest_head_is_read(shim: Shim) -> None:
     path = "/api/recipes"
     names = "".join(f"n{number}: {'v' * 100}\r\n" for number in range(MAX_HEADERS - 2))
-    rest = MAX_HEAD - len(path) - len("hostx") - sum(
+    rest = MAX_HEAD - len(path) - len("hostlocalhost") - sum(
         len(f"n{number}") + 100 for number in range(MAX_HEADERS - 2)
     ) - len("last")  # fmt: skip
     with Wire(shim) as wire:
@@ -149,7 +149,9 @@ def test_what_is_no_http_is_refused_in_json(shim: Shim, garbage: str) -> None:
 def test_garbage_behind_a_request_under_way_just_ends_it(shim: Shim) -> None:
     wid, gate = shim.parked("garbage")
     with Wire(shim) as wire:
-        wire.send(f"GET /api/runs/{wid}/gates/{gate}?timeoutS=20 HTTP/1.1\r\nhost: x\r\n\r\n")
+        wire.send(
+            f"GET /api/runs/{wid}/gates/{gate}?timeoutS=20 HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        )
         wire.send("nonsense\r\n\r\n")
         began = time.monotonic()
 
@@ -185,7 +187,7 @@ def test_there_are_fewer_where_fewer_files_may_be_open(clone: Callable[[], str])
 
 def test_who_is_answered_is_not_sent_away(small: Shim) -> None:
     wid, gate = small.parked("busy")
-    poll = f"GET /api/runs/{wid}/gates/{gate}?timeoutS=30 HTTP/1.1\r\nhost: x\r\n\r\n"
+    poll = f"GET /api/runs/{wid}/gates/{gate}?timeoutS=30 HTTP/1.1\r\nhost: localhost\r\n\r\n"
     reply = {"payload": {"choice": "yes"}, "dedupeKey": "k", "origin": "manual"}
     with ExitStack() as stack:
         polls = [stack.enter_context(Wire(small)) for _ in range(FEW - 2)]
@@ -205,7 +207,7 @@ def test_who_takes_no_answer_is_cut_off(own_shim: Shim, requests: int) -> None:
     with Wire(own_shim, receives=1024) as wire:
         eventually(lambda: wire.port in clients(own_shim), deadline_s=5)
         began = time.monotonic()
-        wire.send(f"GET /api/artifacts/{uri} HTTP/1.1\r\nhost: x\r\n\r\n" * requests)
+        wire.send(f"GET /api/artifacts/{uri} HTTP/1.1\r\nhost: localhost\r\n\r\n" * requests)
 
         eventually(lambda: wire.port not in clients(own_shim), deadline_s=3 * TAKE_S)
         assert time.monotonic() - began > TAKE_S / 2
@@ -214,7 +216,9 @@ def test_who_takes_no_answer_is_cut_off(own_shim: Shim, requests: int) -> None:
 def test_who_takes_a_large_answer_slowly_gets_all_of_it(own_shim: Shim) -> None:
     uri = large_artifact(own_shim)
     with Wire(own_shim, receives=65536) as wire:
-        wire.send(f"GET /api/artifacts/{uri} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        wire.send(
+            f"GET /api/artifacts/{uri} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        )
         began, sips = time.monotonic(), list[int]()
 
         def sip() -> bool:

@@ -143,6 +143,58 @@ def test_without_tokens_nobody_is_asked(shim: Shim) -> None:
     assert shim.http.post(EVENTS, json=EVENT).status_code == 404
 
 
+PAGES: list[dict[str, str]] = [  # what a browser adds for the page of another
+    {"sec-fetch-site": "cross-site", "origin": "https://example.org"},
+    {"origin": "https://example.org"},
+    {"origin": "null"},
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=["now", "older", "sandboxed"])
+def test_without_tokens_the_page_of_another_may_look_and_no_more(
+    shim: Shim, page: dict[str, str]
+) -> None:
+    before = shim.digest()
+
+    seen = [(each.method == "GET", asked(shim, each, page)) for each in OPERATIONS]
+
+    refused = [answer for is_look, answer in seen if not is_look]
+    assert {(each.status_code, each.json()["code"]) for each in refused} == {
+        (400, "foreign_origin")
+    }
+    assert not [answer for is_look, answer in seen if is_look and "foreign" in answer.text]
+    assert shim.digest() == before
+
+
+def test_without_tokens_this_machine_goes_by_its_own_name(shim: Shim) -> None:
+    before = shim.digest()
+    rebound = {"host": "example.org:3001", "origin": "http://example.org:3001"}
+
+    names = rebound | {"sec-fetch-site": "same-origin"}
+    seen = [asked(shim, each, names) for each in OPERATIONS if each.path != "/healthz"]
+
+    assert {(answer.status_code, answer.json()["code"]) for answer in seen} == {
+        (400, "foreign_host")
+    }
+    assert shim.digest() == before
+
+
+def test_a_page_of_our_own_may_do_all(shim: Shim) -> None:
+    own = {"origin": str(shim.http.base_url).rstrip("/"), "sec-fetch-site": "same-origin"}
+
+    assert shim.http.post("/api/run", json=start_body("own page"), headers=own).status_code == 201
+
+
+def test_a_token_proves_what_no_page_has(guarded: Shim) -> None:
+    behind_a_proxy = {"host": "gate.example.org", "origin": "https://elsewhere.example.org"}
+
+    started = guarded.http.post(
+        "/api/run", json=start_body("by token"), headers=behind_a_proxy | bearer(OPERATOR)
+    )
+
+    assert started.status_code == 201
+
+
 def test_tokens_are_exchanged_without_a_restart(clone: Callable[[], str], tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text(f"old-{OPERATOR}\n")

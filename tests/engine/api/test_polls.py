@@ -78,7 +78,7 @@ async def raw_poll(port: int, wid: str, gate: str) -> bytes:
     """The body of a poll of 30 seconds, over a connection of its own."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     path = f"/api/runs/{wid}/gates/{gate}?timeoutS=30"
-    writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
     await writer.wait_closed()

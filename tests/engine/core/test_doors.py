@@ -138,3 +138,56 @@ def test_what_is_not_written_like_a_proof_is_none(header: str) -> None:
 
 def test_two_proofs_are_none() -> None:
     assert rules.proof([f"t={NOW_S},v1={code()}"] * 2) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "misnamed"),
+    [
+        ("localhost", False),
+        ("localhost:3001", False),
+        ("127.0.0.1:3001", False),
+        ("127.8.9.1", False),
+        ("[::1]:3001", False),
+        ("[::1]", False),
+        ("localhost.example.org:3001", True),
+        ("127.0.0.1.example.org", True),
+        ("192.0.2.1:3001", True),
+        ("0.0.0.0:3001", True),
+        ("", True),
+    ],
+)
+def test_only_loopback_is_this_machine_under_every_name_server(
+    host: str, *, misnamed: bool
+) -> None:
+    assert rules.Caller([host], [], []).misnames is misnamed
+
+
+def test_who_names_no_host_is_no_browser() -> None:
+    assert not rules.Caller([], [], []).misnames
+
+
+HOST = "localhost:3001"
+
+
+@pytest.mark.parametrize(
+    ("sites", "origins", "foreign"),
+    [
+        ([], [], False),
+        (["same-origin"], [f"http://{HOST}"], False),
+        (["none"], [], False),
+        ([], [f"http://{HOST}"], False),
+        (["cross-site"], [], True),
+        (["same-site"], [], True),
+        (["same-origin", "cross-site"], [], True),
+        (["Same-Origin"], [], True),
+        ([], ["http://localhost:3002"], True),
+        ([], ["https://example.org"], True),
+        ([], [f"http://{HOST}", "https://example.org"], True),
+        ([], ["null"], True),
+        ([], [""], True),
+    ],
+)
+def test_a_page_is_its_own_or_that_of_another(
+    sites: list[str], origins: list[str], *, foreign: bool
+) -> None:
+    assert rules.Caller([HOST], sites, origins).is_foreign is foreign
