@@ -133,7 +133,19 @@ class Dialled:
     def close(self) -> None:
         """The connection ends."""
         self._hearing.cancel()
-        self._sock.close()
+        _let_go(self._sock)
+
+
+def _let_go(sock: socket.socket) -> None:
+    """Close what the loop may still wait for.
+
+    It has to forget the number first: the next connection gets the same, and would be waited for
+    as if it were this one, which fails.
+    """
+    loop = asyncio.get_running_loop()
+    loop.remove_reader(sock)
+    loop.remove_writer(sock)
+    sock.close()
 
 
 class Carried:
@@ -265,8 +277,11 @@ class Proxy:
         try:
             await self._loop.sock_connect(sock, place)
         except OSError as error:
-            sock.close()
+            _let_go(sock)
             raise Refused from error
+        except asyncio.CancelledError:
+            _let_go(sock)
+            raise
         return Dialled(sock)
 
     async def _served(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -170,3 +174,24 @@ def test_a_hundred_wait_at_once_and_one_that_goes_is_let_go(behind: Callable[...
         assert {ask.result().text for ask in asks} == {"ok"}
     assert time.monotonic() - began < 30
     assert twin.hits() == 101
+
+
+@pytest.mark.parametrize("saboteur", both(), ids=["apart", "relayed"])
+def test_a_connection_is_not_taken_for_the_one_that_had_its_number(
+    behind: Callable[..., str], saboteur: HttpSaboteur
+) -> None:
+    def talk(link: socket.socket) -> None:
+        head_of(link)
+        link.sendall(HEAD + b"content-length: 2\r\n\r\nok")
+        link.recv(1)  # the other side ends it, so that it is still listened to at its end
+
+    place = urlsplit(behind(saboteur, talk)).netloc
+
+    def told(_: int) -> int:
+        link = HTTPConnection(place, timeout=30)
+        with closing(link):
+            link.request("GET", "/")
+            return link.getresponse().status
+
+    with ThreadPoolExecutor(24) as pool:
+        assert Counter(pool.map(told, range(1500))) == {200: 1500}
