@@ -20,7 +20,7 @@ LOOPBACK: Final = "127.0.0.1"
 
 async def _client(port: int, path: str, bodies: Iterator[bytes], seen: Counter[str]) -> None:
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
-    head = f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     for body in bodies:
         writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")

@@ -127,7 +127,7 @@ def test_two_tokens_at_once_are_none(guarded: Shim) -> None:
 def test_the_door_is_closed_before_the_body_is_read(guarded: Shim, token: str, status: int) -> None:
     with Wire(guarded) as wire:
         wire.send(
-            f"POST /api/run HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n"
+            f"POST /api/run HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n"
             "content-type: application/json\r\ncontent-length: 1000000\r\n"
             "expect: 100-continue\r\n\r\n"
         )
