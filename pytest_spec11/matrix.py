@@ -88,11 +88,11 @@ class Cell:
 
 def cells_of(catalogue: Catalogue, scenario: str, saboteurs: Iterable[str], claims: Iterable[str]
              ) -> dict[str, list[str]]:  # fmt: skip
-    """Claims by the saboteur that must kill them; nothing given leaves nothing out."""
+    """Those of ``claims`` by the saboteur that must kill them; no other word leaves any out."""
     only, these = set(saboteurs), set(claims)
     found: dict[str, list[str]] = {}
     for claim in catalogue.claims.values():
-        if scenario in {"", claim.scenario} and (not these or claim.id in these):
+        if scenario in {"", claim.scenario} and claim.id in these:
             for saboteur in claim.saboteurs:
                 if not only or saboteur in only:
                     found.setdefault(saboteur, []).append(claim.id)

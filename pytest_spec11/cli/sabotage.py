@@ -85,14 +85,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _planned(claims: catalogue.Catalogue, arguments: argparse.Namespace) -> dict[str, list[str]]:
-    """Claims by saboteur. Raises BadInput for what is not in the catalogue."""
+    """Claims by saboteur: those that were named, else those that the sign-off needs.
+
+    Raises BadInput for what is not in the catalogue.
+    """
     if unknown := set(arguments.claim) - claims.claims.keys():
         raise BadInput(f"no claim {', '.join(sorted(unknown))}; see: spec11 claims")
     if arguments.jobs < 1:
         raise BadInput("--jobs takes a number from 1 on")
-    planned = matrix.cells_of(claims, arguments.scenario, arguments.saboteur, arguments.claim)
+    asked = policy.load(arguments.root).mandatory
+    needed = [id_ for id_, c in claims.claims.items() if c.needed(arguments.scope) or id_ in asked]
+    some = arguments.claim or needed
+    planned = matrix.cells_of(claims, arguments.scenario, arguments.saboteur, some)
     if missing := set(arguments.saboteur) - planned.keys():
-        raise BadInput(f"no such cell: {', '.join(sorted(missing))}; see: spec11 claims")
+        names = ", ".join(sorted(missing))
+        raise BadInput(f"no such cell: {names}, at scope {arguments.scope}; see: spec11 claims")
     if not planned:
         raise BadInput(f"no claim of {arguments.scenario} names a saboteur")
     return planned

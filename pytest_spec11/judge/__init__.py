@@ -30,7 +30,6 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Reason]], ...]] = (
     claims.unclaimed,
     lanes.lanes,
     lanes.order,
-    kills.kills,
 )
 
 
@@ -44,6 +43,7 @@ def judge(catalogue: Catalogue, bundle: Bundle, terms: Terms) -> Verdict:
         against = list(claims.against(case, claim))
         standings[claim.id] = _standing(against, broken=broken)
         found += against if case.needed(claim.id) else ()
+    found += _decided(kills.kills, case)  # last: what is not green cannot be seen red
     reasons = tuple(dict.fromkeys(found))
     return Verdict("NO_GO" if reasons else "GO", reasons, MappingProxyType(standings))
 

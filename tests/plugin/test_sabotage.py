@@ -105,6 +105,24 @@ def test_whatever_is_no_kill_is_a_survivor_and_says_why(team: Callable[..., Team
     assert "2 of 9 cells killed" in ended.out
 
 
+def test_what_the_signoff_does_not_need_is_not_tried_unless_it_is_named(
+    team: Callable[..., Team],
+) -> None:
+    ours = with_saboteurs(team)
+    known = json.loads((ours.path / "catalogue.json").read_text())
+    (later,) = [c for c in known["scenarios"][0]["claims"] if c["id"] == "S00.plain"]
+    later["scopes"] = ["live-smoke"]
+    ours.write("catalogue.json", json.dumps(known))
+
+    unneeded = ours.sabotage("--saboteur", "proc.mode")
+    needed = ours.sabotage("--saboteur", "proc.mode", "--scope", "live-smoke")
+    named = ours.sabotage("--claim", "S00.plain")
+
+    assert (unneeded.status, "no such cell: proc.mode" in unneeded.err) == (3, True)
+    for ended in (needed, named):
+        assert (ended.status, "1 of 1 cells killed" in ended.out) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("args", "why"),
     [
