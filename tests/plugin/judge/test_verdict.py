@@ -256,7 +256,7 @@ LOGICAL = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     flaw=st.sampled_from(LOGICAL),
     less=st.lists(st.sampled_from(BAD + NOTHING), max_size=3),
