@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
@@ -29,9 +29,13 @@ class Claim:
     mandatory: bool
     saboteurs: tuple[str, ...]
 
-    def needed(self, scope: str) -> bool:
-        """Whether a sign-off of ``scope`` has to prove this claim; a demo is a try at one."""
-        return self.mandatory and ("signoff" if scope == "demo" else scope) in self.scopes
+    def needed(self, scope: str, besides: Collection[str] = ()) -> bool:
+        """Whether a sign-off of ``scope`` has to prove this claim; a demo is a try at one.
+
+        ``besides``: ids that a policy asks for, whatever the catalogue says.
+        """
+        asked = self.mandatory and ("signoff" if scope == "demo" else scope) in self.scopes
+        return asked or self.id in besides
 
 
 @dataclass(frozen=True, slots=True)

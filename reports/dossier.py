@@ -242,7 +242,8 @@ class Dossier:
         )
 
     @cached_property
-    def _by_claim(self) -> Mapping[str, list[Test]]:
+    def by_claim(self) -> Mapping[str, list[Test]]:
+        """The tests of each claim that has some, in the order of their ends."""
         found: dict[str, list[Test]] = defaultdict(list)
         for test in self.tests:
             for claim in test.claims:
@@ -250,7 +251,7 @@ class Dossier:
         return found
 
     def _stand(self, claim: Claim) -> Stand:
-        tests = tuple(self._by_claim.get(claim.id, ()))
+        tests = tuple(self.by_claim.get(claim.id, ()))
         observed = self.judged.bundle.observations
         seen = {each["source"] for test in tests for each in observed.get(test.node, ())}
         subjects = {claim.id, *(test.node for test in tests)}

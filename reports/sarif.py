@@ -64,4 +64,5 @@ def _file(dossier: Dossier, subject: str) -> str:
     file, is_node, _ = subject.partition("::")
     if is_node:
         return file
-    return next((each.file for each in dossier.tests if subject in each.claims), FILE)
+    tests = dossier.by_claim.get(subject)
+    return tests[0].file if tests else FILE

@@ -64,8 +64,9 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 when every cell was killed and no twin killed any, else 1."""
     claims = catalogue.load(arguments.catalogue)
-    planned = _planned(claims, arguments)
-    version = policy.load(arguments.root).released(arguments.app_version)
+    wished = policy.load(arguments.root)
+    planned = _planned(claims, wished, arguments)
+    version = wished.released(arguments.app_version)
     here = binding.measure(arguments.root, version, arguments.scope, claims.digest)
     began, nonce = time.time_ns() // 1_000_000, secrets.token_hex(16)
     name = f"sabotage-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{nonce[:8]}"
@@ -84,7 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if all(each.good for each in cells) else 1
 
 
-def _planned(claims: catalogue.Catalogue, arguments: argparse.Namespace) -> dict[str, list[str]]:
+def _planned(
+    claims: catalogue.Catalogue, wished: policy.Policy, arguments: argparse.Namespace
+) -> dict[str, list[str]]:
     """Claims by saboteur: those that were named, else those that the sign-off needs.
 
     Raises BadInput for what is not in the catalogue.
@@ -93,8 +96,9 @@ def _planned(claims: catalogue.Catalogue, arguments: argparse.Namespace) -> dict
         raise BadInput(f"no claim {', '.join(sorted(unknown))}; see: spec11 claims")
     if arguments.jobs < 1:
         raise BadInput("--jobs takes a number from 1 on")
-    asked = policy.load(arguments.root).mandatory
-    needed = [id_ for id_, c in claims.claims.items() if c.needed(arguments.scope) or id_ in asked]
+    needed = [
+        id_ for id_, c in claims.claims.items() if c.needed(arguments.scope, wished.mandatory)
+    ]
     some = arguments.claim or needed
     planned = matrix.cells_of(claims, arguments.scenario, arguments.saboteur, some)
     if missing := set(arguments.saboteur) - planned.keys():

@@ -46,9 +46,8 @@ class Case:
 
     def needed(self, claim: str) -> bool:
         """Whether GO needs this claim."""
-        asked = self.terms.policy.mandatory
-        found = self.catalogue.find(claim)
-        return found is not None and (found.needed(self.terms.scope) or claim in asked)
+        found, asked = self.catalogue.find(claim), self.terms.policy.mandatory
+        return found is not None and found.needed(self.terms.scope, asked)
 
 
 @dataclass(frozen=True, slots=True)
