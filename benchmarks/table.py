@@ -36,7 +36,7 @@ def _cells(row: Row, figure: Figure, earlier: Mapping[str, Figure] | None) -> tu
         row.title,
         f"{_number(figure.value)} {row.unit}".rstrip(),
         low if low == high else f"{low} … {high}",
-        f"± {_number(figure.noise)}" if len(figure.rounds) > 1 else "one round",
+        f"± {_number(figure.noise)}" if figure.noise or len(figure.rounds) > 1 else "one round",
         format_goal(row),
         str(row.judge(figure)),
     )
