@@ -15,10 +15,10 @@ from engine.core.executions import Execution
 from engine.core.plans import Task
 from engine.core.queues import CONTROL, Limits
 from engine.core.runs import WORKFLOW_NAME
-from engine.flows import queues
-from engine.flows.claiming import stand_before
+from engine.flows import internals, queues
 from engine.flows.demos import Demos
 from engine.flows.fanout import Fanout
+from engine.flows.internals import WaitingReceivers
 from engine.flows.promotion import PromotionFlow
 from engine.flows.run import RunFlow
 from engine.flows.slots import Slots
@@ -33,7 +33,7 @@ from engine.store.promotions import NAME as PROMOTION
 from engine.usecases.budgets import Budgets
 from engine.usecases.demos import Marks
 from engine.usecases.escalation import Escalation
-from engine.usecases.lookout import Lookout
+from engine.usecases.lookout import Lookout, kept
 from engine.usecases.patching import Patching
 from engine.usecases.rehearsal import Rehearsal
 from engine.usecases.repairs import Repairs
@@ -76,8 +76,10 @@ class Work:
     endings: Endings
 
 
-async def launch(executor: Executor, dsn: str, work: Work) -> None:
+async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
     """From now on the running loop executes workflows, its own of an earlier life included.
+
+    Returns those that wait for messages: the caller has to wake them.
 
     There is no way back but the end of the process: what is under way then stays PENDING and goes
     on where its executor id comes back, or where it is taken over.
@@ -95,15 +97,18 @@ async def launch(executor: Executor, dsn: str, work: Work) -> None:
         "log_level": "WARNING",
     }
     durable = DBOS(config=settings)
-    slots = Slots.of(durable, executor.limits)
+    slots = Slots(executor.limits)
+    internals.count_executions_with(durable, slots)
     ticker = _declare(work, slots)
     _declare_promotion(work)
     await _queues(url, executor.limits)
     DBOS.launch()
-    slots.take_turns(durable)
-    stand_before(durable, Lookout(queues.PAUSES_S, Backlog(dsn).waiting))
+    internals.choose_partitions_with(durable, slots.due)
+    internals.poll_queues_when(durable, Lookout(queues.PAUSES_S, Backlog(dsn).waiting).due)
+    internals.remember_queues_with(durable, kept)
     if executor.tick_s:
         await DBOS.apply_schedules_async([_schedule(executor.tick_s, ticker)])
+    return WaitingReceivers(durable)
 
 
 def _schedule(tick_s: int, ticker: Any) -> ScheduleInput:
