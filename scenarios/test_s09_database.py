@@ -286,6 +286,8 @@ def test_postgres_dies_under_twenty_runs_and_everything_is_where_it_should_be(
         server.start()
 
         eventually(lambda: stack.api.get("/healthz").status == 200, deadline_s=30)
+        for wid in waiting:
+            advanced(stack, wid)
         for wid in [*waiting, *moving, *fresh]:
             assert ended(stack, wid)["status"] == "SUCCESS"
             assert once.facts(stack, wid) == once.succeeded(wid)
