@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,6 +50,8 @@ COMPENSATION: Final = "Compensate"
 TICK: Final = "Tick"
 STEP_THREADS: Final = 16
 POOL: Final = 20
+OUTAGE_S: Final = 20.0  # below the time for which one waits for a connection of the pool
+TRY_EVERY_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +92,7 @@ async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
     settings: DBOSConfig = {
         "name": APPLICATION,
         "system_database_url": url,
-        "system_database_engine": _engine(url),
+        "system_database_engine": open_engine(url),
         "executor_id": executor.id,
         "application_version": executor.app_version,
         "serializer": DBOSPortableJSONSerializer(),
@@ -191,19 +195,25 @@ async def _queues(url: str, limits: Mapping[str, Limits]) -> None:
         client.destroy()
 
 
-def _engine(url: str) -> sqlalchemy.Engine:
-    """Connections whose refusal the durable engine knows for one that passes.
+def open_engine(url: str) -> sqlalchemy.Engine:
+    """Connections that wait for a database that is away, so that nobody has to back off.
 
-    It looks for the words "connection failed", which psycopg does not use for a unix socket: a
-    run that met an outage would be given up for good.
+    After a failed connect the durable engine sleeps longer and longer, up to a minute and a half,
+    and does not notice that the database is back. What is refused for longer than ``OUTAGE_S`` it
+    has to know for a fault that passes. It looks for the words "connection failed", which psycopg
+    does not use for a unix socket: a run that met an outage would be given up for good.
     """
     engine = sqlalchemy.create_engine(url, pool_size=POOL, max_overflow=0, hide_parameters=True)
 
     @sqlalchemy.event.listens_for(engine, "do_connect")
     def connect(_: Any, __: Any, args: list[Any], kwargs: dict[str, Any]) -> psycopg.Connection:
-        try:
-            return psycopg.connect(*args, **kwargs)
-        except psycopg.OperationalError as error:
-            raise psycopg.OperationalError(f"connection failed: {error}") from error
+        pause, end = threading.Event(), time.monotonic() + OUTAGE_S
+        while True:
+            try:
+                return psycopg.connect(*args, **kwargs)
+            except psycopg.OperationalError as error:
+                if time.monotonic() > end:
+                    raise psycopg.OperationalError(f"connection failed: {error}") from error
+                pause.wait(TRY_EVERY_S)
 
     return engine

@@ -77,8 +77,13 @@ class WaitingReceivers:
 
         The first look of a workflow that begins to wait fails in silence.
         """
+        report_lost_connections(self._database.engine, report)
 
-        @sqlalchemy.event.listens_for(self._database.engine, "handle_error")
-        def see(context: sqlalchemy.engine.ExceptionContext) -> None:
-            if context.is_disconnect or context.connection is None:
-                report()
+
+def report_lost_connections(engine: sqlalchemy.Engine, report: Callable[[], None]) -> None:
+    """``report`` is called by whichever thread loses a connection of ``engine``, or gets none."""
+
+    @sqlalchemy.event.listens_for(engine, "handle_error")
+    def see(context: sqlalchemy.engine.ExceptionContext) -> None:
+        if context.is_disconnect or context.connection is None:
+            report()

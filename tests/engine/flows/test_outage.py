@@ -7,10 +7,15 @@ them each minute.
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+import sqlalchemy
 
+from engine.flows.durable import open_engine
+from engine.flows.internals import report_lost_connections
+from engine.store.migrations import sqlalchemy_url
 from pytest_spec11.waiting import eventually
 from tests.engine.lives import answer, parked, reached
 from tests.engine.postgres_process import Postgres
@@ -57,3 +62,28 @@ def listens_again(shim: Shim, worker: Worker) -> None:
     query = "SELECT FROM pg_stat_activity WHERE query = 'LISTEN dbos_notifications_channel'"
     eventually(lambda: shim.rows(query), deadline_s=SOON_S)
     assert worker.process.poll() is None
+
+
+def test_a_connection_asked_for_during_an_outage_is_there_after_it(postgres: Postgres) -> None:
+    engine = open_engine(sqlalchemy_url(postgres.dsn))
+    asking = sqlalchemy.text("SELECT 1")
+    postgres.kill()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(lambda: engine.connect().execute(asking).scalar())
+        postgres.begin()
+        assert asked.result(SOON_S) == 1
+    engine.dispose()
+
+
+def test_who_lost_a_connection_is_known(postgres: Postgres) -> None:
+    """The first look of a run that begins to wait fails in silence: this is how we know of it."""
+    engine = open_engine(sqlalchemy_url(postgres.dsn))
+    reports: list[None] = []
+    report_lost_connections(engine, lambda: reports.append(None))
+    with engine.connect() as connection:
+        postgres.kill()
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            connection.execute(sqlalchemy.text("SELECT 1"))
+    engine.dispose()
+
+    assert reports == [None]
