@@ -30,7 +30,6 @@ from engine.store.pool import Pool
 from engine.store.promotions import Rehearsed
 from engine.store.steps import Left
 from engine.usecases import asking, leaving, tasks
-from engine.usecases.forms import Form
 from engine.usecases.leaving import Made
 from engine.usecases.stages import COMPILE, DECIDE
 
@@ -123,6 +122,8 @@ class Rehearsal:
 
 
 def _instantiated(recipe: Recipe, form: dict[str, Json]) -> dict[str, Json]:
+    from engine.usecases.forms import Form  # noqa: PLC0415  # JSON Schema, for a promotion alone
+
     filled = recipes.with_defaults(recipe.form_schema, form)
     Form(recipe.form_schema).require(filled)
     return recipes.instantiate(recipe, filled)

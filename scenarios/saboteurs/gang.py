@@ -84,6 +84,7 @@ SQL: Final[Mapping[str, tuple[str, str]]] = {
     "sql.blind-view": ("hides runs that ended from the engine", plants.BLIND_VIEW),
     "sql.budget-shape": ("rewrites BUDGET rows to other numbers and keys", plants.BUDGET_SHAPE),
     "sql.content-edit": ("changes stored content under its old digest", plants.CONTENT_EDIT),
+    "sql.early-end": ("ends a run with the first of its tasks that fails", plants.EARLY_END),
     "sql.eval-forge": ("loses findings, and none of the rest is bad", plants.EVAL_FORGE),
     "sql.hash-edit": ("changes one hex digit of a stored hash", plants.HASH_EDIT),
     "sql.pointer-move": ("moves the active version at a nomination", plants.POINTER_MOVE),
