@@ -12,7 +12,7 @@ from engine.ports.sbx.local import Local
 from engine.ports.sbx.microsandbox import Microsandbox
 from engine.ports.sbx.mock import Mock
 from engine.ports.sbx.slow import Slow
-from engine.ports.warden.cage import Limits
+from engine.ports.supervisor.cage import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
