@@ -17,7 +17,7 @@ from engine.core.doors import is_loopback
 from engine.core.queues import Limits, Rate
 from engine.errors import Misconfigured
 from engine.ports.keys import Keys, keys
-from engine.ports.sbx.providers import Settings
+from engine.ports.sbx.settings import Settings
 from engine.ports.supervisor import cage
 from engine.store.dsn import normalised, password
 

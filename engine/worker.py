@@ -32,10 +32,6 @@ from engine.flows import durable
 from engine.flows.durable import Executor, Work
 from engine.ports.evals import Evals
 from engine.ports.oc import Agents
-from engine.ports.oc.daemon import Daemon
-from engine.ports.oc.fallback import Fallback
-from engine.ports.oc.live import Live
-from engine.ports.oc.record import Record
 from engine.ports.oc.replay import Replay
 from engine.ports.sbx import providers
 from engine.ports.workspace.directory import Directory
@@ -119,7 +115,17 @@ def _agents(config: Config) -> Agents:
     if config.oc_mode == "replay":
         given = [] if config.oc_fixtures_dir is None else [config.oc_fixtures_dir]
         return Replay(given if config.oc_fixtures_only else [*given, shipped])
+    return _live_agents(config, Replay([shipped]))
+
+
+def _live_agents(config: Config, stub: Replay) -> Agents:
+    """Agents of a server; its HTTP client and schemas cost a start that replays much time."""
+    from engine.ports.oc.daemon import Daemon  # noqa: PLC0415  # see above
+    from engine.ports.oc.fallback import Fallback  # noqa: PLC0415  # as above
+    from engine.ports.oc.live import Live  # noqa: PLC0415  # as above
+    from engine.ports.oc.record import Record  # noqa: PLC0415  # as above
+
     live = Live(Daemon(config.oc_base_url), config.oc_timeout_ms / 1000)
     if config.oc_mode == "record":  # always strict: nobody asked for a stub to be recorded
         return Record(live, config.oc_record)
-    return live if config.oc_strict_mode else Fallback(live, Replay([shipped]))
+    return live if config.oc_strict_mode else Fallback(live, stub)

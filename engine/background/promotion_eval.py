@@ -32,7 +32,6 @@ from engine.store.pool import Pool
 from engine.store.promotions import Rehearsed
 from engine.store.steps import Left
 from engine.usecases import step_artifacts
-from engine.usecases.forms import Form
 from engine.usecases.step_artifacts import Made
 
 ATTEMPTS: Final = 3  # of one task, as in a run
@@ -126,6 +125,8 @@ class Rehearsal:
 
 
 def _instantiated(recipe: Recipe, form: dict[str, Json]) -> dict[str, Json]:
+    from engine.usecases.forms import Form  # noqa: PLC0415  # JSON Schema, for a promotion alone
+
     filled = recipes.with_defaults(recipe.form_schema, form)
     Form(recipe.form_schema).require(filled)
     return recipes.instantiate(recipe, filled)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from engine import crash_points
 from engine.cli import owner, where
 from engine.config import Config
+from engine.loading import pause_collection
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,5 +25,7 @@ def serve(module: str, arguments: argparse.Namespace, config: Config) -> int:
     config = replace(config, data_dir=arguments.data_dir or config.data_dir)
     if config.crash_at is not None:
         crash_points.arm(*config.crash_at)
-    status: int = importlib.import_module(module).serve(config, dsn)
+    with pause_collection():
+        process = importlib.import_module(module)
+    status: int = process.serve(config, dsn)
     return status

@@ -129,6 +129,7 @@ SQL: Final[Mapping[str, tuple[str, str]]] = {
         sql_triggers.BUDGET_SHAPE,
     ),
     "sql.content-edit": ("changes stored content under its old digest", sql_triggers.CONTENT_EDIT),
+    "sql.early-end": ("ends a run with the first of its tasks that fails", sql_triggers.EARLY_END),
     "sql.eval-forge": ("loses findings, and none of the rest is bad", sql_triggers.EVAL_FORGE),
     "sql.hash-edit": ("changes one hex digit of a stored hash", sql_triggers.HASH_EDIT),
     "sql.pointer-move": ("moves the active version at a nomination", sql_triggers.POINTER_MOVE),

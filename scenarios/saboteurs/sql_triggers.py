@@ -174,6 +174,13 @@ STARVE_TENANT = rowwise(
     NEW.priority := 2147483647;""",
     "NEW.queue_partition_key = 'tenant-b'",
 )
+# The first task that fails takes its run along, whatever else is under way.
+EARLY_END = rowwise(
+    "AFTER UPDATE OF status ON dbos.workflow_status",
+    """UPDATE app.runs SET status = 'retries_exceeded', next_action = 'REPAIR'
+    WHERE execution_id = NEW.parent_workflow_id AND status = 'running';""",
+    "NEW.name = 'RunTask' AND NEW.status = 'ERROR'",
+)
 # The source of a fork falls back, past the guard that keeps what is terminal.
 SOURCE_FLIP = """
 CREATE FUNCTION saboteur.flip_source() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER

@@ -12,10 +12,10 @@ from engine import crash_points
 
 PASSES = """
 import sys
-from engine import points
-points.arm(sys.argv[1], int(sys.argv[2]))
+from engine import crash_points
+crash_points.arm(sys.argv[1], int(sys.argv[2]))
 for name in sys.argv[3:]:
-    points.reached(name)
+    crash_points.reached(name)
     print(name, flush=True)
 """
 

@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_every_schema_is_named_and_closed() -> None:
-    found = {path.name.partition(".")[0] for path in ROOT.glob("pytest_spec11/schemas/*.json")}
+    found = {
+        path.name.partition(".")[0] for path in ROOT.glob("pytest_spec11/evidence/schemas/*.json")
+    }
     assert found == {*NAMES}
     for name in NAMES:
         assert schema(name)["$id"] == f"urn:spec11:schema:{name}:1"
