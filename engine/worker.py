@@ -15,6 +15,18 @@ from typing import Final, Never
 import uvloop
 
 from engine import logs
+from engine.background import reconcile
+from engine.background.agent_calls import Asking
+from engine.background.budgets import Budgets
+from engine.background.demos import Marks
+from engine.background.escalation import Escalation
+from engine.background.executor_lease import Presence
+from engine.background.gate_waits import Waits
+from engine.background.patches import Patching
+from engine.background.promotion_eval import Rehearsal
+from engine.background.repairs import Repairs
+from engine.background.run_steps import Stages
+from engine.background.tasks import Tasks
 from engine.config import Config
 from engine.flows import durable
 from engine.flows.durable import Executor, Work
@@ -28,18 +40,6 @@ from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
 from engine.store.messages import Messages
 from engine.store.pool import Pool
-from engine.usecases import reconcile
-from engine.usecases.asking import Asking
-from engine.usecases.budgets import Budgets
-from engine.usecases.demos import Marks
-from engine.usecases.escalation import Escalation
-from engine.usecases.patching import Patching
-from engine.usecases.presence import Presence
-from engine.usecases.rehearsal import Rehearsal
-from engine.usecases.repairs import Repairs
-from engine.usecases.stages import Stages
-from engine.usecases.tasks import Tasks
-from engine.usecases.waits import Waits
 
 log = logging.getLogger(__name__)
 STEPS_AT_ONCE: Final = 16
