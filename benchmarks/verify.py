@@ -17,7 +17,7 @@ from typing import Any, Final
 from benchmarks import lab
 from benchmarks.figures import LOWER, Effort, Figure, Figures, Measurement, Row, alternate
 from pytest_spec11.canon import canonical
-from pytest_spec11.journal import Journal
+from pytest_spec11.evidence.journal import Journal
 
 RECORDS: Final = 100_000
 NODES: Final = 1000
