@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_spec11.addresses import attached_address
+from pytest_spec11.launch.fork_servers import ForkServers
 from pytest_spec11.launch.lease import Attached, Borrowed, Lease, Owned, Shelf
 from pytest_spec11.launch.processes import Site
 from pytest_spec11.launch.reaper import Reaper
@@ -67,7 +68,12 @@ class Runtime:
         """Where this process's processes run."""
         logs = self.run.path / "logs" / self.run.role
         name = f"{self.run.short}_{self.run.role}"
-        return Site(name, logs, self.reaper, armed=self.armed)
+        return Site(name, logs, self.reaper, armed=self.armed, fork_servers=self.fork_servers)
+
+    @cached_property
+    def fork_servers(self) -> ForkServers:
+        """What processes of private stacks are forked from; no server before one is needed."""
+        return ForkServers(self.run.path / "logs" / self.run.role, self.reaper)
 
     @cached_property
     def armed(self) -> ActiveSaboteurs:
@@ -118,6 +124,6 @@ class Runtime:
                 steps.callback(self.shelf.remove)
             if "armed" in made:
                 steps.callback(self.armed.close)
-            for name in ("lease", "_stacks", "access"):
+            for name in ("fork_servers", "lease", "_stacks", "access"):
                 if name in made:
                     steps.callback(made[name].close)
