@@ -15,6 +15,18 @@ from typing import Final, Never
 import uvloop
 
 from engine import logs
+from engine.background import reconcile
+from engine.background.agent_calls import Asking
+from engine.background.budgets import Budgets
+from engine.background.demos import Marks
+from engine.background.escalation import Escalation
+from engine.background.executor_lease import Presence
+from engine.background.gate_waits import Waits
+from engine.background.patches import Patching
+from engine.background.promotion_eval import Rehearsal
+from engine.background.repairs import Repairs
+from engine.background.run_steps import Stages
+from engine.background.tasks import Tasks
 from engine.config import Config
 from engine.flows import durable
 from engine.flows.durable import Executor, Work
@@ -26,19 +38,8 @@ from engine.ports.workspace.directory import Directory
 from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
+from engine.store.messages import Messages
 from engine.store.pool import Pool
-from engine.usecases import reconcile
-from engine.usecases.asking import Asking
-from engine.usecases.budgets import Budgets
-from engine.usecases.demos import Marks
-from engine.usecases.escalation import Escalation
-from engine.usecases.patching import Patching
-from engine.usecases.presence import Presence
-from engine.usecases.rehearsal import Rehearsal
-from engine.usecases.repairs import Repairs
-from engine.usecases.stages import Stages
-from engine.usecases.tasks import Tasks
-from engine.usecases.waits import Waits
 
 log = logging.getLogger(__name__)
 STEPS_AT_ONCE: Final = 16
@@ -71,15 +72,19 @@ async def _serve(config: Config, dsn: str) -> Never:
     )
     endings = Endings(dsn, pool)
     async with Presence(dsn, _identity(config)).held() as presence, endings.running():
-        await durable.launch(executor, dsn, _work(config, pool, endings))
-        sys.stdout.write(f"worker {executor.id} ready\n")
-        sys.stdout.flush()
-        stopped = asyncio.create_task(stop.wait())
-        reconciling = asyncio.create_task(reconcile.for_ever(pool))
-        await asyncio.wait({stopped, presence, reconciling}, return_when=asyncio.FIRST_COMPLETED)
-        if failed := next((task for task in (presence, reconciling) if task.done()), None):
-            log.error("not the executor any more: %r", failed.exception())
-            os._exit(LOST)
+        receivers = await durable.launch(executor, dsn, _work(config, pool, endings))
+        messages = Messages(dsn, pool, receivers)
+        receivers.report_failed_looks(messages.request_look)
+        async with messages.running():
+            sys.stdout.write(f"worker {executor.id} ready\n")
+            sys.stdout.flush()
+            stopped = asyncio.create_task(stop.wait())
+            reconciling = asyncio.create_task(reconcile.for_ever(pool))
+            tasks = {stopped, presence, reconciling}
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if failed := next((task for task in (presence, reconciling) if task.done()), None):
+                log.error("not the executor any more: %r", failed.exception())
+                os._exit(LOST)
     os._exit(0)
 
 

@@ -25,7 +25,7 @@ def canonical(value: Any) -> bytes:
     return rfc8785.dumps(value)
 
 
-def told(value: Any) -> bytes:
+def canonical_lossy(value: Any) -> bytes:
     """Canonical JSON of ``value``; in text that has no UTF-8, U+FFFD stands for what has none.
 
     Whatever a system or a test says has to be kept, not to end the run. Raises ValueError as above

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from pytest_spec11.bundle import real
-from pytest_spec11.catalogue import Claim
-from pytest_spec11.gating import Judged
+from pytest_spec11.evidence.bundle import is_substantive
 from pytest_spec11.judge.kills import survivor
-from pytest_spec11.reasons import Reason
+from pytest_spec11.judge.reasons import Reason
+from pytest_spec11.requirements.catalogue import Claim
+from pytest_spec11.verdict.gate import Judged
 
 SHOWN: Final = 6  # observations and assertions of one test; the rest is counted
 SLOWEST: Final = 20
@@ -225,7 +225,7 @@ class Dossier:
 
     def _test(self, node: str, end: Mapping[str, Any]) -> Test:
         bundle = self.judged.bundle
-        seen = [each for each in bundle.observations.get(node, ()) if real(each)]
+        seen = [each for each in bundle.observations.get(node, ()) if is_substantive(each)]
         said = bundle.assertions.get(node, ())
         started, ended = self._times.get(node, (0, 0))
         return Test(

@@ -10,14 +10,14 @@ import pytest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
-from scenarios import identity
-from scenarios.gates import approval
-from scenarios.holds import hold
-from scenarios.intents import start
-from scenarios.lives import END_S, PARK_S, reached, succeeded
-from scenarios.operations import accepted, settled, words
-from scenarios.patches import Workshop, workshop
-from scenarios.spending import budget, violation
+from scenarios.support.contract import identity
+from scenarios.support.contract.start_requests import start
+from scenarios.support.faults.holds import hold
+from scenarios.support.runs.budgets import budget, violation
+from scenarios.support.runs.gates import approval
+from scenarios.support.runs.operations import accepted, settled, words
+from scenarios.support.runs.patches import Workshop, workshop
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, reached, succeeded
 
 pytestmark = pytest.mark.S07
 

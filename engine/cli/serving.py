@@ -6,7 +6,7 @@ import argparse
 import importlib
 from dataclasses import replace
 
-from engine import points
+from engine import crash_points
 from engine.cli import owner, where
 from engine.config import Config
 from engine.loading import pause_collection
@@ -24,7 +24,7 @@ def serve(module: str, arguments: argparse.Namespace, config: Config) -> int:
     owner.follow(arguments.owner)
     config = replace(config, data_dir=arguments.data_dir or config.data_dir)
     if config.crash_at is not None:
-        points.arm(*config.crash_at)
+        crash_points.arm(*config.crash_at)
     with pause_collection():
         process = importlib.import_module(module)
     status: int = process.serve(config, dsn)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from pytest_spec11.bundle import Bundle, Data, Problem, real
-from pytest_spec11.catalogue import Claim
+from pytest_spec11.evidence.bundle import Bundle, Data, Problem, is_substantive
 from pytest_spec11.judge.case import Case
-from pytest_spec11.reasons import Reason, command_of, reason
+from pytest_spec11.judge.reasons import Reason, command_of, reason
+from pytest_spec11.requirements.catalogue import Claim
 
 _VOIDS: Final = frozenset({"E-THREAD", "E-RETURN"})
 RED: Final = frozenset({"E-FAILED", "E-ERROR", *_VOIDS})
@@ -121,7 +121,7 @@ def _end(outcome: Data) -> Iterator[tuple[str, str]]:
 
 def _watched(bundle: Bundle, node: str, claim: Claim) -> Iterator[Reason]:
     command = command_of(node, claim.scenario)
-    if not any(real(item) for item in bundle.observations.get(node, ())):
+    if not any(is_substantive(item) for item in bundle.observations.get(node, ())):
         yield reason("E-EMPTY", claim.id, f"observed nothing: {node}", command)
     elif node not in bundle.checked:
         text = f"nothing asserted after the first observation: {node}"
@@ -133,7 +133,10 @@ def _watched(bundle: Bundle, node: str, claim: Claim) -> Iterator[Reason]:
 
 def _sources(bundle: Bundle, nodes: tuple[str, ...], claim: Claim) -> Iterator[Reason]:
     seen = {
-        item["source"] for node in nodes for item in bundle.observations.get(node, ()) if real(item)
+        item["source"]
+        for node in nodes
+        for item in bundle.observations.get(node, ())
+        if is_substantive(item)
     }
     missing = [source for source in claim.sources if source not in seen]
     if missing:

@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from pytest_spec11.bundle import NOTHING, Data, Leaf
-from pytest_spec11.journal import TORN
+from pytest_spec11.evidence.bundle import NOTHING, Data, JournalFile
+from pytest_spec11.evidence.journal import TORN
 from pytest_spec11.judge.case import Case
-from pytest_spec11.reasons import Reason, command_of, reason
+from pytest_spec11.judge.reasons import Reason, command_of, reason
 
 _BAD: Final = frozenset({"failed", "error"})
 _HEADS: Final = frozenset({"main", "controller"})
@@ -18,7 +18,7 @@ _FAILURES: Final = 1
 _ENDED: Final = frozenset({0, _FAILURES, 5})
 
 
-def whole(case: Case) -> Iterator[Reason]:
+def check_journals(case: Case) -> Iterator[Reason]:
     """Every journal is undamaged, sealed, and of a process that came to its end."""
     if not case.bundle.leaves:
         yield reason("E-NO-EVIDENCE", "bundle", "there is no journal")
@@ -30,7 +30,7 @@ def whole(case: Case) -> Iterator[Reason]:
             yield reason("E-ERROR", leaf.name, text)
 
 
-def _readable(leaf: Leaf) -> Iterator[Reason]:
+def _readable(leaf: JournalFile) -> Iterator[Reason]:
     if leaf.reading.sha256 == NOTHING:
         yield reason("E-EMPTY", leaf.name, "the journal is empty")
     if not leaf.reading.records:
@@ -44,9 +44,9 @@ def _readable(leaf: Leaf) -> Iterator[Reason]:
         yield reason("E-UNSEALED", leaf.name, "the journal does not end with a seal")
 
 
-def manned(case: Case) -> Iterator[Reason]:
+def check_workers(case: Case) -> Iterator[Reason]:
     """Of every run, each process left one journal."""
-    runs: dict[str, list[Leaf]] = defaultdict(list)
+    runs: dict[str, list[JournalFile]] = defaultdict(list)
     for leaf in case.bundle.leaves:
         runs[leaf.run].append(leaf)
     for run, leaves in runs.items():
@@ -55,7 +55,7 @@ def manned(case: Case) -> Iterator[Reason]:
         )
 
 
-def _orders(leaves: list[Leaf]) -> list[Data]:
+def _orders(leaves: list[JournalFile]) -> list[Data]:
     return [
         record.data
         for leaf in leaves
@@ -99,7 +99,7 @@ def conserved(case: Case) -> Iterator[Reason]:
             yield reason("E-POLICY", node, text, command_of(node))
 
 
-def single(case: Case) -> Iterator[Reason]:
+def check_single_run(case: Case) -> Iterator[Reason]:
     """A directory holds one run, and a run lies in one directory."""
     runs: dict[str, set[tuple[str, str]]] = defaultdict(set)
     homes: dict[str, set[str]] = defaultdict(set)

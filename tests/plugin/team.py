@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from pytest_spec11 import bundle, journal
+from pytest_spec11.evidence import bundle, journal
 from pytest_spec11.waiting import GIVE_UP_S
 
 # What an outer pytest leaves in the environment is none of an inner one's business.
@@ -131,6 +131,7 @@ CATALOGUE = {
 
 PROOF = """
 import pytest
+from pytest_spec11.waiting import GIVE_UP_S
 
 @pytest.mark.S00
 @pytest.mark.claim("S00.answers")

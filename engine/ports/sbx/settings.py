@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.ports.warden.cage import Limits
+from engine.ports.supervisor.cage import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pytest_spec11 import binding as binding_module
-from pytest_spec11 import bundle, catalogue, sealed
-from pytest_spec11.bundle import Bundle, Leaf
-from pytest_spec11.journal import Journal, Reading, Record
+from pytest_spec11.evidence import binding as binding_module
+from pytest_spec11.evidence import bundle
+from pytest_spec11.evidence import documents as sealed
+from pytest_spec11.evidence.bundle import Bundle, JournalFile
+from pytest_spec11.evidence.journal import Journal, Reading, Record
 from pytest_spec11.judge import Terms, Verdict, judge
-from pytest_spec11.policy import Policy
+from pytest_spec11.requirements import catalogue
+from pytest_spec11.requirements.policy import Policy
 
 A, B = "t.py::test_a", "t.py::test_b"
 OF = {A: ["S1.a"], B: ["S1.b"]}
@@ -173,7 +175,8 @@ class Stand:
             Record(seq, kind, time.time_ns() // 1_000_000, data)
             for seq, (kind, data) in enumerate(told)
         )
-        return Bundle((Leaf(Path("r/journal-main.ndjson"), Reading(records, None, True)),), ())  # noqa: FBT003
+        reading = Reading(records, damage=None, sealed=True)
+        return Bundle((JournalFile(Path("r/journal-main.ndjson"), reading),), ())
 
 
 def happy(claims: catalogue.Catalogue) -> Stand:

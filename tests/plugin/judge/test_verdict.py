@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_spec11 import bundle, catalogue, journal
-from pytest_spec11.bundle import Bundle, Leaf
-from pytest_spec11.journal import Reading, Record
-from pytest_spec11.policy import Policy
+from pytest_spec11.evidence import bundle, journal
+from pytest_spec11.evidence.bundle import Bundle, JournalFile
+from pytest_spec11.evidence.journal import Reading, Record
+from pytest_spec11.requirements import catalogue
+from pytest_spec11.requirements.policy import Policy
 from tests.plugin.judge.stand import (
     A,
     B,
@@ -290,7 +291,7 @@ def test_an_end_before_the_start_is_a_matter_of_time(claims: catalogue.Catalogue
     *head, last = leaf.reading.records
     early = Record(last.seq, last.kind, head[0].at - 1, last.data)
     reading = Reading((*head, early), None, sealed=True)
-    found = stand.verdict(Bundle((Leaf(leaf.path, reading),), ()))
+    found = stand.verdict(Bundle((JournalFile(leaf.path, reading),), ()))
     assert {item.code for item in found.reasons} == {"E-TIME"}
 
 
