@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from pytest_spec11.bundle import Bundle
 from pytest_spec11.catalogue import Catalogue
 from pytest_spec11.drift import Drift
 from pytest_spec11.errors import BadInput
+from pytest_spec11.journal import Record, ignore_record
 from pytest_spec11.judge import Case, Terms, Verdict, judge
 from pytest_spec11.signoff import Signoff
 
@@ -45,12 +46,15 @@ class Judged:
         return Signoff(case, self.verdict, self.drift).document()
 
 
-def judged(asked: Question) -> Judged:
-    """The verdict on the bundles, now. It runs nothing. Raises BadInput, CannotJudge."""
+def judged(asked: Question, hear: Callable[[Record], object] = ignore_record) -> Judged:
+    """The verdict on the bundles, now; ``hear`` gets every record that is read for it.
+
+    It runs nothing. Raises BadInput, CannotJudge.
+    """
     if not asked.root.is_dir():
         raise BadInput(f"{asked.root}: not a directory")
     claims, wanted = catalogue.load(asked.catalogue), policy.load(asked.root)
-    evidence = bundle.load(asked.bundles)
+    evidence = bundle.load(asked.bundles, hear)
     terms = Terms(
         now_ms=time.time_ns() // 1_000_000,
         here=binding.measure(

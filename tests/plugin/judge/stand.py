@@ -13,10 +13,11 @@ from typing import Any
 
 from pytest_spec11 import binding as binding_module
 from pytest_spec11 import bundle, catalogue, sealed
-from pytest_spec11.bundle import Bundle, Leaf
-from pytest_spec11.journal import Journal, Reading, Record
+from pytest_spec11.bundle import Bundle
+from pytest_spec11.journal import Journal, Record
 from pytest_spec11.judge import Terms, Verdict, judge
 from pytest_spec11.policy import Policy
+from tests.plugin.judge.materialised import Held, view
 
 A, B = "t.py::test_a", "t.py::test_b"
 OF = {A: ["S1.a"], B: ["S1.b"]}
@@ -173,7 +174,7 @@ class Stand:
             Record(seq, kind, time.time_ns() // 1_000_000, data)
             for seq, (kind, data) in enumerate(told)
         )
-        return Bundle((Leaf(Path("r/journal-main.ndjson"), Reading(records, None, True)),), ())  # noqa: FBT003
+        return view([Held(Path("r/journal-main.ndjson"), records)])
 
 
 def happy(claims: catalogue.Catalogue) -> Stand:
