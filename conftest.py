@@ -98,7 +98,7 @@ def pytest_spec11_target(config: pytest.Config) -> Target:
 @pytest.hookimpl(optionalhook=True)  # as above
 def pytest_spec11_saboteurs() -> list[Saboteur]:
     """The faults that know the reference engine."""
-    from scenarios.saboteurs.gang import gang  # noqa: PLC0415  # only a sabotaged run has any
+    from scenarios.saboteurs.registry import gang  # noqa: PLC0415  # only a sabotaged run has any
 
     return gang()
 

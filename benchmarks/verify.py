@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_spec11.canon import canonical
-from pytest_spec11.journal import Journal
+from pytest_spec11.evidence.journal import Journal
 
 RATIO: Final = 3.0
 GROWTH: Final = 1.3  # time per record, of the large bundle to the small one

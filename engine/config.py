@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from engine import points
+from engine import crash_points
 from engine.core import queues
 from engine.core.doors import is_loopback
 from engine.core.queues import Limits, Rate
 from engine.errors import Misconfigured
 from engine.ports.keys import Keys, keys
-from engine.ports.sbx.providers import Settings
-from engine.ports.warden import cage
+from engine.ports.sbx.settings import Settings
+from engine.ports.supervisor import cage
 from engine.store.dsn import normalised, password
 
 Read = Callable[[str], Any]
@@ -164,7 +164,7 @@ class Config:
     wf_sleep_ms: int = _setting("WF_SLEEP_MS", 5000, _integer(0, 600_000))
     tick_s: int = _setting("SPEC11_TICK_S", 0, _integer(0, 59))
     chaos_sleep_execute_ms: int = _setting("CHAOS_SLEEP_EXECUTE", 0, _integer(0, 600_000))
-    crash_at: tuple[str, int] | None = _setting("SPEC11_CRASH_AT", None, points.parsed)
+    crash_at: tuple[str, int] | None = _setting("SPEC11_CRASH_AT", None, crash_points.parsed)
     otlp: bool = _setting("DBOS_ENABLE_OTLP", default=False, read=_truth)
     otlp_traces: str | None = _setting("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None)
     otlp_logs: str | None = _setting("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", None)

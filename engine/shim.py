@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Final
 
 import uvicorn
@@ -64,7 +65,7 @@ def build(config: Config, dsn: str) -> Starlette:
         exception_handlers={HTTPException: on_no_route},
         lifespan=lifespan,
     )
-    app.state.openapi = json.dumps(document(OPERATIONS), indent=1).encode()
+    app.state.openapi = _openapi
     app.state.ports = Ports(
         pool=pool,
         notices=notices,
@@ -78,6 +79,12 @@ def build(config: Config, dsn: str) -> Starlette:
         signoff=_signoff(config),
     )
     return app
+
+
+@cache
+def _openapi() -> bytes:
+    """The document of what is served; made when first asked for, a start has no use for it."""
+    return json.dumps(document(OPERATIONS), indent=1).encode()
 
 
 def serve(config: Config, dsn: str) -> int:

@@ -15,15 +15,23 @@ from typing import Final, Never
 import uvloop
 
 from engine import logs
+from engine.background import reconcile
+from engine.background.agent_calls import Asking
+from engine.background.budgets import Budgets
+from engine.background.demos import Marks
+from engine.background.escalation import Escalation
+from engine.background.executor_lease import Presence
+from engine.background.gate_waits import Waits
+from engine.background.patches import Patching
+from engine.background.promotion_eval import Rehearsal
+from engine.background.repairs import Repairs
+from engine.background.run_steps import Stages
+from engine.background.tasks import Tasks
 from engine.config import Config
 from engine.flows import durable
 from engine.flows.durable import Executor, Work
 from engine.ports.evals import Evals
 from engine.ports.oc import Agents
-from engine.ports.oc.daemon import Daemon
-from engine.ports.oc.fallback import Fallback
-from engine.ports.oc.live import Live
-from engine.ports.oc.record import Record
 from engine.ports.oc.replay import Replay
 from engine.ports.sbx import providers
 from engine.ports.workspace.directory import Directory
@@ -31,18 +39,6 @@ from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
 from engine.store.pool import Pool
-from engine.usecases import reconcile
-from engine.usecases.asking import Asking
-from engine.usecases.budgets import Budgets
-from engine.usecases.demos import Marks
-from engine.usecases.escalation import Escalation
-from engine.usecases.patching import Patching
-from engine.usecases.presence import Presence
-from engine.usecases.rehearsal import Rehearsal
-from engine.usecases.repairs import Repairs
-from engine.usecases.stages import Stages
-from engine.usecases.tasks import Tasks
-from engine.usecases.waits import Waits
 
 log = logging.getLogger(__name__)
 STEPS_AT_ONCE: Final = 16
@@ -119,7 +115,17 @@ def _agents(config: Config) -> Agents:
     if config.oc_mode == "replay":
         given = [] if config.oc_fixtures_dir is None else [config.oc_fixtures_dir]
         return Replay(given if config.oc_fixtures_only else [*given, shipped])
+    return _live_agents(config, Replay([shipped]))
+
+
+def _live_agents(config: Config, stub: Replay) -> Agents:
+    """Agents of a server; its HTTP client and schemas cost a start that replays much time."""
+    from engine.ports.oc.daemon import Daemon  # noqa: PLC0415  # see above
+    from engine.ports.oc.fallback import Fallback  # noqa: PLC0415  # as above
+    from engine.ports.oc.live import Live  # noqa: PLC0415  # as above
+    from engine.ports.oc.record import Record  # noqa: PLC0415  # as above
+
     live = Live(Daemon(config.oc_base_url), config.oc_timeout_ms / 1000)
     if config.oc_mode == "record":  # always strict: nobody asked for a stub to be recorded
         return Record(live, config.oc_record)
-    return live if config.oc_strict_mode else Fallback(live, Replay([shipped]))
+    return live if config.oc_strict_mode else Fallback(live, stub)

@@ -77,7 +77,7 @@ def parse_line(line: bytes) -> Any:
     return value
 
 
-def told(value: Any) -> bytes:
+def canonical_lossy(value: Any) -> bytes:
     """Canonical JSON of ``value``; in text that has no UTF-8, U+FFFD stands for what has none.
 
     Whatever a system or a test says has to be kept, not to end the run. Raises ValueError as above

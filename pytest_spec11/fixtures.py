@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from pytest_spec11.errors import NotProvable
-from pytest_spec11.recorder import Recorder
 from pytest_spec11.run import Run
-from pytest_spec11.session import ProofSession
+from pytest_spec11.session.proof_session import ProofSession
+from pytest_spec11.session.recorder import Recorder
 
 if TYPE_CHECKING:  # they bring psycopg and httpx, which only a test that looks may load
     from pytest_spec11.oracles.files import Files

@@ -34,6 +34,16 @@ def pytest_configure(config: pytest.Config) -> None:
         _activate(config, settings)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A run that asks for saboteurs gets their hooks, once the session found it may have them."""
+    plugins = session.config.pluginmanager
+    proof = plugins.getplugin(_SESSION)
+    if proof is not None and proof.is_sabotaged:
+        from pytest_spec11.session.sabotaged_run import Sabotage  # noqa: PLC0415  # few runs are
+
+        plugins.register(Sabotage(proof), "spec11-sabotage")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_pycollect_makeitem(
     collector: pytest.Collector,
@@ -62,10 +72,15 @@ def _is_marked(item: pytest.Item) -> bool:
 
 
 def _activate(config: pytest.Config, settings: options.Settings) -> None:
-    from pytest_spec11 import hearing  # noqa: PLC0415  # the heavy half
-    from pytest_spec11.session import ProofSession  # noqa: PLC0415  # the heavy half
+    from pytest_spec11.session import assertion_hook  # noqa: PLC0415  # the heavy half
+    from pytest_spec11.session.proof_session import ProofSession  # noqa: PLC0415  # the heavy half
 
     pytest.register_assert_rewrite("pytest_spec11.oracles.snapshot")
-    hearing.switch_on(config)
-    config.pluginmanager.register(ProofSession(config, settings), _SESSION)
+    assertion_hook.switch_on(config)
+    proof = ProofSession(config, settings)
+    config.pluginmanager.register(proof, _SESSION)
+    if proof.is_controller:
+        from pytest_spec11.session.xdist_controller import XdistController  # noqa: PLC0415  # xdist
+
+        config.pluginmanager.register(XdistController(proof), "spec11-xdist")
     config.pluginmanager.import_plugin("pytest_spec11.fixtures")

@@ -44,13 +44,15 @@ def run_of(config: pytest.Config, directory: str) -> Run:
     """The run this process belongs to: a new one, or under xdist the controller's."""
     given = getattr(config, "workerinput", None)
     if given is not None and _KEY in given:
-        told = json.loads(given[_KEY])
-        return Run(**{**told, "path": Path(told["path"])}, role=given["workerid"])
+        to_worker_input = json.loads(given[_KEY])
+        return Run(
+            **{**to_worker_input, "path": Path(to_worker_input["path"])}, role=given["workerid"]
+        )
     distributed = config.getoption("dist", "no") != "no" and bool(config.getoption("tx", None))
     return _new(config.rootpath / directory, CONTROLLER if distributed else MAIN)
 
 
-def told(run: Run) -> dict[str, str]:
+def to_worker_input(run: Run) -> dict[str, str]:
     """What a worker's ``workerinput`` must hold for it to be of this run; strings only."""
     facts = {"id": run.id, "nonce": run.nonce, "path": str(run.path)}
     return {_KEY: json.dumps(facts)}

@@ -10,13 +10,13 @@ from typing import Self
 
 from pytest_spec11.addresses import Address, Values
 from pytest_spec11.errors import NotProvable
+from pytest_spec11.launch.processes import Running, Site
+from pytest_spec11.launch.stack_resources import Parts
 from pytest_spec11.oracles.access import Access
 from pytest_spec11.oracles.http import Api
 from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.oracles.sql import Admin, Sql
 from pytest_spec11.oracles.witness import Witness
-from pytest_spec11.parts import Parts
-from pytest_spec11.processes import Running, Site
 from pytest_spec11.target import Process, Target, filled
 
 
@@ -50,7 +50,7 @@ class Control:
 
     def signal(self, signum: signal.Signals) -> None:
         """The signal was sent to the process itself, children excluded. Raises TargetFailed."""
-        if self._parts.armed.lets(self._name, signum):
+        if self._parts.armed.allows_signal(self._name, signum):
             self._running.signal(signum)
         self._saw("signal", signum.name)
 
@@ -80,7 +80,7 @@ class Control:
 
     def start(self) -> None:
         """The process runs again and is ready. Raises TargetFailed."""
-        if not self._parts.armed.rises(self._name):
+        if not self._parts.armed.allows_start(self._name):
             return
         self._parts.relaunch(self._name)
         self._saw("readyAfterMs", round(self._running.ready_after_s * 1000))

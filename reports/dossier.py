@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from pytest_spec11.bundle import Outcome
-from pytest_spec11.catalogue import Claim
-from pytest_spec11.gating import Judged, Question, judged
+from pytest_spec11.evidence.bundle import Outcome
 from pytest_spec11.judge.kills import survivor
-from pytest_spec11.reasons import Reason
+from pytest_spec11.judge.reasons import Reason
+from pytest_spec11.requirements.catalogue import Claim
+from pytest_spec11.verdict.gate import Judged, Question, evaluate
 from reports.excerpts import Excerpt, Excerpts, Sight
 
 SLOWEST: Final = 20
@@ -128,7 +128,7 @@ class Dossier:
     def of(cls, asked: Question) -> Dossier:
         """The verdict on what is asked; the bundles are read once. Raises BadInput, CannotJudge."""
         excerpts = Excerpts()
-        return cls(judged(asked, excerpts.hear), excerpts)
+        return cls(evaluate(asked, excerpts.hear), excerpts)
 
     @cached_property
     def document(self) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from pytest_spec11.bundle import real
-from pytest_spec11.journal import Record
+from pytest_spec11.evidence.bundle import is_substantive
+from pytest_spec11.evidence.journal import Record
 
 FIRST: Final = 3  # shown from the beginning of a test
 LAST: Final = 3  # and from its end
@@ -81,7 +81,7 @@ class Excerpts:
         test.ended_at = max(test.ended_at or record.at, record.at)
         if record.kind == "assertion":
             test.assertions.add(record.data["text"][:_TEXT])
-        elif record.kind == "observation" and real(record.data):
+        elif record.kind == "observation" and is_substantive(record.data):
             said = record.data
             test.sights.add(
                 Sight(said["source"], said["ref"][:_TEXT], said["digest"], said["size"])

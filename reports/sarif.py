@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pytest_spec11.binding import plugin_version
 from pytest_spec11.canon import digest
-from pytest_spec11.policy import FILE
-from pytest_spec11.reasons import Reason
+from pytest_spec11.evidence.binding import plugin_version
+from pytest_spec11.judge.reasons import Reason
+from pytest_spec11.requirements.policy import FILE
 from reports.dossier import Dossier
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"

@@ -1,1 +1,1 @@
-"""The suite: one file a scenario, S00 to S15, seeing the engine only through oracles."""
+"""The suite: tests of scenarios S00 to S15, which see the engine only through oracles."""

@@ -12,13 +12,13 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
-from scenarios import backlogs
-from scenarios.backlogs import Backlogs
-from scenarios.ledger import Ledger, kills, table
-from scenarios.sagas import Saga, told
+from scenarios.support.crowds import backlog_log
+from scenarios.support.crowds.backlog_log import Backlogs
+from scenarios.support.faults.kill_log import Ledger, kills, table
+from scenarios.support.runs.run_with_history import Saga, told
 
 if TYPE_CHECKING:  # it brings all judges, which S15 alone asks
-    from scenarios.judges import Court
+    from scenarios.support.release.judges import Court
 
 HOSTED = "test_s14_hosted.py"
 NO_PARTITIONS = {"INTENT_QUEUE_PARTITION": "false", "SBX_QUEUE_PARTITION": "false"}
@@ -81,8 +81,8 @@ def court(
     stacks: Stacks, app_version: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Court]:
     """A throwaway tree with all that its release asks for, and an engine that looks at it."""
-    from scenarios.judges import Court, point  # noqa: PLC0415  # see TYPE_CHECKING
-    from scenarios.rehearsal import released  # noqa: PLC0415  # see TYPE_CHECKING
+    from scenarios.support.release.judges import Court, point  # noqa: PLC0415  # see TYPE_CHECKING
+    from scenarios.support.release.throwaway_release import released  # noqa: PLC0415  # see TYPE_CHECKING
 
     folder = tmp_path_factory.mktemp("rehearsal")
     with stacks.start(only=()) as stack:
@@ -127,7 +127,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("kills")
         for line in table(struck):
             terminalreporter.write_line(line)
-    if floods := backlogs.table(reports):
+    if floods := backlog_log.table(reports):
         terminalreporter.section("backlogs")
         for line in floods:
             terminalreporter.write_line(line)

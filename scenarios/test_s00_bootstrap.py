@@ -13,9 +13,9 @@ from pytest_spec11.oracles.http import Api
 from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
-from scenarios import identity
-from scenarios.lives import succeeded
-from scenarios.recipes import SEEDED
+from scenarios.support.contract import identity
+from scenarios.support.contract.recipes import SEEDED
+from scenarios.support.runs.run_lifecycle import succeeded
 
 pytestmark = pytest.mark.S00
 ACTIVE = (  # the course's own query (L10)

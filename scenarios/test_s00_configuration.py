@@ -11,7 +11,7 @@ from itertools import zip_longest
 import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios.commands import engine
+from scenarios.support.contract.commands import engine
 
 pytestmark = pytest.mark.S00
 WITHIN_S = 5.0

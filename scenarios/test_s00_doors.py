@@ -11,13 +11,13 @@ import pytest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.http import Api, Reply
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios.commands import engine
-from scenarios.doors import OPERATOR, READER, TOKENS, WEBHOOK, bearer
-from scenarios.events import EVENTS, event
-from scenarios.intents import reply, start
-from scenarios.inventory import Operation, operations
-from scenarios.lives import parked, reached
-from scenarios.stillness import zero_writes
+from scenarios.support.contract.commands import engine
+from scenarios.support.contract.credentials import OPERATOR, READER, TOKENS, WEBHOOK, bearer
+from scenarios.support.contract.events import EVENTS, event
+from scenarios.support.contract.inventory import Operation, operations
+from scenarios.support.contract.start_requests import reply, start
+from scenarios.support.faults.zero_writes import zero_writes
+from scenarios.support.runs.run_lifecycle import parked, reached
 
 pytestmark = pytest.mark.S00
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # what is to be refused, and then to be behind a token

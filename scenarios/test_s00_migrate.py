@@ -10,10 +10,10 @@ import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
-from scenarios.catalog import fingerprint
-from scenarios.commands import engine, engine_process
-from scenarios.intents import start
-from scenarios.lives import succeeded
+from scenarios.support.contract.commands import engine, engine_process
+from scenarios.support.contract.schema_dump import fingerprint
+from scenarios.support.contract.start_requests import start
+from scenarios.support.runs.run_lifecycle import succeeded
 
 pytestmark = pytest.mark.S00
 HELD = 99_357_178  # the prover's advisory lock

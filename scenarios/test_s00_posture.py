@@ -12,9 +12,9 @@ from pytest_spec11.oracles.http import Api
 from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
-from scenarios.commands import engine
-from scenarios.headers import POSTURE
-from scenarios.intents import start
+from scenarios.support.contract.commands import engine
+from scenarios.support.contract.headers import POSTURE
+from scenarios.support.contract.start_requests import start
 
 pytestmark = pytest.mark.S00
 SCOPES = ("demo", "signoff", "live-smoke")

@@ -12,9 +12,9 @@ import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
-from scenarios.headers import TERMINAL
-from scenarios.intents import reply, start
-from scenarios.lives import parked, reached
+from scenarios.support.contract.headers import TERMINAL
+from scenarios.support.contract.start_requests import reply, start
+from scenarios.support.runs.run_lifecycle import parked, reached
 
 pytestmark = pytest.mark.S00
 CONNECTED = (

@@ -9,9 +9,9 @@ import pytest
 from pytest_spec11.canon import digest
 from pytest_spec11.oracles.http import Api
 from pytest_spec11.oracles.sql import Sql
-from scenarios import identity
-from scenarios.headers import POSTURE
-from scenarios.intents import PARTITION, RECIPE, start
+from scenarios.support.contract import identity
+from scenarios.support.contract.headers import POSTURE
+from scenarios.support.contract.start_requests import PARTITION, RECIPE, start
 
 pytestmark = pytest.mark.S01
 RUN = "SELECT * FROM app.runs WHERE workflow_id = %(w)s"

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stack
-from scenarios.intents import start
+from scenarios.support.contract.start_requests import start
 
 pytestmark = pytest.mark.S01
 # Rows: what the app row says; columns: what the engine's row says. Written out, not computed.

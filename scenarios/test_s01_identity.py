@@ -15,11 +15,11 @@ from pytest_spec11.oracles.files import Files
 from pytest_spec11.oracles.http import Api
 from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.stacks import Stack
-from scenarios import identity, recipes
-from scenarios.generated import texts
-from scenarios.intents import PARTITION, RECIPE, reply, start
-from scenarios.lives import PARK_S, reached
-from scenarios.recipes import SEEDED
+from scenarios.support.contract import identity, recipes
+from scenarios.support.contract.recipes import SEEDED
+from scenarios.support.contract.seeded_values import texts
+from scenarios.support.contract.start_requests import PARTITION, RECIPE, reply, start
+from scenarios.support.runs.run_lifecycle import PARK_S, reached
 
 pytestmark = pytest.mark.S01
 GOLDEN = Path(__file__).with_name("golden.json")

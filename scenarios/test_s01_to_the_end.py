@@ -15,10 +15,10 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.http import Api
 from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.waiting import eventually
-from scenarios import identity
-from scenarios.headers import FOLLOWERS, OF_APP, TERMINAL
-from scenarios.intents import reply, start
-from scenarios.lives import END_S, PARK_S, answered, parked, succeeded
+from scenarios.support.contract import identity
+from scenarios.support.contract.headers import FOLLOWERS, OF_APP, TERMINAL
+from scenarios.support.contract.start_requests import reply, start
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answered, parked, succeeded
 
 pytestmark = pytest.mark.S01
 STEPS = [

@@ -10,12 +10,12 @@ from functools import partial
 import pytest
 
 from pytest_spec11.stacks import Stack
-from scenarios import identity
-from scenarios.crowds import Answer, at_once, rivals
-from scenarios.intents import start
-from scenarios.lives import answered, reached
-from scenarios.stillness import zero_writes
-from scenarios.wishes import INERT, Options
+from scenarios.support.contract import identity
+from scenarios.support.contract.start_options import INERT, Options
+from scenarios.support.contract.start_requests import start
+from scenarios.support.crowds.concurrent_requests import Answer, at_once, rivals
+from scenarios.support.faults.zero_writes import zero_writes
+from scenarios.support.runs.run_lifecycle import answered, reached
 
 pytestmark = pytest.mark.S02
 

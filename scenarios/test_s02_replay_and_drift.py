@@ -9,15 +9,15 @@ import pytest
 
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.http import Api
-from pytest_spec11.recorder import Recorder
 from pytest_spec11.run import Run
+from pytest_spec11.session.recorder import Recorder
 from pytest_spec11.stacks import Stack
-from scenarios import identity, recipes
-from scenarios.intents import RECIPE, start
-from scenarios.inventory import nullable, operations
-from scenarios.lives import answered, parked, reached
-from scenarios.stillness import zero_writes
-from scenarios.wishes import BUDGET, CHANGES, OPTS
+from scenarios.support.contract import identity, recipes
+from scenarios.support.contract.inventory import nullable, operations
+from scenarios.support.contract.start_options import BUDGET, CHANGES, OPTS
+from scenarios.support.contract.start_requests import RECIPE, start
+from scenarios.support.faults.zero_writes import zero_writes
+from scenarios.support.runs.run_lifecycle import answered, parked, reached
 
 pytestmark = pytest.mark.S02
 

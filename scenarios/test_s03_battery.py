@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from pytest_spec11.stacks import Stack
-from scenarios.refusals import battery, ground
-from scenarios.stillness import zero_writes
+from scenarios.support.faults.zero_writes import zero_writes
+from scenarios.support.probes.refusals import battery, ground
 
 pytestmark = pytest.mark.S03
 

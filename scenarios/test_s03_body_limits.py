@@ -16,14 +16,15 @@ from pytest_spec11.oracles.http import Reply
 from pytest_spec11.oracles.proc import Exit
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
-from scenarios import identity, trickle
-from scenarios.crowds import at_once
-from scenarios.intents import start
-from scenarios.inventory import operations
-from scenarios.requests import ANSWERS, Place, posts, waiting
-from scenarios.stillness import zero_writes
-from scenarios.subjects import subject
-from scenarios.wishes import OPTS
+from scenarios.support.contract import identity
+from scenarios.support.contract.inventory import operations
+from scenarios.support.contract.start_options import OPTS
+from scenarios.support.contract.start_requests import start
+from scenarios.support.crowds.concurrent_requests import at_once
+from scenarios.support.faults import slow_body_client
+from scenarios.support.faults.zero_writes import zero_writes
+from scenarios.support.probes.requests import ANSWERS, Place, posts, waiting
+from scenarios.support.probes.subjects import subject
 
 pytestmark = pytest.mark.S03
 
@@ -91,13 +92,13 @@ def test_a_trickled_body_is_cut_off_and_nobody_else_waits(lab: Stack, unique_goa
 
     with zero_writes(lab), ThreadPoolExecutor(len(places)) as pool:
         slow = [pool.submit(_trickled, lab, place.url) for place in places.values()]
-        eventually(asked_until_cut_off, deadline_s=2 * trickle.LASTS_S, every_s=0.2)
+        eventually(asked_until_cut_off, deadline_s=2 * slow_body_client.LASTS_S, every_s=0.2)
 
     assert max(reply.elapsed_s for replies in rounds for reply in replies) < ANSWERS_S
     assert {reply.status for replies in rounds for reply in replies} == {200}
     assert len(rounds) > 10
     told = [json.loads(each.result().stdout) for each in slow]
-    assert max(each["tookS"] for each in told) < trickle.LASTS_S
+    assert max(each["tookS"] for each in told) < slow_body_client.LASTS_S
     assert min(each["tookS"] for each in told) > 1  # else nothing trickled
     assert [(each["status"], json.loads(each["body"])) for each in told] == [TOO_SLOW] * len(slow)
 
@@ -117,4 +118,4 @@ def _questions(stack: Stack, goal: str) -> list[Callable[[], Reply]]:
 def _trickled(stack: Stack, path: str) -> Exit:
     at = urlsplit(stack.base_url)
     words = [at.hostname or "", str(at.port), path]
-    return stack.proc.run([sys.executable, str(Path(trickle.__file__)), *words])
+    return stack.proc.run([sys.executable, str(Path(slow_body_client.__file__)), *words])

@@ -12,14 +12,14 @@ from pytest_spec11.oracles.http import Reply
 from pytest_spec11.oracles.snapshot import take
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack
-from scenarios import identity
-from scenarios.events import EVENTS, event
-from scenarios.intents import PARTITION, reply, start
-from scenarios.inventory import Operation, operations
-from scenarios.lives import PARK_S, answered, parked, reached
-from scenarios.requests import REPLY, START, STORED
-from scenarios.stillness import frozen
-from scenarios.subjects import RECIPE_ID, Subject, subject
+from scenarios.support.contract import identity
+from scenarios.support.contract.events import EVENTS, event
+from scenarios.support.contract.inventory import Operation, operations
+from scenarios.support.contract.start_requests import PARTITION, reply, start
+from scenarios.support.faults.zero_writes import frozen
+from scenarios.support.probes.requests import REPLY, START, STORED
+from scenarios.support.probes.subjects import RECIPE_ID, Subject, subject
+from scenarios.support.runs.run_lifecycle import PARK_S, answered, parked, reached
 
 pytestmark = pytest.mark.S03
 

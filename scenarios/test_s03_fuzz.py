@@ -12,13 +12,13 @@ import pytest
 from pytest_spec11.oracles.http import Reply
 from pytest_spec11.oracles.snapshot import take
 from pytest_spec11.stacks import Stack
-from scenarios.dice import Dice
-from scenarios.fuzzing import Fuzz
-from scenarios.inventory import operations
-from scenarios.lives import succeeded
-from scenarios.requests import START
-from scenarios.stillness import frozen
-from scenarios.subjects import subject
+from scenarios.support.contract.inventory import operations
+from scenarios.support.contract.seeded_random import Dice
+from scenarios.support.faults.zero_writes import frozen
+from scenarios.support.probes.fuzzing import Fuzz
+from scenarios.support.probes.requests import START
+from scenarios.support.probes.subjects import subject
+from scenarios.support.runs.run_lifecycle import succeeded
 
 pytestmark = pytest.mark.S03
 

@@ -8,9 +8,25 @@ import pytest
 
 from pytest_spec11.oracles.http import Reply
 from pytest_spec11.stacks import Stack
-from scenarios.bodies import NO_OBJECTS, NOTHING, Mutant, mutants, unreadable
-from scenarios.requests import ANSWERS, CANCEL, FORK, REPLY, START, STORED, Place, accepted, posts
-from scenarios.stillness import zero_writes
+from scenarios.support.faults.zero_writes import zero_writes
+from scenarios.support.probes.malformed_bodies import (
+    NO_OBJECTS,
+    NOTHING,
+    Mutant,
+    mutants,
+    unreadable,
+)
+from scenarios.support.probes.requests import (
+    ANSWERS,
+    CANCEL,
+    FORK,
+    REPLY,
+    START,
+    STORED,
+    Place,
+    accepted,
+    posts,
+)
 
 pytestmark = pytest.mark.S03
 

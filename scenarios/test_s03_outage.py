@@ -13,12 +13,12 @@ import pytest
 from pytest_spec11.oracles.http import Reply
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
-from scenarios.crowds import at_once
-from scenarios.inventory import operations
-from scenarios.lives import parked, succeeded
-from scenarios.outages import refusing
-from scenarios.requests import ANSWERS, posts
-from scenarios.subjects import subject
+from scenarios.support.contract.inventory import operations
+from scenarios.support.crowds.concurrent_requests import at_once
+from scenarios.support.faults.outages import refusing
+from scenarios.support.probes.requests import ANSWERS, posts
+from scenarios.support.probes.subjects import subject
+from scenarios.support.runs.run_lifecycle import parked, succeeded
 
 pytestmark = pytest.mark.S03
 

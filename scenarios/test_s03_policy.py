@@ -11,10 +11,10 @@ import pytest
 from pytest_spec11.oracles.http import Reply
 from pytest_spec11.oracles.snapshot import unchanged
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios import identity, recipes
-from scenarios.forbidden import BLANKS, FORMS, MOST, OVER, WISHES
-from scenarios.intents import RECIPE, start
-from scenarios.stillness import zero_writes
+from scenarios.support.contract import identity, recipes
+from scenarios.support.contract.start_requests import RECIPE, start
+from scenarios.support.faults.zero_writes import zero_writes
+from scenarios.support.probes.policy_violations import BLANKS, FORMS, MOST, OVER, WISHES
 
 pytestmark = pytest.mark.S03
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pytest_spec11.stacks import Stack
-from scenarios.intents import reply
-from scenarios.inventory import operations
-from scenarios.lives import parked, succeeded
-from scenarios.paths import (
+from scenarios.support.contract.inventory import operations
+from scenarios.support.contract.start_requests import reply
+from scenarios.support.faults.zero_writes import zero_writes
+from scenarios.support.probes.paths import (
     BOUNDS,
     NO_KEYS,
     NO_WORDS,
@@ -18,8 +18,8 @@ from scenarios.paths import (
     off_bounds,
     unknown_runs,
 )
-from scenarios.stillness import zero_writes
-from scenarios.subjects import subject
+from scenarios.support.probes.subjects import subject
+from scenarios.support.runs.run_lifecycle import parked, succeeded
 
 pytestmark = pytest.mark.S03
 

@@ -12,10 +12,10 @@ import pytest
 from pytest_spec11.canon import digest
 from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.stacks import Stack
-from scenarios import identity
-from scenarios.gates import APPROVAL_FORM, Gate, ended, waiting
-from scenarios.intents import start
-from scenarios.lives import PARK_S, reached
+from scenarios.support.contract import identity
+from scenarios.support.contract.start_requests import start
+from scenarios.support.runs.gates import APPROVAL_FORM, Gate, ended, waiting
+from scenarios.support.runs.run_lifecycle import PARK_S, reached
 
 pytestmark = pytest.mark.S04
 

@@ -11,10 +11,10 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
-from scenarios import recipes
-from scenarios.intents import reply, start
-from scenarios.lives import END_S, PARK_S, answered, parked, reached
-from scenarios.stillness import frozen
+from scenarios.support.contract import recipes
+from scenarios.support.contract.start_requests import reply, start
+from scenarios.support.faults.zero_writes import frozen
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answered, parked, reached
 
 pytestmark = pytest.mark.S04
 INBOX = "/api/hitl/inbox?limit=200"

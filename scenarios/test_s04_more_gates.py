@@ -10,10 +10,11 @@ import pytest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
-from scenarios import escalations, identity
-from scenarios.crowds import at_once, rivals
-from scenarios.events import ACCEPTED, LEDGER
-from scenarios.gates import (
+from scenarios.support.contract import identity
+from scenarios.support.contract.events import ACCEPTED, LEDGER
+from scenarios.support.crowds.concurrent_requests import at_once, rivals
+from scenarios.support.runs import escalations
+from scenarios.support.runs.gates import (
     QUESTION_FORM,
     Gate,
     approval,
@@ -23,7 +24,7 @@ from scenarios.gates import (
     pending,
     variant,
 )
-from scenarios.lives import PARK_S
+from scenarios.support.runs.run_lifecycle import PARK_S
 
 pytestmark = pytest.mark.S04
 

@@ -11,10 +11,10 @@ from pytest_spec11.oracles.http import Reply
 from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
-from scenarios.events import ACCEPTED
-from scenarios.gates import Gate, ended, waiting
-from scenarios.polls import polling
-from scenarios.stillness import frozen
+from scenarios.support.contract.events import ACCEPTED
+from scenarios.support.crowds.long_polls import polling
+from scenarios.support.faults.zero_writes import frozen
+from scenarios.support.runs.gates import Gate, ended, waiting
 
 pytestmark = pytest.mark.S04
 

@@ -10,11 +10,20 @@ from pytest_spec11.canon import digest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.snapshot import unchanged
 from pytest_spec11.stacks import Stack
-from scenarios.events import ACCEPTED, LEDGER, ORIGINS
-from scenarios.gates import MESSAGES, Gate, approval, begun, opened, outcomes, variant, waiting
-from scenarios.intents import reply
-from scenarios.refusals import MUMBLED, OVERDUE
-from scenarios.stillness import frozen, zero_writes
+from scenarios.support.contract.events import ACCEPTED, LEDGER, ORIGINS
+from scenarios.support.contract.start_requests import reply
+from scenarios.support.faults.zero_writes import frozen, zero_writes
+from scenarios.support.probes.refusals import MUMBLED, OVERDUE
+from scenarios.support.runs.gates import (
+    MESSAGES,
+    Gate,
+    approval,
+    begun,
+    opened,
+    outcomes,
+    variant,
+    waiting,
+)
 
 pytestmark = pytest.mark.S04
 

@@ -10,9 +10,9 @@ import pytest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stacks
-from scenarios.events import ACCEPTED
-from scenarios.gates import Gate, ended, opened
-from scenarios.workshop import Workshop, workshop
+from scenarios.support.contract.events import ACCEPTED
+from scenarios.support.runs.gates import Gate, ended, opened
+from scenarios.support.runs.restartable_stack import Workshop, workshop
 
 pytestmark = pytest.mark.S04
 

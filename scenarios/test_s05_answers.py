@@ -12,9 +12,10 @@ from pytest_spec11.oracles.http import Reply
 from pytest_spec11.oracles.snapshot import unchanged
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
-from scenarios.escalations import told_once
-from scenarios.events import ACCEPTED, EVENTS, LEDGER, ORIGINS, REPLAYED, event
-from scenarios.gates import (
+from scenarios.support.contract.events import ACCEPTED, EVENTS, LEDGER, ORIGINS, REPLAYED, event
+from scenarios.support.faults.zero_writes import frozen, zero_writes
+from scenarios.support.runs.escalations import told_once
+from scenarios.support.runs.gates import (
     MESSAGES,
     Gate,
     approval,
@@ -26,8 +27,7 @@ from scenarios.gates import (
     variant,
     waiting,
 )
-from scenarios.lives import PARK_S, succeeded
-from scenarios.stillness import frozen, zero_writes
+from scenarios.support.runs.run_lifecycle import PARK_S, succeeded
 
 pytestmark = pytest.mark.S05
 

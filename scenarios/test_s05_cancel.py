@@ -15,12 +15,12 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
-from scenarios.crowds import Answer, at_once, not_before
-from scenarios.gates import Gate, opened, outcomes
-from scenarios.headers import FOLLOWERS, OF_APP
-from scenarios.lives import END_S
-from scenarios.patches import column
-from scenarios.workshop import Workshop, workshop
+from scenarios.support.contract.headers import FOLLOWERS, OF_APP
+from scenarios.support.crowds.concurrent_requests import Answer, at_once, not_before
+from scenarios.support.runs.gates import Gate, opened, outcomes
+from scenarios.support.runs.patches import column
+from scenarios.support.runs.restartable_stack import Workshop, workshop
+from scenarios.support.runs.run_lifecycle import END_S
 
 pytestmark = pytest.mark.S05
 

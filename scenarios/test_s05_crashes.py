@@ -13,12 +13,12 @@ import pytest
 from pytest_spec11.stacks import Control, Stack, Stacks
 from pytest_spec11.target import Target
 from pytest_spec11.waiting import eventually
-from scenarios import once
-from scenarios.events import ACCEPTED, LEDGER, REPLAYED
-from scenarios.gates import MESSAGES, Gate, approval, begun, ended, waiting
-from scenarios.kills import DIES_S, armed, cut_off, died
-from scenarios.lives import PARK_S, reached
-from scenarios.workshop import Workshop, workshop
+from scenarios.support.contract.events import ACCEPTED, LEDGER, REPLAYED
+from scenarios.support.faults.crash_points import DIES_S, armed, cut_off, died
+from scenarios.support.runs import exactly_once
+from scenarios.support.runs.gates import MESSAGES, Gate, approval, begun, ended, waiting
+from scenarios.support.runs.restartable_stack import Workshop, workshop
+from scenarios.support.runs.run_lifecycle import PARK_S, reached
 
 pytestmark = pytest.mark.S05
 
@@ -105,7 +105,7 @@ def test_an_answer_cut_between_ledger_and_message_never_was(
     again = gate.choose(stack.api)
     assert (again.status, again.json()) == (200, ACCEPTED)
     assert ended(stack.api, stack.sys_sql, gate.wid)["status"] == "SUCCESS"
-    assert once.facts(stack, gate.wid) == once.succeeded(gate.wid)
+    assert exactly_once.facts(stack, gate.wid) == exactly_once.succeeded(gate.wid)
 
 
 @pytest.mark.claim("S05.stranded-reply-heals")
@@ -128,7 +128,7 @@ def test_an_answer_whose_api_shim_dies_counts_if_it_was_committed(
     again = gate.choose(stack.api)
     assert (again.status, again.json()) == (200, repeated)
     assert ended(stack.api, stack.sys_sql, gate.wid)["status"] == "SUCCESS"
-    assert once.facts(stack, gate.wid) == once.succeeded(gate.wid)
+    assert exactly_once.facts(stack, gate.wid) == exactly_once.succeeded(gate.wid)
 
 
 WORD = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
@@ -178,7 +178,7 @@ def test_a_worker_that_dies_at_a_gate_asks_once_and_hears_the_answer(
 
     assert ended(stack.api, stack.sys_sql, gate.wid)["status"] == "SUCCESS"
     assert (code, cut_short, found) == (-signal.SIGKILL, "PENDING", stands)
-    assert once.facts(stack, gate.wid) == once.succeeded(gate.wid)
+    assert exactly_once.facts(stack, gate.wid) == exactly_once.succeeded(gate.wid)
     told = gate.told(stack.sys_sql)
     assert {word: len(values) for word, values in told.items()} == dict.fromkeys(told, 1)
     assert (told["result"][0]["state"], told["decision"][0]["decision"]) == ("RECEIVED", "yes")

@@ -12,10 +12,10 @@ import pytest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.http import Api
 from pytest_spec11.stacks import Stack
-from scenarios.crowds import Answer, at_once, not_before, rivals
-from scenarios.events import ACCEPTED, LEDGER
-from scenarios.gates import Gate, approval, begun, outcomes, variant, waiting
-from scenarios.lives import PARK_S, reached
+from scenarios.support.contract.events import ACCEPTED, LEDGER
+from scenarios.support.crowds.concurrent_requests import Answer, at_once, not_before, rivals
+from scenarios.support.runs.gates import Gate, approval, begun, outcomes, variant, waiting
+from scenarios.support.runs.run_lifecycle import PARK_S, reached
 
 pytestmark = pytest.mark.S05
 

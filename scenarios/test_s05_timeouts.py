@@ -9,12 +9,12 @@ import pytest
 
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios.escalations import artifacts, told_once, workflows
-from scenarios.gates import approval, begun, ended, outcomes, variant
-from scenarios.headers import TERMINAL
-from scenarios.kills import DIES_S, armed
-from scenarios.lives import reached
-from scenarios.workshop import Workshop, workshop
+from scenarios.support.contract.headers import TERMINAL
+from scenarios.support.faults.crash_points import DIES_S, armed
+from scenarios.support.runs.escalations import artifacts, told_once, workflows
+from scenarios.support.runs.gates import approval, begun, ended, outcomes, variant
+from scenarios.support.runs.restartable_stack import Workshop, workshop
+from scenarios.support.runs.run_lifecycle import reached
 
 pytestmark = pytest.mark.S05
 

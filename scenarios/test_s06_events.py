@@ -13,13 +13,21 @@ from pytest_spec11.oracles.snapshot import unchanged
 from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
-from scenarios import identity, recipes
-from scenarios.crowds import at_once, rivals
-from scenarios.events import ACCEPTED, EVENTS, LEDGER, NO_TOPICS, ORIGINS, REPLAYED, event
-from scenarios.intents import reply, start
-from scenarios.inventory import operations
-from scenarios.lives import END_S, PARK_S, answered, parked, reached
-from scenarios.stillness import frozen, zero_writes
+from scenarios.support.contract import identity, recipes
+from scenarios.support.contract.events import (
+    ACCEPTED,
+    EVENTS,
+    LEDGER,
+    NO_TOPICS,
+    ORIGINS,
+    REPLAYED,
+    event,
+)
+from scenarios.support.contract.inventory import operations
+from scenarios.support.contract.start_requests import reply, start
+from scenarios.support.crowds.concurrent_requests import at_once, rivals
+from scenarios.support.faults.zero_writes import frozen, zero_writes
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answered, parked, reached
 
 pytestmark = pytest.mark.S06
 YES = "b84d24ba8de9f13caa5ac3863ee331d23754bdf6b3f92a11fb52848bc1449487"

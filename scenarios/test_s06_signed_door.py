@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios import identity
-from scenarios.doors import SECRET, bearer, signature
-from scenarios.events import ACCEPTED, EVENTS, LEDGER, event
-from scenarios.lives import END_S, parked, reached
-from scenarios.stillness import zero_writes
+from scenarios.support.contract import identity
+from scenarios.support.contract.credentials import SECRET, bearer, signature
+from scenarios.support.contract.events import ACCEPTED, EVENTS, LEDGER, event
+from scenarios.support.faults.zero_writes import zero_writes
+from scenarios.support.runs.run_lifecycle import END_S, parked, reached
 
 pytestmark = pytest.mark.S06
 

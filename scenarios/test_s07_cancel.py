@@ -12,10 +12,11 @@ from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
 from pytest_spec11.waiting import eventually
-from scenarios import identity, once
-from scenarios.intents import reply, start
-from scenarios.lives import parked
-from scenarios.operations import WF, accepted, act, audit, ops, piped, settled, words
+from scenarios.support.contract import identity
+from scenarios.support.contract.start_requests import reply, start
+from scenarios.support.runs import exactly_once
+from scenarios.support.runs.operations import WF, accepted, act, audit, ops, piped, settled, words
+from scenarios.support.runs.run_lifecycle import parked
 
 pytestmark = pytest.mark.S07
 
@@ -149,7 +150,7 @@ def test_a_cancellation_meets_the_end_of_a_run_and_one_of_them_wins(
     assert ends == {wid: ("succeeded", "SUCCESS") if wid in lost else CANCELED for wid in wids}
     assert {wid: words(lab, wid) for wid in wids} == ends
     for wid in lost:
-        assert once.facts(lab, wid) == once.succeeded(wid)
+        assert exactly_once.facts(lab, wid) == exactly_once.succeeded(wid)
         assert audit(lab.app_sql, wid) == []
 
 

@@ -14,10 +14,10 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
 from pytest_spec11.waiting import eventually
-from scenarios import identity
-from scenarios.kills import armed, cut_off, died
-from scenarios.lives import parked
-from scenarios.operations import accepted, act, audit, words
+from scenarios.support.contract import identity
+from scenarios.support.faults.crash_points import armed, cut_off, died
+from scenarios.support.runs.operations import accepted, act, audit, words
+from scenarios.support.runs.run_lifecycle import parked
 
 pytestmark = pytest.mark.S07
 

@@ -12,13 +12,13 @@ import pytest
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Control, Stack, Stacks
 from pytest_spec11.waiting import eventually
-from scenarios import identity
-from scenarios.belongings import of_run
-from scenarios.intents import PARTITION
-from scenarios.lives import END_S, PARK_S, reached
-from scenarios.operations import accepted, forked, last_step, number_of, settled, words
-from scenarios.patches import Workshop, attempts, chronological, column, workshop
-from scenarios.stillness import frozen
+from scenarios.support.contract import identity
+from scenarios.support.contract.start_requests import PARTITION
+from scenarios.support.faults.zero_writes import frozen
+from scenarios.support.runs.operations import accepted, forked, last_step, number_of, settled, words
+from scenarios.support.runs.patches import Workshop, attempts, chronological, column, workshop
+from scenarios.support.runs.rows_of_run import of_run
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, reached
 
 pytestmark = pytest.mark.S07
 

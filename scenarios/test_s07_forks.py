@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios import identity
-from scenarios.belongings import of_run
-from scenarios.crowds import Answer, at_once, rivals
-from scenarios.intents import reply, start
-from scenarios.lives import END_S, answered, parked, reached, succeeded
-from scenarios.operations import (
+from scenarios.support.contract import identity
+from scenarios.support.contract.start_requests import reply, start
+from scenarios.support.crowds.concurrent_requests import Answer, at_once, rivals
+from scenarios.support.runs.operations import (
     COURSE,
     WF,
     accepted,
@@ -25,6 +23,8 @@ from scenarios.operations import (
     settled,
     words,
 )
+from scenarios.support.runs.rows_of_run import of_run
+from scenarios.support.runs.run_lifecycle import END_S, answered, parked, reached, succeeded
 
 pytestmark = pytest.mark.S07
 

@@ -14,14 +14,14 @@ from pytest_spec11.oracles.http import Api, Reply
 from pytest_spec11.oracles.snapshot import unchanged
 from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios import identity, recipes
-from scenarios.forbidden import BLANKS
-from scenarios.intents import reply, start
-from scenarios.inventory import METHODS, Operation, operations
-from scenarios.lives import END_S, answered, parked, reached, succeeded
-from scenarios.operations import WF, accepted, act, forked, last_step
-from scenarios.paths import OF_A_RUN
-from scenarios.stillness import frozen, zero_writes
+from scenarios.support.contract import identity, recipes
+from scenarios.support.contract.inventory import METHODS, Operation, operations
+from scenarios.support.contract.start_requests import reply, start
+from scenarios.support.faults.zero_writes import frozen, zero_writes
+from scenarios.support.probes.paths import OF_A_RUN
+from scenarios.support.probes.policy_violations import BLANKS
+from scenarios.support.runs.operations import WF, accepted, act, forked, last_step
+from scenarios.support.runs.run_lifecycle import END_S, answered, parked, reached, succeeded
 
 pytestmark = pytest.mark.S07
 

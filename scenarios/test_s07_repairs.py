@@ -13,12 +13,12 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.snapshot import unchanged
 from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack
-from scenarios import identity
-from scenarios.crowds import at_once, rivals
-from scenarios.intents import reply, start
-from scenarios.lives import END_S, PARK_S, answered, parked, reached, succeeded
-from scenarios.operations import accepted, settled
-from scenarios.stillness import frozen
+from scenarios.support.contract import identity
+from scenarios.support.contract.start_requests import reply, start
+from scenarios.support.crowds.concurrent_requests import at_once, rivals
+from scenarios.support.faults.zero_writes import frozen
+from scenarios.support.runs.operations import accepted, settled
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answered, parked, reached, succeeded
 
 pytestmark = pytest.mark.S07
 

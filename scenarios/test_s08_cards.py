@@ -8,11 +8,11 @@ import pytest
 
 from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.stacks import Stack
-from scenarios import identity
-from scenarios.packs import cards
-from scenarios.plants import changed
-from scenarios.sagas import Saga
-from scenarios.wishes import BUDGET
+from scenarios.support.contract import identity
+from scenarios.support.contract.start_options import BUDGET
+from scenarios.support.faults.row_edits import changed
+from scenarios.support.runs.packs import cards
+from scenarios.support.runs.run_with_history import Saga
 
 pytestmark = pytest.mark.S08
 

@@ -17,12 +17,12 @@ from pytest_spec11.oracles.proc import Exit
 from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack
-from scenarios import identity
-from scenarios.commands import engine
-from scenarios.dice import Dice
-from scenarios.outages import refusing
-from scenarios.packs import Pack, faults, pack, sealed
-from scenarios.sagas import Saga, run_ids
+from scenarios.support.contract import identity
+from scenarios.support.contract.commands import engine
+from scenarios.support.contract.seeded_random import Dice
+from scenarios.support.faults.outages import refusing
+from scenarios.support.runs.packs import Pack, faults, pack, sealed
+from scenarios.support.runs.run_with_history import Saga, run_ids
 
 pytestmark = pytest.mark.S08
 

@@ -12,14 +12,14 @@ from pytest_spec11.oracles.files import Files
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
-from scenarios import identity
-from scenarios.commands import engine
-from scenarios.doors import bearer
-from scenarios.inventory import operations
-from scenarios.lives import succeeded
-from scenarios.operations import settled
-from scenarios.packs import Pack, faults
-from scenarios.subjects import subject
+from scenarios.support.contract import identity
+from scenarios.support.contract.commands import engine
+from scenarios.support.contract.credentials import bearer
+from scenarios.support.contract.inventory import operations
+from scenarios.support.probes.subjects import subject
+from scenarios.support.runs.operations import settled
+from scenarios.support.runs.packs import Pack, faults
+from scenarios.support.runs.run_lifecycle import succeeded
 
 pytestmark = pytest.mark.S08
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios import identity
-from scenarios.commands import engine
-from scenarios.lives import succeeded
-from scenarios.operations import settled
-from scenarios.plants import changed
+from scenarios.support.contract import identity
+from scenarios.support.contract.commands import engine
+from scenarios.support.faults.row_edits import changed
+from scenarios.support.runs.operations import settled
+from scenarios.support.runs.run_lifecycle import succeeded
 
 pytestmark = pytest.mark.S08
 

@@ -14,14 +14,15 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Process, Target
 from pytest_spec11.waiting import eventually
-from scenarios import identity, once, patches, promotions, recipes
-from scenarios.commands import engine
-from scenarios.events import EVENTS, event
-from scenarios.intents import PARTITION, RECIPE, reply, start
-from scenarios.kills import advanced, armed, cut_off, died, ended, over_work
-from scenarios.ledger import Ledger
-from scenarios.lives import reached
-from scenarios.spending import AMPLE
+from scenarios.support.contract import identity, recipes
+from scenarios.support.contract.commands import engine
+from scenarios.support.contract.events import EVENTS, event
+from scenarios.support.contract.start_requests import PARTITION, RECIPE, reply, start
+from scenarios.support.faults.crash_points import advanced, armed, cut_off, died, ended, over_work
+from scenarios.support.faults.kill_log import Ledger
+from scenarios.support.runs import exactly_once, patches, promotions
+from scenarios.support.runs.budgets import AMPLE
+from scenarios.support.runs.run_lifecycle import reached
 
 pytestmark = pytest.mark.S09
 
@@ -89,7 +90,7 @@ def test_a_worker_that_dies_in_a_run_leaves_it_whole(
     drill.at(point, partial(advanced, stack, wid))
 
     assert ended(stack, wid)["status"] == "SUCCESS"
-    assert once.facts(stack, wid) == once.succeeded(wid)
+    assert exactly_once.facts(stack, wid) == exactly_once.succeeded(wid)
 
 
 @pytest.mark.claim("S09.crash-every-boundary")
@@ -104,7 +105,7 @@ def test_a_worker_that_dies_while_a_run_fails_leaves_it_failed_once(
     drill.at(point, partial(advanced, stack, wid, "no"))
 
     assert ended(stack, wid)["status"] == "ERROR"
-    assert once.facts(stack, wid) == once.refused(wid)
+    assert exactly_once.facts(stack, wid) == exactly_once.refused(wid)
 
 
 @pytest.mark.claim("S09.crash-every-boundary")
@@ -124,8 +125,8 @@ def test_a_worker_that_dies_in_a_repair_repairs_once(
 
     header = ended(stack, wid)
     assert (header["status"], header["retryCount"]) == ("SUCCESS", 1)
-    assert once.facts(stack, wid) | {"answers": 1, "gates": ["RESOLVED"]} == {
-        **once.succeeded(wid),
+    assert exactly_once.facts(stack, wid) | {"answers": 1, "gates": ["RESOLVED"]} == {
+        **exactly_once.succeeded(wid),
         "steps": ["CompileST 1", "ApplyPatchST 1", "ApplyPatchST 2", "DecideST 2", "ExecuteST 2"],
         "engine": "ERROR",
         "recorded": ["CompileST", "ApplyPatchST"],

@@ -14,11 +14,12 @@ from pytest_spec11.oracles.http import Reply
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
 from pytest_spec11.waiting import eventually
-from scenarios import identity, once
-from scenarios.intents import start
-from scenarios.kills import advanced, armed, cut_off, died, ended
-from scenarios.lives import parked, reached, succeeded
-from scenarios.servers import POSTMASTER, on_a_server_of_its_own
+from scenarios.support.contract import identity
+from scenarios.support.contract.start_requests import start
+from scenarios.support.faults.crash_points import advanced, armed, cut_off, died, ended
+from scenarios.support.faults.servers import POSTMASTER, on_a_server_of_its_own
+from scenarios.support.runs import exactly_once
+from scenarios.support.runs.run_lifecycle import parked, reached, succeeded
 
 pytestmark = pytest.mark.S09
 
@@ -149,7 +150,7 @@ def test_the_database_lets_no_run_out_of_its_end_but_by_the_two_legal_exits(
 def test_a_late_workflow_of_a_finished_run_changes_nothing(lively: Stack, unique_goal: str) -> None:
     wid = succeeded(lively.api, unique_goal)["workflowID"]
     ended(lively, wid)
-    before = once.facts(lively, wid)
+    before = exactly_once.facts(lively, wid)
 
     lively.admin.execute(
         "SELECT dbos.enqueue_workflow(workflow_name => 'RunIntent', queue_name => 'intentQ',"
@@ -164,7 +165,7 @@ def test_a_late_workflow_of_a_finished_run_changes_nothing(lively: Stack, unique
         until=lambda word: word not in {"ENQUEUED", "PENDING"},
     )
     assert late in {"SUCCESS", "ERROR"}
-    assert once.facts(lively, wid) == before == once.succeeded(wid)
+    assert exactly_once.facts(lively, wid) == before == exactly_once.succeeded(wid)
 
 
 DUPLICATES = {
@@ -235,7 +236,7 @@ def test_nothing_is_there_twice_and_the_keys_that_see_to_it_exist(
         " (SELECT count(*) FROM dbos.workflow_events) AS stored"
     )
     assert counts["written"] == counts["stored"] > 0
-    assert once.facts(lively, wid) == once.succeeded(wid)
+    assert exactly_once.facts(lively, wid) == exactly_once.succeeded(wid)
 
 
 @pytest.mark.claim("S09.no-duplicates")
@@ -288,10 +289,10 @@ def test_postgres_dies_under_twenty_runs_and_everything_is_where_it_should_be(
         eventually(lambda: stack.api.get("/healthz").status == 200, deadline_s=30)
         for wid in [*waiting, *moving, *fresh]:
             assert ended(stack, wid)["status"] == "SUCCESS"
-            assert once.facts(stack, wid) == once.succeeded(wid)
+            assert exactly_once.facts(stack, wid) == exactly_once.succeeded(wid)
         assert {name: stack.process(name).pid for name in before} == before
         assert all(stack.process(name).alive for name in before)
-        assert once.divergent(stack) == []
+        assert exactly_once.divergent(stack) == []
 
 
 CUT = """
@@ -322,8 +323,8 @@ def test_sessions_cut_at_random_lose_and_double_nothing(stacks: Stacks, unique_g
         assert cuts >= 30
         for wid in wids:
             ended(stack, wid)
-            assert once.facts(stack, wid) == once.succeeded(wid)
-        assert once.divergent(stack) == []
+            assert exactly_once.facts(stack, wid) == exactly_once.succeeded(wid)
+        assert exactly_once.divergent(stack) == []
 
 
 def tried(stack: Stack, wid: str) -> str:

@@ -11,10 +11,11 @@ import pytest
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stacks
 from pytest_spec11.waiting import eventually
-from scenarios import identity, once, sandboxes
-from scenarios.kills import advanced, ended
-from scenarios.ledger import Ledger
-from scenarios.sandboxes import Bench, bench
+from scenarios.support.contract import identity
+from scenarios.support.faults.crash_points import advanced, ended
+from scenarios.support.faults.kill_log import Ledger
+from scenarios.support.runs import exactly_once, sandboxes
+from scenarios.support.runs.sandboxes import Bench, bench
 
 pytestmark = pytest.mark.S09
 
@@ -72,7 +73,9 @@ def test_without_a_kill_every_command_leaves_one_line(
     assert seen == Counter(dict.fromkeys(kept, 1))
     assert kept == dict.fromkeys(kept, (1, 1))
     assert len(kept) == TASKS
-    assert once.facts(local.stack, wid) == once.succeeded(wid) | {"tasks": [1] * TASKS}
+    assert exactly_once.facts(local.stack, wid) == exactly_once.succeeded(wid) | {
+        "tasks": [1] * TASKS
+    }
 
 
 @pytest.mark.claim("S09.effects-bounded")
@@ -107,4 +110,6 @@ def test_a_kill_adds_one_line_at_most_to_each_command_that_it_hit(
     )
     assert seen.keys() == kept.keys()
     assert len(kept) == TASKS
-    assert once.facts(local.stack, wid) == once.succeeded(wid) | {"tasks": [1] * TASKS}
+    assert exactly_once.facts(local.stack, wid) == exactly_once.succeeded(wid) | {
+        "tasks": [1] * TASKS
+    }

@@ -12,11 +12,12 @@ import pytest
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Process, Target
 from pytest_spec11.waiting import eventually
-from scenarios import identity, once
-from scenarios.intents import reply, start
-from scenarios.inventory import operations
-from scenarios.kills import advanced, ended
-from scenarios.lives import parked, reached
+from scenarios.support.contract import identity
+from scenarios.support.contract.inventory import operations
+from scenarios.support.contract.start_requests import reply, start
+from scenarios.support.faults.crash_points import advanced, ended
+from scenarios.support.runs import exactly_once
+from scenarios.support.runs.run_lifecycle import parked, reached
 
 pytestmark = pytest.mark.S09
 
@@ -154,7 +155,7 @@ def test_a_killed_api_shim_comes_back_and_every_run_goes_on(slow: Stack, unique_
     for wid in [*waiting, *moving]:
         assert slow.api.get(f"/api/runs/{identity.run_id(wid)}").json()["workflowID"] == wid
         assert ended(slow, wid)["status"] == "SUCCESS"
-        assert once.facts(slow, wid) == once.succeeded(wid)
+        assert exactly_once.facts(slow, wid) == exactly_once.succeeded(wid)
 
 
 @pytest.mark.claim("S09.kill-one-side")
@@ -169,7 +170,7 @@ def test_a_reply_while_the_worker_is_dead_counts(slow: Stack, unique_goal: str) 
     assert (answer.status, answer.json()) == (200, {"ok": True, "isReplay": False})
     assert reached(slow.api, wid, {"SUCCESS"}, deadline_s=30)["retryCount"] == 0
     ended(slow, wid)
-    assert once.facts(slow, wid) == once.succeeded(wid)
+    assert exactly_once.facts(slow, wid) == exactly_once.succeeded(wid)
 
 
 @pytest.mark.claim("S09.crash-in-fan-out")
@@ -185,7 +186,7 @@ def test_a_worker_killed_over_five_tasks_runs_each_once(slow: Stack, unique_goal
     slow.process("worker").start()
 
     assert ended(slow, wid)["status"] == "SUCCESS"
-    assert once.facts(slow, wid) == once.succeeded(wid) | {"tasks": [1] * 5}
+    assert exactly_once.facts(slow, wid) == exactly_once.succeeded(wid) | {"tasks": [1] * 5}
     keys = slow.app_sql.rows(
         "SELECT task_key FROM app.sbx_runs WHERE run_id = %(r)s", r=identity.run_id(wid)
     )
@@ -208,11 +209,11 @@ def test_a_frozen_worker_loses_its_run_and_its_late_write_changes_nothing(
 
         assert ended(stack, wid)["status"] == "SUCCESS"
         assert taker.alive
-        settled = once.facts(stack, wid)
+        settled = exactly_once.facts(stack, wid)
         terminal = stack.app_sql.rows(STATUS, r=identity.run_id(wid))
         first.signal(signal.SIGCONT)
         assert first.wait_exit(deadline_s=15) == 5  # it finds that others run what it was running
-        assert once.facts(stack, wid) == settled == once.succeeded(wid)
+        assert exactly_once.facts(stack, wid) == settled == exactly_once.succeeded(wid)
         assert stack.app_sql.rows(STATUS, r=identity.run_id(wid)) == terminal
         assert [row["status"] for row in terminal].count("succeeded") == 1
         assert stack.sys_sql.one(WORKFLOW, w=wid)["executor_id"] == "w1"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios.lives import parked
-from scenarios.waiting_room import books, filled, let_go, taken_ms, workflows
+from scenarios.support.crowds.many_parked_runs import books, filled, let_go, taken_ms, workflows
+from scenarios.support.runs.run_lifecycle import parked
 
 pytestmark = pytest.mark.S10
 

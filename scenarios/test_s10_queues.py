@@ -13,14 +13,13 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
-from scenarios.backlogs import Backlogs
-from scenarios.commands import engine
-from scenarios.gates import begun, variant
-from scenarios.headers import TERMINAL
-from scenarios.intents import PARTITION
-from scenarios.lives import END_S, PARK_S, answered, parked, reached, succeeded
-from scenarios.operations import accepted
-from scenarios.queues import (
+from scenarios.support.contract.commands import engine
+from scenarios.support.contract.headers import TERMINAL
+from scenarios.support.contract.start_requests import PARTITION
+from scenarios.support.crowds.backlog_log import Backlogs
+from scenarios.support.runs.gates import begun, variant
+from scenarios.support.runs.operations import accepted
+from scenarios.support.runs.queues import (
     answered_at_once,
     answers,
     backlog,
@@ -36,6 +35,7 @@ from scenarios.queues import (
     work,
     working,
 )
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answered, parked, reached, succeeded
 
 pytestmark = pytest.mark.S10
 

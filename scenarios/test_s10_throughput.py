@@ -17,12 +17,8 @@ from pytest_spec11.canon import digest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.proc import Exit
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios.commands import engine
-from scenarios.gates import begun, ended, opened, variant
-from scenarios.lives import succeeded
-from scenarios.operations import accepted
-from scenarios.queues import started
-from scenarios.throughput import (
+from scenarios.support.contract.commands import engine
+from scenarios.support.crowds.throughput import (
     BUDGETS,
     HOUR_MS,
     again,
@@ -33,6 +29,10 @@ from scenarios.throughput import (
     shown,
     templates,
 )
+from scenarios.support.runs.gates import begun, ended, opened, variant
+from scenarios.support.runs.operations import accepted
+from scenarios.support.runs.queues import started
+from scenarios.support.runs.run_lifecycle import succeeded
 
 pytestmark = pytest.mark.S10
 

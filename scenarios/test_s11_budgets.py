@@ -13,9 +13,8 @@ from jsonschema import Draft202012Validator
 
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stacks
-from scenarios import identity
-from scenarios.patches import Workshop, workshop
-from scenarios.spending import (
+from scenarios.support.contract import identity
+from scenarios.support.runs.budgets import (
     MIB,
     RUN,
     WORDS,
@@ -29,6 +28,7 @@ from scenarios.spending import (
     violation,
     violations,
 )
+from scenarios.support.runs.patches import Workshop, workshop
 
 pytestmark = pytest.mark.S11
 

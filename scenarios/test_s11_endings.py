@@ -11,12 +11,10 @@ from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stacks
 from pytest_spec11.target import Process
 from pytest_spec11.waiting import eventually
-from scenarios import identity
-from scenarios.crowds import not_before
-from scenarios.gates import approval
-from scenarios.kills import died
-from scenarios.patches import Workshop, attempts, workshop
-from scenarios.spending import (
+from scenarios.support.contract import identity
+from scenarios.support.crowds.concurrent_requests import not_before
+from scenarios.support.faults.crash_points import died
+from scenarios.support.runs.budgets import (
     ENGINE,
     RUN,
     budget,
@@ -29,8 +27,10 @@ from scenarios.spending import (
     violations,
     words,
 )
-from scenarios.spending import attempts as tries
-from scenarios.workshop import standing_in
+from scenarios.support.runs.budgets import attempts as tries
+from scenarios.support.runs.gates import approval
+from scenarios.support.runs.patches import Workshop, attempts, workshop
+from scenarios.support.runs.restartable_stack import standing_in
 
 pytestmark = pytest.mark.S11
 

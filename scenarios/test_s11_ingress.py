@@ -8,13 +8,13 @@ import pytest
 
 from pytest_spec11.oracles.http import Reply
 from pytest_spec11.stacks import Stack
-from scenarios import identity
-from scenarios.forbidden import NO_BUDGETS, WISHES
-from scenarios.intents import start
-from scenarios.lives import parked
-from scenarios.spending import budget, reason
-from scenarios.stillness import zero_writes
-from scenarios.wishes import BUDGET
+from scenarios.support.contract import identity
+from scenarios.support.contract.start_options import BUDGET
+from scenarios.support.contract.start_requests import start
+from scenarios.support.faults.zero_writes import zero_writes
+from scenarios.support.probes.policy_violations import NO_BUDGETS, WISHES
+from scenarios.support.runs.budgets import budget, reason
+from scenarios.support.runs.run_lifecycle import parked
 
 pytestmark = pytest.mark.S11
 

@@ -12,9 +12,9 @@ from jsonschema import Draft202012Validator
 
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stacks
-from scenarios import identity
-from scenarios.patches import Workshop, workshop
-from scenarios.spending import budget, document, ended, executed, violation
+from scenarios.support.contract import identity
+from scenarios.support.runs.budgets import budget, document, ended, executed, violation
+from scenarios.support.runs.patches import Workshop, workshop
 
 pytestmark = pytest.mark.S11
 

@@ -15,10 +15,10 @@ from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
 from pytest_spec11.waiting import eventually
-from scenarios.crowds import at_once, rivals
-from scenarios.kills import armed, cut_off, died, over_work
-from scenarios.ledger import Ledger
-from scenarios.promotions import (
+from scenarios.support.crowds.concurrent_requests import at_once, rivals
+from scenarios.support.faults.crash_points import armed, cut_off, died, over_work
+from scenarios.support.faults.kill_log import Ledger
+from scenarios.support.runs.promotions import (
     API_POINTS,
     DOUBLES,
     ENDS_S,

@@ -12,10 +12,10 @@ import pytest
 from pytest_spec11.canon import digest
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
-from scenarios import identity
-from scenarios.intents import start
-from scenarios.lives import answered, reached
-from scenarios.promotions import (
+from scenarios.support.contract import identity
+from scenarios.support.contract.recipes import SEEDED
+from scenarios.support.contract.start_requests import start
+from scenarios.support.runs.promotions import (
     DOUBLES,
     ENDS_S,
     OUT,
@@ -34,8 +34,8 @@ from scenarios.promotions import (
     url,
     workflows,
 )
-from scenarios.recipes import SEEDED
-from scenarios.workshop import Workshop, workshop
+from scenarios.support.runs.restartable_stack import Workshop, workshop
+from scenarios.support.runs.run_lifecycle import answered, reached
 
 pytestmark = pytest.mark.S12
 

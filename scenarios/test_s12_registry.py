@@ -8,9 +8,10 @@ import pytest
 
 from pytest_spec11.canon import canonical, digest
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios import hostile
-from scenarios.intents import start
-from scenarios.promotions import (
+from scenarios.support.contract.start_requests import start
+from scenarios.support.faults.zero_writes import zero_writes
+from scenarios.support.probes import hostile_recipes
+from scenarios.support.runs.promotions import (
     EXPORT,
     IMPORT,
     brought,
@@ -21,7 +22,6 @@ from scenarios.promotions import (
     stands,
     url,
 )
-from scenarios.stillness import zero_writes
 
 pytestmark = pytest.mark.S12
 
@@ -73,7 +73,7 @@ def test_a_bundle_comes_in_as_drafts_each_with_its_hash(lab: Stack, unique_goal:
 @pytest.mark.claim("S12.import-atomic")
 def test_one_bad_version_keeps_the_whole_bundle_out(lab: Stack, unique_goal: str) -> None:
     good = spec(lab.app_sql, unique_goal)
-    bad = hostile.specs(spec(lab.app_sql, unique_goal, "v2"))
+    bad = hostile_recipes.specs(spec(lab.app_sql, unique_goal, "v2"))
 
     with zero_writes(lab):
         answers = {name: brought(lab.api, good, each) for name, each in bad.items()}
@@ -86,7 +86,7 @@ def test_one_bad_version_keeps_the_whole_bundle_out(lab: Stack, unique_goal: str
         for name, answer in answers.items()
     }
     assert said == {
-        name: (400, [f"/versions/1{at}"]) for name, (_, _, at) in hostile.HOSTILE.items()
+        name: (400, [f"/versions/1{at}"]) for name, (_, _, at) in hostile_recipes.HOSTILE.items()
     }
     assert max(answer.elapsed_s for answer in answers.values()) < 5
     others = [

@@ -15,10 +15,9 @@ from pytest_spec11.oracles.files import Files
 from pytest_spec11.oracles.proc import Exit
 from pytest_spec11.stacks import Stacks
 from pytest_spec11.waiting import eventually
-from scenarios import identity
-from scenarios.kills import died
-from scenarios.lives import reached
-from scenarios.patches import (
+from scenarios.support.contract import identity
+from scenarios.support.faults.crash_points import died
+from scenarios.support.runs.patches import (
     NO,
     TAKING_BACK,
     WRITING,
@@ -28,6 +27,7 @@ from scenarios.patches import (
     column,
     workshop,
 )
+from scenarios.support.runs.run_lifecycle import reached
 
 pytestmark = pytest.mark.S13
 AGAIN = """

@@ -14,9 +14,9 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stacks
 from pytest_spec11.waiting import eventually
-from scenarios import identity
-from scenarios.patches import NO, Workshop, attempts, chronological, column, workshop
-from scenarios.spending import budget
+from scenarios.support.contract import identity
+from scenarios.support.runs.budgets import budget
+from scenarios.support.runs.patches import NO, Workshop, attempts, chronological, column, workshop
 
 pytestmark = pytest.mark.S13
 ARTIFACTS = """

@@ -8,9 +8,9 @@ import pytest
 
 from pytest_spec11.errors import NotProvable
 from pytest_spec11.stacks import Stacks
-from scenarios import identity
-from scenarios.asked import calls, planned
-from scenarios.lives import answered
+from scenarios.support.contract import identity
+from scenarios.support.runs.agent_calls import calls, planned
+from scenarios.support.runs.run_lifecycle import answered
 
 pytestmark = pytest.mark.S14
 

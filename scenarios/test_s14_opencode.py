@@ -13,14 +13,14 @@ import pytest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios import identity, opencode
-from scenarios.asked import ANSWERED, END_S, calls
-from scenarios.commands import engine
 from scenarios.doubles import model
 from scenarios.doubles.answers import PLAN
-from scenarios.gates import begun
-from scenarios.lives import answered, reached
-from scenarios.trees import tracked
+from scenarios.support.contract import identity, opencode
+from scenarios.support.contract.commands import engine
+from scenarios.support.contract.repository_files import tracked
+from scenarios.support.runs.agent_calls import ANSWERED, END_S, calls
+from scenarios.support.runs.gates import begun
+from scenarios.support.runs.run_lifecycle import answered, reached
 
 pytestmark = pytest.mark.S14
 

@@ -16,12 +16,12 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
-from scenarios import identity, opencode
-from scenarios.asked import ANSWERED, END_S, calls, planned, retried, title
-from scenarios.commands import engine
-from scenarios.gates import begun
-from scenarios.lives import answered, reached
-from scenarios.opencode import NOBODY, StandIn
+from scenarios.support.contract import identity, opencode
+from scenarios.support.contract.commands import engine
+from scenarios.support.contract.opencode import NOBODY, StandIn
+from scenarios.support.runs.agent_calls import ANSWERED, END_S, calls, planned, retried, title
+from scenarios.support.runs.gates import begun
+from scenarios.support.runs.run_lifecycle import answered, reached
 
 pytestmark = pytest.mark.S14
 

@@ -11,10 +11,10 @@ import pytest
 
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios import opencode
-from scenarios.asked import calls, planned
 from scenarios.doubles import model, wire
-from scenarios.lives import answered
+from scenarios.support.contract import opencode
+from scenarios.support.runs.agent_calls import calls, planned
+from scenarios.support.runs.run_lifecycle import answered
 
 pytestmark = pytest.mark.S14
 

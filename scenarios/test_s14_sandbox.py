@@ -16,10 +16,10 @@ from pytest_spec11.oracles.files import Files
 from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
-from scenarios import sandboxes
-from scenarios.commands import engine
-from scenarios.kills import advanced, ended
-from scenarios.sandboxes import Bench, bench
+from scenarios.support.contract.commands import engine
+from scenarios.support.faults.crash_points import advanced, ended
+from scenarios.support.runs import sandboxes
+from scenarios.support.runs.sandboxes import Bench, bench
 
 pytestmark = pytest.mark.S14
 

@@ -8,8 +8,8 @@ from hashlib import sha256
 import pytest
 
 from pytest_spec11.oracles.files import Files
-from scenarios.judges import BOARD, Court, boarded, verified
-from scenarios.rehearsal import CLAIMS, LANES, PROOFS, SPEC11
+from scenarios.support.release.judges import BOARD, Court, boarded, verified
+from scenarios.support.release.throwaway_release import CLAIMS, LANES, PROOFS, SPEC11
 
 pytestmark = pytest.mark.S15
 

@@ -12,11 +12,11 @@ import pytest
 
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stack
-from scenarios import clocks
-from scenarios.forgeries import rebound, said, signed_off
-from scenarios.judges import Court, boarded, gated, verified
-from scenarios.rehearsal import SPEC11, Rehearsal, committed
-from scenarios.tampers import FORGED, HOUR_MS, JUDGED, SIGNED, SPOILT, later
+from scenarios.support.faults import wrong_clock
+from scenarios.support.release.forged_evidence import rebound, said, signed_off
+from scenarios.support.release.judges import Court, boarded, gated, verified
+from scenarios.support.release.tampering import FORGED, HOUR_MS, JUDGED, SIGNED, SPOILT, later
+from scenarios.support.release.throwaway_release import SPEC11, Rehearsal, committed
 
 pytestmark = pytest.mark.S15
 
@@ -161,7 +161,7 @@ def test_the_clock_is_that_of_the_database(court: Court, case: Rehearsal) -> Non
 def test_the_clock_of_the_boards_own_process_changes_nothing(
     court: Court, case: Rehearsal, tmp_path: Path
 ) -> None:
-    process = court.board("behind").using(clocks.set_back(tmp_path / "clock", hours=48))
+    process = court.board("behind").using(wrong_clock.set_back(tmp_path / "clock", hours=48))
     behind = court.stack.begin(process)
     api = court.stack.api_at("behind")
     try:

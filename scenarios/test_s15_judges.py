@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from pytest_spec11 import bundle, verify
+from pytest_spec11 import verify
 from pytest_spec11.errors import BadInput
+from pytest_spec11.evidence import bundle
 from pytest_spec11.judge import Terms, judge
 from pytest_spec11.oracles.files import Files
-from pytest_spec11.policy import load
+from pytest_spec11.requirements.policy import load
 from pytest_spec11.run import Run
-from scenarios.dice import Dice
-from scenarios.judges import Court, Said, gated, verified
-from scenarios.rehearsal import SPEC11, Rehearsal
-from scenarios.tampers import FORGED, JUDGED, SPOILT, Tamper, flip
+from scenarios.support.contract.seeded_random import Dice
+from scenarios.support.release.judges import Court, Said, gated, verified
+from scenarios.support.release.tampering import FORGED, JUDGED, SPOILT, Tamper, flip
+from scenarios.support.release.throwaway_release import SPEC11, Rehearsal
 
 pytestmark = pytest.mark.S15
 

@@ -12,20 +12,26 @@ from typing import Any
 
 import pytest
 
-from pytest_spec11 import catalogue
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
+from pytest_spec11.requirements import catalogue
 from pytest_spec11.stacks import Stacks
 from pytest_spec11.waiting import eventually
-from scenarios.forgeries import Line, rewritten, signed_off
-from scenarios.gates import opened
-from scenarios.intents import start
-from scenarios.judges import BOARD, Court, Said, boarded, gated, point
-from scenarios.lives import answered, parked, reached, succeeded
-from scenarios.operations import accepted, forked
-from scenarios.outages import refusing
-from scenarios.rehearsal import PROVOKED, SPEC11, Rehearsal, committed, planted
-from scenarios.tampers import HOUR_MS, blob, flip, later
+from scenarios.support.contract.start_requests import start
+from scenarios.support.faults.outages import refusing
+from scenarios.support.release.forged_evidence import Line, rewritten, signed_off
+from scenarios.support.release.judges import BOARD, Court, Said, boarded, gated, point
+from scenarios.support.release.tampering import HOUR_MS, blob, flip, later
+from scenarios.support.release.throwaway_release import (
+    PROVOKED,
+    SPEC11,
+    Rehearsal,
+    committed,
+    planted,
+)
+from scenarios.support.runs.gates import opened
+from scenarios.support.runs.operations import accepted, forked
+from scenarios.support.runs.run_lifecycle import answered, parked, reached, succeeded
 
 pytestmark = pytest.mark.S15
 

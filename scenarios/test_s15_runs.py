@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from pytest_spec11 import bundle
-from pytest_spec11.journal import read
+from pytest_spec11.evidence import bundle
+from pytest_spec11.evidence.journal import read
 from pytest_spec11.judge import Terms, judge
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.oracles.proc import Exit, Proc
-from pytest_spec11.policy import load
-from scenarios.forgeries import resealed
-from scenarios.judges import Court, Said, gated
-from scenarios.rehearsal import (
+from pytest_spec11.requirements.policy import load
+from scenarios.support.release.forged_evidence import resealed
+from scenarios.support.release.judges import Court, Said, gated
+from scenarios.support.release.tampering import JUDGED
+from scenarios.support.release.throwaway_release import (
     CLAIMS,
     LANES,
     SPEC11,
@@ -29,7 +30,6 @@ from scenarios.rehearsal import (
     laned,
     planted,
 )
-from scenarios.tampers import JUDGED
 
 pytestmark = pytest.mark.S15
 

@@ -15,7 +15,7 @@ import pytest_spec11.canon
 from engine.core import identity as of_engine
 from engine.core.recipes import instantiate, with_defaults
 from engine.usecases.seed import pack
-from scenarios import identity as of_suite
+from scenarios.support.contract import identity as of_suite
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "scenarios/golden.json").read_text("utf-8"))
 COURSE = GOLDEN["course"]

@@ -34,7 +34,7 @@ SCHEMES: Final = {
 
 async def served(request: Request) -> Response:
     """``GET /openapi.json``: the document of the table that is served."""
-    text: bytes = request.app.state.openapi
+    text: bytes = request.app.state.openapi()
     return Response(text, media_type=JSON)
 
 

@@ -9,14 +9,14 @@ from engine.api import http
 from engine.contracts.base import millis
 from engine.contracts.patches import PatchView
 from engine.core.patches import Entry
-from engine.usecases import patching
+from engine.usecases import patches
 
 
 async def listed(request: Request) -> Response:
     """``GET /api/runs/:wid/steps/:stepId/patches``: by index, without contents."""
     wid, step_id = request.path_params["wid"], request.path_params["stepId"]
     async with http.ports(request).pool.connection() as tx:
-        found = await patching.seen(tx, wid, step_id)
+        found = await patches.list_step_patches(tx, wid, step_id)
     return http.reply_list([_view(entry) for entry in found])
 
 

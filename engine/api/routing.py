@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Match, request_response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from engine import points
+from engine import crash_points
 from engine.api import http, parsing
 from engine.api.http import Handler
 from engine.contracts.base import Wire
@@ -94,9 +94,9 @@ def _guarded(operation: Operation) -> Handler:
         await http.ports(request).doors.admit(request, operation.admits, signed=operation.signed)
         if operation.query is None and request.scope["query_string"]:
             parsing.query(request, Wire)
-        points.reached(f"api.{operation.point}.received")
+        crash_points.reached(f"api.{operation.point}.received")
         response = await operation.handler(request)
-        points.reached(f"api.{operation.point}.committed")
+        crash_points.reached(f"api.{operation.point}.committed")
         return response
 
     async def guarded(request: Request) -> Response:

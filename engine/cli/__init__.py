@@ -9,10 +9,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Final
 
-from engine.config import Config
 from engine.errors import Conflict, EngineError, InUse, Misconfigured, Missing, Unreachable
+from engine.loading import pause_collection
+
+with pause_collection():
+    from engine.config import Config
 
 COMMANDS: Final = {  # each is a module here with arguments() and run()
     "up": "Postgres, api-shim and workers in the foreground, until Ctrl-C",
@@ -63,8 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, config: Config) -> int:
-    status: int = importlib.import_module(f"engine.cli.{arguments.command}").run(arguments, config)
+    status: int = _load(arguments.command).run(arguments, config)
     return status
+
+
+def _load(command: str) -> ModuleType:
+    with pause_collection():
+        return importlib.import_module(f"engine.cli.{command}")
 
 
 def _refused(command: str, error: Exception) -> int:
@@ -100,5 +109,5 @@ def _parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name in wanted:
-            importlib.import_module(f"engine.cli.{name}").arguments(command)
+            _load(name).arguments(command)
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from engine import points
+from engine import crash_points
 from engine.config import Config
 
 
@@ -17,5 +17,5 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """0, after the list."""
     del config
-    print(json.dumps(points.POINTS) if arguments.json else "\n".join(points.POINTS))
+    print(json.dumps(crash_points.POINTS) if arguments.json else "\n".join(crash_points.POINTS))
     return 0

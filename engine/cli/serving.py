@@ -6,9 +6,10 @@ import argparse
 import importlib
 from dataclasses import replace
 
-from engine import points
+from engine import crash_points
 from engine.cli import owner, where
 from engine.config import Config
+from engine.loading import pause_collection
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +24,8 @@ def serve(module: str, arguments: argparse.Namespace, config: Config) -> int:
     owner.follow(arguments.owner)
     config = replace(config, data_dir=arguments.data_dir or config.data_dir)
     if config.crash_at is not None:
-        points.arm(*config.crash_at)
-    status: int = importlib.import_module(module).serve(config, dsn)
+        crash_points.arm(*config.crash_at)
+    with pause_collection():
+        process = importlib.import_module(module)
+    status: int = process.serve(config, dsn)
     return status

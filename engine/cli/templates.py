@@ -14,7 +14,7 @@ from engine.errors import Misconfigured
 from engine.store import pool
 from engine.store import templates as store
 from engine.store.templates import Template
-from engine.usecases import templates
+from engine.usecases import template_registry
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ async def _register(arguments: argparse.Namespace, dsn: str) -> None:
     except ValueError as error:
         raise Misconfigured(str(error)) from error
     async with await pool.connect(dsn) as tx, tx.transaction():
-        made, is_new = await templates.register(tx, (recipe, version), wanted, arguments.id)
+        made, is_new = await template_registry.register(tx, (recipe, version), wanted, arguments.id)
     _show(made, as_json=arguments.json, word="registered" if is_new else "known")
 
 

@@ -77,7 +77,7 @@ def _app_status(of: Subject) -> Iterator[Card]:
     history = [*of.rows("statusHistory")]
 
     def check() -> Finding:
-        last = history[-1][1]["status"] if history else runs.Word.QUEUED
+        last = history[-1][1]["status"] if history else runs.RunState.QUEUED
         told = {"its last word in app.status_history": (last, of.run["status"])}
         return cards.same(f"app says {of.run['status']}", told)
 

@@ -16,7 +16,7 @@ WORKFLOW_NAME: Final = "RunIntent"
 PRIORITY_OF_LANE: Final[Mapping[str, int]] = {"interactive": 1, "batch": 1000}
 
 
-class Word(StrEnum):
+class RunState(StrEnum):
     """Where a run stands, as ``app.runs.status`` says it."""
 
     QUEUED = "queued"
@@ -50,14 +50,14 @@ class Rank(IntEnum):
 
 
 OF_APP: Final[Mapping[str, Status]] = {
-    Word.QUEUED: Status.ENQUEUED,
-    Word.RUNNING: Status.PENDING,
-    Word.REPAIRING: Status.PENDING,
-    Word.WAITING_INPUT: Status.WAITING_INPUT,
-    Word.SUCCEEDED: Status.SUCCESS,
-    Word.FAILED: Status.ERROR,
-    Word.RETRIES_EXCEEDED: Status.ERROR,
-    Word.CANCELED: Status.CANCELLED,
+    RunState.QUEUED: Status.ENQUEUED,
+    RunState.RUNNING: Status.PENDING,
+    RunState.REPAIRING: Status.PENDING,
+    RunState.WAITING_INPUT: Status.WAITING_INPUT,
+    RunState.SUCCEEDED: Status.SUCCESS,
+    RunState.FAILED: Status.ERROR,
+    RunState.RETRIES_EXCEEDED: Status.ERROR,
+    RunState.CANCELED: Status.CANCELLED,
 }
 OF_ENGINE: Final[Mapping[str, Status]] = {
     "ENQUEUED": Status.ENQUEUED,
@@ -121,7 +121,7 @@ class Progress:
     created_at: datetime
     updated_at: datetime
     execution_id: str
-    status: str = Word.QUEUED
+    status: str = RunState.QUEUED
     last_step: str | None = None
     next_action: str | None = None
     error: str | None = None

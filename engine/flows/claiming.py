@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dbos import DBOS
 
-from engine.usecases.lookout import Lookout, kept
+from engine.background.queue_polling import Lookout, kept
 
 
 def stand_before(durable: DBOS, lookout: Lookout) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from dbos import DBOS
 
+from engine.background.demos import Marks
 from engine.flows.steps import number, step
-from engine.usecases.demos import Marks
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,16 @@ import psycopg
 import sqlalchemy
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, ScheduleInput
 
+from engine.background.budgets import Budgets
+from engine.background.demos import Marks
+from engine.background.escalation import Escalation
+from engine.background.gate_waits import Waits
+from engine.background.patches import Patching
+from engine.background.promotion_eval import Rehearsal
+from engine.background.queue_polling import Lookout
+from engine.background.repairs import Repairs
+from engine.background.run_steps import Stages
+from engine.background.tasks import Tasks
 from engine.core.executions import Execution
 from engine.core.plans import Task
 from engine.core.queues import CONTROL, Limits
@@ -30,16 +40,6 @@ from engine.store.endings import Endings
 from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
 from engine.store.promotions import NAME as PROMOTION
-from engine.usecases.budgets import Budgets
-from engine.usecases.demos import Marks
-from engine.usecases.escalation import Escalation
-from engine.usecases.lookout import Lookout
-from engine.usecases.patching import Patching
-from engine.usecases.rehearsal import Rehearsal
-from engine.usecases.repairs import Repairs
-from engine.usecases.stages import Stages
-from engine.usecases.tasks import Tasks
-from engine.usecases.waits import Waits
 
 APPLICATION: Final = "spec11"
 TASK_NAME: Final = "RunTask"

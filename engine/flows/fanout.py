@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -38,25 +38,55 @@ class Fanout:
     ) -> list[dict[str, Any]]:
         """How every task ended, in the build's order; those of ``known`` are not run again.
 
-        Without a budget all are under way before one is awaited. Raises OverBudget: for too many
-        tasks before any of them begins, else for the first that went too far.
+        Without a budget all are under way before one is awaited. Raises OverBudget for too many
+        tasks, before any of them begins. Raises what the first task in the build's order failed
+        of, or OverBudget for the first that went too far: then no task is under way any more.
         """
         tasks = execution.tasks(BuildAnswer.model_validate(decided["build"]).to_core())
         if over := budgets.exceeded(limits, {Metric.FANOUT: len(tasks)}):
             raise OverBudget(over)
-        ended, minutes = {**known}, 0
+        wanted = [task for task in tasks if task.cmd not in known]
         under_way: deque[tuple[str, Handle]] = deque()
-        for task in tasks:
-            if task.cmd not in known:
-                while not budgets.has_room(limits, minutes, len(under_way)):
-                    minutes = await self._collect(execution, under_way, ended)
-                handle = await self._enqueued(execution.run_id, task, decided["place"])
-                under_way.append((task.cmd, handle))
-        while under_way:
-            await self._collect(execution, under_way, ended)
+        try:
+            fresh = await self._run(execution, wanted, decided["place"], limits, under_way)
+        except Exception:
+            await self._await_ends(execution, under_way)
+            raise
+        ended = {**known, **fresh}
         return [ended[task.cmd] for task in tasks]
 
-    async def _enqueued(self, run_id: str, task: Task, place: dict[str, Any]) -> Handle:
+    async def _run(
+        self,
+        execution: Execution,
+        tasks: Sequence[Task],
+        place: Mapping[str, Any],
+        limits: Limits | None,
+        under_way: deque[tuple[str, Handle]],
+    ) -> dict[str, dict[str, Any]]:
+        """How each of ``tasks`` ended, by command. Who is not awaited yet is in ``under_way``.
+
+        They are awaited in the order in which they began, so a recovery meets the same failure.
+        """
+        ended: dict[str, dict[str, Any]] = {}
+        minutes = 0
+        for task in tasks:
+            while not budgets.has_room(limits, minutes, len(under_way)):
+                minutes = await self._collect(execution, under_way, ended)
+            under_way.append((task.cmd, await self._enqueued(execution.run_id, task, place)))
+        while under_way:
+            await self._collect(execution, under_way, ended)
+        return ended
+
+    async def _await_ends(self, execution: Execution, under_way: deque[tuple[str, Handle]]) -> None:
+        """Return when every task under way has ended, however it did.
+
+        A run that fails takes back its patches and may be repaired: no task of it works meanwhile.
+        """
+        self.slots.leave(execution.id)
+        for _, handle in under_way:
+            await self.endings.wait(handle.get_workflow_id())
+
+    async def _enqueued(self, run_id: str, task: Task, place: Mapping[str, Any]) -> Handle:
         """The task under way, in the partition and with the priority of its run (B52)."""
         options = SetEnqueueOptions(
             priority=place["priority"], queue_partition_key=place["partition"] or NOBODYS

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.background.promotion_eval import Rehearsal
 from engine.core.evals import ROUNDS
 from engine.flows.steps import step
-from engine.usecases.rehearsal import Rehearsal
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,11 @@ from typing import Any, Final
 
 from dbos import DBOS
 
+from engine.background.budgets import Budgets
+from engine.background.gate_waits import Waits
+from engine.background.patches import Patching
+from engine.background.repairs import Repairs
+from engine.background.run_steps import APPLY, COMPILE, DECIDE, EXECUTE, Stages
 from engine.core import constraints, identity
 from engine.core.artifacts import NO_ERROR
 from engine.core.budgets import Excess, OverBudget
@@ -17,11 +22,6 @@ from engine.errors import RunFailed
 from engine.flows.fanout import Fanout
 from engine.flows.slots import Slots
 from engine.flows.steps import number, step
-from engine.usecases.budgets import Budgets
-from engine.usecases.patching import Patching
-from engine.usecases.repairs import Repairs
-from engine.usecases.stages import APPLY, COMPILE, DECIDE, EXECUTE, Stages
-from engine.usecases.waits import Waits
 
 NOTHING: Final[Mapping[str, Any]] = {
     "compiled": None, "asked": False, "granted": False, "decided": None, "succeeded": {},

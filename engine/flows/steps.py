@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 from dbos import DBOS
 from dbos._error import DBOSWorkflowCancelledError  # not exported, and what an execution ends with
 
-from engine import points
+from engine import crash_points
 from engine.errors import RunCanceled
 
 P = ParamSpec("P")
@@ -22,12 +22,12 @@ async def step(name: str, body: Callable[P, Awaitable[T]], *args: P.args, **kwar
     """
 
     async def run() -> T:
-        points.reached(f"worker.{name}.before")
+        crash_points.reached(f"worker.{name}.before")
         try:
             made = await body(*args, **kwargs)
         except RunCanceled as error:
             raise DBOSWorkflowCancelledError(str(error)) from error
-        points.reached(f"worker.{name}.after")
+        crash_points.reached(f"worker.{name}.after")
         return made
 
     return await DBOS.run_step_async({"name": name}, run)

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from dbos import DBOS
 
+from engine.background.tasks import Tasks
 from engine.core import results
 from engine.core.plans import Task
 from engine.core.results import ATTEMPTS
 from engine.errors import RunFailed
 from engine.flows.steps import step
-from engine.usecases.tasks import Tasks
 
 FIRST_PAUSE_S: Final = 1.0
 

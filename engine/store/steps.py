@@ -11,7 +11,7 @@ from typing import Any, Final
 from psycopg.rows import class_row, scalar_row
 
 from engine.core.canon import Json
-from engine.core.runs import Word
+from engine.core.runs import RunState
 from engine.errors import RunCanceled, RunFailed
 from engine.store import Tx, sql
 
@@ -105,7 +105,7 @@ async def subject(tx: Tx, execution_id: str) -> Subject:
         found = await (await rows.execute(SQL["subject"], values)).fetchone()
     if found is None:
         raise RunFailed(f"execution {execution_id} owns no run")
-    if found.status == Word.CANCELED:
+    if found.status == RunState.CANCELED:
         raise RunCanceled(f"run {found.run_id} was canceled")
     return found
 
@@ -118,7 +118,7 @@ async def hold(tx: Tx, execution_id: str) -> None:
     async with tx.cursor(row_factory=scalar_row) as rows:
         values = {"execution_id": execution_id}
         status: str | None = await (await rows.execute(SQL["hold"], values)).fetchone()
-    if status == Word.CANCELED:
+    if status == RunState.CANCELED:
         raise RunCanceled(f"execution {execution_id} was canceled")
     if status is None:
         raise RunFailed(f"execution {execution_id} owns no run")

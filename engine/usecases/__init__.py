@@ -1,1 +1,1 @@
-"""One function per thing that one can ask of the engine."""
+"""What clients ask of the engine, one function each. It may import adapters, contracts and core."""

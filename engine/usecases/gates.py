@@ -6,7 +6,7 @@ import asyncio
 
 from engine.core import gates as rules
 from engine.core.gates import State
-from engine.core.runs import Word
+from engine.core.runs import RunState
 from engine.errors import Drift, EngineError, IllegalState, Malformed, Missing
 from engine.store import Tx, runs
 from engine.store import gates as store
@@ -92,7 +92,7 @@ async def _too_late(tx: Tx, wid: str, gate_key: str) -> IllegalState:
     _, progress = await runs.load(tx, wid)
     gate = await seen(tx, wid, gate_key)
     closed = State.TIMED_OUT if gate.state == State.PENDING else gate.state
-    stands = closed if progress.status == Word.WAITING_INPUT else progress.status
+    stands = closed if progress.status == RunState.WAITING_INPUT else progress.status
     return IllegalState(f"run not waiting for input: {stands}", code="run_not_waiting")
 
 

@@ -15,8 +15,8 @@ from engine.errors import IllegalState
 from engine.store import Tx, runs
 from engine.store import ops as store
 from engine.store.ops import Fork, Operation, Owner, Summary
-from engine.usecases import leaving
-from engine.usecases.leaving import Made
+from engine.usecases import step_artifacts
+from engine.usecases.step_artifacts import Made
 
 STEP: Final = "OPS"
 NEXT_ACTIONS: Final = {
@@ -132,5 +132,7 @@ async def _audited(tx: Tx, op: str, target: str, by: By, forked: str | None = No
     run_id = await store.run_of(tx, target) or target
     task_key = f"op-intent:{op}:{token}"
     made = Made("json_diagnostic", f"op-intent-{op}.json", said)
-    await store.keep_audit(tx, run_id, task_key, leaving.one(run_id, STEP, made, task_key, 0))
+    await store.keep_audit(
+        tx, run_id, task_key, step_artifacts.one(run_id, STEP, made, task_key, 0)
+    )
     return token

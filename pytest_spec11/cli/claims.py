@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_spec11 import catalogue
-from pytest_spec11.catalogue import Catalogue, Claim, Scenario
 from pytest_spec11.errors import BadInput
+from pytest_spec11.requirements import catalogue
+from pytest_spec11.requirements.catalogue import Catalogue, Claim, Scenario
 
 _PREFACE: Final = """\
 This page is what `spec11 claims --markdown` prints of the catalogue. A claim is proven when its

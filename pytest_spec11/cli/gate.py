@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_spec11 import sealed
 from pytest_spec11.errors import BadInput
-from pytest_spec11.gating import Question, judged
+from pytest_spec11.evidence import documents
+from pytest_spec11.judge.reasons import Reason
 from pytest_spec11.options import SCOPES
-from pytest_spec11.reasons import Reason
-from pytest_spec11.summary import Summary
+from pytest_spec11.verdict.gate import Question, evaluate
+from pytest_spec11.verdict.summary import Summary
 
 _SUBJECTS: Final = 3
 
@@ -63,10 +63,10 @@ def _names(text: str) -> frozenset[str]:
 def run(arguments: argparse.Namespace) -> int:
     """0 for GO, 1 for NO_GO."""
     _forget(arguments.out)
-    found = judged(asked(arguments))
+    found = evaluate(asked(arguments))
     document = found.document()
     if arguments.out:
-        sealed.write(arguments.out, "signoff", document)
+        documents.write(arguments.out, "signoff", document)
     summary = Summary(found.catalogue, found.verdict, arguments.scope)
     lines = _text(summary, found.bundle.scenarios, found.drift.weakenings)
     print(json.dumps(document, indent=1) if arguments.json else "\n".join(lines))

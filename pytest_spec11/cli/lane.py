@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytest_spec11 import binding, catalogue, lanes, policy
 from pytest_spec11.errors import BadInput
-from pytest_spec11.lanes import Release
+from pytest_spec11.evidence import binding, lanes
+from pytest_spec11.evidence.lanes import Release
 from pytest_spec11.options import SCOPES
+from pytest_spec11.requirements import catalogue, policy
 
 
 def add(commands: Any) -> None:

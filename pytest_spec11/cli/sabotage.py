@@ -22,10 +22,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
 
-from pytest_spec11 import binding, catalogue, matrix, policy, sealed
 from pytest_spec11.errors import BadInput, CannotJudge
-from pytest_spec11.gating import Question, judged
-from pytest_spec11.matrix import Found
+from pytest_spec11.evidence import binding, documents, kill_matrix
+from pytest_spec11.evidence.kill_matrix import Found
+from pytest_spec11.requirements import catalogue, policy
+from pytest_spec11.verdict.gate import Question, evaluate
 
 FILE: Final = "kills.json"
 TWINS: Final = ("http.none", "sql.none", "proc.none", "file.none")
@@ -77,9 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
     with Campaign(arguments, logs) as campaign:
         cells = campaign.fought(planned)
     span = (began, time.time_ns() // 1_000_000)
-    found = matrix.document(cells, {"id": name, "nonce": nonce}, here, span)
-    sealed.write(place / FILE, "kills", found)
-    print(json.dumps(found, indent=1) if arguments.json else "\n".join(matrix.table(cells)))
+    found = kill_matrix.document(cells, {"id": name, "nonce": nonce}, here, span)
+    documents.write(place / FILE, "kills", found)
+    print(json.dumps(found, indent=1) if arguments.json else "\n".join(kill_matrix.table(cells)))
     if not arguments.json:
         print(f"kill matrix: {place / FILE}")
     return 0 if all(each.good for each in cells) else 1
@@ -100,7 +101,7 @@ def _planned(
         id_ for id_, c in claims.claims.items() if c.needed(arguments.scope, wished.mandatory)
     ]
     some = arguments.claim or needed
-    planned = matrix.cells_of(claims, arguments.scenario, arguments.saboteur, some)
+    planned = kill_matrix.cells_of(claims, arguments.scenario, arguments.saboteur, some)
     if missing := set(arguments.saboteur) - planned.keys():
         names = ", ".join(sorted(missing))
         raise BadInput(f"no such cell: {names}, at scope {arguments.scope}; see: spec11 claims")
@@ -142,24 +143,24 @@ class Campaign:
         for each in left:
             each.wait()
 
-    def fought(self, planned: Mapping[str, Sequence[str]]) -> list[matrix.Cell]:
+    def fought(self, planned: Mapping[str, Sequence[str]]) -> list[kill_matrix.Cell]:
         """Every planned cell, and one for each twin and claim that was tried under it."""
         claims = sorted({claim for some in planned.values() for claim in some})
         shown = self._shown(claims) if self._arguments.green else {}
         cells = sum(map(len, planned.values()))
         self._say(f"{cells} cells: {len(planned)} saboteurs against {len(claims)} claims")
         before = shown or self._shared("before", claims)
-        green = {claim for claim, found in before.items() if found.word == matrix.PASS}
+        green = {claim for claim, found in before.items() if found.word == kill_matrix.PASS}
         during = self._during(planned, green)
         nodes = {each.node for some in during.values() for each in some.values()}
         touched = sorted({claim for some in during.values() for claim in some})
         after = self._shared("after", touched, TWINS, nodes)
-        rows = list(matrix.rows(planned, before, during, after))
+        rows = list(kill_matrix.rows(planned, before, during, after))
         twins = dict.fromkeys(TWINS, touched)
         return rows + [
             each
-            for each in matrix.rows(twins, before, dict.fromkeys(TWINS, after), after)
-            if each.hits or each.during != matrix.PASS
+            for each in kill_matrix.rows(twins, before, dict.fromkeys(TWINS, after), after)
+            if each.hits or each.during != kill_matrix.PASS
         ]
 
     def _shown(self, claims: Sequence[str]) -> dict[str, Found]:
@@ -169,7 +170,7 @@ class Campaign:
             bundles=given.green, root=given.root, scope=given.scope,
             app_version=given.app_version, catalogue=given.catalogue,
         )  # fmt: skip
-        found = judged(asked)
+        found = evaluate(asked)
         for each in found.verdict.reasons:
             if each.code in _FOREIGN:
                 raise BadInput(f"{each.subject}: {each.text}; {each.remedy}")
@@ -246,7 +247,7 @@ class Campaign:
         findings = [json.loads(line) for line in lines]
         for each in findings:
             self._note(each["node"], each["claims"])
-        return matrix.by_claim(findings)
+        return kill_matrix.by_claim(findings)
 
     def _command(
         self, place: Path, claims: Sequence[str], saboteurs: Sequence[str], where: Sequence[str]

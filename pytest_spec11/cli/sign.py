@@ -10,8 +10,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pytest_spec11 import archive, attestation, sealed
 from pytest_spec11.errors import BadInput
+from pytest_spec11.evidence import archive, attestation, documents
 
 
 def add(commands: Any) -> None:
@@ -39,13 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         beside = arguments.file.with_name(archive.ENVELOPE)
         before = beside.read_bytes() if beside.is_file() else None
-        sealed.replace(beside, _signed(sealed.content(arguments.file), before, key))
+        documents.replace(beside, _signed(documents.content(arguments.file), before, key))
     print(f"signed by {attestation.public(key)}")
     return 0
 
 
 def _signed(content: bytes, before: bytes | None, key: Ed25519PrivateKey) -> bytes:
-    _, damage = sealed.parsed(content, "signoff")
+    _, damage = documents.parsed(content, "signoff")
     if damage:
         raise BadInput(f"signoff.json: {damage}")
     kept = attestation.opened(before) if before is not None else None

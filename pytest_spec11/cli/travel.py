@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pytest_spec11 import archive
+from pytest_spec11.evidence import archive
 from pytest_spec11.verify import verify
 
 

@@ -6,23 +6,23 @@ from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import Final
 
-from pytest_spec11.bundle import Bundle
-from pytest_spec11.catalogue import Catalogue
+from pytest_spec11.evidence.bundle import Bundle
 from pytest_spec11.judge import bound, claims, journals, kills, lanes
 from pytest_spec11.judge.case import Case, Standing, Terms, Verdict
-from pytest_spec11.reasons import Reason, reason
+from pytest_spec11.judge.reasons import Reason, reason
+from pytest_spec11.requirements.catalogue import Catalogue
 
 __all__ = ["Case", "Standing", "Terms", "Verdict", "judge"]
 
 _BROKEN: Final = frozenset({"E-TRUNCATED", "E-CHAIN", "E-UNSEALED"})
 _RULES: Final[tuple[Callable[[Case], Iterator[Reason]], ...]] = (
-    journals.whole,
-    journals.manned,
-    journals.single,
+    journals.check_journals,
+    journals.check_workers,
+    journals.check_single_run,
     journals.shards,
-    bound.bound,
+    bound.check_binding,
     bound.scoped,
-    bound.posed,
+    bound.check_posture,
     bound.fresh,
     claims.blobs,
     journals.conserved,

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from pytest_spec11.binding import KEYS
-from pytest_spec11.journal import Times
+from pytest_spec11.evidence.binding import KEYS
+from pytest_spec11.evidence.journal import Times
 from pytest_spec11.judge.case import Case
-from pytest_spec11.reasons import Reason, reason
+from pytest_spec11.judge.reasons import Reason, reason
 
 _COMPARED: Final = MappingProxyType(
     {
@@ -51,7 +51,7 @@ def _timely(case: Case, name: str, times: Times) -> Iterator[Reason]:
         yield reason("E-FUTURE", name, text)
 
 
-def bound(case: Case) -> Iterator[Reason]:
+def check_binding(case: Case) -> Iterator[Reason]:
     """Every process measured the same: the tree that is to be released, whole and committed."""
     here = case.terms.here
     if here is None:
@@ -119,7 +119,7 @@ def scoped(case: Case) -> Iterator[Reason]:
             yield reason("E-SCOPE", name, f"scope is {_short(said)}, asked is {scope}")
 
 
-def posed(case: Case) -> Iterator[Reason]:
+def check_posture(case: Case) -> Iterator[Reason]:
     """The target was set up as the catalogue asks at this scope."""
     for leaf in case.bundle.leaves:
         posture = leaf.start.get("posture", {})

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_spec11.bundle import Bundle
-from pytest_spec11.catalogue import Catalogue
-from pytest_spec11.policy import Policy
-from pytest_spec11.reasons import Reason
-from pytest_spec11.sealed import Document
+from pytest_spec11.evidence.bundle import Bundle
+from pytest_spec11.evidence.documents import Document
+from pytest_spec11.judge.reasons import Reason
+from pytest_spec11.requirements.catalogue import Catalogue
+from pytest_spec11.requirements.policy import Policy
 
 Standing = Literal["PASS", "UNKNOWN", "FAIL"]
 Word = Literal["GO", "NO_GO"]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from pytest_spec11.bundle import Bundle, Outcome, Problem
-from pytest_spec11.catalogue import Claim
+from pytest_spec11.evidence.bundle import Bundle, Outcome, Problem
 from pytest_spec11.judge.case import Case
-from pytest_spec11.reasons import Reason, command_of, reason
+from pytest_spec11.judge.reasons import Reason, command_of, reason
+from pytest_spec11.requirements.catalogue import Claim
 
 _VOIDS: Final = frozenset({"E-THREAD", "E-RETURN"})
 RED: Final = frozenset({"E-FAILED", "E-ERROR", *_VOIDS})

@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from pytest_spec11.bundle import BAD, NOTHING, Leaf
-from pytest_spec11.journal import TORN
+from pytest_spec11.evidence.bundle import BAD, NOTHING, JournalFile
+from pytest_spec11.evidence.journal import TORN
 from pytest_spec11.judge.case import Case
-from pytest_spec11.reasons import Reason, command_of, reason
+from pytest_spec11.judge.reasons import Reason, command_of, reason
 
 _HEADS: Final = frozenset({"main", "controller"})
 _FAILURES: Final = 1
@@ -17,7 +17,7 @@ _FAILURES: Final = 1
 _ENDED: Final = frozenset({0, _FAILURES, 5})
 
 
-def whole(case: Case) -> Iterator[Reason]:
+def check_journals(case: Case) -> Iterator[Reason]:
     """Every journal is undamaged, sealed, and of a process that came to its end."""
     if not case.bundle.leaves:
         yield reason("E-NO-EVIDENCE", "bundle", "there is no journal")
@@ -29,7 +29,7 @@ def whole(case: Case) -> Iterator[Reason]:
             yield reason("E-ERROR", leaf.name, f"the process ended with status {status}")
 
 
-def _readable(leaf: Leaf) -> Iterator[Reason]:
+def _readable(leaf: JournalFile) -> Iterator[Reason]:
     if leaf.reading.sha256 == NOTHING:
         yield reason("E-EMPTY", leaf.name, "the journal is empty")
     if not leaf.reading.records:
@@ -43,16 +43,16 @@ def _readable(leaf: Leaf) -> Iterator[Reason]:
         yield reason("E-UNSEALED", leaf.name, "the journal does not end with a seal")
 
 
-def manned(case: Case) -> Iterator[Reason]:
+def check_workers(case: Case) -> Iterator[Reason]:
     """Of every run, each process left one journal."""
-    runs: dict[str, list[Leaf]] = defaultdict(list)
+    runs: dict[str, list[JournalFile]] = defaultdict(list)
     for leaf in case.bundle.leaves:
         runs[leaf.run].append(leaf)
     for run, leaves in runs.items():
         yield from _crew(run or "(unnamed run)", leaves)
 
 
-def _crew(run: str, leaves: list[Leaf]) -> Iterator[Reason]:
+def _crew(run: str, leaves: list[JournalFile]) -> Iterator[Reason]:
     roles = Counter(leaf.role for leaf in leaves)
     expected = {role for leaf in leaves for role in leaf.reading.expected}
     if sum(roles[head] for head in _HEADS) != 1:
@@ -87,7 +87,7 @@ def conserved(case: Case) -> Iterator[Reason]:
             yield reason("E-POLICY", end.node, text, command_of(end.node))
 
 
-def single(case: Case) -> Iterator[Reason]:
+def check_single_run(case: Case) -> Iterator[Reason]:
     """A directory holds one run, and a run lies in one directory."""
     runs: dict[str, set[tuple[str, str]]] = defaultdict(set)
     homes: dict[str, set[str]] = defaultdict(set)

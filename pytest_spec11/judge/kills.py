@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pytest_spec11.judge.case import Case
-from pytest_spec11.reasons import Reason, reason
+from pytest_spec11.judge.reasons import Reason, reason
 
 TWIN: Final = ".none"
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from pytest_spec11.judge.case import Case
-from pytest_spec11.reasons import Reason, reason
+from pytest_spec11.judge.reasons import Reason, reason
 
 NESTED: Final = ("quick", "check", "full")  # red in one makes the higher ones red
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from functools import cached_property
 
 from pytest_spec11.addresses import Address
-from pytest_spec11.oracles.http import Api, HttpDoor, door
+from pytest_spec11.oracles.http import Api, HttpConnection, door
 from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.oracles.sql import Sql, SqlDoor
 from pytest_spec11.oracles.witness import Witness
-from pytest_spec11.saboteurs.saboteur import Armed
+from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
 
 
 class Access:
     """Doors to one address, opened when first used. An oracle made here reports to one witness."""
 
-    def __init__(self, address: Address, armed: Armed) -> None:
+    def __init__(self, address: Address, armed: ActiveSaboteurs) -> None:
         self.address = address
         self._armed = armed
 
     @cached_property
-    def _http(self) -> HttpDoor | None:
+    def _http(self) -> HttpConnection | None:
         base_url = self._armed.route(self.address).base_url
         return door(base_url) if base_url else None
 

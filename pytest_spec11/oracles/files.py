@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_spec11.oracles.witness import Witness, fingerprint
-from pytest_spec11.saboteurs.saboteur import Armed
+from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
 
 
 class Files:
     """Contents of files; a file that is not there is a reading too."""
 
-    def __init__(self, witness: Witness, armed: Armed) -> None:
+    def __init__(self, witness: Witness, armed: ActiveSaboteurs) -> None:
         self._witness = witness
         self._armed = armed
 

@@ -42,7 +42,7 @@ class Reply:
         return jsons.loads(self.body)
 
 
-class HttpDoor(threading.local):
+class HttpConnection(threading.local):
     """The way to one base URL: each thread that goes through has a client of its own.
 
     No proxies, no redirects, a new connection for each request. Threads share none, since a pool
@@ -57,19 +57,22 @@ class HttpDoor(threading.local):
         )
 
 
-def door(base_url: str) -> HttpDoor:
+def door(base_url: str) -> HttpConnection:
     """The way there; nothing is asked yet."""
     secure = base_url.startswith("https:")
     # Reading the certificates of the machine takes longer than most requests.
     tls = ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return HttpDoor(base_url.rstrip("/"), tls)
+    return HttpConnection(base_url.rstrip("/"), tls)
 
 
 class Api:
     """Requests to the system under test. Safe to use from many threads at once."""
 
     def __init__(
-        self, door: HttpDoor | None, witness: Witness, headers: Mapping[str, str] | None = None
+        self,
+        door: HttpConnection | None,
+        witness: Witness,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._door = door
         self._witness = witness
@@ -85,7 +88,7 @@ class Api:
         return self._open.base_url
 
     @property
-    def _open(self) -> HttpDoor:
+    def _open(self) -> HttpConnection:
         if self._door is None:
             raise NotProvable("this target names no base URL: there is no API to ask")
         return self._door

@@ -12,9 +12,9 @@ import psutil
 
 from pytest_spec11.canon import Json
 from pytest_spec11.errors import NotProvable
+from pytest_spec11.launch.reaper import end_groups
 from pytest_spec11.oracles.witness import Witness, fingerprint, shown, without_password
-from pytest_spec11.reaper import end_groups
-from pytest_spec11.saboteurs.saboteur import Armed
+from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
 from pytest_spec11.target import Process
 
 RUN_S: Final = 60.0
@@ -47,11 +47,11 @@ class Proc:
     """Facts about the stack's processes, by the name their target gave them."""
 
     def __init__(
-        self, pids: Mapping[str, int], witness: Witness, armed: Armed | None = None
+        self, pids: Mapping[str, int], witness: Witness, armed: ActiveSaboteurs | None = None
     ) -> None:
         self._pids = pids
         self._witness = witness
-        self._armed = armed or Armed()
+        self._armed = armed or ActiveSaboteurs()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -66,7 +66,9 @@ def take(witness: Sql, *, but: Mapping[str, str] | None = None) -> Snapshot:
             reading.connection, [each for each in found if _dotted(each) not in left_out]
         )
         sequences = reading.connection.execute(_SEQUENCES).fetchall()
-    witness.saw("snapshot of every table", {"but": dict(left_out)}, rows, reading.now_ms)
+    witness.record_observation(
+        "snapshot of every table", {"but": dict(left_out)}, rows, reading.now_ms
+    )
     return Snapshot(
         {row["name"]: (row["rows"], row["sha256"]) for row in rows},
         {row["name"]: row["last_value"] for row in sequences},

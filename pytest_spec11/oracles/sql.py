@@ -103,7 +103,7 @@ class Sql:
         except psycopg.Error as error:
             self._failed(sql, params, error)
             raise
-        self.saw(sql, params, rows, reading.now_ms)
+        self.record_observation(sql, params, rows, reading.now_ms)
         return rows
 
     def _failed(self, sql: str, params: Mapping[str, Any], error: psycopg.Error) -> None:
@@ -125,7 +125,9 @@ class Sql:
             raise LookupError(f"{len(row)} columns instead of one: {sql}")
         return next(iter(row.values()))
 
-    def saw(self, sql: str, params: Mapping[str, Any], rows: Sequence[Row], now_ms: int) -> None:
+    def record_observation(
+        self, sql: str, params: Mapping[str, Any], rows: Sequence[Row], now_ms: int
+    ) -> None:
         """The reading is on record: query, row count, digest of the rows, the server's clock."""
         body = json.dumps(rows, default=str, ensure_ascii=False, sort_keys=True).encode()
         facts = {

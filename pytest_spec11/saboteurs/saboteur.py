@@ -57,11 +57,11 @@ class Saboteur:
         """What is started in place of a process."""
         return process
 
-    def lets(self, process: str, signum: signal.Signals) -> bool:
+    def allows_signal(self, process: str, signum: signal.Signals) -> bool:
         """Whether a signal reaches the process of that name."""
         return process != "" and signum != 0
 
-    def rises(self, process: str) -> bool:
+    def allows_start(self, process: str) -> bool:
         """Whether the process of that name is started, now that it was asked for."""
         return process != ""
 
@@ -81,7 +81,7 @@ class Saboteur:
         """Nothing that it started is left."""
 
 
-class Armed:
+class ActiveSaboteurs:
     """The saboteurs of one run, one behind the other; without any, all is as it was."""
 
     def __init__(self, saboteurs: Iterable[Saboteur] = ()) -> None:
@@ -108,14 +108,16 @@ class Armed:
             process = each.process(process)
         return process
 
-    def lets(self, process: str, signum: signal.Signals) -> bool:
+    def allows_signal(self, process: str, signum: signal.Signals) -> bool:
         """Whether a signal reaches the process of that name."""
-        heard = [each.lets(process, signum) for each in self.saboteurs]  # each of them is asked
+        heard = [
+            each.allows_signal(process, signum) for each in self.saboteurs
+        ]  # each of them is asked
         return all(heard)
 
-    def rises(self, process: str) -> bool:
+    def allows_start(self, process: str) -> bool:
         """Whether the process of that name is started, now that it was asked for."""
-        heard = [each.rises(process) for each in self.saboteurs]  # as above
+        heard = [each.allows_start(process) for each in self.saboteurs]  # as above
         return all(heard)
 
     def planted(self, dsn: str) -> None:

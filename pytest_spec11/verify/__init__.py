@@ -31,7 +31,7 @@ _SIGNOFF: Final = "signoff.json"
 _MANIFEST: Final = "manifest.json"
 _MAX_DOCUMENT: Final = 64 << 20
 _HEX: Final = frozenset("0123456789abcdef")
-_SCHEMAS: Final = Path(__file__).parent.parent / "schemas"
+_SCHEMAS: Final = Path(__file__).parents[1] / "evidence" / "schemas"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
-from scenarios import once
-from scenarios.dice import Dice
-from scenarios.kills import UNFINISHED, ended
-from scenarios.ledger import Ledger
-from scenarios.load import Load
-from scenarios.servers import POSTMASTER, on_a_server_of_its_own
+from scenarios.support.contract.seeded_random import Dice
+from scenarios.support.crowds.load_clients import Load
+from scenarios.support.faults.crash_points import UNFINISHED, ended
+from scenarios.support.faults.kill_log import Ledger
+from scenarios.support.faults.servers import POSTMASTER, on_a_server_of_its_own
+from scenarios.support.runs import exactly_once
 
 pytestmark = pytest.mark.S09
 
@@ -54,8 +54,8 @@ def test_kills_at_random_under_load_lose_and_double_nothing(
 
         assert len(load.wids) > CLIENTS
         for wid in load.wids:
-            assert once.facts(stack, wid) == once.succeeded(wid)
-        assert once.divergent(stack) == []
+            assert exactly_once.facts(stack, wid) == exactly_once.succeeded(wid)
+        assert exactly_once.divergent(stack) == []
         assert stack.sys_sql.value(UNFINISHED) == 0
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios.backlogs import Backlogs, Met
-from scenarios.queues import flooded, met, working
+from scenarios.support.crowds.backlog_log import Backlogs, Met
+from scenarios.support.runs.queues import flooded, met, working
 
 pytestmark = pytest.mark.S10
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from pytest_spec11.stacks import Stacks
-from scenarios.lives import parked
-from scenarios.waiting_room import books, filled, let_go, taken_ms, workflows
+from scenarios.support.crowds.many_parked_runs import books, filled, let_go, taken_ms, workflows
+from scenarios.support.runs.run_lifecycle import parked
 
 pytestmark = pytest.mark.S10
 

@@ -6,11 +6,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pytest_spec11 import bundle, sealed
-from pytest_spec11.drift import Drift
+from pytest_spec11.evidence import bundle, documents
 from pytest_spec11.judge import Case, Verdict
-from pytest_spec11.policy import read
-from pytest_spec11.signoff import Signoff
+from pytest_spec11.requirements.policy import read
+from pytest_spec11.verdict.signoff import Signoff
+from pytest_spec11.verdict.weakenings import Drift
 from tests.plugin.judge.stand import Stand, cell, happy, strict, write_kills, write_lane
 
 LANES = ("quick", "check", "full", "policy")
@@ -58,7 +58,7 @@ class Release:
 
     def sign_off(self) -> Path:
         """The sign-off, beside the run."""
-        sealed.write(self.folder.parent / "signoff.json", "signoff", self.document())
+        documents.write(self.folder.parent / "signoff.json", "signoff", self.document())
         return self.folder.parent / "signoff.json"
 
 

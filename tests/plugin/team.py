@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from pytest_spec11 import journal
+from pytest_spec11.evidence import journal
 
 RUN_S = 180
 # What an outer pytest leaves in the environment is none of an inner one's business.

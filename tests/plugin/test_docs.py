@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_spec11 import cli, errors, fixtures, hookspecs, journal
+from pytest_spec11 import cli, errors, fixtures, hookspecs
 from pytest_spec11.cli import main
+from pytest_spec11.evidence import journal
+from pytest_spec11.judge.reasons import REMEDIES
 from pytest_spec11.options import Settings, flag_of, ini_of
-from pytest_spec11.reasons import REMEDIES
 from tests.plugin.team import SYSTEM, Team
 
 ROOT = Path(__file__).parent.parent.parent

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from pytest_spec11 import bundle, catalogue
 from pytest_spec11.cli import main
+from pytest_spec11.evidence import bundle
 from pytest_spec11.judge import Terms, judge
-from pytest_spec11.policy import Policy
+from pytest_spec11.requirements import catalogue
+from pytest_spec11.requirements.policy import Policy
 from tests.plugin.team import CONFTEST, Ended, Team, made, reruns
 
 HEAD = """

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_spec11 import catalogue, lanes, policy
+from pytest_spec11.evidence import lanes
+from pytest_spec11.requirements import catalogue, policy
 
 ROOT = Path(__file__).parents[2]
 LANES = lanes.declared(policy.load(ROOT))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.ports.sbx.hosted import Machine
-from engine.ports.warden.streams import Stream
+from engine.ports.supervisor.streams import Stream
 
 SPARE_S = 60  # beyond the command's wall time the machine ends by itself
 

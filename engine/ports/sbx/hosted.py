@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from engine.core import results
 from engine.core.plans import Task
 from engine.core.results import Result
-from engine.ports.warden.streams import Stream
+from engine.ports.supervisor.streams import Stream
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """A sandbox on this machine: a shell runs the command for real, in bounds, and none of it stays.
 
-Each attempt has a warden (``engine.ports.warden``): a process that owns it and outlives neither the
-command nor us. Linux only.
+Each attempt has a supervisor (``engine.ports.supervisor``): a process that owns it and outlives
+neither the command nor us. Linux only.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from engine.core import results
 from engine.core.artifacts import NO_ERROR
 from engine.core.plans import Task
 from engine.core.results import Result
-from engine.ports.warden.cage import Limits
+from engine.ports.supervisor.cage import Limits
 
 T = TypeVar("T")
 BEGIN: Final = (
     "import sys; sys.path.append(sys.argv[1]);"
-    " from engine.ports.warden import keeping; keeping.main()"
+    " from engine.ports.supervisor import keeping; keeping.main()"
 )
 ROOT: Final = Path(__file__).parents[3]
-SLACK_S: Final = 20.0  # beyond its wall time a command and its warden are gone
+SLACK_S: Final = 20.0  # beyond its wall time a command and its supervisor are gone
 CLASSES: Final[Mapping[str, str]] = {
     "timeout": results.TIMEOUT,
     "cpu": results.TIMEOUT,
@@ -78,7 +78,7 @@ class Local:
         )
 
     def _class(self, report: Mapping[str, Any]) -> str:
-        """What the warden saw counts for more than what the command said."""
+        """What the supervisor saw counts for more than what the command said."""
         if report["why"] in CLASSES:
             return CLASSES[report["why"]]
         if report["exit"] == 0:
@@ -110,43 +110,45 @@ class Local:
             "shared": None if self.shared is None else str(self.shared),
             "net": self.net,
         }
-        warden = await asyncio.create_subprocess_exec(
+        supervisor = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", "-c", BEGIN, str(ROOT)),
             stdin=PIPE, stdout=PIPE, stderr=PIPE, env={}, cwd="/", start_new_session=True,
         )  # fmt: skip
         try:
             async with asyncio.timeout(self.limits.wall_ms / 1000 + SLACK_S):
-                return await _told(warden, json.dumps(spec).encode() + b"\n")
+                return await _told(supervisor, json.dumps(spec).encode() + b"\n")
         except TimeoutError:
-            return {"boot": "its warden did not answer in time"}
+            return {"boot": "its supervisor did not answer in time"}
         finally:
-            await _gone(warden)
+            await _gone(supervisor)
 
 
-async def _told(warden: Process, spec: bytes) -> dict[str, Any]:
-    """What the warden reports. Its standard input stays open: that is our hold on it."""
-    hold = _piped(warden.stdin)
+async def _told(supervisor: Process, spec: bytes) -> dict[str, Any]:
+    """What the supervisor reports. Its standard input stays open: that is our hold on it."""
+    hold = _piped(supervisor.stdin)
     with suppress(ConnectionError):  # it has ended, and says why below
         hold.write(spec)
         await hold.drain()
-    said, trouble = await asyncio.gather(_piped(warden.stdout).read(), _piped(warden.stderr).read())
+    said, trouble = await asyncio.gather(
+        _piped(supervisor.stdout).read(), _piped(supervisor.stderr).read()
+    )
     try:
         report: dict[str, Any] = json.loads(said)
     except ValueError:
         last = trouble.decode(errors="replace").strip().rpartition("\n")[2]
-        return {"boot": f"its warden ended without a word: {last}"}
+        return {"boot": f"its supervisor ended without a word: {last}"}
     return report
 
 
-async def _gone(warden: Process) -> None:
+async def _gone(supervisor: Process) -> None:
     """It has let go of everything, and ended."""
-    _piped(warden.stdin).close()
+    _piped(supervisor.stdin).close()
     try:
         async with asyncio.timeout(SLACK_S):
-            await warden.wait()
+            await supervisor.wait()
     finally:
-        if warden.returncode is None:
-            warden.kill()
+        if supervisor.returncode is None:
+            supervisor.kill()
 
 
 def _piped(stream: T | None) -> T:

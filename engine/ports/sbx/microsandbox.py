@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.ports.sbx.hosted import Machine
-from engine.ports.warden.streams import Stream
+from engine.ports.supervisor.streams import Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

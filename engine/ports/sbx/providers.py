@@ -1,34 +1,14 @@
-"""The one sandbox that the settings name: no other ever stands in for it (D35)."""
+"""The one sandbox that the settings name: no other ever stands in for it (D35).
+
+A provider is loaded when it is the one: most processes need none of their modules.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-
 from engine.ports.sbx import Sandbox
-from engine.ports.sbx.e2b import E2b
-from engine.ports.sbx.hosted import Hosted
-from engine.ports.sbx.local import Local
-from engine.ports.sbx.microsandbox import Microsandbox
 from engine.ports.sbx.mock import Mock
+from engine.ports.sbx.settings import Settings
 from engine.ports.sbx.slow import Slow
-from engine.ports.warden.cage import Limits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """All that the environment says of sandboxes."""
-
-    mode: str
-    provider: str
-    limits: Limits
-    net: bool
-    base: Path | None
-    shared: Path | None
-    e2b_key: str | None = field(repr=False)
-    e2b_template: str | None
-    microsandbox_image: str
-    pause_ms: int
 
 
 def sandbox(settings: Settings) -> Sandbox:
@@ -38,14 +18,24 @@ def sandbox(settings: Settings) -> Sandbox:
 
 
 def _live(settings: Settings) -> Sandbox:
-    wall_ms, net = settings.limits.wall_ms, settings.net
     match settings.provider:
-        case "e2b":
-            key, template = settings.e2b_key, settings.e2b_template
-            return Hosted(E2b(key=key, template=template, wall_ms=wall_ms, net=net))
-        case "microsandbox":
-            image, memory_mb = settings.microsandbox_image, settings.limits.memory_mb
-            return Hosted(Microsandbox(image=image, memory_mb=memory_mb, wall_ms=wall_ms, net=net))
+        case "e2b" | "microsandbox":
+            return _hosted(settings)
         case _:
+            from engine.ports.sbx.local import Local  # noqa: PLC0415  # see the module
+
             base, shared = settings.base, settings.shared
-            return Local(limits=settings.limits, base=base, shared=shared, net=net)
+            return Local(limits=settings.limits, base=base, shared=shared, net=settings.net)
+
+
+def _hosted(settings: Settings) -> Sandbox:
+    from engine.ports.sbx.e2b import E2b  # noqa: PLC0415  # see the module
+    from engine.ports.sbx.hosted import Hosted  # noqa: PLC0415  # as above
+    from engine.ports.sbx.microsandbox import Microsandbox  # noqa: PLC0415  # as above
+
+    wall_ms, net = settings.limits.wall_ms, settings.net
+    if settings.provider == "e2b":
+        key, template = settings.e2b_key, settings.e2b_template
+        return Hosted(E2b(key=key, template=template, wall_ms=wall_ms, net=net))
+    image, memory_mb = settings.microsandbox_image, settings.limits.memory_mb
+    return Hosted(Microsandbox(image=image, memory_mb=memory_mb, wall_ms=wall_ms, net=net))

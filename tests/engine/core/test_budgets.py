@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
+from engine.background.budgets import parsed, verdict
 from engine.contracts.budgets import BudgetViolation
 from engine.core import budgets, results
 from engine.core.budgets import MIB, Excess, Metric, Scope, Spent
 from engine.core.results import Result
 from engine.errors import RunFailed
-from engine.usecases.budgets import parsed, verdict
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "scenarios/budget.schema.json").read_text("utf-8"))
 LIMITS = {

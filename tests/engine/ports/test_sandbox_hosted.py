@@ -15,7 +15,7 @@ from engine.core.results import Result
 from engine.ports.sbx.e2b import E2b
 from engine.ports.sbx.hosted import Host, Hosted
 from engine.ports.sbx.microsandbox import Microsandbox
-from engine.ports.warden.streams import MOST_KEPT
+from engine.ports.supervisor.streams import MOST_KEPT
 
 KEY = "e2b_0123456789abcdef"
 ENV = {"SPEC11_TASK": "key", "SPEC11_ATTEMPT": "1"}

@@ -15,7 +15,7 @@ import uvloop
 from engine.core.plans import Task
 from engine.core.results import Result
 from engine.ports.sbx.local import Local
-from engine.ports.warden.cage import Limits
+from engine.ports.supervisor.cage import Limits
 from pytest_spec11.waiting import eventually
 
 LIMITS = {"wall_ms": 20_000, "cpu_s": 20, "memory_mb": 128, "file_mb": 4, "processes": 32}
@@ -49,7 +49,7 @@ def test_what_a_shell_does_is_done(run: Callable[..., Result], base: Path) -> No
 
 
 @pytest.mark.parametrize("loop", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def test_a_command_holds_its_three_streams_and_nothing_of_its_warden(
+def test_a_command_holds_its_three_streams_and_nothing_of_its_supervisor(
     base: Path, loop: Callable[..., Result]
 ) -> None:
     local = Local(limits=Limits(**LIMITS), base=base)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_spec11 import catalogue
+from pytest_spec11.requirements import catalogue
 from tests.plugin.judge.stand import small
 
 

@@ -12,10 +12,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pytest_spec11 import bundle, journal, merkle
-from pytest_spec11.bundle import Bundle, Flaw, Leaf, Outcome, Sight
 from pytest_spec11.canon import canonical
-from pytest_spec11.journal import Reading, Record, Times
+from pytest_spec11.evidence import bundle, journal, merkle
+from pytest_spec11.evidence.bundle import Bundle, Flaw, JournalFile, Outcome, Sight
+from pytest_spec11.evidence.journal import Reading, Record, Times
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Held:
         return [dict(each.data) for each in self.records if each.kind == kind]
 
     @property
-    def leaf(self) -> Leaf:
+    def leaf(self) -> JournalFile:
         times = [each.at for each in self.records]
         seals = self.of("seal")
         reading = Reading(
@@ -51,7 +51,7 @@ class Held:
             root=merkle.root(sha256(line).digest() for line in self.lines),
             sha256=sha256(self.content).hexdigest(),
         )
-        return Leaf(self.path, reading)
+        return JournalFile(self.path, reading)
 
 
 def hold(path: Path) -> Held:
@@ -76,7 +76,7 @@ def view(journals: Sequence[Held], flaws: Sequence[Flaw] = ()) -> Bundle:
         each["node"]: None
         for own in journals
         for each in own.of("observation")
-        if bundle.real(each)
+        if bundle.is_substantive(each)
     }
     return Bundle(
         leaves=tuple(each.leaf for each in journals),
@@ -120,7 +120,7 @@ def _sights(journals: Sequence[Held], node: str) -> dict[str, Sight | None]:
         (own, each)
         for own in journals
         for each in own.of("observation")
-        if each["node"] == node and bundle.real(each)
+        if each["node"] == node and bundle.is_substantive(each)
     ]
     found: dict[str, Sight | None] = {}
     for own, each in seen:
@@ -136,7 +136,7 @@ def _checked(own: Held) -> Iterator[str]:
         before = [it.data for it in own.records[:place] if it.kind == "observation"]
         node = each.data.get("node")
         if each.kind == "assertion" and any(
-            it["node"] == node and bundle.real(it) for it in before
+            it["node"] == node and bundle.is_substantive(it) for it in before
         ):
             yield str(node)
 

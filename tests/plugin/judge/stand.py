@@ -11,12 +11,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pytest_spec11 import binding as binding_module
-from pytest_spec11 import bundle, catalogue, sealed
-from pytest_spec11.bundle import Bundle
-from pytest_spec11.journal import Journal, Record
+from pytest_spec11.evidence import binding as binding_module
+from pytest_spec11.evidence import bundle
+from pytest_spec11.evidence import documents as sealed
+from pytest_spec11.evidence.bundle import Bundle
+from pytest_spec11.evidence.journal import Journal, Record
 from pytest_spec11.judge import Terms, Verdict, judge
-from pytest_spec11.policy import Policy
+from pytest_spec11.requirements import catalogue
+from pytest_spec11.requirements.policy import Policy
 from tests.plugin.judge.materialised import Held, view
 
 A, B = "t.py::test_a", "t.py::test_b"

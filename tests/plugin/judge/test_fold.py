@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_spec11 import bundle
-from pytest_spec11.bundle import Bundle
 from pytest_spec11.canon import NotCanonical, canonical, parse_line
-from pytest_spec11.drift import Drift
+from pytest_spec11.evidence import bundle
+from pytest_spec11.evidence.bundle import Bundle
 from pytest_spec11.judge import Case
-from pytest_spec11.signoff import Signoff
+from pytest_spec11.verdict.signoff import Signoff
+from pytest_spec11.verdict.weakenings import Drift
 from tests.plugin.judge import materialised
 from tests.plugin.judge.stand import (
     A,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_spec11 import binding
 from pytest_spec11.cli import main
+from pytest_spec11.evidence import binding
 from tests.plugin.judge.stand import happy, small
 
 
@@ -87,7 +87,7 @@ def test_garbage_is_bad_input_or_no_go_never_go(
     (tmp_path / "void" / "journal-main.ndjson").write_bytes(bytes(range(256)) * 9)
     assert gate(tmp_path / "void") == 1
     assert gate(tmp_path / "run", tmp_path / "void") == 1
-    monkeypatch.setattr("pytest_spec11.gating.judge", None)
+    monkeypatch.setattr("pytest_spec11.verdict.gate.judge", None)
     assert gate(tmp_path / "run") == 4
 
 

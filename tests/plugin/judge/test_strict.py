@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pytest_spec11 import sealed
 from pytest_spec11.errors import BadInput
-from pytest_spec11.schemas import fault
+from pytest_spec11.evidence import documents
+from pytest_spec11.evidence.schemas import fault
 from tests.plugin.judge.stand import shorter, write_kills, write_lane
 from tests.plugin.releases import CELLS, LANES, NAME, Release, times
 
@@ -146,8 +146,8 @@ def test_a_sign_off_fits_its_schema_and_never_shows_a_green_tile_for_nothing(
     _, spoil = SPOILS.get(name, ("", lambda _: None))
     spoil(release)
     said = release.document()
-    sealed.write(tmp_path / "signoff.json", "signoff", said)
-    again = sealed.read(tmp_path / "signoff.json", "signoff")
+    documents.write(tmp_path / "signoff.json", "signoff", said)
+    again = documents.read(tmp_path / "signoff.json", "signoff")
     assert again.damage == ""
     assert said["verdict"] == ("GO" if name == "nothing" else "NO_GO")
     for tile in [*said["pfTiles"], *said["proofTiles"]]:
@@ -193,5 +193,5 @@ def test_a_document_of_another_shape_is_never_written(release: Release, tmp_path
     for change in changes:
         assert fault("signoff", {**said, "sum": "0" * 64, **change})
         with pytest.raises(BadInput):
-            sealed.write(tmp_path / "no.json", "signoff", {**said, **change})
+            documents.write(tmp_path / "no.json", "signoff", {**said, **change})
     assert list(tmp_path.glob("*.json*")) == []

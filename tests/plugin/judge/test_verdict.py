@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_spec11 import bundle, catalogue, journal
-from pytest_spec11.bundle import Bundle
-from pytest_spec11.policy import Policy
+from pytest_spec11.evidence import bundle, journal
+from pytest_spec11.evidence.bundle import Bundle
+from pytest_spec11.requirements import catalogue
+from pytest_spec11.requirements.policy import Policy
 from tests.plugin.judge.stand import (
     A,
     B,

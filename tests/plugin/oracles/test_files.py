@@ -7,12 +7,12 @@ import pytest
 
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.oracles.witness import shown, without_password
-from pytest_spec11.saboteurs.saboteur import Armed
+from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
 from tests.plugin.oracles.conftest import Notes
 
 
 def test_bytes_their_absence_and_emptiness_are_readings(tmp_path: Path, notes: Notes) -> None:
-    files = Files(notes, Armed())
+    files = Files(notes, ActiveSaboteurs())
     (tmp_path / "a").write_bytes(b"tea")
     (tmp_path / "b").write_bytes(b"")
 

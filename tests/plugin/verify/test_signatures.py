@@ -19,8 +19,8 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer._key import Key, SSlibKey
 
-from pytest_spec11 import archive, attestation
 from pytest_spec11.cli import main
+from pytest_spec11.evidence import archive, attestation
 from pytest_spec11.verify import Report, verify
 from tests.plugin.releases import Release
 

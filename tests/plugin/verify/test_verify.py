@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_spec11 import archive, journal, merkle
 from pytest_spec11.canon import canonical, digest
 from pytest_spec11.cli import main
 from pytest_spec11.errors import BadInput
+from pytest_spec11.evidence import archive, journal, merkle
 from pytest_spec11.verify import Report, hashing, verify
 from tests.plugin.edits import survivors
 from tests.plugin.judge.stand import happy, shorter, strict, write_lane

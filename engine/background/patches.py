@@ -1,0 +1,144 @@
+"""Write what a plan wants written, and take it back: by row and by file, whoever crashes (D25).
+
+The row comes first, with what the file was; then the file; then the row's mark. Whoever repeats
+any of it looks at the file first, and does only what is left to be done. Files of a run change
+under a lock that one process holds, and only while its session with the database lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from engine.background.file_writes import Hands, Pen
+from engine.core import patches as rules
+from engine.core.executions import Execution
+from engine.core.patches import Entry, Patch, Why, Wish
+from engine.errors import RunCanceled, RunFailed
+from engine.ports.workspace import Workspace
+from engine.store import Tx, steps
+from engine.store import patches as store
+from engine.store.pool import Pool
+
+CANCELED: Final = "canceled"
+
+
+@dataclass(frozen=True, slots=True)
+class Patching:
+    """Patches, over one pool of connections and one workspace."""
+
+    pool: Pool
+    workspace: Workspace
+
+    async def apply(self, execution: Execution, wanted: Sequence[Patch]) -> list[Entry]:
+        """The history of ``wanted``, in its order: all of it is written.
+
+        Raises RunFailed for a path or a file that may not be changed, and RunCanceled.
+        """
+        if not wanted:
+            return []
+        return await self.pool.insist(_applied, self.workspace, execution, wanted)
+
+    async def undo(self, execution: Execution, error: str) -> str:
+        """What the run failed of, once all that it wrote is taken back: ``error``, or worse.
+
+        Does nothing for an execution that does not own its run any more, or whose run has ended.
+        """
+        return await self.pool.insist(_undone, self.workspace, execution, error)
+
+    async def compensate(self, run_id: str) -> int:
+        """How many patches of a canceled run were taken back; none of one that goes on.
+
+        Raises RunFailed when one cannot be; the run's row says so, too.
+        """
+        return await self.pool.insist(_compensated, self.workspace, run_id)
+
+    async def reapply(self, execution: Execution) -> None:
+        """What a cancellation took back of a run that now goes on is written again.
+
+        Raises RunFailed like ``apply``. A run that was canceled once more is left alone: its next
+        step meets the cancellation.
+        """
+        with suppress(RunCanceled):
+            await self.pool.insist(_reapplied, self.workspace, execution)
+
+
+async def _applied(
+    tx: Tx, workspace: Workspace, execution: Execution, wanted: Sequence[Patch]
+) -> list[Entry]:
+    async with store.alone(tx, execution.run_id):
+        # A cancellation has come before this look, or its compensation waits for the lock.
+        await steps.subject(tx, execution.id)
+        entries = await store.of_run(tx, execution.run_id)
+        hands = Hands(tx, workspace)
+        attempt = await _attempt(hands, entries, execution.id, Why.FAILURE)
+        pen = Pen(hands, execution.id, attempt, entries)
+        return [
+            await pen.write(index, _wish(workspace, patch)) for index, patch in enumerate(wanted)
+        ]
+
+
+async def _attempt(hands: Hands, entries: Sequence[Entry], execution_id: str, why: Why) -> int:
+    """The number of the attempt to go on with. What an older one left standing is taken back."""
+    if number := rules.open_attempt(entries, execution_id):
+        return number
+    await hands.take_back(entries, why)
+    return rules.newest_attempt(entries) + 1
+
+
+def _wish(workspace: Workspace, patch: Patch) -> Wish:
+    return Wish(
+        path=workspace.place(patch.target_path),
+        postimage=patch.postimage,
+        diff_hash=rules.text_hash(patch.diff),
+    )
+
+
+async def _undone(tx: Tx, workspace: Workspace, execution: Execution, error: str) -> str:
+    run_id = execution.run_id
+    if not await store.are_any(tx, run_id):
+        return error
+    async with store.alone(tx, run_id):
+        if not await store.owns(tx, execution.id):
+            return error
+        try:
+            entries = await store.of_run(tx, run_id)
+            await Hands(tx, workspace).take_back(entries, Why.FAILURE)
+        except RunFailed as why:
+            return rules.rollback_failed(why, error)
+    return error
+
+
+async def _compensated(tx: Tx, workspace: Workspace, run_id: str) -> int:
+    async with store.alone(tx, run_id):
+        if not await store.is_canceled(tx, run_id):
+            return 0
+        try:
+            entries = await store.of_run(tx, run_id)
+            return await Hands(tx, workspace).take_back(entries, Why.CANCEL)
+        except RunFailed as why:
+            said = rules.rollback_failed(why, CANCELED)
+            await store.say(tx, run_id, said)
+            raise RunFailed(said) from why
+
+
+async def _reapplied(tx: Tx, workspace: Workspace, execution: Execution) -> None:
+    run_id = execution.run_id
+    if not await store.are_any(tx, run_id):
+        return
+    async with store.alone(tx, run_id):
+        entries = await store.of_run(tx, run_id)
+        if not rules.was_compensated(entries) or not await store.owns(tx, execution.id):
+            return
+        hands = Hands(tx, workspace)
+        attempt = await _attempt(hands, entries, execution.id, Why.CANCEL)
+        pen = Pen(hands, execution.id, attempt, entries)
+        for entry in rules.latest(entries):
+            wish = Wish(
+                path=workspace.place(entry.target_path),
+                postimage=await store.postimage(tx, entry),
+                diff_hash=entry.diff_hash,
+            )
+            await pen.write(entry.patch_index, wish)

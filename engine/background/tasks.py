@@ -1,0 +1,122 @@
+"""Run one task in the sandbox: each attempt is recorded once, whoever repeats it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine import crash_points
+from engine.background import budgets, templates
+from engine.core import budgets as rules
+from engine.core import results
+from engine.core.budgets import Limits
+from engine.core.canon import Json
+from engine.core.plans import Task
+from engine.core.results import Result
+from engine.ports.sbx import Sandbox
+from engine.store import Tx
+from engine.store import budgets as costs
+from engine.store import tasks as store
+from engine.store.pool import Pool
+from engine.store.steps import Left
+from engine.store.tasks import Attempt
+from engine.usecases import step_artifacts
+from engine.usecases.step_artifacts import Made
+
+STEP: Final = "ExecuteST"
+SLACK_S: Final = 0.05  # beyond the limit, so that the database agrees that it is exceeded
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """Tasks, over one pool of connections and one sandbox provider."""
+
+    pool: Pool
+    sandbox: Sandbox
+
+    async def attempt(self, run_id: str, task: Task, number: int) -> dict[str, Any]:
+        """How the task's attempt ended, now or before a crash.
+
+        Of a run with a budget ``budget`` says what was billed so far, and the limit that is
+        exceeded, if one is: then the attempt was the last, or was not even begun.
+        """
+        standing = await self.pool.insist(store.standing, run_id, task.key, number)
+        limits = budgets.parsed(standing.budget)
+        if limits is not None:
+            return await self._within(limits, run_id, task, number, standing.response)
+        if standing.response is not None:
+            return standing.response
+        await self.pool.insist(templates.select, run_id, task.key, number)
+        result = await self.sandbox.run(task, number)
+        crash_points.reached("worker.executeTask.ran")
+        return await self.pool.insist(store.keep, self._made(run_id, task, result))
+
+    async def _within(
+        self, limits: Limits, run_id: str, task: Task, number: int, ended: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        if ended is None:
+            spent = await self.pool.insist(costs.spent, run_id)
+            before = budgets.verdict(limits, spent)
+            if before["over"]:
+                return {"budget": before}
+            await self.pool.insist(templates.select, run_id, task.key, number)
+            result = await self._bounded(task, number, rules.time_left_ms(limits, spent))
+            crash_points.reached("worker.executeTask.ran")
+            ended = await self.pool.insist(self._kept, run_id, task, result, limits)
+        spent = await self.pool.insist(costs.spent, run_id)
+        needed = results.retries(ended["errCode"], number)
+        return {**ended, "budget": budgets.verdict(limits, spent, needed)}
+
+    async def _bounded(self, task: Task, number: int, left_ms: int) -> Result:
+        """How the attempt ended, or that it was stopped because its run has no more time."""
+        began_s = time.monotonic()
+        timer = asyncio.timeout(left_ms / 1000 + SLACK_S)
+        try:
+            async with timer:
+                return await self.sandbox.run(task, number)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            wall_ms = round(1000 * (time.monotonic() - began_s))
+            return results.cut_short(task.key, number, self.sandbox.name, wall_ms)
+
+    async def _kept(
+        self, tx: Tx, run_id: str, task: Task, result: Result, limits: Limits
+    ) -> dict[str, Any]:
+        """The attempt is on record, with as much of its output as the budget has room for."""
+        async with tx.transaction():
+            await costs.hold(tx, run_id)
+            spent = await costs.spent(tx, run_id)
+            cut = result.cut(rules.output_left(limits, spent.output_bytes))
+            return await store.keep(tx, self._made(run_id, task, cut))
+
+    def _made(self, run_id: str, task: Task, result: Result) -> Attempt:
+        return Attempt(
+            run_id=run_id,
+            provider=self.sandbox.name,
+            request=task.document,
+            result=result,
+            artifacts=left(run_id, self.sandbox.name, result),
+        )
+
+
+def left(run_id: str, provider: str, result: Result) -> list[Left]:
+    """The artifacts of an attempt: an index of all the others, then they in the order of names."""
+    made = sorted(_outputs(result), key=lambda each: each.name)
+    listed = step_artifacts.artifacts(run_id, STEP, made, result.task_key)
+    items: list[Json] = [{"kind": i.kind, "uri": i.uri, "sha256": i.sha256} for i in listed]
+    index: Json = {"taskKey": result.task_key, "provider": provider, "items": items}
+    whole = [Made("artifact_index", "index.json", index), *made]
+    return step_artifacts.artifacts(run_id, STEP, whole, result.task_key)
+
+
+def _outputs(result: Result) -> list[Made]:
+    return [
+        *(Made("file", f"files/{path}", {"text": text}) for path, text in result.files.items()),
+        Made("timings", "metrics.json", {**result.measured}),
+        Made("raw", "raw.json", result.raw),
+        Made("stderr", "stderr.log", {"text": result.stderr}),
+        Made("stdout", "stdout.log", {"text": result.stdout}),
+    ]

@@ -1,0 +1,29 @@
+"""Give each attempt of a task the sandbox that was made ready for it."""
+
+from __future__ import annotations
+
+from engine.core import templates as rules
+from engine.errors import RunFailed
+from engine.store import Tx
+from engine.store import templates as store
+from engine.store.templates import Selection
+
+
+async def select(tx: Tx, run_id: str, task_key: str, attempt: int) -> None:
+    """It is on record what the attempt gets, before it begins. Raises RunFailed."""
+    needs = await store.needs(tx, run_id)
+    if needs is None:
+        raise RunFailed(f"a task of no run: {run_id}")
+    wanted = rules.environment(needs.constraints)
+    key = rules.key(needs.recipe_id, needs.recipe_v, wanted.deps_hash)
+    selection = Selection(
+        run_id=run_id,
+        task_key=task_key,
+        attempt=attempt,
+        template_key=key,
+        recipe_id=needs.recipe_id,
+        recipe_v=needs.recipe_v,
+        deps_hash=wanted.deps_hash,
+        template_id=needs.templates.get(key),
+    )
+    await store.select(tx, selection)

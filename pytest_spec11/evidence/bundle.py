@@ -1,0 +1,480 @@
+"""The bundle: run directories read as one body of evidence, with every blob looked at."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, TypeVar
+
+from pytest_spec11.canon import canonical
+from pytest_spec11.errors import BadInput
+from pytest_spec11.evidence import documents as sealed
+from pytest_spec11.evidence import journal
+from pytest_spec11.evidence.documents import Document
+from pytest_spec11.evidence.journal import SHAPES, Reading, Record, ignore_record
+
+MAX_FILES: Final = 200_000
+MAX_JOURNAL: Final = 1 << 30
+NOTHING: Final = sha256(b"").hexdigest()
+BAD: Final = frozenset({"failed", "error"})
+_HEX: Final = frozenset("0123456789abcdef")
+_OBSERVATION_KEYS: Final = len(SHAPES["observation"])
+_FACTS: Final = b'"facts":'
+_NODE: Final = b'"node":'
+
+Data = Mapping[str, Any]
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFile:
+    """One journal of a run: where it lay and what it was."""
+
+    path: Path
+    reading: Reading
+
+    @property
+    def start(self) -> Data:
+        """The data of the first record; empty when there is none."""
+        return self.reading.start
+
+    @property
+    def role(self) -> str:
+        """Which process wrote it: main, controller, gw0 …; empty when it does not say."""
+        return str(self.start.get("role", ""))
+
+    @property
+    def run(self) -> str:
+        """The run it belongs to."""
+        return str(self.start.get("runId", ""))
+
+    @property
+    def binding(self) -> Data:
+        """What the process measured before it began."""
+        found: Data = self.start.get("binding", {})
+        return found
+
+    @property
+    def name(self) -> str:
+        """Directory and file, short enough for a sentence."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+
+class Outcome(NamedTuple):
+    """How one attempt of a test ended."""
+
+    node: str
+    journal: str  # the name of the journal that holds it
+    run: str
+    attempt: int
+    word: str
+    phases: tuple[str, ...]  # the word of each phase
+    voids: tuple[str | None, ...]  # the code of each reason not to believe it
+    claims: tuple[str, ...]
+    message: str
+
+    @property
+    def has_bad_phase(self) -> bool:
+        """Whether a phase failed or broke down."""
+        return not BAD.isdisjoint(self.phases)
+
+
+class Sight(NamedTuple):
+    """Bytes that an observation kept."""
+
+    ref: str
+    sha256: str
+    size: int
+
+
+Problem = Literal["missing", "linked", "emptied", "altered", "misstated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """An observation whose bytes are not there, or are others than its record says."""
+
+    node: str
+    blob: str  # of what was kept in the record itself: its digest
+    problem: Problem
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All that a verdict is made of.
+
+    It grows with journals, tests and flaws, and with no number of observations or assertions.
+    """
+
+    leaves: tuple[JournalFile, ...]
+    flaws: tuple[Flaw, ...]
+    documents: tuple[Document, ...] = ()
+    items: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Claims of every collected test, by node."""
+    deselected: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Claims of every test that was taken out of the run, by node."""
+    ends: tuple[Outcome, ...] = ()
+    """Every outcome, in the order of the records."""
+    sights: Mapping[str, Mapping[str, Sight | None]] = field(default_factory=dict)
+    """By node, through which sources it saw anything; with the first sight that kept bytes."""
+    checked: frozenset[str] = frozenset()
+    """Tests that asserted something after their first real observation, in one journal."""
+
+    @cached_property
+    def lanes(self) -> Mapping[str, tuple[Document, ...]]:
+        """Every record of each lane."""
+        found: dict[str, list[Document]] = defaultdict(list)
+        for each in self.documents:
+            if each.kind == "lane":
+                name = each.path.stem.removeprefix("lane-")
+                found[name].append(each)
+        return {name: tuple(each) for name, each in found.items()}
+
+    @cached_property
+    def kills(self) -> tuple[Document, ...]:
+        """Every kill matrix."""
+        return tuple(each for each in self.documents if each.kind == "kills")
+
+    @cached_property
+    def outcomes(self) -> Mapping[str, tuple[Outcome, ...]]:
+        """Every outcome of every test, by node."""
+        return _group((each.node, each) for each in self.ends)
+
+    @cached_property
+    def homes(self) -> Mapping[str, tuple[str, ...]]:
+        """The journals in which a test ended, by node; more than one is one too many."""
+        return {
+            node: tuple(dict.fromkeys(each.journal for each in ends))
+            for node, ends in self.outcomes.items()
+        }
+
+    @cached_property
+    def damage(self) -> tuple[tuple[str, str], ...]:
+        """Journal and damage, of every journal that has one."""
+        return tuple(
+            (leaf.name, leaf.reading.damage) for leaf in self.leaves if leaf.reading.damage
+        )
+
+    @cached_property
+    def flaws_of(self) -> Mapping[str, tuple[Flaw, ...]]:
+        """The flaws of what each test observed, by node."""
+        return _group((each.node, each) for each in self.flaws)
+
+    @cached_property
+    def left_out(self) -> Mapping[str, tuple[str, ...]]:
+        """Tests of every claim that were taken out of the run and ended in no other."""
+        return _group(
+            (claim, node)
+            for node, claims in self.deselected.items()
+            if node not in self.outcomes
+            for claim in claims
+        )
+
+    @cached_property
+    def nodes(self) -> Mapping[str, tuple[str, ...]]:
+        """Tests of every claim, as collected or as they ended."""
+        found: dict[str, dict[str, None]] = defaultdict(dict)
+        for node, claims in self.items.items():
+            for claim in claims:
+                found[claim][node] = None
+        for node, ends in self.outcomes.items():
+            for claim in (claim for end in ends for claim in end.claims):
+                found[claim][node] = None
+        return {claim: tuple(nodes) for claim, nodes in found.items()}
+
+    @cached_property
+    def scenarios(self) -> frozenset[str]:
+        """Scenarios of which at least one claim's test was collected or ended."""
+        return frozenset(claim.partition(".")[0] for claim in self.nodes)
+
+
+def _group(pairs: Iterable[tuple[str, Value]]) -> Mapping[str, tuple[Value, ...]]:
+    found: dict[str, list[Value]] = defaultdict(list)
+    for key, value in pairs:
+        found[key].append(value)
+    return {key: tuple(values) for key, values in found.items()}
+
+
+def merge(bundles: Sequence[Bundle]) -> Bundle:
+    """Bundles as one body of evidence, in their order."""
+    if len(bundles) == 1:
+        return bundles[0]
+    items: dict[str, frozenset[str]] = {}
+    deselected: dict[str, frozenset[str]] = {}
+    sights: dict[str, dict[str, Sight | None]] = defaultdict(dict)
+    for each in bundles:
+        _add_claims(items, each.items.items())
+        _add_claims(deselected, each.deselected.items())
+        for node, seen in each.sights.items():
+            for source, sight in seen.items():
+                _add_sight(sights[node], source, sight)
+    return Bundle(
+        leaves=tuple(leaf for each in bundles for leaf in each.leaves),
+        flaws=tuple(flaw for each in bundles for flaw in each.flaws),
+        documents=tuple(document for each in bundles for document in each.documents),
+        items=items,
+        deselected=deselected,
+        ends=tuple(end for each in bundles for end in each.ends),
+        sights=dict(sights),
+        checked=frozenset[str]().union(*(each.checked for each in bundles)),
+    )
+
+
+def _add_claims(
+    known: dict[str, frozenset[str]], found: Iterable[tuple[str, Iterable[str]]]
+) -> None:
+    for node, claims in found:
+        known[node] = known.get(node, frozenset()).union(claims)
+
+
+def _add_sight(known: dict[str, Sight | None], source: str, sight: Sight | None) -> None:
+    """The first sight with bytes stays; those that have bytes are in the order of the records."""
+    if sight is None:
+        known.setdefault(source, None)
+    elif known.get(source) is None:
+        known.pop(source, None)
+        known[source] = sight
+
+
+class Fold:
+    """The records of one run's directory, heard one by one and kept by none of them.
+
+    Open each journal before its records; what it was is told by :meth:`close`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._blobs = folder / "blobs"
+        self._known: dict[str, int | Problem] = {}  # what lies under each name that was met
+        self._leaves: list[JournalFile] = []
+        self._flaws: dict[Flaw, None] = {}
+        self._items: dict[str, frozenset[str]] = {}
+        self._deselected: dict[str, frozenset[str]] = {}
+        self._ends: list[Outcome] = []
+        self._sights: dict[str, dict[str, Sight | None]] = defaultdict(dict)
+        self._checked: set[str] = set()
+        self._looked: set[str] = set()  # tests that saw anything in the journal under way
+        self._path = folder
+        self._run = ""
+        self._same: dict[Any, Any] = {}  # one object for equal values: most tests end alike
+        self._rules: Mapping[str, Callable[[Record], object]] = {
+            "start": self._begin,
+            "collected": self._collect,
+            "observation": self._observe,
+            "assertion": self._assert,
+            "outcome": self._end,
+        }
+
+    def open(self, path: Path) -> None:
+        """The records of this journal come next."""
+        self._path, self._run = path, ""
+        self._looked.clear()
+
+    def hear(self, record: Record) -> None:
+        """Take from a record what a verdict needs."""
+        rule = self._rules.get(record.kind)
+        if rule is not None:
+            rule(record)
+
+    def close(self, reading: Reading) -> None:
+        """The journal under way has no more records."""
+        self._leaves.append(JournalFile(self._path, reading))
+
+    def finish(self, documents: Sequence[Document] = ()) -> Bundle:
+        """The run as a bundle, with the documents of its directory."""
+        flaws = dict.fromkeys([*self._flaws, *_logs(self._blobs, documents)])
+        return Bundle(
+            leaves=tuple(self._leaves),
+            flaws=tuple(flaws),
+            documents=tuple(documents),
+            items=self._items,
+            deselected=self._deselected,
+            ends=tuple(self._ends),
+            sights=dict(self._sights),
+            checked=frozenset(self._checked),
+        )
+
+    def _begin(self, record: Record) -> None:
+        self._run = str(record.data["runId"])
+
+    def _collect(self, record: Record) -> None:
+        for known, key in ((self._items, "items"), (self._deselected, "deselected")):
+            _add_claims(known, ((item["node"], item["claims"]) for item in record.data[key]))
+
+    def _observe(self, record: Record) -> None:
+        said = record.data
+        name, found = self._measure(record)
+        if isinstance(found, str):
+            self._flaws[Flaw(said["node"], name, found)] = None
+        elif (said["digest"], said["size"]) != (name, found):
+            self._flaws[Flaw(said["node"], name, "misstated")] = None
+        if is_substantive(said):
+            node, source = said["node"], said["source"]
+            self._looked.add(node)
+            if self._sights[node].get(source) is None:
+                _add_sight(self._sights[node], source, self._sight(said))
+
+    def _measure(self, record: Record) -> tuple[str, int | Problem]:
+        """Digest and size of what was read: a blob, or where there is none the facts themselves."""
+        name: str | None = record.data["blob"]
+        if name is None:
+            facts = _facts(record)
+            return sha256(facts).hexdigest(), len(facts)
+        if name not in self._known:
+            self._known[name] = _stored(self._blobs, name)
+        return name, self._known[name]
+
+    def _sight(self, said: Data) -> Sight | None:
+        name = said["blob"]
+        if not name:
+            return None
+        return Sight(f"{self._path.parent.name}/blobs/{name[:2]}/{name}", name, said["size"])
+
+    def _assert(self, record: Record) -> None:
+        if record.data["node"] in self._looked:
+            self._checked.add(record.data["node"])
+
+    def _end(self, record: Record) -> None:
+        said = record.data
+        self._ends.append(
+            Outcome(
+                node=said["node"],
+                journal=self._share(f"{self._path.parent.name}/{self._path.name}"),
+                run=self._run,
+                attempt=said["attempt"],
+                word=self._share(said["outcome"]),
+                phases=self._share(tuple(map(str, said["phases"].values()))),
+                voids=self._share(tuple(void.get("code") for void in said["voids"])),
+                claims=self._share(tuple(said["claims"])),
+                message=str(said.get("message", "")),
+            )
+        )
+
+    def _share(self, value: Value) -> Value:
+        shared: Value = self._same.setdefault(value, value)
+        return shared
+
+
+def is_substantive(observation: Data) -> bool:
+    """Whether an observation saw anything at all."""
+    nothing = NOTHING in {observation["blob"], observation["digest"]}
+    return not observation["empty"] and observation["size"] > 0 and not nothing
+
+
+def load(paths: Sequence[Path], hear: Callable[[Record], object] = ignore_record) -> Bundle:
+    """Run directories merged into one bundle; ``hear`` gets every record on the way.
+
+    Raises BadInput for what is no run directory, for links, for too many files, for unreadable
+    ones.
+    """
+    bundles: list[Bundle] = []
+    count = 0
+    if not paths:
+        raise BadInput("no bundle was named")
+    try:
+        for folder in paths:
+            found, papers = _contents(folder)
+            count += len(found) + _census(folder / "blobs", MAX_FILES - count - len(found))
+            fold = Fold(folder)
+            for path in found:
+                fold.open(path)
+                fold.close(journal.read(path, _both(fold.hear, hear)))
+            bundles.append(fold.finish([sealed.read(path, kind) for path, kind in papers]))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"bundle: {error}") from error
+    return merge(bundles)
+
+
+def _both(
+    first: Callable[[Record], object], second: Callable[[Record], object]
+) -> Callable[[Record], object]:
+    if second is ignore_record:
+        return first
+
+    def hear(record: Record) -> None:
+        first(record)
+        second(record)
+
+    return hear
+
+
+def _contents(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The journals in ``folder``, and its documents with the shape that each should have."""
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: not a directory")
+    found = sorted(folder.glob("journal-*.ndjson"))
+    papers = [(path, "lane") for path in sorted(folder.glob("lane-*.json"))]
+    papers += [(path, "kills") for path in folder.glob("kills.json")]
+    if not found and not papers:
+        raise BadInput(f"{folder}: no journal-*.ndjson in it, no lane-*.json, no kills.json")
+    for path in found:
+        kind = path.lstat()
+        if not stat.S_ISREG(kind.st_mode) or kind.st_size > MAX_JOURNAL:
+            raise BadInput(f"{path}: not a regular file of at most {MAX_JOURNAL} bytes")
+    return found, papers
+
+
+def _census(folder: Path, allowed: int) -> int:
+    """How many files lie in ``folder``, links not followed; refuses more than ``allowed``."""
+    count = 0
+    pending = [folder] if folder.is_dir() and not folder.is_symlink() else []
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(Path(entry.path))
+                count += 1
+                if count > allowed:
+                    raise BadInput(f"more than {MAX_FILES} files")
+    if count > allowed:
+        raise BadInput(f"more than {MAX_FILES} files")
+    return count
+
+
+def _logs(blobs: Path, documents: Sequence[Document]) -> Iterator[Flaw]:
+    """What is wrong with the logs of lanes."""
+    for each in documents:
+        if each.kind == "lane" and not each.damage:
+            for log in (each.data["log"], *(step["log"] for step in each.data["steps"])):
+                found = _stored(blobs, log["sha256"])
+                if isinstance(found, str):
+                    yield Flaw(each.name, log["sha256"], found)
+                elif found != log["bytes"]:
+                    yield Flaw(each.name, log["sha256"], "misstated")
+
+
+def _facts(record: Record) -> bytes:
+    """Canonical JSON of an observation's facts.
+
+    It stands in the record's line, and is cut out where only one place in the line can be it:
+    between the key ``facts`` and the next one, ``node``. A quote within a string is escaped, so
+    each match is a key.
+    """
+    line = record.line
+    if len(record.data) == _OBSERVATION_KEYS and line.count(_FACTS) == 1 == line.count(_NODE):
+        return line[line.index(_FACTS) + len(_FACTS) : line.index(_NODE) - 1]
+    return canonical(record.data["facts"])
+
+
+def _stored(blobs: Path, name: str) -> int | Problem:
+    """The number of bytes kept under ``name``, or what is wrong with them."""
+    path = blobs / name[:2] / name
+    if len(name) != sha256().digest_size * 2 or not _HEX.issuperset(name):
+        return "missing"
+    if any(each.is_symlink() for each in (blobs, path.parent, path)):
+        return "linked"
+    if not path.is_file():
+        return "missing"
+    with path.open("rb") as file:
+        total, size = sha256(), 0
+        while chunk := file.read(1 << 20):
+            total.update(chunk)
+            size += len(chunk)
+    if total.hexdigest() == name:
+        return size
+    return "altered" if size else "emptied"

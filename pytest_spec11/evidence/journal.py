@@ -1,0 +1,373 @@
+"""The journal: what a process of the run saw, line by line, each line bound to the one before it.
+
+A line is canonical JSON ``{"at", "data", "kind", "prev", "seq"}`` and a newline; ``prev`` is the
+sha256 of the previous line, its newline included. The last line is the seal, whose ``sum`` is the
+digest of the seal without it, so that no byte of a journal is bound by nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NamedTuple
+
+from pytest_spec11.canon import NotCanonical, canonical_lossy, digest, parse_line
+from pytest_spec11.errors import BadInput, JournalBroken
+from pytest_spec11.evidence.merkle import MerkleTree
+
+ZERO: Final = "0" * 64
+MAX_LINE: Final = 4 * 1024 * 1024
+TORN: Final = "torn"
+OUTCOMES: Final = frozenset({"passed", "failed", "skipped", "xfailed", "xpassed", "error"})
+_KEYS: Final = frozenset({"at", "data", "kind", "prev", "seq"})
+
+# What a record of a kind must carry, and of which type; further keys are free.
+SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
+    "start": {"runId": (str,), "nonce": (str,), "role": (str,), "pid": (int,), "binding": (dict,)},
+    "collected": {"items": (list,), "deselected": (list,)},
+    "observation": {
+        "node": (str,),
+        "source": (str,),
+        "ref": (str,),
+        "digest": (str,),
+        "size": (int,),
+        "blob": (str, type(None)),
+        "facts": (dict,),
+        "empty": (bool,),
+    },
+    "assertion": {"node": (str,), "line": (int,), "text": (str,)},
+    "outcome": {
+        "node": (str,),
+        "attempt": (int,),
+        "outcome": (str,),
+        "phases": (dict,),
+        "claims": (list,),
+        "voids": (list,),
+    },
+    "provocation": {"node": (str,), "workflowId": (str,), "why": (str,)},
+    "workers": {"expected": (list,), "lost": (list,)},
+    "note": {},
+    "seal": {"count": (int,), "head": (str,), "exitStatus": (int,), "sum": (str,)},
+}
+
+
+class Record(NamedTuple):
+    """One whole line of a journal."""
+
+    seq: int
+    kind: str
+    at: int
+    data: Mapping[str, Any]
+    line: bytes = b""
+
+
+class Times(NamedTuple):
+    """When the records of a journal were written, in epoch milliseconds."""
+
+    first: int
+    last: int
+    earliest: int
+    latest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one journal is. Its records are heard while it is read, and none of them is kept."""
+
+    records: int  # the whole ones, up to the first damage
+    damage: str | None
+    sealed: bool
+    times: Times | None  # of the whole records; None when there is none
+    start: Mapping[str, Any]  # data of the first record
+    expected: frozenset[str]  # roles of workers that have to leave a journal
+    lost: frozenset[str]  # roles of workers that died
+    exit_status: int | None  # None without a seal
+    root: str  # Merkle root over the sha256 of each whole line
+    sha256: str  # of all bytes of the file, damaged or not
+
+
+class Journal:
+    """The one writer of a journal file; safe to share between threads."""
+
+    def __init__(self, path: Path, blobs: Path) -> None:
+        self.path = path
+        self._blobs = blobs
+        self._lock = threading.RLock()
+        self._seq = 0
+        self._head = ZERO
+        self._closed = ""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = path.open("xb", buffering=1 << 16)
+        except OSError as error:
+            raise JournalBroken(f"journal {path}: {error}") from error
+
+    def start(self, **facts: object) -> None:
+        """The first record: run, role, process and binding; on the disk when this returns."""
+        with self._lock:
+            self.write("start", **facts)
+            self.sync()
+
+    def write(self, kind: str, **data: object) -> None:
+        """One record, buffered until :meth:`sync`.
+
+        Raises JournalBroken when it cannot be written whole, and from then on always.
+        """
+        with self._lock:
+            self._refuse_closed()
+            try:
+                line = self._line(kind, data)
+                self._file.write(line)
+            except (OSError, ValueError, RecursionError) as error:
+                self._closed = f"{kind}: {error}"
+                raise JournalBroken(f"journal {self.path.name}: {kind}: {error}") from error
+            self._head = sha256(line).hexdigest()
+            self._seq += 1
+
+    def _line(self, kind: str, data: Mapping[str, object]) -> bytes:
+        body: dict[str, Any] = {
+            "seq": self._seq,
+            "kind": kind,
+            "prev": self._head,
+            "at": time.time_ns() // 1_000_000,
+            "data": data,
+        }
+        if kind == "seal":
+            body["data"] = {**data, "sum": digest(body)}
+        line = canonical_lossy(body) + b"\n"
+        wrong = _misshapen(kind, json.loads(line)["data"])
+        if wrong:
+            raise ValueError(wrong)
+        if len(line) > MAX_LINE:
+            raise ValueError(f"record of {len(line)} bytes")
+        return line
+
+    def blob(self, content: bytes) -> str:
+        """The sha256 under which ``content`` is now kept, stored once however often it is seen."""
+        name = sha256(content).hexdigest()
+        target = self._blobs / name[:2] / name
+        try:
+            if not target.exists():
+                _store(target, content)
+        except OSError as error:
+            raise JournalBroken(f"blob {target}: {error}") from error
+        return name
+
+    def sync(self) -> None:
+        """Everything written so far, on the disk."""
+        with self._lock:
+            self._refuse_closed()
+            try:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                self._closed = f"sync: {error}"
+                raise JournalBroken(f"journal {self.path.name}: {error}") from error
+
+    def seal(self, **facts: object) -> None:
+        """The last record: count and head of all before it; nothing may follow."""
+        with self._lock:
+            self.write("seal", **{**facts, "count": self._seq, "head": self._head})
+            self.sync()
+            self._closed = "sealed"
+            self._file.close()
+
+    def close(self) -> None:
+        """An end without a seal: what was written stays readable, and is never enough."""
+        with self._lock:
+            self._closed = self._closed or "closed"
+            with suppress(OSError):
+                self._file.close()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise JournalBroken(f"journal {self.path.name}: nothing may follow ({self._closed})")
+
+
+def _store(target: Path, content: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def ignore_record(_: Record) -> None:
+    """Hear a record and do nothing."""
+
+
+def read(path: Path, hear: Callable[[Record], object] = ignore_record) -> Reading:
+    """What the journal is, whatever its bytes; ``hear`` gets each record up to the first damage.
+
+    It needs no more memory for a longer journal. Raises BadInput when the file cannot be opened or
+    read.
+    """
+    reader, whole = _Reader(), sha256()
+    try:
+        with path.open("rb", buffering=1 << 20) as file:
+            for line in _lines(file):
+                whole.update(line)
+                record = reader.accept(line)
+                if record is None:
+                    break
+                hear(record)
+            while rest := file.read(1 << 20):
+                whole.update(rest)
+    except OSError as error:
+        raise BadInput(f"journal {path}: {error}") from error
+    return reader.finish(whole.hexdigest())
+
+
+class _Reader:
+    """One journal under way: what is known of it so far."""
+
+    def __init__(self) -> None:
+        self._tree = MerkleTree()
+        self._records = 0
+        self._head = ZERO
+        self._damage: str | None = None
+        self._times: Times | None = None
+        self._start: Mapping[str, Any] = {}
+        self._expected: set[str] = set()
+        self._lost: set[str] = set()
+        self._exit_status: int | None = None
+
+    def accept(self, line: bytes) -> Record | None:
+        """The record in ``line``; None when it is damaged, and then nothing after it counts."""
+        sealed = self._exit_status is not None
+        found = "record after the seal" if sealed else _parse(line, self._records, self._head)
+        if isinstance(found, str):
+            self._damage = found
+            return None
+        digest = sha256(line)
+        self._tree.append(digest.digest())
+        self._head = digest.hexdigest()
+        self._records += 1
+        self._note(found)
+        return found
+
+    def _note(self, record: Record) -> None:
+        at, data = record.at, record.data
+        first, _, earliest, latest = self._times or (at, at, at, at)
+        self._times = Times(first, at, min(earliest, at), max(latest, at))
+        if record.kind == "start":
+            self._start = data
+        elif record.kind == "workers":
+            self._expected.update(data["expected"])
+            self._lost.update(data["lost"])
+        elif record.kind == "seal":
+            self._exit_status = data["exitStatus"]
+
+    def finish(self, digest: str) -> Reading:
+        """What the journal is, now that all of it was read."""
+        return Reading(
+            records=self._records,
+            damage=self._damage,
+            sealed=self._damage is None and self._exit_status is not None,
+            times=self._times,
+            start=self._start,
+            expected=frozenset(self._expected),
+            lost=frozenset(self._lost),
+            exit_status=self._exit_status,
+            root=self._tree.root,
+            sha256=digest,
+        )
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    while line := file.readline(MAX_LINE + 1):
+        yield line
+
+
+def _parse(line: bytes, seq: int, prev: str) -> Record | str:
+    """The record in ``line``, or the name of what is wrong with it."""
+    if len(line) > MAX_LINE:
+        return f"line {seq} is longer than {MAX_LINE} bytes"
+    if not line.endswith(b"\n"):
+        return f"{TORN} last line {seq}"
+    try:
+        body = parse_line(line)
+    except NotCanonical:
+        return f"line {seq} is not canonical JSON"
+    except (ValueError, TypeError, RecursionError):
+        return f"line {seq} is not JSON"
+    return _check(body, seq, prev, line)
+
+
+def _check(body: object, seq: int, prev: str, line: bytes) -> Record | str:
+    if not isinstance(body, dict) or body.keys() != _KEYS:
+        return f"line {seq} is not a record"
+    if type(body["seq"]) is not int or body["seq"] != seq:
+        return f"gap: record {body['seq']} where {seq} belongs"
+    if body["prev"] != prev:
+        return f"broken chain at record {seq}"
+    if type(body["at"]) is not int or not isinstance(body["kind"], str):
+        return f"record {seq} has no time or kind"
+    wrong = _misshapen(body["kind"], body["data"]) or _misplaced(body, seq, prev)
+    if wrong:
+        return f"record {seq}: {wrong}"
+    return Record(seq, body["kind"], body["at"], body["data"], line)
+
+
+def _misplaced(body: Mapping[str, Any], seq: int, prev: str) -> str:
+    data = body["data"]
+    if (body["kind"] == "start") != (seq == 0):
+        return "start is the first record and only that"
+    if body["kind"] != "seal":
+        return ""
+    if (data["count"], data["head"]) != (seq, prev):
+        return "the seal counts other records"
+    bare = {key: value for key, value in data.items() if key != "sum"}
+    return "" if digest({**body, "data": bare}) == data["sum"] else "the seal was changed"
+
+
+def _misshapen(kind: str, data: object) -> str:
+    """What a record of this kind lacks; empty when it is whole."""
+    shape = SHAPES.get(kind)
+    if shape is None or not isinstance(data, dict):
+        return f"no kind {kind!r} with such data"
+    for key, types in shape.items():
+        if key not in data or type(data[key]) not in types:
+            return f"{kind} without a proper {key}"
+    return _misfilled(kind, data)
+
+
+def _misfilled(kind: str, data: Mapping[str, Any]) -> str:
+    if kind == "outcome":
+        voids = all(isinstance(each, dict) and _strings([*each.values()]) for each in data["voids"])
+        good = data["outcome"] in OUTCOMES and _strings(data["claims"]) and voids
+        return "" if good else "outcome of no known sort"
+    if kind == "workers":
+        good = _strings(data["expected"]) and _strings(data["lost"])
+        return "" if good else "workers without roles"
+    if kind == "collected":
+        good = all(_item(item) for item in [*data["items"], *data["deselected"]])
+        return "" if good else "collected items without node and claims"
+    return ""
+
+
+def _strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _item(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("node"), str)
+        and _strings(value.get("claims"))
+    )

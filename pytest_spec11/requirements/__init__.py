@@ -1,0 +1,4 @@
+"""What a release has to prove: the catalogue of claims and the policy.
+
+It may import the root's values alone.
+"""

@@ -1,0 +1,40 @@
+"""What selected tests need of the target, known from their fixtures before any of them runs."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from pytest_spec11.launch.lease import MAIN, SERVICES
+from pytest_spec11.session import markers
+
+RECORD: Final = "record"  # a selected test is marked: there is something to prove
+_FIXTURES: Final = "pytest_spec11.fixtures"
+_STACK: Final = frozenset({SERVICES, MAIN})
+_OF_FIXTURE: Final = {
+    "api": _STACK,
+    "app_sql": _STACK,
+    "sys_sql": _STACK,
+    "proc": _STACK,
+    "stacks": frozenset({SERVICES}),
+}
+
+
+def needs_of(item: pytest.Item) -> frozenset[str]:
+    """``RECORD`` for a marked test, and the parts of the target behind the fixtures it asks for."""
+    marked = frozenset({RECORD}) if markers.is_marked(item) else frozenset[str]()
+    return marked.union(*(need for name, need in _OF_FIXTURE.items() if _asks_ours(item, name)))
+
+
+def _asks_ours(item: pytest.Item, name: str) -> bool:
+    """Whether ``name`` is the plugin's fixture for this test, perhaps behind the team's own."""
+    if name not in getattr(item, "fixturenames", ()):
+        return False
+    info: Any = getattr(item, "_fixtureinfo", None)  # pytest has no public way to ask
+    for each in reversed(info.name2fixturedefs.get(name, ()) if info else ()):
+        if each.func.__module__ == _FIXTURES:
+            return True
+        if name not in each.argnames:
+            break
+    return False

@@ -1,0 +1,216 @@
+"""The plugin's state in one pytest process; made only when something asks for the plugin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_spec11 import options
+from pytest_spec11.errors import BadInput, JournalBroken
+from pytest_spec11.evidence import binding
+from pytest_spec11.evidence.journal import Journal
+from pytest_spec11.options import Settings
+from pytest_spec11.oracles.witness import without_password
+from pytest_spec11.requirements import catalogue, policy
+from pytest_spec11.run import CONTROLLER, run_of
+from pytest_spec11.session import assertion_hook, markers
+from pytest_spec11.session.needs import RECORD, needs_of
+from pytest_spec11.session.recorder import Recorder
+from pytest_spec11.session.redaction import Redaction
+from pytest_spec11.session.retention import prune
+from pytest_spec11.session.runtest_hooks import Watch
+from pytest_spec11.session.runtime import Runtime
+from pytest_spec11.verdict.run_summary import Closing
+
+
+class ProofSession:
+    """One per pytest process that uses the plugin; its hooks follow collection and the end."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.runtime = Runtime(config, settings, run_of(config, settings.dir))
+        self.recorder: Recorder | None = None
+        self._deselected: list[pytest.Item] = []
+        self._checked: set[Path] = set()
+        self.closing: Closing | None = None
+        self._green = False
+        self.expected_workers: list[str] = []  # of xdist; its controller alone has any
+
+    def pytest_sessionstart(self) -> None:
+        """A catalogue of the team's own, or a policy, that is none ends the run at once."""
+        if self.settings.catalogue:
+            self._catalogue()
+        self._policy()
+        if self.is_sabotaged:
+            self._check_sabotage()
+
+    @property
+    def is_controller(self) -> bool:
+        """Whether this process hands out the tests of a run to workers of xdist."""
+        return self.runtime.run.role == CONTROLLER
+
+    @property
+    def is_sabotaged(self) -> bool:
+        """Whether this run asks for a saboteur, or for findings without any."""
+        return bool(self.settings.saboteur or self.settings.findings)
+
+    def _check_sabotage(self) -> None:
+        """A sabotaged run has one process and no scope. Raises pytest.UsageError otherwise."""
+        if self.is_controller or self.runtime.run.borrows:
+            raise pytest.UsageError("a sabotaged run has one process: leave xdist out")
+        if self.settings.scope != "demo":
+            raise pytest.UsageError("a sabotaged run proves nothing: leave the scope out")
+
+    def check(self, collector: pytest.Collector, items: Iterable[pytest.Item]) -> None:
+        """Every claim named exists and fits its scenario, and no test hides another.
+
+        Raises CollectError naming the faults.
+        """
+        faults = [fault for item in items for fault in markers.faults_of(item, self._catalogue())]
+        for path in {item.path for item in items} - self._checked:
+            self._checked.add(path)
+            faults += markers.shadowed_in(path)
+        if faults:
+            raise collector.CollectError("\n".join(faults))
+
+    def need(self, needs: frozenset[str]) -> None:
+        """What selected tests need begins to start; a journal opens once one has to prove."""
+        self.runtime.lease.want(needs)
+        if RECORD in needs and self.recorder is None:
+            self.recorder = self._opened()
+            self.config.pluginmanager.register(Watch(self.recorder), "spec11-watch")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makemodule(self, module_path: Path) -> None:
+        """A test file is about to be imported."""
+        assertion_hook.forget_deaf(module_path)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
+        """What is left out of the selection is on record, whether or not its remover says so."""
+        before = list(items)
+        self._select(items)
+        result = yield
+        left = set(items)
+        self._deselected += [item for item in before if item not in left]
+        return result
+
+    def _select(self, items: list[pytest.Item]) -> None:
+        """Only tests of the claims that were asked for are left. Raises pytest.UsageError."""
+        wanted = set(options.words(self.settings.claims))
+        if not wanted:
+            return
+        if unknown := sorted(wanted - self._catalogue().claims.keys()):
+            raise pytest.UsageError(f"no claim {', '.join(unknown)} in the catalogue")
+        kept = [item for item in items if wanted & set(markers.claims_of(item))]
+        self.config.hook.pytest_deselected(items=[each for each in items if each not in kept])
+        items[:] = kept
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """The selection is known."""
+        needs = frozenset[str]().union(*map(needs_of, session.items))
+        if not needs or self.config.getoption("collectonly"):
+            return
+        self.need(needs)
+        if self.recorder is not None:
+            self.recorder.collected(map(_listed, session.items), map(_listed, self._deselected))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """The target is gone, the journal sealed; a test that proves nothing is no success."""
+        green = exitstatus == pytest.ExitCode.OK
+        self.close(keep_logs=self.settings.keep_logs or not green)
+        if self.recorder is None:
+            return
+        if self.is_controller:
+            self.recorder.workers(self.expected_workers)
+        self.recorder.seal(int(exitstatus))
+        if not self.runtime.run.borrows:
+            with self.runtime.timings.phase("verdict"):
+                own = (self._catalogue(), self._policy(), self._binding())
+                self.closing = Closing.of(self.runtime.run, *own)
+            if self.settings.keep:
+                prune(self.runtime.run.path.parent, self.settings.keep, datetime.now(UTC))
+            self._green = green
+            if green and self.closing.hollow:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_unconfigure(self) -> None:
+        """A run that broke before its session ended leaves nothing either."""
+        self.close(keep_logs=True)
+
+    def close(self, *, keep_logs: bool) -> None:
+        """Nothing that this process started is left."""
+        self.runtime.close(keep_logs=keep_logs)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """What this run proves and what it cannot; silent when it had nothing to prove."""
+        if self.closing is not None:
+            terminalreporter.section("spec11")
+            for line in self.closing.lines(green=self._green):
+                terminalreporter.line(line)
+        if self.settings.timings:
+            terminalreporter.section("spec11 timings")
+            for line in self.runtime.timings.lines():
+                terminalreporter.line(line)
+
+    def _opened(self) -> Recorder:
+        run, target = self.runtime.run, self.runtime.target
+        try:
+            journal = Journal(run.path / f"journal-{run.role}.ndjson", run.path / "blobs")
+        except JournalBroken as error:
+            raise pytest.UsageError(str(error)) from error
+        for each in (self._catalogue().content, self._policy().content):
+            journal.blob(each)  # what the binding names by digest, so that anyone can judge by it
+        journal.start(
+            runId=run.id,
+            nonce=run.nonce,
+            role=run.role,
+            pid=os.getpid(),
+            binding=self._binding(),
+            scope=self.settings.scope,
+            shard=self.settings.shard,
+            target=target.name,
+            posture=dict(target.posture),
+            arguments=[without_password(str(each)) for each in self.config.invocation_params.args],
+        )
+        return Recorder(journal, Redaction.of(target))
+
+    def _binding(self) -> dict[str, str | bool]:
+        return binding.measure(
+            self.config.rootpath,
+            self.runtime.target.app_version,
+            self.settings.scope,
+            self._catalogue().digest,
+        )
+
+    def _catalogue(self) -> catalogue.Catalogue:
+        """The claims; read once. Raises pytest.UsageError when the file holds none."""
+        path = self.settings.catalogue
+        try:
+            return catalogue.load(self.config.rootpath / path if path else None)
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from error
+
+    def _policy(self) -> policy.Policy:
+        """What the tree asks of a release. Raises pytest.UsageError when its file is no policy."""
+        try:
+            return policy.load(self.config.rootpath)
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from error
+
+
+def _listed(item: pytest.Item) -> dict[str, Any]:
+    return {
+        "node": item.nodeid,
+        "scenarios": list(markers.scenarios_of(item)),
+        "claims": list(markers.claims_of(item)),
+    }

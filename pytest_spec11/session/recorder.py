@@ -1,0 +1,133 @@
+"""Everything that happens to the tests of one process, written to its journal as it happens."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any
+
+from pytest_spec11.canon import canonical_lossy
+from pytest_spec11.evidence.journal import Journal
+from pytest_spec11.session.attempts import Trial
+from pytest_spec11.session.redaction import Redaction
+
+_TEXT_KEPT = 300
+
+
+class Recorder:
+    """Observations, assertions and outcomes of the tests of one process, each to its test."""
+
+    def __init__(self, journal: Journal, redaction: Redaction) -> None:
+        self._journal = journal
+        self._redaction = redaction
+        self._trial: Trial | None = None
+        self._lock = threading.Lock()
+        self.claims: dict[str, list[str]] = {}
+        self._lost: list[str] = []
+
+    @property
+    def trial(self) -> Trial | None:
+        """The test under way in this process."""
+        return self._trial
+
+    def collected(
+        self, items: Iterable[Mapping[str, Any]], deselected: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """What will be run, with its claims, and what was left out of the selection."""
+        listed = [dict(item) for item in items]
+        self.claims = {item["node"]: item["claims"] for item in listed}
+        self._journal.write(
+            "collected", items=listed, deselected=[dict(each) for each in deselected]
+        )
+        self._journal.sync()
+
+    @contextmanager
+    def running(self, node: str) -> Iterator[Trial]:
+        """The block runs this test; its end writes every attempt and makes the journal durable."""
+        trial = self._trial = Trial(node)
+        before = threading.excepthook
+        threading.excepthook = _noted(trial, before)
+        try:
+            yield trial
+        finally:
+            threading.excepthook = before
+            self._trial = None
+            trial.note_threads()
+            self._write(trial)
+
+    def _write(self, trial: Trial) -> None:
+        claims = self.claims.get(trial.node, [])
+        for attempt in trial.attempts:
+            self._journal.write("outcome", node=trial.node, claims=claims, **attempt.record())
+        self._journal.sync()
+
+    def witness(self) -> Callable[..., None]:
+        """What oracles report to, for the test that is under way now, also from its threads."""
+        trial = self._trial
+
+        def record_observation(
+            source: str,
+            ref: str,
+            facts: Mapping[str, Any],
+            *,
+            body: bytes | None = None,
+            empty: bool = False,
+        ) -> None:
+            shown = self._redaction.facts(facts)
+            read = canonical_lossy(shown) if body is None else self._redaction.content(body)
+            blob = None if body is None else self._journal.blob(read)
+            size, digest = len(read), blob or sha256(read).hexdigest()
+            ref = self._redaction.text(ref)
+            seen = {"source": source, "ref": ref, "empty": empty, "blob": blob}
+            self._saw(trial, shown, {**seen, "size": size, "digest": digest})
+
+        return record_observation
+
+    def provoked(self, workflow_id: str, why: str) -> None:
+        """The test under way provoked this on purpose: no trigger may count it (D30)."""
+        node = self._trial.node if self._trial else ""
+        self._journal.write("provocation", node=node, workflowId=workflow_id, why=why)
+
+    def asserted(self, line: int, text: str) -> None:
+        """An assertion of the test under way held."""
+        trial = self._trial
+        if trial is not None and trial.asserted():
+            self._journal.write("assertion", node=trial.node, line=line, text=text[:_TEXT_KEPT])
+
+    def lost(self, role: str, why: str) -> None:
+        """A process of the run is gone without having sealed its journal."""
+        self._lost.append(role)
+        self._journal.write("note", lost=role, why=why)
+        self._journal.sync()
+
+    def note(self, **facts: Any) -> None:
+        """Something worth keeping that proves nothing."""
+        self._journal.write("note", **facts)
+
+    def workers(self, expected: Iterable[str]) -> None:
+        """Which processes of the run must have left a sealed journal, and which did not."""
+        self._journal.write("workers", expected=sorted(expected), lost=sorted(self._lost))
+
+    def seal(self, exit_status: int) -> None:
+        """The journal is complete."""
+        self._journal.seal(exitStatus=exit_status)
+
+    def _saw(self, trial: Trial | None, facts: dict[str, Any], seen: dict[str, Any]) -> None:
+        with self._lock:
+            if trial is not None and trial is not self._trial:
+                seen, node = {**seen, "lateFor": trial.node}, ""
+            else:
+                node = trial.node if trial else ""
+                if trial is not None:
+                    trial.observed()
+            self._journal.write("observation", node=node, facts=facts, **seen)
+
+
+def _noted(trial: Trial, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def hook(args: threading.ExceptHookArgs) -> None:
+        trial.void("E-THREAD", f"a thread raised {args.exc_type.__name__}")
+        then(args)
+
+    return hook

@@ -1,0 +1,123 @@
+"""The target as this pytest process has it: the run, the lease, the sidecar, private stacks."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_spec11.addresses import attached_address
+from pytest_spec11.launch.lease import Attached, Borrowed, Lease, Owned, Shelf
+from pytest_spec11.launch.processes import Site
+from pytest_spec11.launch.reaper import Reaper
+from pytest_spec11.launch.timings import Timings
+from pytest_spec11.options import Settings
+from pytest_spec11.run import Run
+from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
+from pytest_spec11.target import Target, attached
+
+if TYPE_CHECKING:  # they bring psycopg and httpx, which only a test that looks may load
+    from pytest_spec11.oracles.access import Access
+    from pytest_spec11.oracles.witness import Witness
+    from pytest_spec11.stacks import Stacks
+
+
+class Runtime:
+    """Everything of the run that is not evidence. Nothing starts before it is asked for."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, run: Run) -> None:
+        self.config = config
+        self.settings = settings
+        self.run = run
+        self.timings = Timings()
+        self.reaper = Reaper()
+
+    @cached_property
+    def target(self) -> Target:
+        """The system under test. Raises pytest.UsageError when nobody describes one."""
+        settings = self.settings
+        if settings.attached:
+            addresses = (settings.base_url, settings.app_dsn, settings.sys_dsn)
+            return attached(*addresses, settings.app_version)
+        try:
+            found = self.config.hook.pytest_spec11_target(config=self.config)
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from error
+        if not isinstance(found, Target):
+            raise pytest.UsageError(
+                "no target: implement pytest_spec11_target(config) in the root conftest.py,"
+                " or name a running system by --spec11-base-url, --spec11-app-dsn and so on"
+            )
+        return found
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """Where this run's processes tell each other what there is; readable by us alone."""
+        place = Path(tempfile.gettempdir()) / f"spec11-lease-{self.run.nonce}"
+        return Shelf(place, self.settings.start_s)
+
+    @cached_property
+    def site(self) -> Site:
+        """Where this process's processes run."""
+        logs = self.run.path / "logs" / self.run.role
+        name = f"{self.run.short}_{self.run.role}"
+        return Site(name, logs, self.reaper, armed=self.armed)
+
+    @cached_property
+    def armed(self) -> ActiveSaboteurs:
+        """The faults between target and prover. Raises pytest.UsageError for an unknown one."""
+        wanted = self.settings.saboteurs
+        if not wanted:
+            return ActiveSaboteurs()
+        from pytest_spec11.saboteurs.registry import known_to  # noqa: PLC0415  # few runs have one
+
+        return ActiveSaboteurs(known_to(self.config).named(wanted))
+
+    @cached_property
+    def lease(self) -> Lease:
+        """The one running target of the run."""
+        settings = self.settings
+        if settings.attached:
+            given = attached_address(settings.base_url, settings.app_dsn, settings.sys_dsn)
+            return Attached(given)
+        if self.run.borrows:
+            return Borrowed(self.shelf)
+        self.reaper.tell("dir", str(self.shelf.path))
+        return Owned(self.target, self.site, self.shelf, self.timings)
+
+    @cached_property
+    def access(self) -> Access:
+        """Open ends of the shared stack, all of it ready. Raises TargetFailed."""
+        from pytest_spec11.oracles.access import Access  # noqa: PLC0415  # see TYPE_CHECKING
+
+        with self.timings.phase("wait for stack main"):
+            return Access(self.lease.main(), self.armed)
+
+    def stacks(self, witness: Callable[[], Witness]) -> Stacks:
+        """Starter of private stacks, the same one each time."""
+        from pytest_spec11.stacks import Stacks  # noqa: PLC0415  # see TYPE_CHECKING
+
+        if "_stacks" not in self.__dict__:
+            self._stacks = Stacks(self.target, self.lease.services, self.site, witness)
+        return self._stacks
+
+    def close(self, *, keep_logs: bool) -> None:
+        """Nothing that this process started is left; its logs stay when told so."""
+        made = self.__dict__
+        with ExitStack() as steps:  # the last one first, and each whatever became of the others
+            if "site" in made and not keep_logs:
+                steps.callback(shutil.rmtree, self.site.logs, ignore_errors=True)
+            steps.callback(self.reaper.close)
+            if "lease" in made and not self.run.borrows:
+                steps.callback(self.shelf.remove)
+            if "armed" in made:
+                steps.callback(self.armed.close)
+            for name in ("lease", "_stacks", "access"):
+                if name in made:
+                    steps.callback(made[name].close)

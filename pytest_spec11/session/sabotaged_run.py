@@ -1,0 +1,176 @@
+"""A sabotaged run: which tests it takes, how each ended under the fault, and how often that hit.
+
+What it finds is written to ``sabotage.ndjson`` in its bundle, a line a test. Such a bundle is no
+evidence of any claim: its scope is always ``demo``.
+"""
+
+from __future__ import annotations
+
+import json
+import linecache
+import time
+from collections.abc import Generator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from subprocess import TimeoutExpired
+from typing import Any, Final
+
+import pytest
+
+from pytest_spec11.errors import NotObserved
+from pytest_spec11.session import markers as claims
+from pytest_spec11.session.proof_session import ProofSession
+
+FILE: Final = "sabotage.ndjson"
+# What a claim that does not hold makes its test raise: an assertion, a wait for what never came,
+# an oracle that was to find one fact and found another number. All else is a broken test.
+_OWN: Final = (
+    AssertionError,
+    LookupError,
+    NotObserved,
+    TimeoutExpired,
+    pytest.fail.Exception,
+)
+_KEPT: Final = 1000
+
+
+@dataclass
+class Finding:
+    """How one test ended. ``text``: why it is not green; ``hits``: of each saboteur."""
+
+    node: str
+    claims: list[str]
+    outcome: str = "PASS"
+    text: str = ""
+    hits: dict[str, int] = field(default_factory=dict)
+    took_s: float = 0.0
+    at: int = 0  # when it ended, epoch milliseconds
+    expected: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+class Sabotage:
+    """Hooks of a sabotaged run; a claim that is red is not tried again."""
+
+    def __init__(self, session: ProofSession) -> None:
+        self._session = session
+        self._armed = session.runtime.armed
+        self._killed: set[str] = set()
+        self._finding: Finding | None = None
+        self._before: dict[str, int] = {}
+        self._armed.wake(up=False)
+
+    @property
+    def path(self) -> Path:
+        """Where findings are written."""
+        return self._session.runtime.run.path / FILE
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """A test begins and ends."""
+        self._before = self._armed.hits()
+        proves = list(claims.claims_of(item))
+        self._finding = finding = Finding(item.nodeid, proves)
+        try:
+            return (yield)
+        finally:
+            self._finding = None
+            if finding.outcome != "LEFT":
+                self._keep(finding)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """A test whose claims were all seen red already is left out."""
+        proves = set(claims.claims_of(item))
+        if self._armed.saboteurs and proves <= self._killed and self._finding is not None:
+            self._finding.outcome = "LEFT"
+            pytest.skip("its claims were seen red")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """The test itself, its fixtures being there."""
+        self._armed.wake(up=True)
+        try:
+            return (yield)
+        finally:
+            self._armed.wake(up=False)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """A phase of the test under way has ended."""
+        report = yield
+        finding = self._finding
+        if finding is not None and finding.outcome != "LEFT":
+            finding.took_s += call.duration
+            if report.outcome != "passed" and finding.outcome == "PASS":
+                own = call.when == "call" and _is_own(call.excinfo, item.path)
+                finding.outcome = "FAIL" if own else "UNKNOWN"
+                finding.text = _told(call.excinfo, item.config.rootpath)
+        return report
+
+    def _keep(self, finding: Finding) -> None:
+        self._note_voids(finding)
+        finding.took_s, finding.at = round(finding.took_s, 2), time.time_ns() // 1_000_000
+        after = self._armed.hits()
+        for each in self._armed.saboteurs:
+            since = 0 if each.lasting else self._before[each.id]
+            finding.hits[each.id] = after[each.id] - since
+            finding.expected[each.id] = {claim: each.expected(claim) for claim in finding.claims}
+            if finding.outcome == "FAIL":
+                self._killed |= {
+                    claim for claim in finding.claims if each.expected(claim) in finding.text
+                }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(asdict(finding)) + "\n")
+
+    def _note_voids(self, finding: Finding) -> None:
+        """A test that passed and proves nothing is not green."""
+        recorder = self._session.recorder
+        trial = recorder.trial if recorder else None
+        if finding.outcome == "PASS" and trial is not None and trial.attempt.voids:
+            finding.outcome = "UNKNOWN"
+            finding.text = "; ".join(each.text for each in trial.attempt.voids)
+
+
+def _is_own(excinfo: pytest.ExceptionInfo[BaseException] | None, test: Path) -> bool:
+    """Whether the claim did not hold, rather than the test could not go on.
+
+    Whatever is raised while an assertion of the test's own file looks at what it asserts about is
+    that assertion's: a reply without the key that it must have, say.
+    """
+    if excinfo is None:
+        return False
+    if isinstance(excinfo.value, _OWN) and not isinstance(excinfo.value, KeyError | IndexError):
+        return True
+    own = [entry for entry in excinfo.traceback if Path(entry.path) == test]
+    return any(_statement(test, entry).startswith("assert ") for entry in own)
+
+
+def _told(excinfo: pytest.ExceptionInfo[BaseException] | None, root: Path) -> str:
+    """What was raised, and the statements of the team's own files that led there, the last first.
+
+    They name the assertion by its text, which stays when lines move.
+    """
+    if excinfo is None:
+        return ""
+    said = " ".join(str(excinfo.value).split())
+    places = []
+    for entry in reversed(excinfo.traceback):
+        path = Path(entry.path)
+        if path.is_relative_to(root) and not _is_installed(path, root):
+            places.append(f"{path.name}:{entry.lineno + 1} {_statement(path, entry)}")
+    return f"{excinfo.typename}: {said[:_KEPT]} | {' < '.join(places[:4])}"[: 2 * _KEPT]
+
+
+def _is_installed(path: Path, root: Path) -> bool:
+    parts = path.relative_to(root).parts
+    return "site-packages" in parts or parts[0] == __name__.partition(".")[0]
+
+
+def _statement(path: Path, entry: Any) -> str:
+    try:
+        return " ".join(str(entry.statement).split())
+    except (OSError, IndexError):  # no source at hand
+        return linecache.getline(str(path), entry.lineno + 1).strip()

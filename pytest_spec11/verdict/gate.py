@@ -1,0 +1,71 @@
+"""The gate: bundles judged for a work tree, and what a reader of the verdict wants to see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_spec11.errors import BadInput
+from pytest_spec11.evidence import binding, bundle
+from pytest_spec11.evidence.bundle import Bundle
+from pytest_spec11.evidence.journal import Record, ignore_record
+from pytest_spec11.judge import Case, Terms, Verdict, judge
+from pytest_spec11.requirements import catalogue, policy
+from pytest_spec11.requirements.catalogue import Catalogue
+from pytest_spec11.verdict import weakenings as drift
+from pytest_spec11.verdict.signoff import Signoff
+from pytest_spec11.verdict.weakenings import Drift
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked of which bundles: of the tree at ``root``, at ``scope``."""
+
+    bundles: Sequence[Path]
+    root: Path
+    scope: str
+    app_version: str = ""
+    catalogue: Path | None = None
+    shards: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdict, with everything it was made of."""
+
+    catalogue: Catalogue
+    bundle: Bundle
+    terms: Terms
+    verdict: Verdict
+    drift: Drift
+
+    def document(self) -> dict[str, Any]:
+        """The sign-off, but for the sum that seals it."""
+        case = Case(self.catalogue, self.bundle, self.terms)
+        return Signoff(case, self.verdict, self.drift).document()
+
+
+def evaluate(asked: Question, hear: Callable[[Record], object] = ignore_record) -> Judged:
+    """The verdict on the bundles, now; ``hear`` gets every record that is read for it.
+
+    It runs nothing. Raises BadInput, CannotJudge.
+    """
+    if not asked.root.is_dir():
+        raise BadInput(f"{asked.root}: not a directory")
+    claims, wanted = catalogue.load(asked.catalogue), policy.load(asked.root)
+    evidence = bundle.load(asked.bundles, hear)
+    terms = Terms(
+        now_ms=time.time_ns() // 1_000_000,
+        here=binding.measure(
+            asked.root, wanted.released(asked.app_version), asked.scope, claims.digest
+        ),
+        scope=asked.scope,
+        policy=wanted,
+        shards=asked.shards,
+    )
+    verdict = judge(claims, evidence, terms)
+    moved = drift.measure(asked.root, asked.catalogue, claims, wanted)
+    return Judged(claims, evidence, terms, verdict, moved)

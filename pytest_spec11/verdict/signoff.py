@@ -1,0 +1,237 @@
+"""The sign-off: the verdict as a document, with tiles, posture, evidence and what is not claimed.
+
+Pure, like the judge: it says in other words what the judge found, and finds nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from pytest_spec11.evidence import merkle
+from pytest_spec11.evidence.bundle import JournalFile, Sight
+from pytest_spec11.evidence.documents import Document
+from pytest_spec11.judge.case import Case, Verdict
+from pytest_spec11.judge.reasons import Reason
+from pytest_spec11.requirements.catalogue import Tile
+from pytest_spec11.verdict.weakenings import Drift
+
+NAME: Final = "spec11/signoff/1"
+STRENGTH: Final = "E-WEAK-ORACLE"
+# Evidence that one of these speaks against proves nothing here, however green it is.
+_UNTRUSTED: Final = frozenset(
+    {
+        "E-APPVERSION",
+        "E-BINDING",
+        "E-CATALOGUE",
+        "E-CHAIN",
+        "E-COMMIT",
+        "E-CONSERVATION",
+        "E-DIRTY",
+        "E-FUTURE",
+        "E-LOST",
+        "E-NO-EVIDENCE",
+        "E-POLICY",
+        "E-REPLAY",
+        "E-SCOPE",
+        "E-STALE",
+        "E-TIME",
+        "E-TREE",
+        "E-TRUNCATED",
+        "E-UNKNOWN",
+        "E-UNSEALED",
+    }
+)
+
+Ref = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Signoff:
+    """One verdict, ready to be written down."""
+
+    case: Case
+    verdict: Verdict
+    drift: Drift
+
+    def document(self) -> dict[str, Any]:
+        """All of it but the sum that seals it."""
+        terms, verdict = self.case.terms, self.verdict
+        pf_tiles, proof_tiles = list(self._pf_tiles()), list(self._proof_tiles())
+        return {
+            "schema": NAME,
+            "verdict": verdict.verdict,
+            "scope": terms.scope,
+            "rehearsal": terms.policy.rehearsal,
+            "judgedAt": terms.now_ms,
+            "ts": max((tile["ts"] for tile in (*pf_tiles, *proof_tiles)), default=0),
+            "binding": dict(terms.here or {}),
+            "posture": dict(self._first.start.get("posture", {})) if self._first else {},
+            "pfTiles": pf_tiles,
+            "proofTiles": proof_tiles,
+            "claims": dict(verdict.claims),
+            "reasons": [asdict(each) for each in verdict.reasons],
+            "notClaimed": [each for each in verdict.claims if not self.case.needed(each)],
+            "shards": sorted(terms.shards.union(terms.policy.shards)),
+            "mergeBase": self.drift.base,
+            "weakenings": list(self.drift.weakenings),
+            "evidence": self._evidence(),
+        }
+
+    @cached_property
+    def _leaves(self) -> list[JournalFile]:
+        """Journals in the order in which their records are leaves of the tree."""
+        return sorted(self.case.bundle.leaves, key=lambda leaf: (leaf.run, leaf.role, leaf.name))
+
+    @property
+    def _first(self) -> JournalFile | None:
+        return next(iter(self._leaves), None)
+
+    @cached_property
+    def _untrusted(self) -> Reason | None:
+        """The first reason against the evidence as a whole."""
+        return next((each for each in self.verdict.reasons if each.code in _UNTRUSTED), None)
+
+    def _evidence(self) -> dict[str, Any]:
+        documents = sorted(self.case.bundle.documents, key=lambda each: each.path.name)
+        journals = [_journal(leaf) for leaf in self._leaves]
+        roots = [each["root"] for each in journals] + [each.sha256 for each in documents]
+        return {
+            "root": merkle.root(map(bytes.fromhex, roots)),
+            "records": sum(each["records"] for each in journals),
+            "journals": journals,
+            "documents": [_paper(each) for each in documents],
+        }
+
+    def _proof_tiles(self) -> Iterator[dict[str, Any]]:
+        for tile in self.case.catalogue.tiles:
+            needed = [claim for claim in tile.claims if self.case.needed(claim)]
+            refs = [*self._journals_of(needed), *self._blobs_of(needed)]
+            refs += [_named(each) for each in self.case.bundle.kills if tile.kills]
+            yield self._tile(tile.id, needed, self._against(tile, needed), refs)
+
+    def _against(self, tile: Tile, needed: Sequence[str]) -> str:
+        """Why a tile is not GO; empty when it is."""
+        if self._untrusted is not None:
+            return _words(self._untrusted)
+        if not needed:
+            return "no claim of this tile is asked for"
+        open_ = [claim for claim in needed if self.verdict.claims[claim] != "PASS"]
+        subjects = {each.subject: each for each in reversed(self.verdict.reasons)}
+        if open_:
+            found = subjects.get(open_[0])
+            return _words(found) if found else f"{open_[0]} is not proven"
+        weak = [each for each in self.verdict.reasons if each.code == STRENGTH]
+        return _words(weak[0]) if tile.kills and weak else ""
+
+    def _pf_tiles(self) -> Iterator[dict[str, Any]]:
+        for lane in self.case.catalogue.lanes:
+            id_ = f"pf-{lane}"
+            records = self.case.bundle.lanes.get(lane, ())
+            against = [each for each in self.verdict.reasons if self._is_about(each, id_, records)]
+            yield self._tile(id_, [], _words(against[0]) if against else "", map(_named, records))
+
+    def _is_about(self, reason: Reason, tile: str, records: Sequence[Document]) -> bool:
+        """Whether a reason speaks against a lane: against it, its record, its tree, its log."""
+        names = {each.name for each in records}
+        whole = reason.code in _UNTRUSTED and reason.subject == "here"
+        return whole or reason.subject in {tile, *names} or any(n in reason.text for n in names)
+
+    def _tile(
+        self, id_: str, claims: Collection[str], against: str, refs: Iterator[Ref] | list[Ref]
+    ) -> dict[str, Any]:
+        found, here = list(refs), self.case.terms.here or {}
+        against = against or ("" if found else "nothing refers to this tile")
+        ends = [self._times[ref["ref"]] for ref in found if ref["ref"] in self._times]
+        return {
+            "id": id_,
+            "label": id_.replace("-", " "),
+            "verdict": "NO_GO" if against else "GO",
+            "reason": against,
+            "claims": list(claims),
+            "evidence": found,
+            "startedAt": min((begin for begin, _ in ends), default=0),
+            "ts": max((end for _, end in ends), default=0),
+            "commit": str(here.get("commit", "")),
+            "tree": str(here.get("tree", "")),
+            "appVersion": str(here.get("appVersion") or self._version),
+        }
+
+    @property
+    def _version(self) -> str:
+        """What the evidence says was under test, where the tree does not say it."""
+        return str(self._first.binding.get("appVersion", "")) if self._first else ""
+
+    @cached_property
+    def _times(self) -> Mapping[str, tuple[int, int]]:
+        """Begin and end of each journal and document, by its name."""
+        found = {
+            leaf.name: (leaf.reading.times.first, leaf.reading.times.last)
+            for leaf in self._leaves
+            if leaf.reading.times
+        }
+        found |= {
+            each.name: (each.data["startedAt"], each.data["finishedAt"])
+            for each in self.case.documents
+        }
+        return found
+
+    def _journals_of(self, claims: Sequence[str]) -> list[Ref]:
+        """The journals in which tests of these claims ended."""
+        bundle = self.case.bundle
+        nodes = {node for claim in claims for node in bundle.nodes.get(claim, ())}
+        names = {name for node in nodes for name in bundle.homes.get(node, ())}
+        return [
+            {"kind": "journal", "ref": leaf.name, "sha256": leaf.reading.sha256}
+            for leaf in self._leaves
+            if leaf.name in names
+        ]
+
+    def _blobs_of(self, claims: Sequence[str]) -> Iterator[Ref]:
+        """One sight of every source for each of these claims, where bytes of it were kept."""
+        for claim in claims:
+            seen: set[str] = set()
+            for node in self.case.bundle.nodes.get(claim, ()):
+                for source, sight in self.case.bundle.sights.get(node, {}).items():
+                    if sight is not None and source not in seen:
+                        seen.add(source)
+                        yield _blob(sight) | {"claim": claim, "source": source}
+
+
+def _words(reason: Reason) -> str:
+    return f"{reason.code} {reason.subject}: {reason.text}"
+
+
+def _blob(sight: Sight) -> Ref:
+    return {"kind": "blob", "ref": sight.ref, "sha256": sight.sha256, "bytes": sight.size}
+
+
+def _journal(leaf: JournalFile) -> dict[str, Any]:
+    times = leaf.reading.times
+    return {
+        "ref": leaf.name,
+        "run": leaf.run,
+        "nonce": str(leaf.start.get("nonce", "")),
+        "role": leaf.role,
+        "shard": str(leaf.start.get("shard", "")),
+        "records": leaf.reading.records,
+        "sha256": leaf.reading.sha256,
+        "root": leaf.reading.root,
+        "startedAt": times.first if times else 0,
+        "finishedAt": times.last if times else 0,
+    }
+
+
+def _named(document: Document) -> Ref:
+    return {
+        "kind": document.kind,
+        "ref": document.name,
+        "sha256": document.sha256,
+        "bytes": document.size,
+    }
+
+
+def _paper(document: Document) -> dict[str, Any]:
+    return {key: value for key, value in _named(document).items() if key != "kind"}

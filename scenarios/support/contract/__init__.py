@@ -1,0 +1,1 @@
+"""The wire contract as values and small requests. It imports no other room."""

@@ -1,0 +1,106 @@
+"""Clients that start runs and answer them, and repeat whatever was not answered."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
+from typing import Any
+
+import httpx
+
+from pytest_spec11.waiting import eventually
+from scenarios.support.contract.headers import TERMINAL
+from scenarios.support.contract.start_requests import reply, start
+
+ANSWERED = frozenset({200, 201})
+PATIENCE_S = 120.0
+LOOK_S = 0.1
+
+
+class Load:
+    """Some clients at once, each with one run at a time; what they say is not evidence."""
+
+    def __init__(self, base_url: Callable[[], str], goal: str, clients: int) -> None:
+        self._base_url = base_url
+        self._goal = goal
+        self._clients = clients
+        self._numbers = count()
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._asking = 0
+        self._ended = 0
+        self._pool = ThreadPoolExecutor(clients)
+        self._running: list[Future[None]] = []
+        self.wids: list[str] = []
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are not answered yet."""
+        return self._asking
+
+    def begin(self) -> None:
+        """All clients are at work."""
+        self._running = [self._pool.submit(self._live) for _ in range(self._clients)]
+
+    def moves(self) -> None:
+        """One more run has ended since. Raises NotObserved when none does, or what a client did."""
+        before = self._ended
+        eventually(lambda: self._ended > before or self._failed(), deadline_s=PATIENCE_S)
+
+    def _failed(self) -> bool:
+        for client in self._running:
+            if client.done():
+                client.result()
+        return False
+
+    def end(self) -> None:
+        """Every client has finished its run. Raises what a client raised."""
+        self._over.set()
+        for client in self._running:
+            client.result()
+        self._pool.shutdown()
+
+    def _live(self) -> None:
+        with httpx.Client(timeout=10) as http:
+            while not self._over.is_set():
+                self._one(http, f"{self._goal} {next(self._numbers)}")
+                self._ended += 1
+
+    def _one(self, http: httpx.Client, goal: str) -> None:
+        wid = str(self._told(http, "POST", "/api/run", start(goal))["workflowID"])
+        self.wids.append(wid)
+        eventually(
+            lambda: self._pushed(http, wid) in TERMINAL, deadline_s=PATIENCE_S, every_s=LOOK_S
+        )
+
+    def _pushed(self, http: httpx.Client, wid: str) -> str:
+        status = str(self._told(http, "GET", f"/api/runs/{wid}")["status"])
+        if status == "WAITING_INPUT":
+            for gate in self._told(http, "GET", f"/api/runs/{wid}/gates"):
+                path = f"/api/runs/{wid}/gates/{gate['gateKey']}/reply"
+                self._told(http, "POST", path, reply())
+        return status
+
+    def _told(self, http: httpx.Client, method: str, path: str, body: Any = None) -> Any:
+        """What the answer says, once there is one that is no failure of the server."""
+
+        def answer() -> httpx.Response | None:
+            self._count(1)
+            try:
+                got = http.request(method, self._base_url() + path, json=body)
+            except httpx.HTTPError:
+                return None
+            finally:
+                self._count(-1)
+            return None if got.status_code >= httpx.codes.INTERNAL_SERVER_ERROR else got
+
+        got = eventually(answer, deadline_s=PATIENCE_S, every_s=LOOK_S)
+        if got.status_code not in ANSWERED:
+            raise AssertionError(f"{method} {path}: {got.status_code} {got.text}")
+        return got.json()
+
+    def _count(self, by: int) -> None:
+        with self._lock:
+            self._asking += by

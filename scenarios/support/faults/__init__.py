@@ -1,0 +1,1 @@
+"""Faults that the suite causes itself. It may import ``contract``."""

@@ -1,0 +1,73 @@
+"""Processes that die at a named point, and the runs that they leave behind."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from pytest_spec11.oracles.http import Reply
+from pytest_spec11.stacks import Control, Stack
+from pytest_spec11.target import Process
+from pytest_spec11.waiting import eventually
+from scenarios.support.contract.headers import TERMINAL
+from scenarios.support.contract.start_requests import reply
+
+DIES_S = 30.0
+ENDS_S = 60.0
+UNFINISHED = "SELECT count(*) FROM dbos.workflow_status WHERE status IN ('PENDING', 'ENQUEUED')"
+ENDED = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
+
+
+def armed(process: Process, point: str, **env: str) -> Process:
+    """``process`` with its death at ``point``, under a name of its own."""
+    return process.using({"SPEC11_CRASH_AT": point, **env}, name=f"armed-{point}".replace(".", "-"))
+
+
+def died(control: Control) -> None:
+    """The armed process is gone by its own SIGKILL: the fault hit."""
+    assert control.wait_exit(deadline_s=DIES_S) == -signal.SIGKILL
+
+
+def over_work(stack: Stack) -> int:
+    """How much unfinished work a death left behind; one that hit none does not count."""
+    left: int = stack.sys_sql.value(UNFINISHED)
+    assert left > 0
+    return left
+
+
+def cut_off(ask: Callable[[], Reply]) -> None:
+    """The request got no answer: the process died under it."""
+    try:
+        answer = ask()
+    except httpx.HTTPError:
+        return
+    raise AssertionError(f"answered {answer.status}, so the process did not die under it")
+
+
+def advanced(stack: Stack, wid: str, choice: str = "yes") -> dict[str, Any]:
+    """The run's header, after its open gates, if any, were answered as a client repeats it."""
+    header: dict[str, Any] = stack.api.get(f"/api/runs/{wid}").json()
+    if header["status"] == "WAITING_INPUT":
+        for gate in stack.api.get(f"/api/runs/{wid}/gates").json():
+            if gate["state"] == "PENDING":
+                path = f"/api/runs/{wid}/gates/{gate['gateKey']}/reply"
+                stack.api.post(path, json=reply(choice))
+    return header
+
+
+def ended(stack: Stack, wid: str, choice: str = "yes") -> dict[str, Any]:
+    """The header of the run once it, and the workflow that worked on it, have ended."""
+    header = eventually(
+        lambda: advanced(stack, wid, choice),
+        deadline_s=ENDS_S,
+        until=lambda seen: seen["status"] in TERMINAL,
+    )
+    eventually(
+        lambda: stack.sys_sql.value(ENDED, w=header["executionID"]),
+        deadline_s=ENDS_S,
+        until=lambda word: word in TERMINAL,
+    )
+    return header

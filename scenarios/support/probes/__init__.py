@@ -1,0 +1,4 @@
+"""Requests that try to break a rule.
+
+It may import every other room but ``release``.
+"""

@@ -1,0 +1,1 @@
+"""Throwaway releases and what spoils them. It may import ``contract``."""

@@ -1,0 +1,104 @@
+"""Evidence made anew as a forger would: chains and sums are whole, only what they say is not so.
+
+Written with the records' own words, and with no rule of a judge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from pytest_spec11.canon import canonical, digest
+from pytest_spec11.evidence import bundle, documents
+from pytest_spec11.judge import Case, Terms, Verdict
+from pytest_spec11.requirements.policy import load
+from pytest_spec11.verdict.signoff import Signoff
+from pytest_spec11.verdict.weakenings import Drift
+from scenarios.support.release.throwaway_release import LANES, Rehearsal
+
+ZERO: Final = "0" * 64
+Line = dict[str, Any]
+
+
+def rewritten(path: Path, change: Callable[[list[Line]], list[Line]]) -> None:
+    """The journal with other records, every link and the seal as they should be."""
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    head, made = ZERO, b""
+    for seq, each in enumerate(change(lines)):
+        line = {**each, "seq": seq, "prev": head}
+        if line["kind"] == "seal":
+            line["data"] = {**line["data"], "count": seq, "head": head}
+            line["data"].pop("sum", None)
+            line["data"]["sum"] = digest(line)
+        content = canonical(line) + b"\n"
+        head, made = sha256(content).hexdigest(), made + content
+    path.write_bytes(made)
+
+
+def resealed(path: Path, kind: str, **changes: Any) -> None:
+    """The document with other values and a sum that fits."""
+    document = json.loads(path.read_bytes())
+    del document["sum"]
+    documents.write(path, kind, {**document, **changes})
+
+
+def rebound(case: Rehearsal, **changes: Any) -> None:
+    """All evidence measured something else, and a sign-off says GO to that."""
+
+    def of_journal(lines: list[Line]) -> list[Line]:
+        start = lines[0]["data"]
+        start["binding"] = start["binding"] | changes
+        return lines
+
+    rewritten(case.journal, of_journal)
+    for path, kind in papers(case):
+        binding = json.loads(path.read_bytes())["binding"]
+        resealed(path, kind, binding=binding | changes)
+    signed_off(case, **changes)
+
+
+def moved(case: Rehearsal, by_ms: int) -> None:
+    """All evidence is of another time, and a sign-off of that time says GO to it."""
+
+    def of_journal(lines: list[Line]) -> list[Line]:
+        return [{**line, "at": line["at"] + by_ms} for line in lines]
+
+    rewritten(case.journal, of_journal)
+    for path, kind in papers(case):
+        resealed(path, kind, **_times(json.loads(path.read_bytes()), by_ms))
+    signed_off(case)
+
+
+def _times(document: Mapping[str, Any], by_ms: int) -> dict[str, Any]:
+    ends = {name: document[name] + by_ms for name in ("startedAt", "finishedAt")}
+    if "steps" not in document:
+        return ends
+    return ends | {"steps": [{**each, **_times(each, by_ms)} for each in document["steps"]]}
+
+
+def papers(case: Rehearsal) -> list[tuple[Path, str]]:
+    """Every document of a rehearsal with its kind."""
+    return [*((case.lane(name), "lane") for name in LANES), (case.kills, "kills")]
+
+
+def signed_off(case: Rehearsal, **changes: Any) -> None:
+    """A sign-off lies there that says GO to the evidence as it is now, whatever a judge would."""
+    seen = bundle.load(case.bundles)
+    ends = [leaf.reading.times.last for leaf in seen.leaves if leaf.reading.times]
+    ends += [each.data["finishedAt"] for each in seen.documents if not each.damage]
+    here = {**case.here, **changes}
+    terms = Terms(now_ms=max(ends), here=here, scope=str(here["scope"]), policy=load(case.tree))
+    proven = Verdict("GO", (), dict.fromkeys(case.catalogue.claims, "PASS"))
+    made = Signoff(Case(case.catalogue, seen, terms), proven, Drift("", ()))
+    documents.write(case.signoff, "signoff", made.document())
+
+
+def said(case: Rehearsal, change: Callable[[dict[str, Any]], object]) -> None:
+    """The sign-off with something changed in it, and a sum that fits, whatever its schema says."""
+    document = json.loads(case.signoff.read_bytes())
+    del document["sum"]
+    change(document)
+    case.signoff.write_bytes(canonical({**document, "sum": digest(document)}) + b"\n")

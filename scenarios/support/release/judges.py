@@ -1,0 +1,119 @@
+"""The judges of a release, asked about a copy of its evidence: gate, verifier and board."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pytest_spec11 import verify
+from pytest_spec11.cli import main
+from pytest_spec11.oracles.files import Files
+from pytest_spec11.oracles.http import Api
+from pytest_spec11.stacks import Stack
+from pytest_spec11.target import Process
+from scenarios.support.release.throwaway_release import Rehearsal
+
+BOARD: Final = "/api/ops/signoff"
+LIVE: Final = frozenset({"E-TRIGGER"})  # what the database says, and not the files
+
+
+@dataclass(frozen=True)
+class Said:
+    """A verdict and its reasons, as (code, subject); ``status`` of a command, None of a board."""
+
+    verdict: str
+    reasons: tuple[tuple[str, str], ...]
+    status: int | None = None
+
+    @property
+    def codes(self) -> set[str]:
+        """The codes of its reasons."""
+        return {code for code, _ in self.reasons}
+
+    @property
+    def of_files(self) -> set[str]:
+        """The codes that the files alone are the reason of."""
+        return self.codes - LIVE
+
+    def about(self, code: str) -> set[str]:
+        """The subjects of the reasons of a code."""
+        return {subject for each, subject in self.reasons if each == code}
+
+
+def gated(files: Files, case: Rehearsal, scope: str = "signoff") -> Said:
+    """What ``spec11 gate`` says of every bundle, as it writes it down."""
+    out = case.gated
+    files.read(case.signoff)  # a witness of the release that is about to be judged
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        status = main(case.gate_words("--out", str(out), scope=scope))
+    content = files.read(out)
+    if content is None:
+        return Said("none", (), status)
+    document = json.loads(content)
+    return Said(document["verdict"], _pairs(document["reasons"], "subject"), status)
+
+
+def verified(case: Rehearsal) -> Said:
+    """What the verifier says of sign-off and evidence."""
+    report = verify.verify(case.release)
+    return Said(report.verdict, tuple((each.code, each.where) for each in report.findings))
+
+
+def boarded(api: Api) -> Said:
+    """What the engine's board says."""
+    answer = api.get(BOARD)
+    assert answer.status == 200, answer.text
+    board = answer.json()
+    return Said(board["verdict"], _pairs(board["reasons"], "subject"))
+
+
+def _pairs(reasons: Iterable[Mapping[str, str]], key: str) -> tuple[tuple[str, str], ...]:
+    return tuple((each["code"], each[key]) for each in reasons)
+
+
+@dataclass(frozen=True)
+class Court:
+    """A rehearsal that is GO, and an engine of its own that looks where ``shown`` points to."""
+
+    base: Rehearsal
+    stack: Stack
+    shown: Path
+
+    @property
+    def api(self) -> Api:
+        """The engine's board, of scope signoff."""
+        return self.stack.api_at("board")
+
+    def board(self, name: str = "board", **env: str) -> Process:
+        """An api-shim that was told what is to be released and where its sign-off is."""
+        told = {
+            "SPEC11_SIGNOFF_DIR": str(self.shown),
+            "SIGNOFF_COMMIT": str(self.base.here["commit"]),
+            "SIGNOFF_TREE": str(self.base.here["tree"]),
+            "CLAIM_SCOPE": "signoff",
+        }
+        return self.stack.filled("api").using(told | env, name=name)
+
+    def show(self, case: Rehearsal) -> Said:
+        """What the board says of a case: the next look is at its files."""
+        point(self.shown, case.release)
+        return boarded(self.api)
+
+    def triggers(self) -> dict[str, Mapping[str, Any]]:
+        """The triggers of the board by name; the files are those of the base."""
+        point(self.shown, self.base.release)
+        board = self.api.get(BOARD).json()
+        return {each["id"].removeprefix("trigger-"): each for each in board["rollbackTriggers"]}
+
+
+def point(link: Path, to: Path) -> None:
+    """``link`` leads to that directory, from one moment to the next."""
+    staged = link.with_name("staged")
+    staged.symlink_to(to)
+    os.replace(staged, link)  # noqa: PTH105  # of the link itself

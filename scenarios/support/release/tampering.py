@@ -1,0 +1,305 @@
+"""Ways to spoil a release, each a change to one copy of its evidence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from scenarios.support.release.forged_evidence import (
+    Line,
+    moved,
+    rebound,
+    resealed,
+    rewritten,
+    said,
+    signed_off,
+)
+from scenarios.support.release.throwaway_release import Rehearsal
+
+Tamper = Callable[[Rehearsal], object]
+HOUR_MS: Final = 3_600_000
+BROKEN: Final = "E-CHAIN E-CONSERVATION E-NOT-RUN E-UNSEALED"
+UNREADABLE: Final = (
+    "E-APPVERSION E-BINDING E-CATALOGUE E-COMMIT E-DIRTY E-EMPTY E-LOST E-NO-EVIDENCE E-NOT-RUN"
+    " E-POLICY E-SCOPE E-TIME E-TREE E-UNSEALED oc_strict_mode_required queue_partition_off"
+)
+NOTHING: Final = sha256(b"").hexdigest()
+
+
+def cut(path: Path, count: int = 1) -> None:
+    """The file without its last bytes."""
+    path.write_bytes(path.read_bytes()[:-count])
+
+
+def flip(path: Path, place: int) -> None:
+    """The file with one bit of one byte flipped."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def link(path: Path) -> None:
+    """The file is a link to equal bytes outside of the release."""
+    outside = path.parents[3] / "outside"
+    path.rename(outside)
+    path.symlink_to(outside)
+
+
+def swap(one: Path, other: Path) -> None:
+    """Either file holds the other's bytes."""
+    ours, theirs = one.read_bytes(), other.read_bytes()
+    one.write_bytes(theirs)
+    other.write_bytes(ours)
+
+
+def bound(**changes: Any) -> Tamper:
+    """All of it measured something else."""
+    return lambda case: rebound(case, **changes)
+
+
+def later(by_ms: int) -> Tamper:
+    """All of it happened at another time."""
+    return lambda case: moved(case, by_ms)
+
+
+def blob(change: Callable[[Path], object]) -> Tamper:
+    """Something is done to bytes that a test saw."""
+    return lambda case: change(case.blobs[0])
+
+
+def lane(name: str, **changes: Any) -> Tamper:
+    """The record of a lane says something else."""
+    return lambda case: resealed(case.lane(name), "lane", **changes)
+
+
+def records(change: Callable[[list[Line]], list[Line]]) -> Tamper:
+    """The journal holds other records, and every link fits."""
+    return lambda case: rewritten(case.journal, change)
+
+
+def lines(change: Callable[[list[bytes]], Iterable[bytes]]) -> Tamper:
+    """The journal holds other lines, and no link was mended."""
+
+    def spoil(case: Rehearsal) -> None:
+        found = case.journal.read_bytes().splitlines(keepends=True)
+        case.journal.write_bytes(b"".join(change(found)))
+
+    return spoil
+
+
+def of_kind(kind: str, change: Callable[[dict[str, Any]], object], place: int = 0) -> Tamper:
+    """One record of a kind says something else."""
+
+    def edit(found: list[Line]) -> list[Line]:
+        change([line for line in found if line["kind"] == kind][place]["data"])
+        return found
+
+    return records(edit)
+
+
+def without(kind: str, place: int = 0) -> Tamper:
+    """One record of a kind is gone."""
+
+    def drop(found: list[Line]) -> list[Line]:
+        (*gone,) = (line for line in found if line["kind"] == kind)
+        return [line for line in found if line is not gone[place]]
+
+    return records(drop)
+
+
+def outcome(**changes: Any) -> Tamper:
+    """The first test ended in another way."""
+    return of_kind("outcome", lambda data: data.update(changes))
+
+
+def forged(change: Callable[[dict[str, Any]], object]) -> Tamper:
+    """The sign-off says something else, and its sum fits."""
+    return lambda case: said(case, change)
+
+
+def ends_before_it_began(case: Rehearsal) -> None:
+    """The tests' last record is of the time before their first."""
+
+    def turn(found: list[Line]) -> list[Line]:
+        found[-1]["at"] = found[0]["at"] - 1
+        return found
+
+    rewritten(case.journal, turn)
+    signed_off(case)
+
+
+def without_time(case: Rehearsal) -> None:
+    """The tests' records are of no time."""
+    rewritten(case.journal, lambda found: [{**line, "at": 0} for line in found])
+    signed_off(case)
+
+
+def replayed(case: Rehearsal) -> None:
+    """The same run lies there twice."""
+    shutil.copytree(case.run, case.release / "again")
+
+
+def another_lane(case: Rehearsal) -> None:
+    """The record of one lane stands for another."""
+    shutil.copy(case.lane("quick"), case.lane("check"))
+
+
+def inverted(case: Rehearsal) -> None:
+    """A red lane under a green one."""
+    step = json.loads(case.lane("check").read_bytes())["steps"][0]
+    resealed(case.lane("check"), "lane", exitCode=1, steps=[{**step, "exitCode": 1}])
+
+
+def overlapping(case: Rehearsal) -> None:
+    """A lane that ended after the higher one began."""
+    end = json.loads(case.lane("full").read_bytes())["finishedAt"]
+    resealed(case.lane("check"), "lane", finishedAt=end)
+
+
+def never_hit(case: Rehearsal) -> None:
+    """A kill of a saboteur that took no effect."""
+    cells = json.loads(case.kills.read_bytes())["cells"]
+    resealed(case.kills, "kills", cells=[{**cells[0], "hits": 0}, *cells[1:]])
+
+
+def no_twin(case: Rehearsal) -> None:
+    """No benign twin was tried."""
+    cells = json.loads(case.kills.read_bytes())["cells"]
+    resealed(case.kills, "kills", cells=cells[:1])
+
+
+def survived(case: Rehearsal) -> None:
+    """A saboteur that the claim did not see."""
+    cells = json.loads(case.kills.read_bytes())["cells"]
+    resealed(case.kills, "kills", cells=[{**cells[0], "during": "PASS"}, *cells[1:]])
+
+
+# Codes of the gate, all of them, and how to come to them.
+# What a forger who makes every sum anew is refused for, by gate and board alike.
+FORGED: Final[dict[str, tuple[str, Tamper]]] = {
+    "another commit": ("E-COMMIT", bound(commit="f" * 40)),
+    "another tree": ("E-TREE", bound(tree="f" * 40)),
+    "another version": ("E-APPVERSION", bound(appVersion="v-other")),
+    "another scope": ("E-SCOPE", bound(scope="live-smoke")),
+    "not committed": ("E-DIRTY", bound(dirty=True)),
+    "25 hours old": ("E-STALE", later(-25 * HOUR_MS)),
+    "a minute too old": ("E-STALE", later(-24 * HOUR_MS - 60_000)),
+    "an hour ahead": ("E-FUTURE", later(HOUR_MS)),
+    "five minutes ahead": ("E-FUTURE", later(300_000)),
+    "ended before it began": ("E-TIME", ends_before_it_began),
+    "of no time": ("E-STALE E-TIME", without_time),
+}
+# What lies beside an untouched sign-off is not what it refers to: both see the same of a blob.
+SPOILT: Final[dict[str, tuple[str, Tamper]]] = {
+    "blob gone": ("E-REF", blob(Path.unlink)),
+    "blob a link": ("E-REF", blob(link)),
+    "blob emptied": ("E-EMPTY", blob(lambda path: path.write_bytes(b""))),
+    "blob edited": ("E-DIGEST", blob(lambda path: flip(path, 0))),
+    "blob longer": ("E-DIGEST", blob(lambda path: path.write_bytes(path.read_bytes() + b"x"))),
+    "blob cut": ("E-DIGEST", blob(cut)),
+    "lane edited": ("E-DIGEST", lambda case: flip(case.lane("deps"), 40)),
+    "lane cut": ("E-DIGEST", lambda case: cut(case.lane("full"), 40)),
+    "kills edited": ("E-DIGEST", lambda case: flip(case.kills, 40)),
+}
+# What the gate alone can see, which reads every record.
+JUDGED: Final[dict[str, tuple[str, Tamper]]] = {
+    "no commit": ("E-BINDING E-COMMIT", bound(commit="")),
+    "no tree": ("E-BINDING E-TREE", bound(tree="")),
+    "no version": ("E-APPVERSION E-BINDING", bound(appVersion="")),
+    "another plugin": ("E-BINDING", bound(plugin="0.0.0")),
+    "another lock": ("E-BINDING", bound(lock="f" * 64)),
+    "another catalogue": ("E-CATALOGUE", bound(catalogue="f" * 64)),
+    "another policy": ("E-POLICY", bound(policy="f" * 64)),
+    "cut journal": ("E-TRUNCATED E-UNSEALED", lambda case: cut(case.journal)),
+    "no seal": ("E-UNSEALED", lines(lambda found: found[:-1])),
+    "empty journal": (UNREADABLE, lambda case: case.journal.write_bytes(b"")),
+    "line removed": (BROKEN, lines(lambda found: [*found[:5], *found[6:]])),
+    "lines exchanged": (BROKEN, lines(lambda f: [*f[:5], f[6], f[5], *f[7:]])),
+    "line doubled": (BROKEN, lines(lambda found: [*found[:6], found[5], *found[6:]])),
+    "line edited": ("E-CHAIN E-NOT-RUN E-UNSEALED", lambda case: flip(case.journal, 900)),
+    "line of garbage": (BROKEN, lines(lambda found: [*found[:5], b"{}\n", *found[5:]])),
+    "nested deeply": (BROKEN, lines(lambda found: [*found[:5], b"[" * 90_000, *found[5:]])),
+    "after the seal": ("E-CHAIN E-UNSEALED", lines(lambda found: [*found, found[-1]])),
+    "skipped": ("E-SKIPPED", outcome(outcome="skipped")),
+    "failed": ("E-FAILED", outcome(outcome="failed")),
+    "xfailed": ("E-XFAIL", outcome(outcome="xfailed")),
+    "xpassed": ("E-XPASS", outcome(outcome="xpassed")),
+    "errored": ("E-ERROR", outcome(outcome="error")),
+    "torn down badly": ("E-ERROR", outcome(phases={"call": "passed", "teardown": "error"})),
+    "second attempt": ("E-RERUN", outcome(attempt=2)),
+    "thread": ("E-THREAD", outcome(voids=[{"code": "E-THREAD", "text": "t"}])),
+    "returned": ("E-RETURN", outcome(voids=[{"code": "E-RETURN", "text": "t"}])),
+    "no outcome": ("E-CONSERVATION E-NOT-RUN", without("outcome")),
+    "no assertion": ("E-NO-ASSERTION", records(lambda found: _bare(found, "assertion"))),
+    "no observation": ("E-EMPTY E-SOURCE", records(lambda found: _bare(found, "observation"))),
+    "a source silent": ("E-SOURCE", without("observation")),
+    "record misstated": ("E-DIGEST", of_kind("observation", lambda data: data.update(size=1))),
+    "renamed claim": (
+        "E-NOT-RUN E-UNKNOWN-CLAIM",
+        records(lambda found: _named(found, "S00.helds")),
+    ),
+    "claim not run": ("E-NOT-RUN", records(lambda found: _named(found, "S01.holds"))),
+    "markers moved": ("E-POLICY", outcome(claims=["S01.holds"])),
+    "failed run": ("E-CONSERVATION", of_kind("seal", lambda data: data.update(exitStatus=1))),
+    "broken run": ("E-ERROR", of_kind("seal", lambda data: data.update(exitStatus=2))),
+    "journal of a worker": ("E-LOST", of_kind("start", lambda data: data.update(role="gw0"))),
+    "the same run twice": ("E-DUPLICATE E-LOST E-REPLAY", replayed),
+    "red lane": ("E-LANE", lane("policy", exitCode=1)),
+    "lane missing": ("E-LANE", lambda case: shutil.rmtree(case.lane("deps").parent)),
+    "another lane's record": ("E-LANE-ORDER E-REF E-TILE", another_lane),
+    "red under green": ("E-LANE E-LANE-ORDER", inverted),
+    "lanes at once": ("E-LANE-ORDER", overlapping),
+    "lane of another release": ("E-LANE-ORDER", lane("quick", release="r0")),
+    "no kill matrix": ("E-WEAK-ORACLE", lambda case: shutil.rmtree(case.kills.parent)),
+    "kill without a hit": ("E-WEAK-ORACLE", never_hit),
+    "survivor": ("E-WEAK-ORACLE", survived),
+    "no benign twin": ("E-WEAK-ORACLE", no_twin),
+}
+# Of the sign-off itself, which the gate writes and never reads: verifier and board see it.
+SIGNED: Final[dict[str, tuple[str, str, Tamper]]] = {
+    "tiles exchanged": ("E-TILE", "E-TILE", forged(lambda made: _turned(made["proofTiles"]))),
+    "tile renamed": (
+        "E-TILE", "E-TILE", forged(lambda made: made["proofTiles"][3].update(id="proof-x"))
+    ),
+    "tile gone": ("E-TILE", "E-TILE", forged(lambda made: made["pfTiles"].pop())),
+    "red tile": (
+        "E-TILE",
+        "E-TILE",
+        forged(lambda made: made["pfTiles"][0].update(verdict="NO_GO", reason="red")),
+    ),
+    "reference to nowhere": (
+        "E-REF", "E-REF", forged(lambda made: _refer(made, ref="gone/blobs/aa/aa"))
+    ),
+    "reference out": ("E-REF", "E-REF", forged(lambda made: _refer(made, ref="../tree/system.py"))),
+    "digest of nothing": ("E-DIGEST", "E-EMPTY", forged(lambda made: _refer(made, sha256=NOTHING))),
+    "another digest": ("E-DIGEST", "E-DIGEST", forged(lambda made: _refer(made, sha256="f" * 64))),
+    "refers to itself": (
+        "E-REF", "E-DIGEST", forged(lambda made: _refer(made, ref="./signoff.json"))
+    ),
+}  # fmt: skip
+
+
+def _turned(tiles: list[dict[str, Any]]) -> None:
+    tiles[0], tiles[1] = tiles[1], tiles[0]
+
+
+def _refer(document: dict[str, Any], **changes: str) -> None:
+    document["proofTiles"][2]["evidence"][0].update(changes)
+
+
+def _bare(found: list[Line], kind: str) -> list[Line]:
+    """The records without those of a kind of the first test."""
+    node = next(line["data"]["node"] for line in found if line["kind"] == "outcome")
+    return [line for line in found if line["kind"] != kind or line["data"]["node"] != node]
+
+
+def _named(found: list[Line], claim: str) -> list[Line]:
+    """The first test proves another claim."""
+    (collected,) = (line["data"] for line in found if line["kind"] == "collected")
+    collected["items"][0]["claims"] = [claim]
+    next(line for line in found if line["kind"] == "outcome")["data"]["claims"] = [claim]
+    return found

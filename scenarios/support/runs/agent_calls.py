@@ -1,0 +1,51 @@
+"""What a run asked the agents, as the ledger has it, and how it stands once they were asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_spec11.oracles.sql import Row
+from pytest_spec11.stacks import Stack
+from pytest_spec11.waiting import eventually
+from scenarios.support.contract import identity
+from scenarios.support.runs.gates import begun
+from scenarios.support.runs.run_lifecycle import reached
+
+ANSWERED = frozenset({"WAITING_INPUT", "ERROR"})
+END_S = 60.0  # a real server's first answer takes seconds on a machine with nothing else to do
+CALLS = """
+SELECT id, step_id, agent, attempt, served_by, session_id, server_version, error, tool_calls,
+       structured
+FROM app.opencode_calls WHERE run_id = %(r)s ORDER BY id
+"""
+
+
+def calls(stack: Stack, wid: str) -> list[Row]:
+    """Every call of the run, in order."""
+    return stack.app_sql.rows(CALLS, r=identity.run_id(wid))
+
+
+def planned(stack: Stack, goal: str) -> dict[str, Any]:
+    """The header of a run just started, once it has a plan to be approved or failed."""
+    return reached(stack.api, begun(stack.api, goal), ANSWERED, deadline_s=END_S)
+
+
+def retried(stack: Stack, wid: str) -> dict[str, Any]:
+    """The header of the failed run, once its repair has a plan to be approved or failed, too."""
+    before = stack.api.get(f"/api/runs/{wid}").json()["retryCount"]
+    assert stack.api.request("POST", f"/api/runs/{wid}/retry").status == 202
+
+    def header() -> dict[str, Any]:
+        read: dict[str, Any] = stack.api.get(f"/api/runs/{wid}").json()
+        return read
+
+    return eventually(
+        header,
+        deadline_s=END_S,
+        until=lambda seen: seen["retryCount"] > before and seen["status"] in ANSWERED,
+    )
+
+
+def title(wid: str, step: str = "CompileST", attempt: int = 1) -> str:
+    """The title of the session in which the run asks for that step."""
+    return f"{identity.run_id(wid)} {step} {attempt}"
