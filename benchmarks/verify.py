@@ -59,19 +59,19 @@ def main() -> int:
     return int(ratio > RATIO or growth > GROWTH or more > MEMORY_MIB)
 
 
-def written(folder: Path, records: int) -> Path:
+def written(folder: Path, records: int, nodes: int = NODES) -> Path:
     """A run as tests leave it: observations with facts, an assertion each, outcomes."""
     journal = Journal(folder / "journal-main.ndjson", folder / "blobs")
     journal.start(runId="bench", nonce="n", role="main", pid=1, binding={})
-    nodes = [f"test_file.py::test_number[{number}]" for number in range(NODES)]
-    items = [{"node": node, "claims": ["S00.x"], "scenarios": ["S00"]} for node in nodes]
+    names = [f"test_file.py::test_number[{number}]" for number in range(nodes)]
+    items = [{"node": node, "claims": ["S00.x"], "scenarios": ["S00"]} for node in names]
     journal.write("collected", items=items, deselected=[])
-    for number in range((records - NODES - 3) // 2):
-        node = nodes[number % NODES]
+    for number in range((records - nodes - 3) // 2):
+        node = names[number % nodes]
         journal.write("observation", **observed(node, number))
         journal.write("assertion", node=node, line=number, text="reply.status == 200")
     phases = {"setup": "passed", "call": "passed", "teardown": "passed"}
-    for node in nodes:
+    for node in names:
         outcome: dict[str, Any] = {"attempt": 1, "outcome": "passed", "phases": phases}
         journal.write("outcome", node=node, claims=["S00.x"], voids=[], **outcome)
     journal.seal(exitStatus=0)
