@@ -66,6 +66,10 @@ REMEDIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "E-RETURN": ("Write assert where the test says return.", _ALL),
         "E-DUPLICATE": ("Gate each test's run once: leave one of the bundles out.", _GATE),
         "E-RERUN": ("Find out why the test was run again; a proof holds the first time.", _ALL),
+        "E-FLAKY": (
+            "Find out why it was red and repair that; a repaired tree begins anew.",
+            "spec11 flakes",
+        ),
         "E-XFAIL": ("Remove the mark once the claim holds.", _ALL),
         "E-XPASS": ("Remove the mark; the claim holds.", _ALL),
         "E-SKIPPED": ("Give the test what it needs and run it.", _ALL),
