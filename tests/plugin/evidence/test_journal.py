@@ -14,6 +14,7 @@ import pytest
 from pytest_spec11.errors import BadInput, JournalBroken
 from pytest_spec11.evidence import journal
 from pytest_spec11.evidence.journal import MAX_LINE, Journal, Record
+from pytest_spec11.waiting import GIVE_UP_S
 
 START = {"runId": "r", "nonce": "n", "role": "main", "pid": 1, "binding": {}}
 
@@ -208,7 +209,7 @@ def test_killed_at_any_byte_that_it_writes_a_journal_is_never_sealed(
     made.seal(exitStatus=0)
     size = made.path.stat().st_size
     words = (sys.executable, "-c", KILLED, str(tmp_path / "killed"), "5", str(size - 5))
-    subprocess.run(words, check=True, timeout=300)  # noqa: S603  # our own interpreter
+    subprocess.run(words, check=True, timeout=GIVE_UP_S)  # noqa: S603  # our own interpreter
     found = {int(path.parent.name): path for path in tmp_path.glob("killed/*/*.ndjson")}
     assert len(found) == len(range(1, size - 5, 5))
     for written, path in found.items():
