@@ -86,9 +86,8 @@ lock: install ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --no-header --extra engine --extra report --group dev --group build pyproject.toml --output-file requirements.lock
 
-bench: install ## how fast the engine is beside bare parts, how long one run takes, what waiting and verifying cost
-	$(BIN)/python -m benchmarks.ratios && $(BIN)/python -m benchmarks.latency && $(BIN)/python -m benchmarks.parked
-	$(BIN)/python -m benchmarks.verify
+bench: install ## everything measured against its goal, one table, ten minutes of a quiet machine: `make bench BENCH="--only latency"`
+	$(BIN)/python -m benchmarks $(BENCH)
 
 clean: ## remove what install and runs made here
 	rm -rf $(VENV) .tools .spec11 .mypy_cache .ruff_cache .pytest_cache

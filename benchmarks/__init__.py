@@ -1,1 +1,4 @@
-"""Scripts that measure. Every figure is a ratio of one run; nothing here is a test."""
+"""What the engine and the prover cost, measured against stated goals.
+
+`python -m benchmarks` measures everything that ``registry`` names. Nothing here is a test.
+"""

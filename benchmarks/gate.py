@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.verify import bare, written
+from benchmarks.verify import hash_and_parse, write_bundle
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
 COMMANDS: Final = ("gate", "report", "verify")
@@ -52,11 +52,11 @@ class Row:
 def measure_rows(sizes: Sequence[int] = SIZES) -> Iterator[Row]:
     """A row for each command and size, smallest first."""
     with tempfile.TemporaryDirectory(prefix="spec11-bench-") as made:
-        tiny = written(Path(made, "tiny"), _TINY, nodes=1)
+        tiny = write_bundle(Path(made, "tiny"), _TINY, nodes=1)
         constant = {command: _measure(command, tiny)[0] for command in COMMANDS}
         for size in sizes:
-            folder = written(Path(made, str(size)), size)
-            base = bare(folder / "journal-main.ndjson")
+            folder = write_bundle(Path(made, str(size)), size)
+            base = hash_and_parse(folder / "journal-main.ndjson")
             for command in COMMANDS:
                 seconds, memory = _measure(command, folder)
                 own = max(0.0, seconds - constant[command])

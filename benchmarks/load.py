@@ -1,49 +1,80 @@
-"""A closed-loop HTTP generator on raw sockets: cheap enough not to be what is measured.
-
-`python -m benchmarks.load URL CONNECTIONS < bodies` posts each input line once and prints how many
-answers had which status, and the seconds it took.
-"""
+"""A closed-loop HTTP client on raw sockets: cheap enough not to be what is measured."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+import uvloop
+
+from benchmarks.lab import MeasurementFailed
+
 LOOPBACK: Final = "127.0.0.1"
+CONNECTIONS: Final = 16
+LIMIT_S: Final = 120.0
+CREATED: Final = "201"
 
 
-async def _client(port: int, path: str, bodies: Iterator[bytes], seen: Counter[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One request."""
+
+    path: str
+    body: bytes
+
+    @classmethod
+    def of(cls, path: str, document: object) -> Post:
+        """``document`` as JSON."""
+        return cls(path, json.dumps(document).encode())
+
+
+@dataclass(slots=True)
+class Answers:
+    """What came back, in the order of the requests, and when the first request was sent."""
+
+    began: float
+    seconds: float = 0.0
+    bodies: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def documents(self) -> list[Any]:
+        """Every answer, read as JSON."""
+        return [json.loads(body) for _, body in sorted(self.bodies.items())]
+
+
+def post_all(url: str, posts: Sequence[Post], accepted: tuple[str, ...] = (CREATED,)) -> Answers:
+    """Send every request once, over ``CONNECTIONS`` connections.
+
+    Raises MeasurementFailed when an answer has another status than those ``accepted``.
+    """
+    return uvloop.run(_post_all(urlsplit(url).port or 80, posts, accepted))
+
+
+async def _post_all(port: int, posts: Sequence[Post], accepted: tuple[str, ...]) -> Answers:
+    answers, todo = Answers(time.perf_counter()), iter(enumerate(posts))
+    clients = (_serve_client(port, todo, accepted, answers) for _ in range(CONNECTIONS))
+    async with asyncio.timeout(LIMIT_S):
+        await asyncio.gather(*clients)
+    answers.seconds = time.perf_counter() - answers.began
+    return answers
+
+
+async def _serve_client(
+    port: int, todo: Iterator[tuple[int, Post]], accepted: tuple[str, ...], answers: Answers
+) -> None:
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
-    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-    for body in bodies:
-        writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+    for number, post in todo:
+        head = f"POST {post.path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json"
+        writer.write(f"{head}\r\ncontent-length: {len(post.body)}\r\n\r\n".encode() + post.body)
         answer = await reader.readuntil(b"\r\n\r\n")
-        seen[answer[9:12].decode()] += 1
         length = answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-        await reader.readexactly(int(length))
+        answers.bodies[number] = await reader.readexactly(int(length))
+        if (status := answer[9:12].decode()) not in accepted:
+            raise MeasurementFailed(f"{post.path}: {status} {answers.bodies[number][:200]!r}")
     writer.close()
     await writer.wait_closed()
-
-
-async def _post_all(url: str, connections: int, bodies: list[bytes]) -> dict[str, object]:
-    parts, seen, todo = urlsplit(url), Counter[str](), iter(bodies)
-    began = time.perf_counter()
-    clients = (_client(parts.port or 80, parts.path or "/", todo, seen) for _ in range(connections))
-    await asyncio.gather(*clients)
-    return {"seconds": time.perf_counter() - began, "statuses": seen}
-
-
-def main(url: str, connections: int) -> None:
-    """Post every line of standard input."""
-    bodies = sys.stdin.buffer.read().splitlines()
-    print(json.dumps(asyncio.run(_post_all(url, connections, bodies))))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))

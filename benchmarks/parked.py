@@ -1,97 +1,88 @@
-"""What waiting costs: runs parked on one worker, and a fresh run beside them (D11).
-
-`python -m benchmarks.parked [N]` parks N runs (1,000 unless told), then prints memory for each,
-threads, the worker's idle load, the delay of a fresh start, and answers them all.
-"""
+"""What waiting costs: memory of runs parked on one worker, and a fresh start beside them."""
 
 from __future__ import annotations
 
-import sys
+import statistics
 import time
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from itertools import count
 from typing import Final
 
 import httpx
-import psutil
 import psycopg
 
 from benchmarks import lab
+from benchmarks.figures import HIGHER, LOWER, Effort, Figure, Figures, Measurement, Row
+from benchmarks.latency import Player
+from benchmarks.load import Post, post_all
+from benchmarks.runs import make_replies, wait_for_status
 
-RUNS: Final = 1_000
-FRESH: Final = 20
-IDLE_S: Final = 5.0
-CLIENTS: Final = 8
-STANDING: Final = "SELECT count(*) FROM app.runs WHERE status = %(status)s"
-DELAYS: Final = """
-SELECT max(started_at_epoch_ms - created_at) FROM dbos.workflow_status
-WHERE workflow_uuid = ANY(%s)
-"""
+ROUNDS: Final = 3
+RUNS: Final = 400  # a round
+WARM: Final = 50
+FRESH: Final = 20  # a round
+NUMBERS: Final = count()
+MEMORY: Final = Row(
+    name="parked-memory",
+    title=f"memory of each of {ROUNDS * RUNS:,} runs that wait",
+    unit="KiB",
+    better=LOWER,
+    goal=24,
+)
+DELAY: Final = Row(
+    name="parked-fresh",
+    title="POST /api/run until parked beside them, p50",
+    unit="ms",
+    better=LOWER,
+    goal=100,
+)
+THREADS: Final = Row(
+    name="parked-threads", title="threads of the worker with them", unit="", better=LOWER
+)
+ENDED: Final = Row(
+    name="parked-ended", title="all of them answered: finished/s", unit="/s", better=HIGHER
+)
 
 
-def main(runs: int) -> None:
-    """Measure and print."""
+def measure(effort: Effort) -> Figures:
+    """Park a batch, look at the worker, start some runs one by one; at last answer all."""
+    runs, fresh = effort.scale(RUNS), effort.scale(FRESH)
+    memory, delays = [], []
     with lab.postgres() as server:
-        dsn = lab.database(server, "parked")
-        env = lab.environment(dsn)
-        api = lab.process(["engine", "api"], "listening on ", env)
-        with api as url, lab.process(["engine", "worker"], "worker ", env):
-            _measure(url, dsn, _worker(), runs)
+        dsn = lab.create_database(server, "parked")
+        with (
+            lab.start_api(dsn) as api,
+            lab.start_worker(dsn) as worker,
+            httpx.Client(base_url=api.said, timeout=10) as http,
+            psycopg.connect(dsn, autocommit=True) as db,
+        ):
+            ids, player = _park(api.said, dsn, WARM), Player(http, db)
+            for _ in range(effort.count_rounds(ROUNDS)):
+                before = worker.rss()
+                ids += _park(api.said, dsn, runs)
+                memory.append((worker.rss() - before) / runs / 1024)
+                parked = [player.park() for _ in range(fresh)]
+                ids += [wid for wid, _ in parked]
+                delays.append(statistics.median(span for _, span in parked))
+            threads = worker.usage.num_threads()
+            began = time.perf_counter()
+            post_all(api.said, make_replies(dsn, ids), ("200", "201"))
+            wait_for_status(dsn, "succeeded", ids)
+            rate = len(ids) / (time.perf_counter() - began)
+    return {
+        MEMORY.name: Figure.from_rounds(memory),
+        DELAY.name: Figure.from_rounds(delays),
+        THREADS.name: Figure.from_rounds([threads]),
+        ENDED.name: Figure.from_rounds([rate]),
+    }
 
 
-def _worker() -> psutil.Process:
-    """The worker among our children."""
-    children = psutil.Process().children()
-    return next(child for child in children if "worker" in child.cmdline())
+def _park(url: str, dsn: str, runs: int) -> list[str]:
+    posts = [Post.of("/api/run", lab.make_start(f"parked {next(NUMBERS)}")) for _ in range(runs)]
+    ids = [str(document["workflowID"]) for document in post_all(url, posts).documents]
+    wait_for_status(dsn, "waiting_input", ids)
+    return ids
 
 
-def _measure(url: str, dsn: str, worker: psutil.Process, runs: int) -> None:
-    with httpx.Client(base_url=url, timeout=60) as http, ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(partial(_started, http), (f"warm {n}" for n in range(20))))
-        lab.until(dsn, STANDING, {"status": "waiting_input"}, 20)
-        before, began = worker.memory_info().rss, time.perf_counter()
-        list(pool.map(partial(_started, http), (f"parked {n}" for n in range(runs))))
-        lab.until(dsn, STANDING, {"status": "waiting_input"}, runs + 20)
-        took = time.perf_counter() - began
-        grown = worker.memory_info().rss - before
-        print(f"  parked      {runs} in {took:.1f} s, {runs / took:.0f} a second")
-        print(f"  memory      {grown / runs / 1000:.1f} kB each   goal 60")
-        print(f"  threads     {worker.num_threads()}")
-        worker.cpu_percent()
-        time.sleep(IDLE_S)
-        print(f"  idle load   {worker.cpu_percent():.0f} % of a core")
-        fresh = [_started(http, f"fresh {number}") for number in range(FRESH)]
-        lab.until(dsn, STANDING, {"status": "waiting_input"}, runs + 20 + FRESH)
-        print(
-            f"  fresh start taken from the queue after {_delay(dsn, fresh)} ms at most   goal 1000"
-        )
-        began = time.perf_counter()
-        list(pool.map(partial(_answered, http), _gates(dsn)))
-        lab.until(dsn, STANDING, {"status": "succeeded"}, runs + 20 + FRESH)
-        took = time.perf_counter() - began
-        print(f"  finished    all in {took:.1f} s, {(runs + 20 + FRESH) / took:.0f} a second")
-
-
-def _started(http: httpx.Client, goal: str) -> str:
-    header = http.post("/api/run", json=lab.start(goal)).raise_for_status().json()
-    return str(header["workflowID"])
-
-
-def _answered(http: httpx.Client, gate: tuple[str, str]) -> None:
-    wid, key = gate
-    http.post(f"/api/runs/{wid}/gates/{key}/reply", json=lab.YES).raise_for_status()
-
-
-def _gates(dsn: str) -> list[tuple[str, str]]:
-    with psycopg.connect(dsn) as db:
-        return db.execute("SELECT workflow_id, gate_key FROM app.human_gates").fetchall()
-
-
-def _delay(dsn: str, wids: list[str]) -> int:
-    with psycopg.connect(dsn) as db:
-        row = db.execute(DELAYS, (wids,)).fetchone()
-    return int(row[0]) if row else 0
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else RUNS)
+MEASUREMENT: Final = Measurement(
+    name="parked", rows=(MEMORY, DELAY, THREADS, ENDED), measure=measure
+)

@@ -1,27 +1,36 @@
 """What the plugin costs: a pytest start that does not use it, and each test of a run that does.
 
-Rounds with and without it alternate; what is printed and bounded are medians of processor time,
-which neighbours on the machine disturb less than the clock's. The disk's part of a test, one sync,
-is processor time of nobody and printed beside. Exits 1 when a bound is exceeded.
+Rounds with and without it alternate. Figures are processor time, which neighbours on the machine
+disturb less than the clock's. The disk's part of a test, one sync, is processor time of nobody.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-START_MS: Final = 20.0
-TEST_MS: Final = 2.0
+from benchmarks import lab
+from benchmarks.figures import LOWER, Effort, Figure, Figures, Measurement, Row, alternate
+
+STARTS: Final = 15  # rounds of each
+ROUNDS: Final = 5
+LIMIT_S: Final = 60.0
+START: Final = Row(
+    name="plugin-start",
+    title="what the unused plugin adds to a pytest start",
+    unit="ms",
+    better=LOWER,
+    goal=20,
+)
+EACH: Final = Row(
+    name="plugin-test", title="what recording adds to a test", unit="ms", better=LOWER, goal=2
+)
 TESTS: Final = 300
 OFF: Final = ("-p", "no:spec11")
 # Compiled files are kept, as they are for everybody; the slow plugin of hypothesis stays out.
@@ -71,53 +80,43 @@ def pytest_spec11_target(config):
 """
 
 
-def main() -> int:
-    """0 when both costs are within their bounds."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
-    rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory() as folder:
-        start = _starts(Path(folder), rounds)
-        each = _tests(Path(folder), max(3, rounds // 4))
-    return int(start > START_MS or each > TEST_MS)
+def measure(effort: Effort) -> Figures:
+    """With the plugin, without it, and without it again, which shows the noise."""
+    with tempfile.TemporaryDirectory(prefix="spec11-bench-") as made:
+        folder = Path(made)
+        (folder / "test_plain.py").write_text(PLAIN)
+        starts = _subtract(partial(_start, folder), effort.count_rounds(STARTS))
+        (folder / "conftest.py").write_text(STOPWATCH + TARGET)
+        (folder / "test_marked.py").write_text(MARKED)
+        tests = _subtract(partial(_run_tests, folder), effort.count_rounds(ROUNDS))
+    return {START.name: starts, EACH.name: tests}
 
 
-def _starts(folder: Path, rounds: int) -> float:
-    """Milliseconds that the unused plugin adds to a start."""
-    (folder / "test_plain.py").write_text(PLAIN)
-    on, off = _medians(rounds, lambda words: _pytest(folder, "test_plain.py", *words))
-    print(f"a start, {rounds} rounds: {off:.0f} ms without, {on:.0f} ms with the unused plugin")
-    print(f"  the plugin adds {on - off:.1f} ms (bound {START_MS:g})")
-    return on - off
+def _subtract(run: Callable[[tuple[str, ...]], float], rounds: int) -> Figure:
+    """The median of the differences of each pair."""
+    sides = {"on": partial(run, ()), "off": partial(run, OFF), "twin": partial(run, OFF)}
+    found = alternate(sides, rounds)
+    added = _pair_differences(found["on"], found["off"])
+    same = _pair_differences(found["twin"], found["off"])
+    noise = statistics.median(abs(difference) for difference in same)
+    value = statistics.median(added)
+    return Figure(value=value, rounds=tuple(added), noise=noise, parts=found)
 
 
-def _tests(folder: Path, rounds: int) -> float:
-    """Milliseconds that recording adds to a test with three assertions."""
-    (folder / "conftest.py").write_text(STOPWATCH + TARGET)
-    (folder / "test_marked.py").write_text(MARKED)
-
-    def measured(words: tuple[str, ...]) -> float:
-        _pytest(folder, "test_marked.py", *words)
-        took: float = json.loads((folder / "took.json").read_text())
-        return took * 1000 / TESTS
-
-    on, off = _medians(rounds, measured)
-    print(
-        f"a test, {rounds} rounds of {TESTS}: {off:.2f} ms without, {on:.2f} ms with the recorder"
-    )
-    print(f"  the recorder adds {on - off:.2f} ms (bound {TEST_MS:g}), and a sync of the disk,")
-    print(f"  which took {_sync_ms(folder):.2f} ms by the clock")
-    return on - off
+def _pair_differences(ours: Sequence[float], floor: Sequence[float]) -> list[float]:
+    return [mine - other for mine, other in zip(ours, floor, strict=True)]
 
 
-def _medians(rounds: int, measure: Callable[[tuple[str, ...]], float]) -> tuple[float, float]:
-    """The median with the plugin and that without it; the first round only fills the caches."""
-    took: dict[tuple[str, ...], list[float]] = {(): [], OFF: []}
-    for _ in range(rounds + 1):
-        for words, times in took.items():
-            times.append(measure(words))
-    on, off = (statistics.median(times[1:]) for times in took.values())
-    return on, off
+def _start(folder: Path, words: tuple[str, ...]) -> float:
+    """Milliseconds of processor time of a whole run of one test."""
+    return _pytest(folder, "test_plain.py", *words)
+
+
+def _run_tests(folder: Path, words: tuple[str, ...]) -> float:
+    """Milliseconds of processor time that each test takes, of a run with many."""
+    _pytest(folder, "test_marked.py", *words)
+    took: float = json.loads((folder / "took.json").read_text())
+    return took * 1000 / TESTS
 
 
 def _pytest(folder: Path, *words: str) -> float:
@@ -125,28 +124,10 @@ def _pytest(folder: Path, *words: str) -> float:
 
     Its status says nothing here, since nothing is looked at and so nothing proven.
     """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(  # noqa: S603  # our own interpreter
-        (*PYTEST, *words), cwd=folder, capture_output=True, text=True, check=False
-    )
-    if "passed" not in done.stdout:
-        raise SystemExit(f"{' '.join(words)}: {done.stdout}{done.stderr}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
+    ended = lab.run_to_end((*PYTEST, *words), folder, {}, LIMIT_S)
+    if "passed" not in ended.said:
+        raise lab.MeasurementFailed(f"{' '.join(words)}: {ended.said}")
+    return ended.cpu_s * 1000
 
 
-def _sync_ms(folder: Path) -> float:
-    """The median of appending a record to a file and having it on the disk."""
-    took = []
-    with (folder / "record").open("ab") as file:
-        for _ in range(TESTS):
-            begin = time.perf_counter()
-            file.write(b"x" * 400)
-            file.flush()
-            os.fsync(file.fileno())
-            took.append((time.perf_counter() - begin) * 1000)
-    return statistics.median(took)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+MEASUREMENT: Final = Measurement(name="plugin", rows=(START, EACH), measure=measure)

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from pytest_spec11.evidence import journal
+from pytest_spec11.waiting import GIVE_UP_S
 
 # What an outer pytest leaves in the environment is none of an inner one's business.
 CLEAN = (
@@ -130,7 +131,6 @@ CATALOGUE = {
 
 PROOF = """
 import pytest
-from pytest_spec11.waiting import GIVE_UP_S
 
 @pytest.mark.S00
 @pytest.mark.claim("S00.answers")

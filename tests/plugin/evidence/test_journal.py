@@ -14,6 +14,7 @@ import pytest
 from pytest_spec11.errors import BadInput, JournalBroken
 from pytest_spec11.evidence import journal
 from pytest_spec11.evidence.journal import MAX_LINE, Journal, Record
+from pytest_spec11.waiting import GIVE_UP_S
 
 START = {"runId": "r", "nonce": "n", "role": "main", "pid": 1, "binding": {}}
 
@@ -167,7 +168,6 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from pytest_spec11.evidence.journal import Journal
-from pytest_spec11.waiting import GIVE_UP_S
 
 class Disk:
     def __init__(self, file, left):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.verify import written
+from benchmarks.verify import write_bundle
 from pytest_spec11.evidence import bundle
 from pytest_spec11.judge import Case, Terms, judge
 from pytest_spec11.requirements import catalogue
@@ -27,7 +27,7 @@ MORE_KIB = 200  # records that were kept would need 17,000
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Bundles of the same tests: the second has eight times the records."""
     folder = tmp_path_factory.mktemp("bundles")
-    return written(folder / "few", FEW, NODES), written(folder / "many", 8 * FEW, NODES)
+    return write_bundle(folder / "few", FEW, NODES), write_bundle(folder / "many", 8 * FEW, NODES)
 
 
 def judge_bundle(folder: Path) -> None:
