@@ -73,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     lines = [
         *_text(summary, found.bundle.scenarios, found.drift.weakenings),
         *describe_kept(found.case),
+        *summary.conclusion(),
     ]
     print(json.dumps(document, indent=1) if arguments.json else "\n".join(lines))
     return 0 if found.verdict.verdict == "GO" else 1
@@ -106,4 +107,3 @@ def _text(summary: Summary, ran: Collection[str], weakenings: Collection[str]) -
         yield f"    {items[0].text}"
         yield f"    {items[0].remedy}  {items[0].command}"
     yield from (f"asks for less than the merge base: {each}" for each in weakenings)
-    yield from summary.conclusion()
