@@ -16,13 +16,14 @@ from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
+from starlette.routing import Router
+from starlette.types import ASGIApp
 from typing_extensions import override
 
 from engine import logs
 from engine.api.connections import Connection
 from engine.api.doors import Doors
-from engine.api.http import Ports, on_no_route
+from engine.api.http import Ports, refuse_unknown
 from engine.api.openapi import document
 from engine.api.routes import OPERATIONS
 from engine.api.routing import Served
@@ -43,7 +44,7 @@ from engine.usecases.runs import Ingress
 from engine.usecases.signoff import Signoff
 
 TOPOLOGY: Final = "api-shim"
-GRACE_S: Final = 5  # more than any loan of a connection lasts
+GRACE_S: Final = 1  # beyond the longest loan of a connection
 BACKLOG: Final = 2048
 FILES_BESIDES: Final = 128  # open ones that are no client's: of Python, the database, the log
 
@@ -51,7 +52,7 @@ FILES_BESIDES: Final = 128  # open ones that are no client's: of Python, the dat
 def build(config: Config, dsn: str) -> Starlette:
     """The ASGI application for ``config`` on ``dsn``. The database may come later."""
     dsn = session(dsn, "spec11-api")
-    pool, notices = Pool(dsn), Notices(dsn)
+    pool, notices = Pool(dsn, deadline_s=config.database_timeout_ms / 1000), Notices(dsn)
     endings = Endings(dsn, pool)
 
     @asynccontextmanager
@@ -60,9 +61,11 @@ def build(config: Config, dsn: str) -> Starlette:
             yield
         await pool.close()
 
-    app = Starlette(
-        routes=[Served(operation) for operation in OPERATIONS],
-        exception_handlers={HTTPException: on_no_route},
+    app = Application(lifespan=lifespan)
+    app.router = Router(
+        [Served(operation) for operation in OPERATIONS],
+        redirect_slashes=False,
+        default=refuse_unknown,
         lifespan=lifespan,
     )
     app.state.openapi = _openapi
@@ -79,6 +82,14 @@ def build(config: Config, dsn: str) -> Starlette:
         signoff=_signoff(config),
     )
     return app
+
+
+class Application(Starlette):
+    """Its routes and nothing around them: each turns its own errors into answers (D0)."""
+
+    @override
+    def build_middleware_stack(self) -> ASGIApp:
+        return self.router
 
 
 @cache
@@ -101,10 +112,11 @@ def serve(config: Config, dsn: str) -> int:
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # nothing here asks who the client is
         server_header=False,
         backlog=BACKLOG,
         limit_concurrency=_connections(config.max_connections),
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=-(-config.database_timeout_ms // 1000) + GRACE_S,
     )
     with _bound(config) as listener, suppress(KeyboardInterrupt):
         Server(settings, app.state.ports.notices).run(sockets=[listener])

@@ -12,28 +12,15 @@ from typing import Final
 from pytest_spec11.evidence import bundle
 from pytest_spec11.evidence.bundle import Bundle
 from pytest_spec11.judge import Terms, Verdict, judge
-from pytest_spec11.judge.reasons import Reason
+from pytest_spec11.judge.reasons import Reason, Trait, codes_with
 from pytest_spec11.requirements.catalogue import Catalogue
 from pytest_spec11.requirements.policy import Policy
 from pytest_spec11.run import Run
+from pytest_spec11.verdict.gate import find_kept
 from pytest_spec11.verdict.summary import Summary, wrapped
 
-# What a run of a slice cannot know: the rest of a claim's tests may stand elsewhere.
-_ELSEWHERE: Final = frozenset({"E-SOURCE", "E-DESELECTED", "E-WEAK-ORACLE"})
-# Whatever was selected, this run left less than it did.
-_INCOMPLETE: Final = frozenset(
-    {
-        "E-CHAIN",
-        "E-CONSERVATION",
-        "E-DIGEST",
-        "E-LOST",
-        "E-NO-EVIDENCE",
-        "E-REF",
-        "E-REPLAY",
-        "E-TRUNCATED",
-        "E-UNSEALED",
-    }
-)
+_ELSEWHERE: Final = codes_with(Trait.ELSEWHERE)
+_INCOMPLETE: Final = codes_with(Trait.INCOMPLETE)
 
 
 @dataclass(frozen=True)
@@ -54,7 +41,8 @@ class Closing:
         seen = bundle.load([run.path])
         now_ms, scope = time.time_ns() // 1_000_000, str(here["scope"])
         terms = Terms(now_ms=now_ms, here=here, scope=scope, policy=policy)
-        return cls(run.path, catalogue, judge(catalogue, seen, terms), seen, scope)
+        kept = find_kept([run.path], run.path.parent, seen, terms) if scope != "demo" else ()
+        return cls(run.path, catalogue, judge(catalogue, seen, terms, kept), seen, scope)
 
     @cached_property
     def hollow(self) -> list[Reason]:

@@ -11,39 +11,18 @@ from functools import cached_property
 from typing import Any, Final
 
 from pytest_spec11.evidence import merkle
-from pytest_spec11.evidence.bundle import JournalFile, is_substantive
+from pytest_spec11.evidence.bundle import JournalFile, Sight
 from pytest_spec11.evidence.documents import Document
+from pytest_spec11.evidence.kept_runs import KeptRun
 from pytest_spec11.judge.case import Case, Verdict
-from pytest_spec11.judge.reasons import Reason
+from pytest_spec11.judge.flakes import count_runs
+from pytest_spec11.judge.reasons import Reason, Trait, codes_with
 from pytest_spec11.requirements.catalogue import Tile
 from pytest_spec11.verdict.weakenings import Drift
 
 NAME: Final = "spec11/signoff/1"
 STRENGTH: Final = "E-WEAK-ORACLE"
-# Evidence that one of these speaks against proves nothing here, however green it is.
-_UNTRUSTED: Final = frozenset(
-    {
-        "E-APPVERSION",
-        "E-BINDING",
-        "E-CATALOGUE",
-        "E-CHAIN",
-        "E-COMMIT",
-        "E-CONSERVATION",
-        "E-DIRTY",
-        "E-FUTURE",
-        "E-LOST",
-        "E-NO-EVIDENCE",
-        "E-POLICY",
-        "E-REPLAY",
-        "E-SCOPE",
-        "E-STALE",
-        "E-TIME",
-        "E-TREE",
-        "E-TRUNCATED",
-        "E-UNKNOWN",
-        "E-UNSEALED",
-    }
-)
+_UNTRUSTED: Final = codes_with(Trait.UNTRUSTED)
 
 Ref = dict[str, Any]
 
@@ -78,6 +57,7 @@ class Signoff:
             "mergeBase": self.drift.base,
             "weakenings": list(self.drift.weakenings),
             "evidence": self._evidence(),
+            "kept": self._kept(),
         }
 
     @cached_property
@@ -104,6 +84,10 @@ class Signoff:
             "journals": journals,
             "documents": [_paper(each) for each in documents],
         }
+
+    def _kept(self) -> dict[str, Any]:
+        """Which other runs of this tree were looked at, and on how many runs the verdict stands."""
+        return {**asdict(count_runs(self.case)), "looked": [*map(_kept_run, self.case.kept)]}
 
     def _proof_tiles(self) -> Iterator[dict[str, Any]]:
         for tile in self.case.catalogue.tiles:
@@ -168,9 +152,9 @@ class Signoff:
     def _times(self) -> Mapping[str, tuple[int, int]]:
         """Begin and end of each journal and document, by its name."""
         found = {
-            leaf.name: (leaf.reading.records[0].at, leaf.reading.records[-1].at)
+            leaf.name: (leaf.reading.times.first, leaf.reading.times.last)
             for leaf in self._leaves
-            if leaf.reading.records
+            if leaf.reading.times
         }
         found |= {
             each.name: (each.data["startedAt"], each.data["finishedAt"])
@@ -194,41 +178,42 @@ class Signoff:
         for claim in claims:
             seen: set[str] = set()
             for node in self.case.bundle.nodes.get(claim, ()):
-                for source, ref in self._sights.get(node, {}).items():
-                    if source not in seen:
+                for source, sight in self.case.bundle.sights.get(node, {}).items():
+                    if sight is not None and source not in seen:
                         seen.add(source)
-                        yield {**ref, "claim": claim, "source": source}
-
-    @cached_property
-    def _sights(self) -> Mapping[str, Mapping[str, Ref]]:
-        """The first real observation with bytes of its own, by node and source."""
-        found: dict[str, dict[str, Ref]] = {}
-        for leaf, record in self.case.bundle.records("observation"):
-            name = record.data["blob"]
-            if name and is_substantive(record.data):
-                place = f"{leaf.path.parent.name}/blobs/{name[:2]}/{name}"
-                sight = {"kind": "blob", "ref": place, "sha256": name, "bytes": record.data["size"]}
-                found.setdefault(record.data["node"], {}).setdefault(record.data["source"], sight)
-        return found
+                        yield _blob(sight) | {"claim": claim, "source": source}
 
 
 def _words(reason: Reason) -> str:
     return f"{reason.code} {reason.subject}: {reason.text}"
 
 
+def _blob(sight: Sight) -> Ref:
+    return {"kind": "blob", "ref": sight.ref, "sha256": sight.sha256, "bytes": sight.size}
+
+
 def _journal(leaf: JournalFile) -> dict[str, Any]:
-    records = leaf.reading.records
+    times = leaf.reading.times
     return {
         "ref": leaf.name,
         "run": leaf.run,
         "nonce": str(leaf.start.get("nonce", "")),
         "role": leaf.role,
         "shard": str(leaf.start.get("shard", "")),
-        "records": len(records),
+        "records": leaf.reading.records,
         "sha256": leaf.reading.sha256,
-        "root": merkle.root(leaf.reading.lines),
-        "startedAt": records[0].at if records else 0,
-        "finishedAt": records[-1].at if records else 0,
+        "root": leaf.reading.root,
+        "startedAt": times.first if times else 0,
+        "finishedAt": times.last if times else 0,
+    }
+
+
+def _kept_run(run: KeptRun) -> dict[str, Any]:
+    return {
+        "ref": run.name,
+        "journals": [each._asdict() for each in run.journals],
+        "red": [{"node": each.node, "word": each.word} for each in run.reds.values()],
+        "damage": run.damage,
     }
 
 
