@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -58,7 +58,7 @@ class KeptRun:
 
 
 def find_runs(bundles: Sequence[Path], root: Path) -> list[Path]:
-    """Every run's directory in the three places, once, by the name of the directory."""
+    """Every other run's directory in the three places, once, by the name of the directory."""
     bases = [root / HOME]
     for each in bundles:
         parent = each.resolve().parent
@@ -66,6 +66,8 @@ def find_runs(bundles: Sequence[Path], root: Path) -> list[Path]:
         if parent.match(_RELEASE):
             bases.append(parent.parent)
     found = {run.resolve(): run for base in bases for run in list_runs(base)}
+    for each in bundles:
+        found.pop(each.resolve(), None)  # what is judged is read already
     return sorted(found.values(), key=lambda run: (run.name, str(run)))
 
 
@@ -130,8 +132,13 @@ def _read_start(path: Path) -> Mapping[str, Any]:
 
 
 def _unreadable(folder: Path, paths: Sequence[Path]) -> KeptRun:
-    refs = [_refer(path, sha256(path.read_bytes()).hexdigest()) for path in paths if path.is_file()]
+    refs = [_refer(path, _digest(path)) for path in paths if path.is_file()]
     return KeptRun(folder, tuple(refs), frozenset(), {}, _UNKNOWN, is_of_tree=False)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _refer(path: Path, digest: str) -> JournalRef:
