@@ -24,15 +24,18 @@ OUT_OF_TIME: Final = "the run's time limit passed"
 async def for_ever(pool: Pool) -> Never:
     """Look, and bring to their end, until the process ends."""
     while True:
-        await pool.insist(_round)
+        await pool.insist(reconcile_once)
         await asyncio.sleep(LOOK_S)
 
 
-async def _round(tx: Tx) -> None:
+async def reconcile_once(tx: Tx) -> None:
+    """End the runs whose workflow has ended by itself, unless somebody else does so now."""
     async with tx.transaction():
         if await reconcile.alone(tx):
-            for each in await reconcile.ended(tx):
+            endings = await reconcile.find_endings(tx)
+            for each in endings.ended:
                 await _end(tx, each)
+            await reconcile.forget(tx, endings.settled)
 
 
 async def _end(tx: Tx, ended: Ended) -> None:

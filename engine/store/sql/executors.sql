@@ -20,8 +20,14 @@ DELETE FROM app.executors WHERE executor_id = %(executor_id)s AND incarnation = 
 
 -- name: others
 -- Executors with runs under way, other than ourselves.
-SELECT DISTINCT executor_id FROM dbos.workflow_status
-WHERE status = 'PENDING' AND executor_id <> %(executor_id)s;
+-- From one to the next, however many runs each of them has.
+WITH RECURSIVE holders (id) AS (
+    SELECT min(executor_id) FROM dbos.workflow_status WHERE status = 'PENDING'
+    UNION ALL
+    SELECT (SELECT min(executor_id) FROM dbos.workflow_status WHERE status = 'PENDING' AND executor_id > h.id)
+    FROM holders h WHERE h.id IS NOT NULL
+)
+SELECT id FROM holders WHERE id <> %(executor_id)s;
 
 -- name: declare_lost
 -- An executor is lost when its lock is free and it missed two beats, or when it has not been seen for long though its

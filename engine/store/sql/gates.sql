@@ -67,7 +67,7 @@ WITH moment AS (
     RETURNING run_id, gate_key, workflow_id, prompt, deadline_at
 ), waiting AS (
     UPDATE app.runs r SET status = 'waiting_input', next_action = %(next_action)s, updated_at = clock_timestamp()
-    WHERE r.id IN (SELECT run_id FROM gate)
+    WHERE r.id = (SELECT run_id FROM gate LIMIT 1)
 ), events AS (
     INSERT INTO dbos.workflow_events (workflow_uuid, key, value, serialization)
     SELECT workflow_id, 'ui:' || gate_key, prompt::text, 'portable_json' FROM gate
