@@ -58,6 +58,7 @@ ANYTHING: Final[Mapping[str, Any]] = {
     "step_id": "CompileST", "steps": ["CompileST"], "still_s": 1.5, "structured": None,
     "target_path": "/none", "template_id": None, "template_key": "seed", "tenant_id": None,
     "timeout_ms": None, "tool_calls": "[]", "topic": "human:seed", "trace_id": None, "v": "v1",
+    "application": "spec11", "began_ms": 1, "ended_ms": 2, "number": 77, "owner": "seed",
     "why": "failure", "word": None, "workflow_name": "RunIntent", "workload": None,
 }  # fmt: skip
 # Of a run that waits for a person: every table knows it but those of tasks.
