@@ -33,8 +33,9 @@ STATEMENTS: Final = {
 }
 # Of what no statement's cost depends on.
 ANYTHING: Final[Mapping[str, Any]] = {
-    "after": 0, "agent": "plan", "app_version": "bench", "artifacts": "[]",
-    "at": "2026-01-01T00:00:00Z", "attempt": 1, "budget": None, "calls": "[]", "class": 1,
+    "after": 0, "age_s": 86_400.0, "agent": "plan", "app_version": "bench", "artifacts": "[]",
+    "at": "2026-01-01T00:00:00Z", "attempt": 1, "before": "2020-01-01T00:00:00Z",
+    "budget": None, "calls": "[]", "class": 1,
     "compensation_id": "comp:seed", "decision": "yes", "dedupe_key": "seed-again",
     "deps_hash": DIGEST, "diff_hash": DIGEST, "dirs_made": 0, "environment": "{}",
     "err_code": "NONE", "error": "seed", "executor_id": "w1", "findings": "[]", "fixture": "{}",
@@ -126,7 +127,8 @@ def find_examples(db: psycopg.Connection[Any]) -> Mapping[str, Any]:
     own = {
         "execution_id": wid, "wid": wid, "intent_id": wid, "ids": [wid], "known": [wid],
         "workflow_ids": [wid], "run_ids": [run["run_id"]], "gate_keys": [run["gate_key"]],
-        "id": "compile-default", "other": "w-none",
+        "id": "compile-default", "other": "w-none", "owners": [run["run_id"]], "words": [wid],
+        "intent_ids": [wid],
     }  # fmt: skip
     return {**ANYTHING, **run, **own, "task_key": task["task_key"], "fork_run_id": fresh["id"]}
 

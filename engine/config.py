@@ -24,6 +24,7 @@ from engine.store.dsn import normalised, password
 Read = Callable[[str], Any]
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
 OPENCODE: Final = "http://127.0.0.1:4096"  # where `opencode serve` listens when nobody says
+SIGNOFF_DIR: Final = Path(".spec11")  # where the gate writes when nobody says
 WORDS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -102,7 +103,7 @@ class Config:
     reader_tokens: Keys | None = _setting("SPEC11_READER_TOKEN", None, keys, secret=True)  # noqa: RUF009  # a field
     webhook_tokens: Keys | None = _setting("SPEC11_WEBHOOK_TOKEN", None, keys, secret=True)  # noqa: RUF009  # a field
     webhook_secrets: Keys | None = _setting("SPEC11_WEBHOOK_SECRET", None, keys, secret=True)  # noqa: RUF009  # a field
-    signoff_dir: Path = _setting("SPEC11_SIGNOFF_DIR", Path(".spec11"), _directory)  # noqa: RUF009  # a field
+    signoff_dir: Path = _setting("SPEC11_SIGNOFF_DIR", SIGNOFF_DIR, _directory)  # noqa: RUF009  # a field
     signoff_commit: str | None = _setting("SIGNOFF_COMMIT", None)
     signoff_tree: str | None = _setting("SIGNOFF_TREE", None)
     max_connections: int = _setting("SPEC11_MAX_CONNECTIONS", 2000, _integer(16, 65536))
@@ -244,6 +245,11 @@ class Config:
     def load_results(self) -> Path:
         """Where load lanes leave what they measured."""
         return self.load_dir or self.data / "load"
+
+    @property
+    def names_signoff(self) -> bool:
+        """Whether somebody said where the sign-off lies: then there has to be one."""
+        return self.signoff_dir != SIGNOFF_DIR
 
     @property
     def sandbox(self) -> Settings:

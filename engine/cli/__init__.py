@@ -22,7 +22,7 @@ COMMANDS: Final = {  # each is a module here with arguments() and run()
     "up": "Postgres, api-shim and workers in the foreground, until Ctrl-C",
     "api": "the api-shim alone: HTTP on PORT",
     "worker": "one worker alone: executes runs as DBOS__VMID",
-    "db": "the database: serve, migrate, reset",
+    "db": "the database: serve, migrate, reset, gc",
     "queues": "the queues there are, and what each lets start at once in this environment",
     "templates": "sandboxes made ready beforehand: register, list",
     "forkserver": "api or worker, started by fork: for test runs that start hundreds",
@@ -43,8 +43,8 @@ Commands find each other through the data directory (--data-dir or SPEC11_DATA_D
 Postgres that SPEC11_DSN names. The environment is described in docs/contract.md.
 
 exit status: 0 done, 1 not all that was asked for (ops, oc, sbx), not found or not sound (repro,
-triage) or refused (templates), 2 wrong usage or environment, 3 in use by somebody else, 4
-unexpected, 5 the API or the database is not reachable (ops, repro)
+triage) or refused (templates, db gc), 2 wrong usage or environment, 3 in use by somebody else, 4
+unexpected, 5 the API or the database is not reachable (ops, repro, db gc)
 """
 
 

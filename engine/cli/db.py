@@ -1,4 +1,4 @@
-"""`spec11-engine db serve|migrate|reset`."""
+"""`spec11-engine db serve|migrate|reset|gc`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import Final
 
-from engine.cli import owner, where
+from engine.cli import owner, retention, where
 from engine.config import Config
 from engine.errors import EngineError, Misconfigured
 from engine.postgres.server import PORT, EmbeddedServer
@@ -21,7 +21,7 @@ LOOK_EVERY_S: Final = 0.1
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the three."""
+    """Options of the four."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     serve = verbs.add_parser("serve", help="the embedded Postgres alone, until its owner ends")
     places = serve.add_mutually_exclusive_group()
@@ -39,13 +39,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     reset = verbs.add_parser("reset", help="drop both schemas with all runs; migrate comes next")
     where.argument(reset)
     reset.add_argument("--yes", action="store_true", help="mean it; nothing is asked")
+    meaning = retention.MEANING
+    gc = verbs.add_parser("gc", help=meaning, description=f"{meaning[0].upper()}{meaning[1:]}.")
+    retention.arguments(gc)
 
 
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """0 when the verb is done."""
-    return {"serve": _serve, "migrate": _migrate, "reset": _reset}[arguments.verb](
-        arguments, config
-    )
+    verbs = {"serve": _serve, "migrate": _migrate, "reset": _reset, "gc": retention.run}
+    return verbs[arguments.verb](arguments, config)
 
 
 def _serve(arguments: argparse.Namespace, config: Config) -> int:

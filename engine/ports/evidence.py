@@ -19,6 +19,7 @@ from engine.core.signoff import Sight
 OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 LARGEST: Final = 1 << 30
 LONGEST_LINE: Final = 1 << 20
+CHUNK: Final = 1 << 20
 SIGNOFF: Final = "signoff.json"
 LARGEST_SIGNOFF: Final = 16 << 20
 
@@ -65,6 +66,12 @@ class Evidence:
                     return
                 if isinstance(record, dict):
                     yield record
+
+    def chunks(self, ref: str) -> Iterator[bytes]:
+        """The bytes that ``ref`` leads to, in pieces. Raises Astray, FileNotFoundError."""
+        with self._opened(ref) as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
 
     def _opened(self, ref: str) -> BufferedReader:
         parts = PurePosixPath(ref).parts

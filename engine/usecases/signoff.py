@@ -18,6 +18,7 @@ from engine.store import signoff as store
 from engine.store.pool import Pool
 from engine.store.signoff import Live
 
+NO_EVIDENCE: Final = "E-NO-EVIDENCE"
 _BARE: Final[dict[str, Any]] = {
     "pfTiles": [],
     "proofTiles": [],
@@ -118,7 +119,7 @@ def _accused(
 
 def _read(evidence: Evidence) -> _File:
     """The file, and everything it refers to, looked at once."""
-    document, wrong = _document(evidence)
+    document, wrong = load_document(evidence)
     if document is None:
         return _File(None, (wrong,) if wrong else (), {}, frozenset())
     names = dict.fromkeys(ref["ref"] for ref in signoff.references(document))
@@ -126,12 +127,13 @@ def _read(evidence: Evidence) -> _File:
     return _File(document, (), sights, _declared(evidence, document, sights))
 
 
-def _document(evidence: Evidence) -> tuple[Mapping[str, Any] | None, Fault | None]:
+def load_document(evidence: Evidence) -> tuple[Mapping[str, Any] | None, Fault | None]:
+    """The sign-off as it was sealed, or what is wrong with it."""
     name = "signoff.json"
     try:
         content = evidence.signoff()
         if content is None:
-            return None, Fault("E-NO-EVIDENCE", name, signoff.MISSING)
+            return None, Fault(NO_EVIDENCE, name, signoff.MISSING)
         document = json.loads(content)
         if wrong := fault(document):
             return None, Fault("E-TILE", name, wrong)

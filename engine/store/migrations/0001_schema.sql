@@ -157,6 +157,7 @@ CREATE FUNCTION app.ended_at(status text, updated_at timestamptz) RETURNS timest
 CREATE INDEX runs_ended_idx ON app.runs USING brin (app.ended_at(status, updated_at))
     WITH (pages_per_range = 8, autosummarize = on);
 CREATE INDEX runs_forked_idx ON app.runs (forked_from) WHERE forked_from IS NOT NULL;
+CREATE INDEX runs_intent_idx ON app.runs (intent_id);   -- an intent that no run has any more goes with its run
 
 -- Terminal is terminal (D15), whoever writes: there are two ways out, a repair and a resume.
 CREATE FUNCTION app.refuse_revival() RETURNS trigger LANGUAGE plpgsql AS $$
