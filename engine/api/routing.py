@@ -40,6 +40,7 @@ class Operation:
     query: type[Wire] | None = None
     roles: frozenset[Role] | None = None
     signed: bool = False
+    enqueues: bool = False  # the workers are told
     point: str = ""  # the crash points around a request that writes
     parameters: tuple[str, ...] = field(init=False)
 
@@ -96,6 +97,8 @@ def _guarded(operation: Operation) -> Handler:
             parsing.query(request, Wire)
         crash_points.reached(f"api.{operation.point}.received")
         response = await operation.handler(request)
+        if operation.enqueues:
+            http.ports(request).signals.send()
         crash_points.reached(f"api.{operation.point}.committed")
         return response
 

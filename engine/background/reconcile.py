@@ -1,7 +1,7 @@
 """Bring a run to the end that the durable engine gave its workflow without asking us.
 
-That is a time limit that passed, and a workflow that was recovered too often. One worker at a time
-looks; each run is moved in a transaction of its own, under the same locks as an operation.
+That is a time limit that passed, and a workflow that was recovered too often. Every worker looks;
+one at a time moves runs, under the same locks as an operation.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ async def for_ever(pool: Pool) -> Never:
 
 
 async def _round(tx: Tx) -> None:
+    """One query while no run is on its way, two while none has to be brought to its end."""
+    if not (found := await reconcile.ended(tx)):
+        return
     async with tx.transaction():
         if await reconcile.alone(tx):
-            for each in await reconcile.ended(tx):
+            for each in found:
                 await _end(tx, each)
 
 
