@@ -38,6 +38,7 @@ from engine.ports.workspace.directory import Directory
 from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
+from engine.store.messages import Messages
 from engine.store.pool import Pool
 
 log = logging.getLogger(__name__)
@@ -71,15 +72,19 @@ async def _serve(config: Config, dsn: str) -> Never:
     )
     endings = Endings(dsn, pool)
     async with Presence(dsn, _identity(config)).held() as presence, endings.running():
-        await durable.launch(executor, dsn, _work(config, pool, endings))
-        sys.stdout.write(f"worker {executor.id} ready\n")
-        sys.stdout.flush()
-        stopped = asyncio.create_task(stop.wait())
-        reconciling = asyncio.create_task(reconcile.for_ever(pool))
-        await asyncio.wait({stopped, presence, reconciling}, return_when=asyncio.FIRST_COMPLETED)
-        if failed := next((task for task in (presence, reconciling) if task.done()), None):
-            log.error("not the executor any more: %r", failed.exception())
-            os._exit(LOST)
+        receivers = await durable.launch(executor, dsn, _work(config, pool, endings))
+        messages = Messages(dsn, pool, receivers)
+        receivers.report_failed_looks(messages.request_look)
+        async with messages.running():
+            sys.stdout.write(f"worker {executor.id} ready\n")
+            sys.stdout.flush()
+            stopped = asyncio.create_task(stop.wait())
+            reconciling = asyncio.create_task(reconcile.for_ever(pool))
+            tasks = {stopped, presence, reconciling}
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if failed := next((task for task in (presence, reconciling) if task.done()), None):
+                log.error("not the executor any more: %r", failed.exception())
+                os._exit(LOST)
     os._exit(0)
 
 

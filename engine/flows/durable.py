@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +19,7 @@ from engine.background.escalation import Escalation
 from engine.background.gate_waits import Waits
 from engine.background.patches import Patching
 from engine.background.promotion_eval import Rehearsal
-from engine.background.queue_polling import Lookout
+from engine.background.queue_polling import Lookout, kept
 from engine.background.repairs import Repairs
 from engine.background.run_steps import Stages
 from engine.background.tasks import Tasks
@@ -25,10 +27,10 @@ from engine.core.executions import Execution
 from engine.core.plans import Task
 from engine.core.queues import CONTROL, Limits
 from engine.core.runs import WORKFLOW_NAME
-from engine.flows import queues
-from engine.flows.claiming import stand_before
+from engine.flows import internals, queues
 from engine.flows.demos import Demos
 from engine.flows.fanout import Fanout
+from engine.flows.internals import WaitingReceivers
 from engine.flows.promotion import PromotionFlow
 from engine.flows.run import RunFlow
 from engine.flows.slots import Slots
@@ -48,6 +50,8 @@ COMPENSATION: Final = "Compensate"
 TICK: Final = "Tick"
 STEP_THREADS: Final = 16
 POOL: Final = 20
+OUTAGE_S: Final = 20.0  # below the time for which one waits for a connection of the pool
+TRY_EVERY_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +80,10 @@ class Work:
     endings: Endings
 
 
-async def launch(executor: Executor, dsn: str, work: Work) -> None:
+async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
     """From now on the running loop executes workflows, its own of an earlier life included.
+
+    Returns those that wait for messages: the caller has to wake them.
 
     There is no way back but the end of the process: what is under way then stays PENDING and goes
     on where its executor id comes back, or where it is taken over.
@@ -86,7 +92,7 @@ async def launch(executor: Executor, dsn: str, work: Work) -> None:
     settings: DBOSConfig = {
         "name": APPLICATION,
         "system_database_url": url,
-        "system_database_engine": _engine(url),
+        "system_database_engine": open_engine(url),
         "executor_id": executor.id,
         "application_version": executor.app_version,
         "serializer": DBOSPortableJSONSerializer(),
@@ -95,15 +101,18 @@ async def launch(executor: Executor, dsn: str, work: Work) -> None:
         "log_level": "WARNING",
     }
     durable = DBOS(config=settings)
-    slots = Slots.of(durable, executor.limits)
+    slots = Slots(executor.limits)
+    internals.count_executions_with(durable, slots)
     ticker = _declare(work, slots)
     _declare_promotion(work)
     await _queues(url, executor.limits)
     DBOS.launch()
-    slots.take_turns(durable)
-    stand_before(durable, Lookout(queues.PAUSES_S, Backlog(dsn).waiting))
+    internals.choose_partitions_with(durable, slots.due)
+    internals.poll_queues_when(durable, Lookout(queues.PAUSES_S, Backlog(dsn).waiting).due)
+    internals.remember_queues_with(durable, kept)
     if executor.tick_s:
         await DBOS.apply_schedules_async([_schedule(executor.tick_s, ticker)])
+    return WaitingReceivers(durable)
 
 
 def _schedule(tick_s: int, ticker: Any) -> ScheduleInput:
@@ -186,19 +195,25 @@ async def _queues(url: str, limits: Mapping[str, Limits]) -> None:
         client.destroy()
 
 
-def _engine(url: str) -> sqlalchemy.Engine:
-    """Connections whose refusal the durable engine knows for one that passes.
+def open_engine(url: str) -> sqlalchemy.Engine:
+    """Connections that wait for a database that is away, so that nobody has to back off.
 
-    It looks for the words "connection failed", which psycopg does not use for a unix socket: a
-    run that met an outage would be given up for good.
+    After a failed connect the durable engine sleeps longer and longer, up to a minute and a half,
+    and does not notice that the database is back. What is refused for longer than ``OUTAGE_S`` it
+    has to know for a fault that passes. It looks for the words "connection failed", which psycopg
+    does not use for a unix socket: a run that met an outage would be given up for good.
     """
     engine = sqlalchemy.create_engine(url, pool_size=POOL, max_overflow=0, hide_parameters=True)
 
     @sqlalchemy.event.listens_for(engine, "do_connect")
     def connect(_: Any, __: Any, args: list[Any], kwargs: dict[str, Any]) -> psycopg.Connection:
-        try:
-            return psycopg.connect(*args, **kwargs)
-        except psycopg.OperationalError as error:
-            raise psycopg.OperationalError(f"connection failed: {error}") from error
+        pause, end = threading.Event(), time.monotonic() + OUTAGE_S
+        while True:
+            try:
+                return psycopg.connect(*args, **kwargs)
+            except psycopg.OperationalError as error:
+                if time.monotonic() > end:
+                    raise psycopg.OperationalError(f"connection failed: {error}") from error
+                pause.wait(TRY_EVERY_S)
 
     return engine

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import Any, Self
+from typing import Any
 
-from dbos import DBOS
 from dbos._core import ActiveWorkflowById  # not exported: what a worker's own limits are counted by
 from typing_extensions import override
 
@@ -26,23 +25,6 @@ class Slots(ActiveWorkflowById):
         self._clock = count(1)
         self._turns: dict[str, dict[str, int]] = {}  # of each queue: when a partition was asked
         self._shares: dict[str, int] = {}  # of each queue: slots for each that is asked now
-
-    @classmethod
-    def of(cls, durable: DBOS, limits: Mapping[str, Limits]) -> Self:
-        """The slots of ``durable``, which has claimed nothing yet."""
-        slots = cls(limits)
-        durable._active_workflows_set = slots  # noqa: SLF001  # there is no other way to be asked
-        return slots
-
-    def take_turns(self, durable: DBOS) -> None:
-        """From now on ``durable``, which runs, asks the partitions of its queues in turn."""
-        database = durable._sys_db  # noqa: SLF001  # as above
-        everybody = database.get_queue_partitions
-
-        def due(queue_name: str) -> list[str]:
-            return self.due(queue_name, everybody(queue_name))
-
-        database.get_queue_partitions = due  # type: ignore[method-assign]  # it asks in no order
 
     def due(self, queue_name: str, waiting: Sequence[str]) -> list[str]:
         """Of the partitions that wait those whose turn it is: as many as there are free slots.

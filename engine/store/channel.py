@@ -1,10 +1,10 @@
-"""One LISTEN connection on one channel, kept up for ever."""
+"""One LISTEN connection on one channel, kept up for ever; and a look for what no notice told of."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, LiteralString
 
@@ -60,3 +60,47 @@ class Channel:
             self._wake()
             async for notice in connection.notifies():
                 self._hear(notice.payload)
+
+
+class Listener:
+    """A channel, and ``look``, which finds in the database what no notice told of.
+
+    It looks at once after each connect and each loss of the connection, when it is asked to, and
+    every ``look_again_s`` should a notice ever be missed otherwise.
+    """
+
+    def __init__(
+        self,
+        channel: tuple[str, LiteralString],
+        hear: Callable[[str], None],
+        look: Callable[[], Awaitable[None]],
+        look_again_s: float,
+    ) -> None:
+        self._missed = asyncio.Event()
+        self._channel = Channel(*channel, hear, self._missed.set)
+        self._look = look
+        self._look_again_s = look_again_s
+
+    def request_look(self) -> None:
+        """Look soon. Call it on the loop that this runs on."""
+        self._missed.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listens, and looks, in the background until left."""
+        looking = asyncio.create_task(self._look_for_ever())
+        try:
+            async with self._channel.running():
+                yield
+        finally:
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._look_again_s):
+                    await self._missed.wait()
+            self._missed.clear()
+            await self._look()

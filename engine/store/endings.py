@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
 from engine.store import workflows
-from engine.store.channel import Channel
+from engine.store.channel import Listener
 from engine.store.pool import Pool
 
 LOOK_AGAIN_S: Final = 2.0  # should a notice ever be missed
@@ -17,23 +17,17 @@ LOOK_AGAIN_S: Final = 2.0  # should a notice ever be missed
 class Endings:
     """Whose end is waited for in this process: however many wait, one looks for all of them."""
 
-    def __init__(self, dsn: str, pool: Pool) -> None:
+    def __init__(self, dsn: str, pool: Pool, look_again_s: float = LOOK_AGAIN_S) -> None:
         self._pool = pool
         self._awaited: dict[str, set[asyncio.Event]] = {}
-        self._missed = asyncio.Event()
-        self._channel = Channel(dsn, "LISTEN spec11_endings", self._ended, self._missed.set)
+        channel = dsn, "LISTEN spec11_endings"
+        self._listener = Listener(channel, self._ended, self._look, look_again_s)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listens, and looks, in the background until left."""
-        looking = asyncio.create_task(self._look_for_ever())
-        try:
-            async with self._channel.running():
-                yield
-        finally:
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
+        async with self._listener.running():
+            yield
 
     async def wait(self, workflow_id: str) -> None:
         """Return when the workflow has ended, now or before."""
@@ -48,16 +42,10 @@ class Endings:
             if not waiting and self._awaited.get(workflow_id) is waiting:
                 del self._awaited[workflow_id]
 
-    async def _look_for_ever(self) -> None:
-        """What nobody told of is found, soon after the channel was away or a notice was lost."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_AGAIN_S):
-                    await self._missed.wait()
-            self._missed.clear()
-            if self._awaited:
-                for workflow_id in await self._pool.insist(workflows.ended, [*self._awaited]):
-                    self._ended(workflow_id)
+    async def _look(self) -> None:
+        if self._awaited:
+            for workflow_id in await self._pool.insist(workflows.ended, [*self._awaited]):
+                self._ended(workflow_id)
 
     def _ended(self, workflow_id: str) -> None:
         for event in self._awaited.get(workflow_id, ()):

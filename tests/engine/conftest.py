@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 
 from engine.postgres.server import EmbeddedServer, connected
 from engine.usecases import bootstrap
+from tests.engine.postgres_process import Postgres
 from tests.engine.processes import left_on, nothing_is_left
 from tests.engine.shim_process import Shim, running_shim
 
@@ -87,3 +89,10 @@ def data(directories: Path) -> Iterator[Path]:
     finally:  # also when the engine itself fails to
         for process in left_on(made):
             process.kill()
+
+
+@pytest.fixture
+def postgres(data: Path) -> Iterator[Postgres]:
+    """A server of this test alone."""
+    with ExitStack() as until_the_end:
+        yield Postgres(data, until_the_end)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from engine.config import Config
-from engine.postgres.server import EmbeddedServer
-from engine.usecases import cluster
-from pytest_spec11.waiting import Stopwatch, eventually
-from tests.engine.processes import postmaster
+from pytest_spec11.waiting import Stopwatch
+from tests.engine.postgres_process import Postgres
 from tests.engine.shim_process import Shim, running_shim, start_body
 
 REQUESTS: tuple[dict[str, Any], ...] = (
@@ -24,47 +17,6 @@ REQUESTS: tuple[dict[str, Any], ...] = (
     {"method": "GET", "url": "/api/recipes"},
     {"method": "GET", "url": "/api/ops/queue-depth"},
 )
-
-
-class Postgres:
-    """A server on a directory of its own that can be killed, frozen and begun again."""
-
-    def __init__(self, data: Path, until_the_end: ExitStack) -> None:
-        self._data = data
-        self._until_the_end = until_the_end
-        cache = Config.from_env({}).cache
-        self._server = until_the_end.enter_context(cluster.running(data, cache))
-        self.dsn = cluster.database(self._server.place)
-
-    def kill(self) -> None:
-        """SIGKILL of the postmaster; it has ended."""
-        postmaster(self._data).kill()
-        eventually(lambda: self._server.exit_code is not None, deadline_s=5)
-        self._server.stop()
-
-    def begin(self) -> None:
-        """A server answers again on the same directory."""
-        self._server = self._until_the_end.enter_context(EmbeddedServer(data=self._data))
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Every process of the server is stopped for as long: connections open, nobody answers."""
-        first = postmaster(self._data)
-        everyone = [first, *first.children(recursive=True)]
-        for each in everyone:
-            each.suspend()
-        try:
-            yield
-        finally:
-            for each in everyone:
-                each.resume()
-
-
-@pytest.fixture
-def postgres(data: Path) -> Iterator[Postgres]:
-    """A server of this test alone."""
-    with ExitStack() as until_the_end:
-        yield Postgres(data, until_the_end)
 
 
 def timed(shim: Shim, request: dict[str, Any]) -> tuple[httpx.Response, float]:

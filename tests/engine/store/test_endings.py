@@ -18,6 +18,7 @@ from engine.store.pool import Pool
 P = ParamSpec("P")
 T = TypeVar("T")
 MANY, SOON_S = 2000, 10
+NEVER_S = 3600.0
 WIDS = [f"w{number}" for number in range(MANY)]
 PLANTED = """
 INSERT INTO dbos.workflow_status (workflow_uuid, status, name, parent_workflow_id)
@@ -59,9 +60,9 @@ class Crowd:
         self.pool = Counted(dsn)
 
     @asynccontextmanager
-    async def gathered(self) -> AsyncIterator[None]:
+    async def gathered(self, look_again_s: float = LOOK_AGAIN_S) -> AsyncIterator[None]:
         """All wait."""
-        endings = Endings(self.dsn, self.pool)
+        endings = Endings(self.dsn, self.pool, look_again_s)
         async with endings.running():
             self.waiting = {asyncio.create_task(endings.wait(wid)) for wid in WIDS}
             try:
@@ -89,10 +90,16 @@ def crowd(clone: Callable[[], str]) -> Crowd:
     return Crowd(dsn)
 
 
-@pytest.mark.parametrize("lost", [None, SILENT, DEAF], ids=["told", "notices lost", "cut off"])
-def test_each_hears_of_its_end_even_if_nobody_says_so(crowd: Crowd, lost: str | None) -> None:
+@pytest.mark.parametrize(
+    ("lost", "look_again_s"),
+    [(None, NEVER_S), (SILENT, LOOK_AGAIN_S), (DEAF, NEVER_S)],
+    ids=["told", "notices lost", "cut off"],
+)
+def test_each_hears_of_its_end_even_if_nobody_says_so(
+    crowd: Crowd, lost: str | None, look_again_s: float
+) -> None:
     async def scene() -> int:
-        async with crowd.gathered():
+        async with crowd.gathered(look_again_s):
             if lost:
                 await asyncio.to_thread(sql, crowd.dsn, lost)
             await asyncio.to_thread(sql, crowd.dsn, OVER)

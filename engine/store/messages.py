@@ -1,0 +1,56 @@
+"""Wakes workflows that wait for a message, also for one that was sent while nobody listened.
+
+The durable engine listens, too. But after a loss of its connection it does not look for what came
+meanwhile: whoever waits then is woken by a look of its own, up to a minute later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
+
+from engine.store import workflows
+from engine.store.channel import Listener
+from engine.store.pool import Pool
+
+LOOK_AGAIN_S: Final = 60.0  # should a notice ever be missed otherwise
+
+
+class Receivers(Protocol):
+    """The workflows of this process that wait for messages."""
+
+    def find_waiting(self) -> Mapping[str, str]:
+        """The id of the workflow that waits, by the key of what it waits for."""
+
+    def wake(self, key: str) -> None:
+        """Whoever waits under the key looks for its message."""
+
+
+class Messages:
+    """One LISTEN connection, and one query for all who wait whenever a notice may be missed."""
+
+    def __init__(
+        self, dsn: str, pool: Pool, receivers: Receivers, look_again_s: float = LOOK_AGAIN_S
+    ) -> None:
+        self._pool = pool
+        self._receivers = receivers
+        self._loop = asyncio.get_running_loop()
+        channel = dsn, "LISTEN dbos_notifications_channel"
+        self._listener = Listener(channel, receivers.wake, self._look, look_again_s)
+
+    def request_look(self) -> None:
+        """A workflow's own look may have failed. Any thread may say so."""
+        self._loop.call_soon_threadsafe(self._listener.request_look)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listens, and looks, in the background until left."""
+        async with self._listener.running():
+            yield
+
+    async def _look(self) -> None:
+        if waiting := self._receivers.find_waiting():
+            for key in await self._pool.insist(workflows.undelivered, [*{*waiting.values()}]):
+                self._receivers.wake(key)
