@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def exit_status(results: Results, *, check: bool) -> int:
-    """What the results mean for whoever started us. Within noise is no miss."""
+    """What the results mean for whoever started us. A miss within noise is none."""
     if results.failed:
         return NOT_MEASURED
     missed = any(row.judge(figure) is Outcome.MISSED for row, figure in results.found.items())

@@ -16,8 +16,9 @@ class Outcome(enum.StrEnum):
     """What a figure says about its goal."""
 
     MET = "met"
+    BARELY_MET = "met, within noise"  # the next run may say otherwise
+    BARELY_MISSED = "missed, within noise"  # so it may here
     MISSED = "missed"
-    NEAR = "within noise"  # missed by less than the noise: the next run may say otherwise
     SHOWN = "shown"  # there is no goal
 
 
@@ -36,10 +37,10 @@ class Row:
         if self.goal is None:
             return Outcome.SHOWN
         sign = 1 if self.better == HIGHER else -1
-        missing = sign * (self.goal - figure.value)
-        if missing <= 0:
-            return Outcome.MET
-        return Outcome.NEAR if missing <= figure.noise else Outcome.MISSED
+        margin = sign * (figure.value - self.goal)
+        if margin >= 0:
+            return Outcome.BARELY_MET if margin < figure.noise else Outcome.MET
+        return Outcome.BARELY_MISSED if -margin < figure.noise else Outcome.MISSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

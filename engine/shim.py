@@ -16,13 +16,14 @@ from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
+from starlette.routing import Router
+from starlette.types import ASGIApp
 from typing_extensions import override
 
 from engine import logs
 from engine.api.connections import Connection
 from engine.api.doors import Doors
-from engine.api.http import Ports, on_no_route
+from engine.api.http import Ports, refuse_unknown
 from engine.api.openapi import document
 from engine.api.routes import OPERATIONS
 from engine.api.routing import Served
@@ -61,9 +62,11 @@ def build(config: Config, dsn: str) -> Starlette:
             yield
         await pool.close()
 
-    app = Starlette(
-        routes=[Served(operation) for operation in OPERATIONS],
-        exception_handlers={HTTPException: on_no_route},
+    app = Application(lifespan=lifespan)
+    app.router = Router(
+        [Served(operation) for operation in OPERATIONS],
+        redirect_slashes=False,
+        default=refuse_unknown,
         lifespan=lifespan,
     )
     app.state.openapi = _openapi
@@ -81,6 +84,14 @@ def build(config: Config, dsn: str) -> Starlette:
         signoff=_signoff(config),
     )
     return app
+
+
+class Application(Starlette):
+    """Its routes and nothing around them: each turns its own errors into answers (D0)."""
+
+    @override
+    def build_middleware_stack(self) -> ASGIApp:
+        return self.router
 
 
 @cache
@@ -103,6 +114,7 @@ def serve(config: Config, dsn: str) -> int:
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # nothing here asks who the client is
         server_header=False,
         backlog=BACKLOG,
         limit_concurrency=_connections(config.max_connections),

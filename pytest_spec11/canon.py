@@ -5,7 +5,9 @@ The engine has an implementation of its own; both must satisfy ``scenarios/golde
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
@@ -14,6 +16,37 @@ import rfc8785
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _LONE: Final = re.compile("[\ud800-\udfff]")
+_SAFE_DIGITS: Final = 15  # every integer of so many digits has an exact double
+_FIRST_SURROGATE: Final = "\ud800"  # below it, code points and UTF-16 code units sort alike
+
+
+class NotCanonical(ValueError):
+    """JSON, but not written in its one canonical form."""
+
+
+def _parse_plain_int(text: str) -> int:
+    if len(text) > _SAFE_DIGITS:
+        raise ValueError(text)
+    return int(text)
+
+
+def _parse_plain_float(text: str) -> float:
+    """A float that Python prints as ECMAScript does: with a fraction, and without an exponent."""
+    if "e" in text or "E" in text or text.endswith(".0"):
+        raise ValueError(text)
+    return float(text)
+
+
+_decode_plain: Final = json.JSONDecoder(
+    parse_int=_parse_plain_int, parse_float=_parse_plain_float
+).raw_decode
+_encode_plain: Final = json.JSONEncoder(
+    ensure_ascii=False,
+    check_circular=False,
+    allow_nan=False,
+    separators=(",", ":"),
+    sort_keys=True,
+).encode
 
 
 def canonical(value: Any) -> bytes:
@@ -23,6 +56,25 @@ def canonical(value: Any) -> bytes:
     surrogates, integers beyond 2**53 - 1 and whatever is not JSON.
     """
     return rfc8785.dumps(value)
+
+
+def parse_line(line: bytes) -> Any:
+    """The value of a line of canonical JSON with its newline.
+
+    Raises NotCanonical for JSON that is written in another way, and ValueError, TypeError or
+    RecursionError for what is no JSON. Nearly all lines hold only what Python's own encoder writes
+    as RFC 8785 asks, which takes a tenth of the time; every other line is decided by RFC 8785.
+    """
+    with suppress(ValueError, RecursionError):
+        text = line.decode()
+        value = _decode_plain(text)[0]
+        ordered = text.isascii() or max(text) < _FIRST_SURROGATE
+        if ordered and _encode_plain(value) + "\n" == text:
+            return value
+    value = json.loads(line)
+    if canonical(value) + b"\n" != line:
+        raise NotCanonical
+    return value
 
 
 def canonical_lossy(value: Any) -> bytes:

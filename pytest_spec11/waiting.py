@@ -1,14 +1,123 @@
-"""Bounded waiting: the only place of the package that sleeps."""
+"""Bounded waiting: the only place of the package that sleeps.
+
+A bound says how long something takes that has the machine for itself. Beside the work of others
+nobody can tell what is slow from what never comes, so there the same bound lasts longer.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
 
 from pytest_spec11.errors import NotObserved
 
 T = TypeVar("T")
+
+GIVE_UP_S: Final = 300.0  # where a library asks for a bound that only a failure reaches
+_MOST: Final = 12.0  # no wait is longer than its bound so many times
+_WINDOW_S: Final = 0.25  # the system counts processor time in hundredths of a second
+_ENOUGH: Final = 0.5  # of a processor to spare: then others do not hold up what is waited for
+_STAT: Final = Path("/proc/stat")
+
+
+class Patience:
+    """The time left for something: seconds count as far as the machine had a processor to spare.
+
+    ``clock`` counts seconds, ``read_idle`` seconds of idle processors.
+    """
+
+    def __init__(
+        self,
+        bound_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        read_idle: Callable[[], float] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._read_idle = read_idle or _idle_reader()
+        self._began_s = self._at_s = clock()
+        self._idle_s = self._read_idle()
+        self._bound_s = self._left_s = bound_s
+
+    def is_over(self) -> bool:
+        """Whether the bound has passed."""
+        now_s = self._clock()
+        passed_s = now_s - self._at_s
+        if passed_s >= min(_WINDOW_S, self._left_s):
+            idle_s = self._read_idle()
+            spared_s = max(0.0, idle_s - self._idle_s) / _ENOUGH
+            self._left_s -= min(passed_s, spared_s)
+            self._at_s, self._idle_s = now_s, idle_s
+        return self._left_s <= 0 or now_s >= self._began_s + _MOST * self._bound_s
+
+    @property
+    def spent(self) -> str:
+        """The bound, and the time that passed if others took some of it, in words."""
+        waited_s = self._clock() - self._began_s
+        beside = f" ({waited_s:.0f} s beside others)" if waited_s > self._bound_s + 1 else ""
+        return f"{self._bound_s:g} s{beside}"
+
+
+class Stopwatch:
+    """How long something took, for whoever promises a bound: begun now, read any time."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        read_idle: Callable[[], float] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._read_idle = read_idle or _idle_reader()
+        self._began_s, self._idle_s = clock(), self._read_idle()
+
+    @property
+    def own_s(self) -> float:
+        """The seconds as far as the machine had a processor to spare, a twelfth of all at least."""
+        passed_s = self._clock() - self._began_s
+        if passed_s < _WINDOW_S:
+            return passed_s
+        spared_s = (self._read_idle() - self._idle_s) / _ENOUGH
+        return max(passed_s / _MOST, min(passed_s, spared_s))
+
+    @property
+    def stretch(self) -> float:
+        """How much longer it took beside others: what a bound of another clock is multiplied by."""
+        passed_s = self._clock() - self._began_s
+        return max(1.0, passed_s / max(self.own_s, _WINDOW_S))
+
+
+def _idle_reader() -> Callable[[], float]:
+    return _idle_of_kernel if _STAT.exists() else partial(_idle_by_load, time.monotonic())
+
+
+def _idle_of_kernel() -> float:
+    """Seconds that processors have been idle since the machine started, summed over all."""
+    with _STAT.open("rb") as counters:
+        return int(counters.readline().split()[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def _idle_by_load(began_s: float) -> float:
+    """The same since ``began_s``, guessed where the system does not count it."""
+    spare = max(0.0, (os.cpu_count() or 1) - os.getloadavg()[0])
+    return spare * (time.monotonic() - began_s)
+
+
+def wait_in_turns(wait: Callable[[float], T], deadline_s: float) -> T:
+    """What ``wait`` returns, which takes a timeout and raises subprocess.TimeoutExpired.
+
+    It is asked again until ``deadline_s`` seconds have passed as :class:`Patience` counts them.
+    """
+    patience = Patience(deadline_s)
+    while True:
+        try:
+            return wait(min(deadline_s, _WINDOW_S))
+        except subprocess.TimeoutExpired:
+            if patience.is_over():
+                raise
 
 
 def _there(reading: object) -> bool:
@@ -24,13 +133,14 @@ def eventually(
 ) -> T:
     """The first reading that is not None and satisfies ``until`` (by default: is not False).
 
-    Raises NotObserved after ``deadline_s`` seconds, with what was waited for and the last reading.
-    An exception of ``read`` is not waited out: what may fail for a while says so by None.
+    Raises NotObserved once ``deadline_s`` seconds have passed as :class:`Patience` counts them,
+    with what was waited for and the last reading. An exception of ``read`` is not waited out: what
+    may fail for a while says so by None.
     """
-    end = time.monotonic() + deadline_s
+    patience = Patience(deadline_s)
     while (seen := read()) is None or not until(seen):
-        if time.monotonic() >= end:
+        if patience.is_over():
             wanted = getattr(read, "__qualname__", repr(read))
-            raise NotObserved(f"{wanted}: not within {deadline_s:g} s, last reading {seen!r}")
+            raise NotObserved(f"{wanted}: not within {patience.spent}, last reading {seen!r}")
         time.sleep(every_s)
     return seen

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from pytest_spec11.cli import gate
 from pytest_spec11.errors import BadInput
-from pytest_spec11.verdict.gate import evaluate
 from reports import allure, ctrf, junit, markdown, sarif
 from reports.dossier import Dossier
 
@@ -52,7 +51,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when everything is written; what the verdict is, is the gate's exit status."""
-    dossier = Dossier(evaluate(gate.asked(arguments)))
+    dossier = Dossier.of(gate.asked(arguments))
     written = [*_written(arguments, dossier)]
     if not written:
         default = arguments.bundles[0] / "report.html"

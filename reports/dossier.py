@@ -6,30 +6,20 @@ Every document is made of it and of nothing else, so that no two of them tell di
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from pytest_spec11.evidence.bundle import is_substantive
+from pytest_spec11.evidence.bundle import Outcome
 from pytest_spec11.judge.kills import survivor
 from pytest_spec11.judge.reasons import Reason
 from pytest_spec11.requirements.catalogue import Claim
-from pytest_spec11.verdict.gate import Judged
+from pytest_spec11.verdict.gate import Judged, Question, evaluate
+from reports.excerpts import Excerpt, Excerpts, Sight
 
-SHOWN: Final = 6  # observations and assertions of one test; the rest is counted
 SLOWEST: Final = 20
 VERDICT: Final = "release verdict"  # the name of the verdict where it stands among tests
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """One observation: where it came from, what was asked, and the digest of what was seen."""
-
-    source: str
-    ref: str
-    digest: str
-    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +32,8 @@ class Test:
     claims: tuple[str, ...]
     started_at: int
     ended_at: int
-    sights: tuple[Sight, ...]
-    sight_count: int
-    assertions: tuple[str, ...]
-    assertion_count: int
+    sights: Excerpt[Sight]
+    assertions: Excerpt[str]
 
     @property
     def duration_ms(self) -> int:
@@ -134,6 +122,13 @@ class Dossier:
     """All that is told of one verdict."""
 
     judged: Judged
+    excerpts: Excerpts
+
+    @classmethod
+    def of(cls, asked: Question) -> Dossier:
+        """The verdict on what is asked; the bundles are read once. Raises BadInput, CannotJudge."""
+        excerpts = Excerpts()
+        return cls(evaluate(asked, excerpts.hear), excerpts)
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -166,7 +161,7 @@ class Dossier:
     @cached_property
     def tests(self) -> tuple[Test, ...]:
         """Every test that ended, in the order of their ends."""
-        found = [self._test(node, each) for node, each in self._ends()]
+        found = map(self._test, self.judged.bundle.ends)
         return tuple(sorted(found, key=lambda test: (test.ended_at, test.node)))
 
     @cached_property
@@ -206,39 +201,17 @@ class Dossier:
             if each.needed and each.standing != "PASS"
         ]
 
-    def _ends(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        for node, ends in self.judged.bundle.outcomes.items():
-            for each in ends:
-                yield node, each
-
-    @cached_property
-    def _times(self) -> Mapping[str, tuple[int, int]]:
-        """The first and the last record of each test."""
-        found: dict[str, tuple[int, int]] = {}
-        for leaf in self.judged.bundle.leaves:
-            for record in leaf.reading.records:
-                node = record.data.get("node")
-                if isinstance(node, str):
-                    first, last = found.get(node, (record.at, record.at))
-                    found[node] = (min(first, record.at), max(last, record.at))
-        return found
-
-    def _test(self, node: str, end: Mapping[str, Any]) -> Test:
-        bundle = self.judged.bundle
-        seen = [each for each in bundle.observations.get(node, ()) if is_substantive(each)]
-        said = bundle.assertions.get(node, ())
-        started, ended = self._times.get(node, (0, 0))
+    def _test(self, end: Outcome) -> Test:
+        seen = self.excerpts.of(end.node)
         return Test(
-            node=node,
-            outcome=end["outcome"],
-            message=str(end.get("message") or ""),
-            claims=tuple(end["claims"]),
-            started_at=started,
-            ended_at=ended,
-            sights=tuple(map(_sight, seen[:SHOWN])),
-            sight_count=len(seen),
-            assertions=tuple(str(each["text"]) for each in said[:SHOWN]),
-            assertion_count=len(said),
+            node=end.node,
+            outcome=end.word,
+            message=end.message,
+            claims=end.claims,
+            started_at=seen.started_at,
+            ended_at=seen.ended_at,
+            sights=seen.sights,
+            assertions=seen.assertions,
         )
 
     @cached_property
@@ -252,8 +225,8 @@ class Dossier:
 
     def _stand(self, claim: Claim) -> Stand:
         tests = tuple(self.by_claim.get(claim.id, ()))
-        observed = self.judged.bundle.observations
-        seen = {each["source"] for test in tests for each in observed.get(test.node, ())}
+        sights = self.judged.bundle.sights
+        seen = {source for test in tests for source in sights.get(test.node, ())}
         subjects = {claim.id, *(test.node for test in tests)}
         return Stand(
             claim=claim,
@@ -280,7 +253,3 @@ class Dossier:
             return Kill(saboteur, "not tried")
         word = "survived" if survivor(row) else "killed"
         return Kill(saboteur, word, row["redAt"], (row["reason"] or {}).get("text", ""))
-
-
-def _sight(record: Mapping[str, Any]) -> Sight:
-    return Sight(record["source"], record["ref"], record["digest"], record["size"])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import Stopwatch, eventually
 from scenarios.support.contract.headers import TERMINAL
 from scenarios.support.contract.start_requests import reply, start
 from scenarios.support.runs.run_lifecycle import parked, reached
@@ -68,14 +67,14 @@ def _end(stack: Stack) -> None:
     both = [stack.process(name) for name in ("worker", "api")]
     family = [pid for process in both for pid in stack.proc.tree(process.pid)]
     port = urlsplit(stack.base_url).port
-    asked = time.monotonic()
+    asked = Stopwatch()
     for process in both:
         process.signal(signal.SIGTERM)
     stack.process("worker").signal(signal.SIGCONT)
 
     codes = [process.wait_exit(deadline_s=WITHIN_S) for process in both]
 
-    assert (codes, time.monotonic() - asked < WITHIN_S) == ([0, 0], True)
+    assert (codes, asked.own_s < WITHIN_S) == ([0, 0], True)
     assert [pid for pid in family if stack.proc.exists(pid)] == []
     assert (stack.app_sql.value(CONNECTED), stack.sys_sql.value(CONNECTED)) == (0, 0)
     with socket.socket() as ours:

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_spec11.stacks import Control, Stack, Stacks
 from pytest_spec11.target import Target
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from scenarios.support.contract.events import ACCEPTED, LEDGER, REPLAYED
 from scenarios.support.faults.crash_points import DIES_S, armed, cut_off, died
 from scenarios.support.runs import exactly_once
@@ -96,7 +96,7 @@ def test_an_answer_cut_between_ledger_and_message_never_was(
         (held,) = eventually(lambda: stack.admin.execute(HELD_BACK), deadline_s=10, until=bool)
         counted = stack.admin.execute(COUNTED)
         killed = victim.kill()
-        asked.result(10)
+        asked.result(GIVE_UP_S)
         gone = stack.admin.execute(CUT, pid=held["pid"])
     left = halves(stack, gate)
 

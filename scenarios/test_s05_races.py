@@ -12,6 +12,7 @@ import pytest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.http import Api
 from pytest_spec11.stacks import Stack
+from pytest_spec11.waiting import GIVE_UP_S
 from scenarios.support.contract.events import ACCEPTED, LEDGER
 from scenarios.support.crowds.concurrent_requests import Answer, at_once, not_before, rivals
 from scenarios.support.runs.gates import Gate, approval, begun, outcomes, variant, waiting
@@ -129,7 +130,7 @@ def test_at_the_deadline_an_answer_counts_or_comes_too_late(
             reached(lab.api, gate.wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
             at_s = gate.view(lab.api)["deadlineAt"] / 1000 - EITHER_SIDE_S + number * step_s
             aimed.append(pool.submit(not_before, at_s, partial(gate.choose, lab.api)))
-        answers = [each.result(PARK_S + TTL_S) for each in aimed]
+        answers = [each.result(GIVE_UP_S) for each in aimed]
 
     ends = outcomes(lab, [gate.wid for gate in gates])
     facts = [became(lab, gate, ends[gate.wid]) for gate in gates]

@@ -13,7 +13,7 @@ import pytest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from scenarios.support.contract import identity
 from scenarios.support.faults.crash_points import armed, cut_off, died
 from scenarios.support.runs.operations import accepted, act, audit, words
@@ -121,7 +121,7 @@ def test_what_was_cut_in_half_never_was(
         for session in stack.admin.execute(WAITING):
             stack.admin.execute(CUT, pid=session["pid"])
         for each in asked:
-            each.result(BACK_S)
+            each.result(GIVE_UP_S)
     api.start()
 
     eventually(lambda: stack.api.get("/healthz").status == 200, deadline_s=BACK_S)

@@ -13,7 +13,7 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.http import Reply
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_requests import start
 from scenarios.support.faults.crash_points import advanced, armed, cut_off, died, ended
@@ -53,7 +53,7 @@ def test_a_start_cut_in_half_leaves_nothing_and_its_repeat_runs(
             asked = pool.submit(cut_off, lambda: started(stack, unique_goal))
             eventually(lambda: stack.admin.execute(HELD_BACK), deadline_s=10)
             assert stack.process("api").kill() == -signal.SIGKILL
-            asked.result(10)
+            asked.result(GIVE_UP_S)
             stack.admin.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE application_name = 'spec11-api' AND datname = current_database()"

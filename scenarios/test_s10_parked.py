@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
+from pytest_spec11.waiting import Stopwatch
 from scenarios.support.crowds.many_parked_runs import books, filled, let_go, taken_ms, workflows
 from scenarios.support.runs.run_lifecycle import parked
 
@@ -29,9 +30,10 @@ def room(stacks: Stacks) -> Iterator[Stack]:
 def test_many_waiting_runs_hold_up_no_other(room: Stack, unique_goal: str) -> None:
     cost = filled(room, unique_goal, RUNS)
 
+    watch = Stopwatch()
     fresh = parked(room.api, f"{unique_goal} fresh")["workflowID"]
 
-    assert taken_ms(room, fresh) <= 2000
+    assert taken_ms(room, fresh) <= 2000 * watch.stretch
     assert cost.threads <= 100
     assert cost.sessions.keys() == SESSIONS.keys()
     assert all(cost.sessions[name] <= most for name, most in SESSIONS.items())

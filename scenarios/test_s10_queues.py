@@ -12,7 +12,7 @@ import pytest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack, Stacks
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import Stopwatch, eventually
 from scenarios.support.contract.commands import engine
 from scenarios.support.contract.headers import TERMINAL
 from scenarios.support.contract.start_requests import PARTITION
@@ -198,11 +198,14 @@ def test_a_tenant_that_floods_holds_up_no_other(
     stacks: Stacks, unique_goal: str, backlogs: Backlogs
 ) -> None:
     met_at = {}
+    stretch = 1.0
     for flood in (10, 300):
         with stacks.start(only=("api",)) as stack:
             mine = flooded(stack, [f"{unique_goal} {n}" for n in range(flood)], "tenant-a")
             with working(stack, "w0"):
+                watch = Stopwatch()
                 met_at[flood] = met(stack, unique_goal, "tenant-b")
+                stretch = max(stretch, watch.stretch)
                 backlogs.saw("a", met_at[flood])
                 if flood == 300:
                     assert met_at[flood].backlog >= flood // 2
@@ -210,9 +213,9 @@ def test_a_tenant_that_floods_holds_up_no_other(
                 waited = {row["tenant"] for row in runs(stack.sys_sql, mine)}
                 assert (waited, backlog(stack, "tenant-a")) == ({"tenant-a"}, 0)
 
-    assert met_at[300].start_ms <= 5000
-    assert met_at[300].start_ms <= met_at[10].start_ms + 2000
-    assert met_at[300].parked_ms <= PARK_S * 1000
+    assert met_at[300].start_ms <= 5000 * stretch
+    assert met_at[300].start_ms <= met_at[10].start_ms + 2000 * stretch
+    assert met_at[300].parked_ms <= PARK_S * 1000 * stretch
 
 
 @pytest.mark.claim("S10.priority-strict")

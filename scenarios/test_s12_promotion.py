@@ -11,7 +11,7 @@ import pytest
 
 from pytest_spec11.canon import digest
 from pytest_spec11.stacks import Stack, Stacks
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.recipes import SEEDED
 from scenarios.support.contract.start_requests import start
@@ -248,7 +248,7 @@ def test_an_agent_that_changes_its_mind_makes_a_flake(shop: Workshop, unique_goa
             asked = pool.submit(promoted, stack.api, flaky)
             eventually(lambda: bool(stack.admin.execute(WAITING)), deadline_s=ENDS_S)
             shop.answers("plan", unique_goal, **plan, risks=["something else"])
-        answer = asked.result(ENDS_S)
+        answer = asked.result(GIVE_UP_S)
     stack.admin.execute(LET_GO)
 
     why = "flaky check says of fixture f1: regex:ok then regex:miss"

@@ -7,7 +7,7 @@ import json
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -128,15 +128,6 @@ def spoilt(dice: Dice, whole: bytes, among: Sequence[Edit]) -> tuple[str, bytes]
     return edit.__name__, b"".join(edit(dice, whole.splitlines(keepends=True)))
 
 
-def together(parts: Mapping[Path, bundle.Bundle]) -> bundle.Bundle:
-    """What was loaded one by one, as if at once."""
-    return bundle.Bundle(
-        tuple(leaf for part in parts.values() for leaf in part.leaves),
-        tuple(flaw for part in parts.values() for flaw in part.flaws),
-        tuple(document for part in parts.values() for document in part.documents),
-    )
-
-
 @pytest.mark.claim("S15.bundle-edits")
 def test_no_random_edit_of_the_evidence_is_ever_go(
     court: Court, files: Files, tmp_path: Path, spec11_run: Run
@@ -148,7 +139,7 @@ def test_no_random_edit_of_the_evidence_is_ever_go(
         policy=load(case.tree),
     )  # fmt: skip
     parts = {folder: bundle.load([folder]) for folder in case.bundles}
-    assert judge(case.catalogue, together(parts), terms).verdict == "GO"
+    assert judge(case.catalogue, bundle.merge([*parts.values()]), terms).verdict == "GO"
     words: Counter[str] = Counter()
     missed: list[tuple[int, str, str]] = []
     for number in range(EDITS):
@@ -159,7 +150,7 @@ def test_no_random_edit_of_the_evidence_is_ever_go(
             continue
         path.write_bytes(edited)
         folder = next(each for each in parts if path.is_relative_to(each))
-        seen = together({**parts, folder: bundle.load([folder])})
+        seen = bundle.merge([*{**parts, folder: bundle.load([folder])}.values()])
         verdict = judge(case.catalogue, seen, terms).verdict
         words[f"gate {verdict}"] += 1
         if verdict == "GO":

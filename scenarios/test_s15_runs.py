@@ -316,10 +316,9 @@ def test_a_disk_that_is_full_is_never_go(court: Court, files: Files, tmp_path: P
 @pytest.mark.claim("S15.truncation-blocks")
 def test_a_journal_that_was_cut_anywhere_is_never_go(case: Rehearsal, files: Files) -> None:
     whole = files.read(case.journal) or b""
-    terms = Terms(
-        now_ms=read(case.journal).records[-1].at, here=case.here, scope="signoff",
-        policy=load(case.tree),
-    )  # fmt: skip
+    times = read(case.journal).times
+    assert times is not None
+    terms = Terms(now_ms=times.last, here=case.here, scope="signoff", policy=load(case.tree))
     ends = [place + 1 for place, byte in enumerate(whole) if byte == ord("\n")]
     cuts = sorted({*ends[:-1], *(place - 1 for place in ends), *(place - 40 for place in ends)})
     verdicts = set()

@@ -11,6 +11,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from engine.api.transport import JoiningTransport
 from engine.contracts.errors import Refusal
 
 HEAD_S: Final = 10.0
@@ -54,7 +55,7 @@ class Connection(HttpToolsProtocol):
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base has it
-        super().connection_made(transport)
+        super().connection_made(JoiningTransport(transport, self.loop))
         self._await_head()
         if self._most is not None and len(self.connections) > self._most:
             self._make_room(self._most)

@@ -58,8 +58,11 @@ class Doors:
 
 def _require_own(request: Request) -> None:
     """A browser of this machine lends its reach to every page: what a page may do is to look."""
-    named = request.headers.getlist
-    caller = Caller(named("host"), named("sec-fetch-site"), named("origin"))
+    named: dict[bytes, list[str]] = {b"host": [], b"sec-fetch-site": [], b"origin": []}
+    for name, value in request.scope["headers"]:
+        if name in named:
+            named[name].append(value.decode("latin-1"))
+    caller = Caller(*named.values())
     if caller.misnames:
         raise Malformed("without tokens the host is localhost", code="foreign_host")
     if request.method != "GET" and caller.is_foreign:

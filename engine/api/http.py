@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from engine.api.doors import Doors
 from engine.contracts.base import View
@@ -86,9 +87,10 @@ async def answered(handler: Handler, request: Request) -> Response:
         return _refusal(Refusal(error="internal error"), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-async def on_no_route(request: Request, _: Exception) -> Response:
-    """An unknown path, or a known one under another method (D0)."""
-    return await answered(_nowhere, request)
+async def refuse_unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer an unknown path, or a known one under another method (D0)."""
+    response = await answered(_nowhere, Request(scope, receive, send))
+    await response(scope, receive, send)
 
 
 async def _nowhere(request: Request) -> Response:

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, request_response
+from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
@@ -60,7 +60,7 @@ class Served(BaseRoute):
     def __init__(self, operation: Operation) -> None:
         self._method = operation.method
         self._path = re.compile(_pattern(operation.path))
-        self._app = request_response(_guarded(operation))
+        self._answer = _guarded(operation)
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -72,7 +72,8 @@ class Served(BaseRoute):
 
     @override
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        response = await self._answer(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 def _pattern(path: str) -> str:

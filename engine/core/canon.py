@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from hashlib import sha256
+from json.encoder import encode_basestring as _quoted  # the standard library's, in C
 from typing import Final, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
+_CONSTANTS: Final = {None: "null", True: "true", False: "false"}
 _SHORTEST_FIXED: Final = -7  # ECMAScript prints 1e-6 as 0.000001 and 1e-7 as 1e-7
 _LONGEST_FIXED: Final = 21  # … and 1e20 in full, 1e21 as 1e+21
 
@@ -48,19 +50,30 @@ def _whole(text: str) -> int | float:
 
 def _text(value: Json) -> str:
     match value:
-        case None | bool() | str():
-            return _ENCODER.encode(value)
-        case int():
-            if abs(value) > MAX_SAFE_INTEGER:
-                raise ValueError(f"{value} is beyond 2**53 - 1")
-            return str(value)
-        case float():
-            return _number(value)
+        case str():
+            return _quoted(value)
+        case dict():
+            pairs = [f"{_quoted(key)}:{_text(value[key])}" for key in _ordered(value)]
+            return f"{{{','.join(pairs)}}}"
         case list():
             return f"[{','.join(map(_text, value))}]"
-        case dict():
-            pairs = sorted(value.items(), key=lambda pair: pair[0].encode("utf-16-be"))
-            return "{" + ",".join(f"{_text(key)}:{_text(item)}" for key, item in pairs) + "}"
+        case None | bool():
+            return _CONSTANTS[value]
+        case _:
+            return _integer(value) if isinstance(value, int) else _number(value)
+
+
+def _ordered(keys: Iterable[str]) -> list[str]:
+    """``keys`` by UTF-16 code unit, which for ASCII is the order that strings have anyway."""
+    if "".join(keys).isascii():
+        return sorted(keys)
+    return sorted(keys, key=lambda key: key.encode("utf-16-be"))
+
+
+def _integer(value: int) -> str:
+    if abs(value) > MAX_SAFE_INTEGER:
+        raise ValueError(f"{value} is beyond 2**53 - 1")
+    return str(value)
 
 
 def _number(value: float) -> str:

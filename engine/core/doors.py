@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 from urllib.parse import urlsplit
@@ -71,6 +72,7 @@ def _among(offered: bytes, known: Iterable[bytes]) -> bool:
     return sum(hmac.compare_digest(offered, sha256(key).digest()) for key in known) > 0
 
 
+@lru_cache(maxsize=64)  # clients name this machine in few ways, at every request
 def is_loopback(host: str) -> bool:
     """Whether a name or an address is this machine, whatever a name server says of it."""
     try:

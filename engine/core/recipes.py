@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from engine.core.canon import Json, canonical, digest
 from engine.errors import Malformed
@@ -82,20 +82,38 @@ def with_defaults(schema: Mapping[str, Any], form: Mapping[str, Json]) -> dict[s
     return {**absent, **form}
 
 
-def instantiate(recipe: Recipe, form: Mapping[str, Json]) -> dict[str, Json]:
-    """The intent that ``form`` stands for, canonical in its values.
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The intent template of a recipe; ``used`` counts each path in it, so that it is read once."""
 
-    Raises Malformed for a template key without a value, a result that is no intent or too large
-    for one, and a step library that is not drawn from the eight primitives.
-    """
-    scope = {"formData": dict(form)}
-    _require_small(recipe.spec["intentTmpl"], scope)
-    intent = _rendered(recipe.spec["intentTmpl"], scope)
-    if not _is_intent(intent):
-        raise Malformed("invalid Intent: the recipe rendered no intent", code="invalid_request")
-    constraints: Any = intent["constraints"]
-    library = {"primitives": _primitives(constraints.get("stepLibrary"))}
-    return {**intent, "constraints": {**constraints, "stepLibrary": library}}
+    tree: Any
+    used: Mapping[str, int]
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Self:
+        """The template of ``recipe``."""
+        tree = recipe.spec["intentTmpl"]
+        return cls(tree, Counter(path for text in _texts(tree) for path in _WHOLE.findall(text)))
+
+    def render(self, form: Mapping[str, Json]) -> dict[str, Json]:
+        """The intent that ``form`` stands for, canonical in its values.
+
+        Raises Malformed for a template key without a value, a result that is no intent or too large
+        for one, and a step library that is not drawn from the eight primitives.
+        """
+        scope = {"formData": dict(form)}
+        _require_small(self.used, scope)
+        intent = _rendered(self.tree, scope)
+        if not _is_intent(intent):
+            raise Malformed("invalid Intent: the recipe rendered no intent", code="invalid_request")
+        constraints: Any = intent["constraints"]
+        library = {"primitives": _primitives(constraints.get("stepLibrary"))}
+        return {**intent, "constraints": {**constraints, "stepLibrary": library}}
+
+
+def instantiate(recipe: Recipe, form: Mapping[str, Json]) -> dict[str, Json]:
+    """The intent that ``form`` stands for. Raises Malformed as ``Template.render`` does."""
+    return Template.of(recipe).render(form)
 
 
 def _primitives(library: Any) -> list[Json]:
@@ -139,9 +157,8 @@ def _rendered(template: Any, scope: Mapping[str, Any]) -> Any:
             return template
 
 
-def _require_small(template: Any, scope: Mapping[str, Any]) -> None:
-    """What ``template`` would become is counted before it is made. Raises Malformed."""
-    used = Counter(path for text in _texts(template) for path in _WHOLE.findall(text))
+def _require_small(used: Mapping[str, int], scope: Mapping[str, Any]) -> None:
+    """What the template would become is counted before it is made. Raises Malformed."""
     size = sum(times * len(canonical(_found(path, scope))) for path, times in used.items())
     if size > MAX_INTENT:
         message = f"invalid Intent: larger than {MAX_INTENT} bytes"

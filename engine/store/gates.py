@@ -156,19 +156,19 @@ async def go_on(tx: Tx, execution_id: str, *, moves: bool) -> None:
     await tx.execute(SQL["go_on"], {"execution_id": execution_id, "moves": moves})
 
 
-async def of_run(tx: Tx, run_id: str) -> list[Gate]:
-    """The run's gates in the order of their creation."""
-    return await _views(tx, run_id, None)
+async def of_run(tx: Tx, wid: str) -> list[Gate]:
+    """The gates of the run with this workflow id or run id, in the order of their creation."""
+    return await _views(tx, wid, None)
 
 
-async def find(tx: Tx, run_id: str, gate_key: str) -> Gate | None:
-    """The run's gate of this key, if there is one."""
-    return next(iter(await _views(tx, run_id, gate_key)), None)
+async def find(tx: Tx, wid: str, gate_key: str) -> Gate | None:
+    """The gate of this key of the run with this workflow id or run id, if there is one."""
+    return next(iter(await _views(tx, wid, gate_key)), None)
 
 
-async def _views(tx: Tx, run_id: str, gate_key: str | None) -> list[Gate]:
+async def _views(tx: Tx, wid: str, gate_key: str | None) -> list[Gate]:
     async with tx.cursor(row_factory=class_row(Gate)) as rows:
-        values = {"run_id": run_id, "gate_key": gate_key}
+        values = {"wid": wid, "gate_key": gate_key}
         return await (await rows.execute(SQL["views"], values)).fetchall()
 
 

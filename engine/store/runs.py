@@ -12,6 +12,7 @@ from engine.core.canon import Json
 from engine.core.runs import WORKFLOW_NAME, Progress, Run
 from engine.errors import Missing
 from engine.store import Tx, sql
+from engine.store.workflows import Workflow
 
 SQL: Final = sql.load("runs")
 _RUN: Final = tuple(field.name for field in fields(Run))
@@ -37,8 +38,21 @@ class Intent:
     recipe_hash: str
 
 
-async def start(tx: Tx, run: Run, intent: dict[str, Json]) -> Progress | None:
-    """The progress of the run just kept and enqueued; None when a key was taken (D6)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A run just kept and enqueued, or, if ``is_replay``, as it was found.
+
+    ``workflow`` is what the durable engine says of the run's first execution.
+    """
+
+    run: Run
+    progress: Progress
+    workflow: Workflow | None
+    is_replay: bool
+
+
+async def start(tx: Tx, run: Run, intent: dict[str, Json]) -> Started | None:
+    """The run, kept and enqueued now or before; None when a key was taken this moment (D6)."""
     values: dict[str, Any] = {name: getattr(run, name) for name in _RUN}
     values["workload"] = None if run.workload is None else Jsonb(run.workload)
     values["budget"] = None if run.budget is None else Jsonb(run.budget)
@@ -49,10 +63,16 @@ async def start(tx: Tx, run: Run, intent: dict[str, Json]) -> Progress | None:
         row = await (await rows.execute(SQL["start"], values)).fetchone()
     if row is None:
         return None
-    return Progress(
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        execution_id=row["execution_id"],
+    found: dict[str, Any] = row.pop("known") or {}
+    engine = row.pop("engine")
+    progress = found | row  # the columns beside the document are typed
+    return Started(
+        run=run if row["is_fresh"] else Run(**{name: found[name] for name in _RUN}),
+        progress=Progress(**{name: progress[name] for name in _PROGRESS if name in progress}),
+        workflow=Workflow("ENQUEUED", run.app_version, None)
+        if row["is_fresh"]
+        else engine and Workflow(**engine),
+        is_replay=not row["is_fresh"],
     )
 
 

@@ -23,11 +23,10 @@ async def listed(tx: Tx, wid: str) -> list[Gate]:
 
 async def seen(tx: Tx, wid: str, gate_key: str) -> Gate:
     """One gate. Raises Missing for the run or the gate."""
-    run, _ = await runs.load(tx, wid)
-    gate = await store.find(tx, run.id, gate_key)
-    if gate is None:
-        raise Missing("gate not found")
-    return gate
+    if gate := await store.find(tx, wid, gate_key):
+        return gate
+    await runs.load(tx, wid)
+    raise Missing("gate not found")
 
 
 async def awaited(pool: Pool, notices: Notices, wid: str, gate_key: str, timeout_s: float) -> Gate:

@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
 
-from engine.core.recipes import DRAFT, STABLE, Recipe, natural, spec_hash
+from engine.core.recipes import DRAFT, STABLE, Recipe, Template, natural, spec_hash
 from engine.errors import Drift, IllegalState, Missing
 from engine.store import Tx
 from engine.store import recipes as store
@@ -21,10 +21,11 @@ REMEMBERED: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A recipe version with its form, compiled."""
+    """A recipe version with its form and its template, both compiled."""
 
     recipe: Recipe
     form: Form
+    template: Template
 
 
 class Catalogue:
@@ -52,7 +53,7 @@ async def _read(tx: Tx, recipe_id: str, v: str) -> Pinned:
     if recipe.status != STABLE:
         message = f"recipe {recipe_id}@{v} is {recipe.status}, not stable"
         raise IllegalState(message, code="recipe_not_stable")
-    return Pinned(recipe, Form(recipe.form_schema))
+    return Pinned(recipe, Form(recipe.form_schema), Template.of(recipe))
 
 
 async def newest(tx: Tx) -> list[Entry]:

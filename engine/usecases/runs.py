@@ -14,6 +14,7 @@ from engine.core.runs import Difference, Progress, Run
 from engine.errors import Missing
 from engine.store import Tx, workflows
 from engine.store import runs as store
+from engine.store.runs import Started
 from engine.store.workflows import Workflow
 from engine.usecases.recipes import Catalogue
 
@@ -44,7 +45,7 @@ class Ingress:
         pinned = await self._catalogue.pinned(tx, *ref)
         filled = recipes.with_defaults(pinned.recipe.form_schema, form)
         pinned.form.require(filled)
-        intent = recipes.instantiate(pinned.recipe, filled)
+        intent = pinned.template.render(filled)
         return await self._enter(tx, pinned.recipe, intent, options)
 
     async def start_stored(self, tx: Tx, intent_id: str, options: Options) -> Seen:
@@ -60,14 +61,20 @@ class Ingress:
     ) -> Seen:
         wanted = policy.planned(recipe, intent, options, self._rules)
         for _ in range(ATTEMPTS):
-            if progress := await store.start(tx, wanted, intent):
-                fresh = Workflow("ENQUEUED", wanted.app_version, None)
-                return Seen(run=wanted, progress=progress, workflow=fresh, is_replay=False)
-            if stored := await store.find(tx, wanted.workflow_id):
-                rules.require_same(wanted, stored[0])
-                return await _seen(tx, *stored)
+            if started := await store.start(tx, wanted, intent):
+                return await _started(tx, wanted, started)
             await _require_same_recipe(tx, wanted)
         raise RuntimeError(f"{wanted.workflow_id} is neither free nor taken")
+
+
+async def _started(tx: Tx, wanted: Run, started: Started) -> Seen:
+    """The run as it stands now; only another execution of it is asked for once more."""
+    run, progress, workflow = started.run, started.progress, started.workflow
+    if started.is_replay:
+        rules.require_same(wanted, run)
+        if progress.execution_id != run.workflow_id or _has_ended_since(progress, workflow):
+            return await _seen(tx, run, progress)
+    return Seen(run=run, progress=progress, workflow=workflow, is_replay=started.is_replay)
 
 
 async def _require_same_recipe(tx: Tx, wanted: Run) -> None:
@@ -87,10 +94,15 @@ async def seen(tx: Tx, wid: str) -> Seen:
 
 async def _seen(tx: Tx, run: Run, progress: Progress) -> Seen:
     workflow = await workflows.find(tx, progress.execution_id)
-    if workflow is not None and workflow.has_ended and progress.status not in rules.TERMINAL:
+    if _has_ended_since(progress, workflow):
         # The row was read before its execution ended; what it says since then belongs to the end.
         run, later = await store.load(tx, run.workflow_id)
         if later.execution_id != progress.execution_id:
             return await _seen(tx, run, later)
         progress = later
     return Seen(run=run, progress=progress, workflow=workflow)
+
+
+def _has_ended_since(progress: Progress, workflow: Workflow | None) -> bool:
+    """Whether the run's row may be older than the end of its execution."""
+    return workflow is not None and workflow.has_ended and progress.status not in rules.TERMINAL

@@ -24,13 +24,12 @@ from typing import Any, Final, Self
 
 from pytest_spec11.errors import BadInput, CannotJudge
 from pytest_spec11.evidence import binding, documents, kill_matrix
-from pytest_spec11.evidence.kill_matrix import Found
+from pytest_spec11.evidence.kill_matrix import FINDINGS, Found
 from pytest_spec11.requirements import catalogue, policy
 from pytest_spec11.verdict.gate import Question, evaluate
 
 FILE: Final = "kills.json"
 TWINS: Final = ("http.none", "sql.none", "proc.none", "file.none")
-_FINDINGS: Final = "sabotage.ndjson"
 # What makes evidence that of something else than is to be sabotaged.
 _FOREIGN: Final = frozenset(
     {"E-BINDING", "E-CATALOGUE", "E-NO-EVIDENCE", "E-POLICY", "E-SCOPE", "E-STALE", "E-TREE"}
@@ -236,7 +235,7 @@ class Campaign:
         with TemporaryDirectory(prefix=f"{name}-", dir=self._logs) as place:
             command = self._command(Path(place), claims, saboteurs, sorted(filter(None, where)))
             code = self._pytest(command, log)
-            lines = [line for each in Path(place).glob(f"*/{_FINDINGS}") for line in each.open()]
+            lines = [line for each in Path(place).glob(f"*/{FINDINGS}") for line in each.open()]
         (self._logs / f"{name}.ndjson").write_text("".join(lines), encoding="utf-8")
         took_s = time.monotonic() - began
         self._say(f"{name}: {len(lines)} tests of {len(claims)} claims, {took_s:.0f} s")

@@ -5,31 +5,36 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from pytest_spec11.canon import canonical
 from pytest_spec11.errors import BadInput
 from pytest_spec11.evidence import documents as sealed
 from pytest_spec11.evidence import journal
 from pytest_spec11.evidence.documents import Document
-from pytest_spec11.evidence.journal import Reading, Record
+from pytest_spec11.evidence.journal import SHAPES, Reading, Record, ignore_record
 
 MAX_FILES: Final = 200_000
 MAX_JOURNAL: Final = 1 << 30
 NOTHING: Final = sha256(b"").hexdigest()
+BAD: Final = frozenset({"failed", "error"})
 _HEX: Final = frozenset("0123456789abcdef")
+_OBSERVATION_KEYS: Final = len(SHAPES["observation"])
+_FACTS: Final = b'"facts":'
+_NODE: Final = b'"node":'
 
 Data = Mapping[str, Any]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class JournalFile:
-    """One journal of a run: where it lay and what could be read of it."""
+    """One journal of a run: where it lay and what it was."""
 
     path: Path
     reading: Reading
@@ -37,7 +42,7 @@ class JournalFile:
     @property
     def start(self) -> Data:
         """The data of the first record; empty when there is none."""
-        return self.reading.records[0].data if self.reading.records else {}
+        return self.reading.start
 
     @property
     def role(self) -> str:
@@ -61,6 +66,33 @@ class JournalFile:
         return f"{self.path.parent.name}/{self.path.name}"
 
 
+class Outcome(NamedTuple):
+    """How one attempt of a test ended."""
+
+    node: str
+    journal: str  # the name of the journal that holds it
+    run: str
+    attempt: int
+    word: str
+    phases: tuple[str, ...]  # the word of each phase
+    voids: tuple[str | None, ...]  # the code of each reason not to believe it
+    claims: tuple[str, ...]
+    message: str
+
+    @property
+    def has_bad_phase(self) -> bool:
+        """Whether a phase failed or broke down."""
+        return not BAD.isdisjoint(self.phases)
+
+
+class Sight(NamedTuple):
+    """Bytes that an observation kept."""
+
+    ref: str
+    sha256: str
+    size: int
+
+
 Problem = Literal["missing", "linked", "emptied", "altered", "misstated"]
 
 
@@ -75,11 +107,24 @@ class Flaw:
 
 @dataclass(frozen=True)
 class Bundle:
-    """All journals and all flaws of their blobs; the rest is views."""
+    """All that a verdict is made of.
+
+    It grows with journals, tests and flaws, and with no number of observations or assertions.
+    """
 
     leaves: tuple[JournalFile, ...]
     flaws: tuple[Flaw, ...]
     documents: tuple[Document, ...] = ()
+    items: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Claims of every collected test, by node."""
+    deselected: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Claims of every test that was taken out of the run, by node."""
+    ends: tuple[Outcome, ...] = ()
+    """Every outcome, in the order of the records."""
+    sights: Mapping[str, Mapping[str, Sight | None]] = field(default_factory=dict)
+    """By node, through which sources it saw anything; with the first sight that kept bytes."""
+    checked: frozenset[str] = frozenset()
+    """Tests that asserted something after their first real observation, in one journal."""
 
     @cached_property
     def lanes(self) -> Mapping[str, tuple[Document, ...]]:
@@ -96,68 +141,18 @@ class Bundle:
         """Every kill matrix."""
         return tuple(each for each in self.documents if each.kind == "kills")
 
-    def records(self, kind: str) -> Iterator[tuple[JournalFile, Record]]:
-        """Every record of a kind, with the journal that holds it."""
-        for leaf in self.leaves:
-            for record in leaf.reading.records:
-                if record.kind == kind:
-                    yield leaf, record
-
     @cached_property
-    def journals(self) -> tuple[tuple[str, Reading], ...]:
-        """Role and reading of each journal."""
-        return tuple((leaf.role, leaf.reading) for leaf in self.leaves)
-
-    @cached_property
-    def items(self) -> Mapping[str, frozenset[str]]:
-        """Claims of every collected test, by node."""
-        return self._claims_of("items")
-
-    @cached_property
-    def deselected(self) -> Mapping[str, frozenset[str]]:
-        """Claims of every test that was taken out of the run, by node."""
-        return self._claims_of("deselected")
-
-    def _claims_of(self, key: str) -> Mapping[str, frozenset[str]]:
-        found: dict[str, frozenset[str]] = {}
-        for _, record in self.records("collected"):
-            for item in record.data[key]:
-                found[item["node"]] = found.get(item["node"], frozenset()) | {*item["claims"]}
-        return found
-
-    @cached_property
-    def outcomes(self) -> Mapping[str, tuple[Data, ...]]:
+    def outcomes(self) -> Mapping[str, tuple[Outcome, ...]]:
         """Every outcome of every test, by node."""
-        return self._by_node("outcome")
+        return _group((each.node, each) for each in self.ends)
 
     @cached_property
     def homes(self) -> Mapping[str, tuple[str, ...]]:
         """The journals in which a test ended, by node; more than one is one too many."""
-        found: dict[str, dict[str, None]] = defaultdict(dict)
-        for leaf, record in self.records("outcome"):
-            found[record.data["node"]][leaf.name] = None
-        return {node: tuple(names) for node, names in found.items()}
-
-    @cached_property
-    def observations(self) -> Mapping[str, tuple[Data, ...]]:
-        """What each test observed, by node."""
-        return self._by_node("observation")
-
-    @cached_property
-    def assertions(self) -> Mapping[str, tuple[Data, ...]]:
-        """What each test asserted, by node."""
-        return self._by_node("assertion")
-
-    @cached_property
-    def provocations(self) -> tuple[Data, ...]:
-        """Damage that tests did on purpose."""
-        return tuple(record.data for _, record in self.records("provocation"))
-
-    def _by_node(self, kind: str) -> Mapping[str, tuple[Data, ...]]:
-        found: dict[str, list[Data]] = defaultdict(list)
-        for _, record in self.records(kind):
-            found[record.data["node"]].append(record.data)
-        return {node: tuple(data) for node, data in found.items()}
+        return {
+            node: tuple(dict.fromkeys(each.journal for each in ends))
+            for node, ends in self.outcomes.items()
+        }
 
     @cached_property
     def damage(self) -> tuple[tuple[str, str], ...]:
@@ -167,14 +162,29 @@ class Bundle:
         )
 
     @cached_property
+    def flaws_of(self) -> Mapping[str, tuple[Flaw, ...]]:
+        """The flaws of what each test observed, by node."""
+        return _group((each.node, each) for each in self.flaws)
+
+    @cached_property
+    def left_out(self) -> Mapping[str, tuple[str, ...]]:
+        """Tests of every claim that were taken out of the run and ended in no other."""
+        return _group(
+            (claim, node)
+            for node, claims in self.deselected.items()
+            if node not in self.outcomes
+            for claim in claims
+        )
+
+    @cached_property
     def nodes(self) -> Mapping[str, tuple[str, ...]]:
         """Tests of every claim, as collected or as they ended."""
         found: dict[str, dict[str, None]] = defaultdict(dict)
         for node, claims in self.items.items():
             for claim in claims:
                 found[claim][node] = None
-        for node, outcomes in self.outcomes.items():
-            for claim in (claim for outcome in outcomes for claim in outcome["claims"]):
+        for node, ends in self.outcomes.items():
+            for claim in (claim for end in ends for claim in end.claims):
                 found[claim][node] = None
         return {claim: tuple(nodes) for claim, nodes in found.items()}
 
@@ -183,18 +193,171 @@ class Bundle:
         """Scenarios of which at least one claim's test was collected or ended."""
         return frozenset(claim.partition(".")[0] for claim in self.nodes)
 
-    @cached_property
-    def checked(self) -> frozenset[str]:
-        """Tests that asserted something after their first real observation, in one journal."""
-        found: set[str] = set()
-        for leaf in self.leaves:
-            seen: set[str] = set()
-            for record in leaf.reading.records:
-                if record.kind == "observation" and is_substantive(record.data):
-                    seen.add(record.data["node"])
-                elif record.kind == "assertion" and record.data["node"] in seen:
-                    found.add(record.data["node"])
-        return frozenset(found)
+
+def _group(pairs: Iterable[tuple[str, Value]]) -> Mapping[str, tuple[Value, ...]]:
+    found: dict[str, list[Value]] = defaultdict(list)
+    for key, value in pairs:
+        found[key].append(value)
+    return {key: tuple(values) for key, values in found.items()}
+
+
+def merge(bundles: Sequence[Bundle]) -> Bundle:
+    """Bundles as one body of evidence, in their order."""
+    if len(bundles) == 1:
+        return bundles[0]
+    items: dict[str, frozenset[str]] = {}
+    deselected: dict[str, frozenset[str]] = {}
+    sights: dict[str, dict[str, Sight | None]] = defaultdict(dict)
+    for each in bundles:
+        _add_claims(items, each.items.items())
+        _add_claims(deselected, each.deselected.items())
+        for node, seen in each.sights.items():
+            for source, sight in seen.items():
+                _add_sight(sights[node], source, sight)
+    return Bundle(
+        leaves=tuple(leaf for each in bundles for leaf in each.leaves),
+        flaws=tuple(flaw for each in bundles for flaw in each.flaws),
+        documents=tuple(document for each in bundles for document in each.documents),
+        items=items,
+        deselected=deselected,
+        ends=tuple(end for each in bundles for end in each.ends),
+        sights=dict(sights),
+        checked=frozenset[str]().union(*(each.checked for each in bundles)),
+    )
+
+
+def _add_claims(
+    known: dict[str, frozenset[str]], found: Iterable[tuple[str, Iterable[str]]]
+) -> None:
+    for node, claims in found:
+        known[node] = known.get(node, frozenset()).union(claims)
+
+
+def _add_sight(known: dict[str, Sight | None], source: str, sight: Sight | None) -> None:
+    """The first sight with bytes stays; those that have bytes are in the order of the records."""
+    if sight is None:
+        known.setdefault(source, None)
+    elif known.get(source) is None:
+        known.pop(source, None)
+        known[source] = sight
+
+
+class Fold:
+    """The records of one run's directory, heard one by one and kept by none of them.
+
+    Open each journal before its records; what it was is told by :meth:`close`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._blobs = folder / "blobs"
+        self._known: dict[str, int | Problem] = {}  # what lies under each name that was met
+        self._leaves: list[JournalFile] = []
+        self._flaws: dict[Flaw, None] = {}
+        self._items: dict[str, frozenset[str]] = {}
+        self._deselected: dict[str, frozenset[str]] = {}
+        self._ends: list[Outcome] = []
+        self._sights: dict[str, dict[str, Sight | None]] = defaultdict(dict)
+        self._checked: set[str] = set()
+        self._looked: set[str] = set()  # tests that saw anything in the journal under way
+        self._path = folder
+        self._run = ""
+        self._same: dict[Any, Any] = {}  # one object for equal values: most tests end alike
+        self._rules: Mapping[str, Callable[[Record], object]] = {
+            "start": self._begin,
+            "collected": self._collect,
+            "observation": self._observe,
+            "assertion": self._assert,
+            "outcome": self._end,
+        }
+
+    def open(self, path: Path) -> None:
+        """The records of this journal come next."""
+        self._path, self._run = path, ""
+        self._looked.clear()
+
+    def hear(self, record: Record) -> None:
+        """Take from a record what a verdict needs."""
+        rule = self._rules.get(record.kind)
+        if rule is not None:
+            rule(record)
+
+    def close(self, reading: Reading) -> None:
+        """The journal under way has no more records."""
+        self._leaves.append(JournalFile(self._path, reading))
+
+    def finish(self, documents: Sequence[Document] = ()) -> Bundle:
+        """The run as a bundle, with the documents of its directory."""
+        flaws = dict.fromkeys([*self._flaws, *_logs(self._blobs, documents)])
+        return Bundle(
+            leaves=tuple(self._leaves),
+            flaws=tuple(flaws),
+            documents=tuple(documents),
+            items=self._items,
+            deselected=self._deselected,
+            ends=tuple(self._ends),
+            sights=dict(self._sights),
+            checked=frozenset(self._checked),
+        )
+
+    def _begin(self, record: Record) -> None:
+        self._run = str(record.data["runId"])
+
+    def _collect(self, record: Record) -> None:
+        for known, key in ((self._items, "items"), (self._deselected, "deselected")):
+            _add_claims(known, ((item["node"], item["claims"]) for item in record.data[key]))
+
+    def _observe(self, record: Record) -> None:
+        said = record.data
+        name, found = self._measure(record)
+        if isinstance(found, str):
+            self._flaws[Flaw(said["node"], name, found)] = None
+        elif (said["digest"], said["size"]) != (name, found):
+            self._flaws[Flaw(said["node"], name, "misstated")] = None
+        if is_substantive(said):
+            node, source = said["node"], said["source"]
+            self._looked.add(node)
+            if self._sights[node].get(source) is None:
+                _add_sight(self._sights[node], source, self._sight(said))
+
+    def _measure(self, record: Record) -> tuple[str, int | Problem]:
+        """Digest and size of what was read: a blob, or where there is none the facts themselves."""
+        name: str | None = record.data["blob"]
+        if name is None:
+            facts = _facts(record)
+            return sha256(facts).hexdigest(), len(facts)
+        if name not in self._known:
+            self._known[name] = _stored(self._blobs, name)
+        return name, self._known[name]
+
+    def _sight(self, said: Data) -> Sight | None:
+        name = said["blob"]
+        if not name:
+            return None
+        return Sight(f"{self._path.parent.name}/blobs/{name[:2]}/{name}", name, said["size"])
+
+    def _assert(self, record: Record) -> None:
+        if record.data["node"] in self._looked:
+            self._checked.add(record.data["node"])
+
+    def _end(self, record: Record) -> None:
+        said = record.data
+        self._ends.append(
+            Outcome(
+                node=said["node"],
+                journal=self._share(f"{self._path.parent.name}/{self._path.name}"),
+                run=self._run,
+                attempt=said["attempt"],
+                word=self._share(said["outcome"]),
+                phases=self._share(tuple(map(str, said["phases"].values()))),
+                voids=self._share(tuple(void.get("code") for void in said["voids"])),
+                claims=self._share(tuple(said["claims"])),
+                message=str(said.get("message", "")),
+            )
+        )
+
+    def _share(self, value: Value) -> Value:
+        shared: Value = self._same.setdefault(value, value)
+        return shared
 
 
 def is_substantive(observation: Data) -> bool:
@@ -203,15 +366,13 @@ def is_substantive(observation: Data) -> bool:
     return not observation["empty"] and observation["size"] > 0 and not nothing
 
 
-def load(paths: Sequence[Path]) -> Bundle:
-    """Run directories merged into one bundle.
+def load(paths: Sequence[Path], hear: Callable[[Record], object] = ignore_record) -> Bundle:
+    """Run directories merged into one bundle; ``hear`` gets every record on the way.
 
     Raises BadInput for what is no run directory, for links, for too many files, for unreadable
     ones.
     """
-    leaves: list[JournalFile] = []
-    flaws: list[Flaw] = []
-    documents: list[Document] = []
+    bundles: list[Bundle] = []
     count = 0
     if not paths:
         raise BadInput("no bundle was named")
@@ -219,14 +380,27 @@ def load(paths: Sequence[Path]) -> Bundle:
         for folder in paths:
             found, papers = _contents(folder)
             count += len(found) + _census(folder / "blobs", MAX_FILES - count - len(found))
-            own = [JournalFile(path, journal.read(path)) for path in found]
-            written = [sealed.read(path, kind) for path, kind in papers]
-            leaves += own
-            documents += written
-            flaws += [*_flaws(folder / "blobs", own), *_logs(folder / "blobs", written)]
+            fold = Fold(folder)
+            for path in found:
+                fold.open(path)
+                fold.close(journal.read(path, _both(fold.hear, hear)))
+            bundles.append(fold.finish([sealed.read(path, kind) for path, kind in papers]))
     except (OSError, ValueError) as error:
         raise BadInput(f"bundle: {error}") from error
-    return Bundle(tuple(leaves), tuple(flaws), tuple(documents))
+    return merge(bundles)
+
+
+def _both(
+    first: Callable[[Record], object], second: Callable[[Record], object]
+) -> Callable[[Record], object]:
+    if second is ignore_record:
+        return first
+
+    def hear(record: Record) -> None:
+        first(record)
+        second(record)
+
+    return hear
 
 
 def _contents(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -262,17 +436,6 @@ def _census(folder: Path, allowed: int) -> int:
     return count
 
 
-def _flaws(blobs: Path, leaves: Sequence[JournalFile]) -> Iterator[Flaw]:
-    known: dict[str, int | Problem] = {}
-    for _, record in Bundle(tuple(leaves), ()).records("observation"):
-        said = record.data
-        name, found = _kept(said, blobs, known)
-        if isinstance(found, str):
-            yield Flaw(said["node"], name, found)
-        elif (said["digest"], said["size"]) != (name, found):
-            yield Flaw(said["node"], name, "misstated")
-
-
 def _logs(blobs: Path, documents: Sequence[Document]) -> Iterator[Flaw]:
     """What is wrong with the logs of lanes."""
     for each in documents:
@@ -285,15 +448,17 @@ def _logs(blobs: Path, documents: Sequence[Document]) -> Iterator[Flaw]:
                     yield Flaw(each.name, log["sha256"], "misstated")
 
 
-def _kept(said: Data, blobs: Path, known: dict[str, int | Problem]) -> tuple[str, int | Problem]:
-    """Digest and size of what was read: a blob, or where there is none the facts themselves."""
-    name: str | None = said["blob"]
-    if name is None:
-        facts = canonical(said["facts"])
-        return sha256(facts).hexdigest(), len(facts)
-    if name not in known:
-        known[name] = _stored(blobs, name)
-    return name, known[name]
+def _facts(record: Record) -> bytes:
+    """Canonical JSON of an observation's facts.
+
+    It stands in the record's line, and is cut out where only one place in the line can be it:
+    between the key ``facts`` and the next one, ``node``. A quote within a string is escaped, so
+    each match is a key.
+    """
+    line = record.line
+    if len(record.data) == _OBSERVATION_KEYS and line.count(_FACTS) == 1 == line.count(_NODE):
+        return line[line.index(_FACTS) + len(_FACTS) : line.index(_NODE) - 1]
+    return canonical(record.data["facts"])
 
 
 def _stored(blobs: Path, name: str) -> int | Problem:

@@ -12,15 +12,16 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
-from pytest_spec11.canon import canonical, canonical_lossy, digest
+from pytest_spec11.canon import NotCanonical, canonical_lossy, digest, parse_line
 from pytest_spec11.errors import BadInput, JournalBroken
+from pytest_spec11.evidence.merkle import MerkleTree
 
 ZERO: Final = "0" * 64
 MAX_LINE: Final = 4 * 1024 * 1024
@@ -58,25 +59,39 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One whole line of a journal."""
 
     seq: int
     kind: str
     at: int
     data: Mapping[str, Any]
+    line: bytes = b""
+
+
+class Times(NamedTuple):
+    """When the records of a journal were written, in epoch milliseconds."""
+
+    first: int
+    last: int
+    earliest: int
+    latest: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The whole records up to the first damage, the damage, and whether the seal was reached."""
+    """What one journal is. Its records are heard while it is read, and none of them is kept."""
 
-    records: tuple[Record, ...]
+    records: int  # the whole ones, up to the first damage
     damage: str | None
     sealed: bool
-    lines: tuple[bytes, ...] = ()  # sha256 of each whole line
-    sha256: str = ""  # of all bytes of the file, damaged or not
+    times: Times | None  # of the whole records; None when there is none
+    start: Mapping[str, Any]  # data of the first record
+    expected: frozenset[str]  # roles of workers that have to leave a journal
+    lost: frozenset[str]  # roles of workers that died
+    exit_status: int | None  # None without a seal
+    root: str  # Merkle root over the sha256 of each whole line
+    sha256: str  # of all bytes of the file, damaged or not
 
 
 class Journal:
@@ -192,32 +207,86 @@ def _store(target: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def read(path: Path) -> Reading:
-    """Everything up to the first damage; whatever the bytes are, this answers.
+def ignore_record(_: Record) -> None:
+    """Hear a record and do nothing."""
 
-    Raises BadInput when the file cannot be opened or read.
+
+def read(path: Path, hear: Callable[[Record], object] = ignore_record) -> Reading:
+    """What the journal is, whatever its bytes; ``hear`` gets each record up to the first damage.
+
+    It needs no more memory for a longer journal. Raises BadInput when the file cannot be opened or
+    read.
     """
-    records: list[Record] = []
-    lines: list[bytes] = []
-    prev, damage, whole = ZERO, None, sha256()
+    reader, whole = _Reader(), sha256()
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=1 << 20) as file:
             for line in _lines(file):
-                sealed = bool(records) and records[-1].kind == "seal"
-                found = "record after the seal" if sealed else _parse(line, len(records), prev)
                 whole.update(line)
-                if isinstance(found, str):
-                    damage = found
+                record = reader.accept(line)
+                if record is None:
                     break
-                records.append(found)
-                lines.append(sha256(line).digest())
-                prev = lines[-1].hex()
+                hear(record)
             while rest := file.read(1 << 20):
                 whole.update(rest)
     except OSError as error:
         raise BadInput(f"journal {path}: {error}") from error
-    sealed = damage is None and bool(records) and records[-1].kind == "seal"
-    return Reading(tuple(records), damage, sealed, tuple(lines), whole.hexdigest())
+    return reader.finish(whole.hexdigest())
+
+
+class _Reader:
+    """One journal under way: what is known of it so far."""
+
+    def __init__(self) -> None:
+        self._tree = MerkleTree()
+        self._records = 0
+        self._head = ZERO
+        self._damage: str | None = None
+        self._times: Times | None = None
+        self._start: Mapping[str, Any] = {}
+        self._expected: set[str] = set()
+        self._lost: set[str] = set()
+        self._exit_status: int | None = None
+
+    def accept(self, line: bytes) -> Record | None:
+        """The record in ``line``; None when it is damaged, and then nothing after it counts."""
+        sealed = self._exit_status is not None
+        found = "record after the seal" if sealed else _parse(line, self._records, self._head)
+        if isinstance(found, str):
+            self._damage = found
+            return None
+        digest = sha256(line)
+        self._tree.append(digest.digest())
+        self._head = digest.hexdigest()
+        self._records += 1
+        self._note(found)
+        return found
+
+    def _note(self, record: Record) -> None:
+        at, data = record.at, record.data
+        first, _, earliest, latest = self._times or (at, at, at, at)
+        self._times = Times(first, at, min(earliest, at), max(latest, at))
+        if record.kind == "start":
+            self._start = data
+        elif record.kind == "workers":
+            self._expected.update(data["expected"])
+            self._lost.update(data["lost"])
+        elif record.kind == "seal":
+            self._exit_status = data["exitStatus"]
+
+    def finish(self, digest: str) -> Reading:
+        """What the journal is, now that all of it was read."""
+        return Reading(
+            records=self._records,
+            damage=self._damage,
+            sealed=self._damage is None and self._exit_status is not None,
+            times=self._times,
+            start=self._start,
+            expected=frozenset(self._expected),
+            lost=frozenset(self._lost),
+            exit_status=self._exit_status,
+            root=self._tree.root,
+            sha256=digest,
+        )
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -232,15 +301,15 @@ def _parse(line: bytes, seq: int, prev: str) -> Record | str:
     if not line.endswith(b"\n"):
         return f"{TORN} last line {seq}"
     try:
-        body = json.loads(line)
-        if canonical(body) + b"\n" != line:
-            return f"line {seq} is not canonical JSON"
+        body = parse_line(line)
+    except NotCanonical:
+        return f"line {seq} is not canonical JSON"
     except (ValueError, TypeError, RecursionError):
         return f"line {seq} is not JSON"
-    return _check(body, seq, prev)
+    return _check(body, seq, prev, line)
 
 
-def _check(body: object, seq: int, prev: str) -> Record | str:
+def _check(body: object, seq: int, prev: str, line: bytes) -> Record | str:
     if not isinstance(body, dict) or body.keys() != _KEYS:
         return f"line {seq} is not a record"
     if type(body["seq"]) is not int or body["seq"] != seq:
@@ -252,7 +321,7 @@ def _check(body: object, seq: int, prev: str) -> Record | str:
     wrong = _misshapen(body["kind"], body["data"]) or _misplaced(body, seq, prev)
     if wrong:
         return f"record {seq}: {wrong}"
-    return Record(seq, body["kind"], body["at"], body["data"])
+    return Record(seq, body["kind"], body["at"], body["data"], line)
 
 
 def _misplaced(body: Mapping[str, Any], seq: int, prev: str) -> str:

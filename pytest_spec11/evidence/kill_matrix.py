@@ -17,6 +17,7 @@ PASS: Final = "PASS"  # noqa: S105  # a word of verdicts
 FAIL: Final = "FAIL"
 UNKNOWN: Final = "UNKNOWN"
 TWIN: Final = ".none"
+FINDINGS: Final = "sabotage.ndjson"  # how each test of a sabotaged run ended, a line a test
 _CODES: Final = {FAIL: "E-FAILED", UNKNOWN: "E-ERROR"}
 _WORST: Final = {PASS: 0, UNKNOWN: 1, FAIL: 2}
 _SHOWN: Final = 100

@@ -1,6 +1,6 @@
 """One digest over many records: the Merkle tree of RFC 6962, with the records' sha256 as its data.
 
-``verify`` has a tree of its own; the vectors in ``tests/golden/`` hold both to the standard.
+``verify`` has a tree of its own; one test holds both to the standard.
 """
 
 from __future__ import annotations
@@ -9,13 +9,38 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 
+class MerkleTree:
+    """The tree over the digests so far: one node for each full subtree, so log2(n) of them."""
+
+    def __init__(self) -> None:
+        self._subtrees: list[tuple[int, bytes]] = []  # height and root, the highest first
+
+    def append(self, digest: bytes) -> None:
+        """Add the next digest."""
+        height, node = 0, sha256(b"\0" + digest).digest()
+        while self._subtrees and self._subtrees[-1][0] == height:
+            node = _join(self._subtrees.pop()[1], node)
+            height += 1
+        self._subtrees.append((height, node))
+
+    @property
+    def root(self) -> str:
+        """64 hex digits; that of nothing is sha256 of b""."""
+        if not self._subtrees:
+            return sha256(b"").hexdigest()
+        *rest, (_, node) = self._subtrees
+        for _, left in reversed(rest):
+            node = _join(left, node)
+        return node.hex()
+
+
 def root(digests: Iterable[bytes]) -> str:
-    """The root over ``digests`` in their order: 64 hex digits; that of nothing is sha256 of b""."""
-    level = [sha256(b"\0" + each).digest() for each in digests]
-    if not level:
-        return sha256(b"").hexdigest()
-    while len(level) > 1:
-        pairs = zip(level[::2], level[1::2], strict=False)
-        alone = level[-1:] if len(level) % 2 else []
-        level = [sha256(b"\1" + left + right).digest() for left, right in pairs] + alone
-    return level[0].hex()
+    """The root over ``digests`` in their order."""
+    tree = MerkleTree()
+    for each in digests:
+        tree.append(each)
+    return tree.root
+
+
+def _join(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\1" + left + right).digest()

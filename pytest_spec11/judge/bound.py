@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from pytest_spec11.evidence.binding import KEYS
+from pytest_spec11.evidence.journal import Times
 from pytest_spec11.judge.case import Case
 from pytest_spec11.judge.reasons import Reason, reason
 
@@ -30,22 +31,22 @@ _NAMING: Final = frozenset({"oc_mode", "sbx_mode"})  # codes that name what was 
 def fresh(case: Case) -> Iterator[Reason]:
     """No evidence is too old, or from the future, or ended before it began."""
     for leaf in case.bundle.leaves:
-        times = [record.at for record in leaf.reading.records]
-        if times:
-            yield from _timely(case, leaf.name, (times[0], times[-1]), times)
+        if leaf.reading.times:
+            yield from _timely(case, leaf.name, leaf.reading.times)
     for each in case.bundle.documents:
         if not each.damage:
-            times = [each.data["startedAt"], each.data["finishedAt"]]
-            yield from _timely(case, each.name, (times[0], times[1]), times)
+            first, last = each.data["startedAt"], each.data["finishedAt"]
+            times = Times(first, last, min(first, last), max(first, last))
+            yield from _timely(case, each.name, times)
 
 
-def _timely(case: Case, name: str, ends: tuple[int, int], times: Sequence[int]) -> Iterator[Reason]:
+def _timely(case: Case, name: str, times: Times) -> Iterator[Reason]:
     policy, now_ms = case.terms.policy, case.terms.now_ms
-    if now_ms - ends[0] > policy.max_age_h * _HOUR_MS:
+    if now_ms - times.first > policy.max_age_h * _HOUR_MS:
         yield reason("E-STALE", name, f"began more than {policy.max_age_h:g} hours ago")
-    if ends[1] < ends[0] or min(times) <= 0:
+    if times.last < times.first or times.earliest <= 0:
         yield reason("E-TIME", name, "ended before it began")
-    if max(times) - now_ms > policy.clock_skew_s * 1000:
+    if times.latest - now_ms > policy.clock_skew_s * 1000:
         text = f"more than {policy.clock_skew_s:g} s ahead of the clock"
         yield reason("E-FUTURE", name, text)
 

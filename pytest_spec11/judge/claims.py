@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from pytest_spec11.evidence.bundle import Bundle, Data, Problem, is_substantive
+from pytest_spec11.evidence.bundle import Bundle, Outcome, Problem
 from pytest_spec11.judge.case import Case
 from pytest_spec11.judge.reasons import Reason, command_of, reason
 from pytest_spec11.requirements.catalogue import Claim
 
 _VOIDS: Final = frozenset({"E-THREAD", "E-RETURN"})
 RED: Final = frozenset({"E-FAILED", "E-ERROR", *_VOIDS})
-_BAD: Final = frozenset({"failed", "error"})
 _ENDS: Final = MappingProxyType(
     {
         "failed": "E-FAILED",
@@ -71,11 +70,7 @@ def against(case: Case, claim: Claim) -> Iterator[Reason]:
     """Everything that speaks against one claim."""
     bundle = case.bundle
     nodes = bundle.nodes.get(claim.id, ())
-    left = [
-        node
-        for node, claims in bundle.deselected.items()
-        if claim.id in claims and node not in bundle.outcomes
-    ]
+    left = bundle.left_out.get(claim.id, ())
     ends = {node: list(_ends(bundle, node, claim.id, claim.scenario)) for node in nodes}
     for node, against in ends.items():
         yield from against or _watched(bundle, node, claim)
@@ -96,48 +91,40 @@ def _ends(bundle: Bundle, node: str, subject: str, scenario: str = "") -> Iterat
     if not outcomes:
         yield reason("E-NOT-RUN", subject, f"no outcome: {node}", command)
     for outcome in outcomes:
-        said = str(outcome.get("message", ""))[:_MESSAGE_SHOWN]
+        said = outcome.message[:_MESSAGE_SHOWN]
         for code, text in _end(outcome):
             yield reason(code, subject, f"{text}: {node}" + (f" ({said})" if said else ""), command)
     if len(homes) > 1:
         text = f"recorded in {len(homes)} journals, such as {' and '.join(homes[:2])}: {node}"
         yield reason("E-DUPLICATE", subject, text, command)
-    if len(outcomes) > len(homes) or any(outcome["attempt"] > 1 for outcome in outcomes):
+    if len(outcomes) > len(homes) or any(outcome.attempt > 1 for outcome in outcomes):
         yield reason("E-RERUN", subject, f"more than one attempt: {node}", command)
 
 
-def _end(outcome: Data) -> Iterator[tuple[str, str]]:
+def _end(outcome: Outcome) -> Iterator[tuple[str, str]]:
     """Code and words of everything that is wrong with one outcome."""
-    end, voids = outcome["outcome"], outcome.get("voids", [])
-    broken = not _BAD.isdisjoint(str(phase) for phase in outcome["phases"].values())
-    if end in _ENDS and (broken or not voids):
-        yield _ENDS[end], end
+    broken = outcome.has_bad_phase
+    if outcome.word in _ENDS and (broken or not outcome.voids):
+        yield _ENDS[outcome.word], outcome.word
     elif broken:
         yield "E-ERROR", "passed with a failed phase"
-    for void in voids:
-        code = void.get("code")
+    for code in outcome.voids:
         yield code if code in _VOIDS else "E-FAILED", "no proof"
 
 
 def _watched(bundle: Bundle, node: str, claim: Claim) -> Iterator[Reason]:
     command = command_of(node, claim.scenario)
-    if not any(is_substantive(item) for item in bundle.observations.get(node, ())):
+    if node not in bundle.sights:
         yield reason("E-EMPTY", claim.id, f"observed nothing: {node}", command)
     elif node not in bundle.checked:
         text = f"nothing asserted after the first observation: {node}"
         yield reason("E-NO-ASSERTION", claim.id, text, command)
-    for flaw in bundle.flaws:
-        if flaw.node == node:
-            yield _flaw_reason(flaw.problem, claim.id, node)
+    for flaw in bundle.flaws_of.get(node, ()):
+        yield _flaw_reason(flaw.problem, claim.id, node)
 
 
 def _sources(bundle: Bundle, nodes: tuple[str, ...], claim: Claim) -> Iterator[Reason]:
-    seen = {
-        item["source"]
-        for node in nodes
-        for item in bundle.observations.get(node, ())
-        if is_substantive(item)
-    }
+    seen = {source for node in nodes for source in bundle.sights.get(node, ())}
     missing = [source for source in claim.sources if source not in seen]
     if missing:
         text = f"nothing observed through {', '.join(missing)}"

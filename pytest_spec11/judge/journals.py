@@ -6,12 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from pytest_spec11.evidence.bundle import NOTHING, Data, JournalFile
+from pytest_spec11.evidence.bundle import BAD, NOTHING, JournalFile
 from pytest_spec11.evidence.journal import TORN
 from pytest_spec11.judge.case import Case
 from pytest_spec11.judge.reasons import Reason, command_of, reason
 
-_BAD: Final = frozenset({"failed", "error"})
 _HEADS: Final = frozenset({"main", "controller"})
 _FAILURES: Final = 1
 # pytest's exit statuses of a run that came to its end: all passed, some failed, none collected.
@@ -24,10 +23,10 @@ def check_journals(case: Case) -> Iterator[Reason]:
         yield reason("E-NO-EVIDENCE", "bundle", "there is no journal")
     for leaf in case.bundle.leaves:
         yield from _readable(leaf)
-    for leaf, record in case.bundle.records("seal"):
-        if record.data["exitStatus"] not in _ENDED:
-            text = f"the process ended with status {record.data['exitStatus']}"
-            yield reason("E-ERROR", leaf.name, text)
+    for leaf in case.bundle.leaves:
+        status = leaf.reading.exit_status
+        if status is not None and status not in _ENDED:
+            yield reason("E-ERROR", leaf.name, f"the process ended with status {status}")
 
 
 def _readable(leaf: JournalFile) -> Iterator[Reason]:
@@ -50,29 +49,19 @@ def check_workers(case: Case) -> Iterator[Reason]:
     for leaf in case.bundle.leaves:
         runs[leaf.run].append(leaf)
     for run, leaves in runs.items():
-        yield from _crew(
-            run or "(unnamed run)", Counter(leaf.role for leaf in leaves), _orders(leaves)
-        )
+        yield from _crew(run or "(unnamed run)", leaves)
 
 
-def _orders(leaves: list[JournalFile]) -> list[Data]:
-    return [
-        record.data
-        for leaf in leaves
-        for record in leaf.reading.records
-        if record.kind == "workers"
-    ]
-
-
-def _crew(run: str, roles: Counter[str], orders: list[Data]) -> Iterator[Reason]:
-    expected = {role for order in orders for role in order["expected"]}
+def _crew(run: str, leaves: list[JournalFile]) -> Iterator[Reason]:
+    roles = Counter(leaf.role for leaf in leaves)
+    expected = {role for leaf in leaves for role in leaf.reading.expected}
     if sum(roles[head] for head in _HEADS) != 1:
         yield reason("E-LOST", run, "not exactly one journal of the main process")
     if roles["controller"] and not expected:
         yield reason("E-LOST", run, "the controller does not say which workers it had")
     for role in sorted(expected - set(roles)):
         yield reason("E-LOST", role, f"run {run}: the worker left no journal")
-    for role in sorted({role for order in orders for role in order["lost"]}):
+    for role in sorted({role for leaf in leaves for role in leaf.reading.lost}):
         yield reason("E-LOST", role, f"run {run}: the worker was lost")
     for role in sorted(set(roles) - expected - _HEADS):
         yield reason("E-LOST", role or run, f"run {run}: a journal of a worker nobody expected")
@@ -87,16 +76,15 @@ def conserved(case: Case) -> Iterator[Reason]:
         yield reason("E-CONSERVATION", node, "collected, but without an outcome", command_of(node))
     for node in sorted(bundle.outcomes.keys() - bundle.items.keys()):
         yield reason("E-CONSERVATION", node, "an outcome, but never collected", command_of(node))
-    red = {leaf.run for leaf, record in bundle.records("outcome") if record.data["outcome"] in _BAD}
-    for leaf, record in bundle.records("seal"):
-        if record.data["exitStatus"] == _FAILURES and leaf.run not in red:
+    red = {end.run for end in bundle.ends if end.word in BAD}
+    for leaf in bundle.leaves:
+        if leaf.reading.exit_status == _FAILURES and leaf.run not in red:
             text = "pytest ended with failures, but no test on record failed"
             yield reason("E-CONSERVATION", leaf.name, text)
-    for leaf, record in bundle.records("outcome"):
-        node, claims = record.data["node"], {*record.data["claims"]}
-        if node in bundle.items and claims != bundle.items[node]:
-            text = f"collected for other claims than it ended for: {leaf.name}"
-            yield reason("E-POLICY", node, text, command_of(node))
+    for end in bundle.ends:
+        if end.node in bundle.items and bundle.items[end.node] != {*end.claims}:
+            text = f"collected for other claims than it ended for: {end.journal}"
+            yield reason("E-POLICY", end.node, text, command_of(end.node))
 
 
 def check_single_run(case: Case) -> Iterator[Reason]:

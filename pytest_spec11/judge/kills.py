@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
+from pytest_spec11.evidence.kill_matrix import TWIN
 from pytest_spec11.judge.case import Case
 from pytest_spec11.judge.reasons import Reason, reason
-
-TWIN: Final = ".none"
 
 
 def kills(case: Case) -> Iterator[Reason]:

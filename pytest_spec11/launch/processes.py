@@ -18,7 +18,7 @@ from pytest_spec11.errors import NotObserved, TargetFailed
 from pytest_spec11.launch.reaper import Reaper, end_groups
 from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
 from pytest_spec11.target import Process, filled
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import Patience, eventually, wait_in_turns
 
 TAIL_LINES: Final = 20
 LOOK_EVERY_S: Final = 0.01
@@ -52,6 +52,7 @@ class Running:
         self.log = log
         self.started_at = 0.0
         self.ready_after_s = 0.0
+        self._patience = Patience(process.deadline_s)
         self._reaper = site.reaper
         self._popen: subprocess.Popen[bytes] | None = None
         self._offset = 0
@@ -94,6 +95,7 @@ class Running:
             self._offset = output.tell()
             self._popen = self._popened(command, env, output.fileno())
         self.started_at = time.monotonic()
+        self._patience = Patience(self.process.deadline_s)
         self._reaper.tell("group", self._popen.pid)
 
     def _popened(
@@ -131,9 +133,10 @@ class Running:
     def _require_hope(self, ended: int | None) -> None:
         if ended is not None:
             raise TargetFailed(f"{self.name} ended with {ended} before it was ready{self.tail()}")
-        if time.monotonic() - self.started_at > self.process.deadline_s:
-            limit = f"{self.process.deadline_s:g} s"
-            raise TargetFailed(f"{self.name} was not ready within {limit}{self.tail()}")
+        if self._patience.is_over():
+            raise TargetFailed(
+                f"{self.name} was not ready within {self._patience.spent}{self.tail()}"
+            )
 
     def output(self) -> str:
         """All it printed since it was last started, both streams."""
@@ -158,7 +161,7 @@ class Running:
         if self._popen is None:
             raise TargetFailed(f"{self.name} was not started")
         try:
-            return self._popen.wait(deadline_s)
+            return wait_in_turns(self._popen.wait, deadline_s)
         except subprocess.TimeoutExpired as error:
             message = f"{self.name} still runs after {deadline_s:g} s, pid {self.pid}"
             raise NotObserved(message) from error

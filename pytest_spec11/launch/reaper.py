@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from pytest_spec11.errors import NotObserved
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 
 Order: TypeAlias = tuple[str, ...]
 
@@ -50,7 +50,7 @@ class Reaper:
         with self._lock:
             if self._sidecar is not None:
                 os.close(self._write_end)
-                self._sidecar.wait(timeout=10 * GRACE_S)
+                self._sidecar.wait(timeout=GIVE_UP_S)
                 self._sidecar = None
 
     def _pipe(self) -> int:

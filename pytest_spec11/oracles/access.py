@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import cached_property
 
 from pytest_spec11.addresses import Address
@@ -18,6 +19,7 @@ class Access:
     def __init__(self, address: Address, armed: ActiveSaboteurs) -> None:
         self.address = address
         self._armed = armed
+        self._opened = ExitStack()
 
     @cached_property
     def _http(self) -> HttpConnection | None:
@@ -26,11 +28,18 @@ class Access:
 
     @cached_property
     def _app(self) -> SqlDoor | None:
-        return SqlDoor("sql:app", self.address.app_dsn) if self.address.app_dsn else None
+        return self._open("sql:app", self.address.app_dsn)
 
     @cached_property
     def _sys(self) -> SqlDoor | None:
-        return SqlDoor("sql:sys", self.address.sys_dsn) if self.address.sys_dsn else None
+        return self._open("sql:sys", self.address.sys_dsn)
+
+    def _open(self, source: str, dsn: str) -> SqlDoor | None:
+        if not dsn:
+            return None
+        opened = SqlDoor(source, dsn)
+        self._opened.callback(opened.close)
+        return opened
 
     def api(self, witness: Witness) -> Api:
         """Requests to the base URL."""
@@ -50,7 +59,4 @@ class Access:
 
     def close(self) -> None:
         """Every connection that was kept is closed."""
-        for name in ("_app", "_sys"):
-            kept = self.__dict__.get(name)
-            if kept is not None:
-                kept.close()
+        self._opened.close()

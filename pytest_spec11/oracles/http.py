@@ -16,8 +16,9 @@ import httpx
 
 from pytest_spec11.errors import NotProvable
 from pytest_spec11.oracles.witness import Witness, fingerprint, shown, without_password
+from pytest_spec11.waiting import Stopwatch
 
-TIMEOUT_S: Final = 40.0  # above the longest poll that an API of this kind offers
+TIMEOUT_S: Final = 120.0  # above the longest poll of such an API, on a busy machine, too
 _NOTHING: Final = frozenset({b"", b"[]", b"null"})  # of which everything is true
 _JSON: Final = {"content-type": "application/json"}
 _NONE_KEPT: Final = httpx.Limits(max_connections=None, max_keepalive_connections=0)
@@ -25,12 +26,16 @@ _NONE_KEPT: Final = httpx.Limits(max_connections=None, max_keepalive_connections
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: ``status``, ``headers`` (lower-case names) and ``body`` as sent."""
+    """What came back: ``status``, ``headers`` (lower-case names) and ``body`` as sent.
+
+    ``own_s`` is what a promised bound is held against: ``elapsed_s`` as a Stopwatch counts it.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     elapsed_s: float
+    own_s: float
 
     @cached_property
     def text(self) -> str:
@@ -125,7 +130,7 @@ class Api:
         return self._sent(request, {"method": method, **_asked(path, sent, names)})
 
     def _sent(self, request: httpx.Request, asked: dict[str, Any]) -> Reply:
-        begin = time.perf_counter()
+        begin, watch = time.perf_counter(), Stopwatch()
         ref = f"{asked['method']} {asked['path']}"
         try:
             answer = self._open.client.send(request)
@@ -134,7 +139,7 @@ class Api:
             self._witness("api", ref, facts, empty=True)
             raise
         took = time.perf_counter() - begin
-        reply = Reply(answer.status_code, dict(answer.headers), answer.content, took)
+        reply = Reply(answer.status_code, dict(answer.headers), answer.content, took, watch.own_s)
         nothing = reply.body.strip() in _NOTHING
         self._witness("api", ref, {**asked, **_answered(reply)}, body=reply.body, empty=nothing)
         return reply

@@ -6,6 +6,7 @@ import ipaddress
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import psutil
@@ -16,6 +17,7 @@ from pytest_spec11.launch.reaper import end_groups
 from pytest_spec11.oracles.witness import Witness, fingerprint, shown, without_password
 from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
 from pytest_spec11.target import Process
+from pytest_spec11.waiting import wait_in_turns
 
 RUN_S: Final = 60.0
 
@@ -128,8 +130,8 @@ class Proc:
     ) -> Exit:
         """How the command ended; ``env`` is its whole environment, None is ours.
 
-        Its process group ends with it. Raises subprocess.TimeoutExpired after ``deadline_s``
-        seconds; that, too, is on record.
+        Its process group ends with it. Raises subprocess.TimeoutExpired once ``deadline_s``
+        seconds have passed as Patience counts them; that, too, is on record.
         """
         begun = self._armed.process(Process(name="command", command=tuple(argv), env=env or {}))
         with subprocess.Popen(  # noqa: S603  # the test author's own command, no shell
@@ -138,7 +140,7 @@ class Proc:
             encoding="utf-8", errors="backslashreplace",
         ) as command:  # fmt: skip
             try:
-                out, err = command.communicate(stdin, timeout=deadline_s)
+                out, err = wait_in_turns(partial(_communicate, command, stdin), deadline_s)
             except subprocess.TimeoutExpired:
                 facts = {"argv": _harmless(argv), "timedOutAfterS": deadline_s}
                 self._witness("process", f"run {facts['argv']}", facts, empty=True)
@@ -166,6 +168,11 @@ class Proc:
 
 def _harmless(argv: Sequence[str]) -> list[Json]:
     return [without_password(part) for part in argv]
+
+
+def _communicate(command: subprocess.Popen[str], stdin: str, timeout: float) -> tuple[str, str]:
+    """What the command said on both streams; asked again, it has lost nothing."""
+    return command.communicate(stdin, timeout=timeout)
 
 
 def _tree(pid: int) -> list[psutil.Process]:

@@ -91,15 +91,13 @@ class Catalogue:
     triggers: tuple[Trigger, ...]
 
     def __post_init__(self) -> None:
-        found = [claim for scenario in self.scenarios for claim in scenario.claims]
-        by_id = {claim.id: claim for claim in found}
-        if len(by_id) != len(found) or not found:
+        by_id = self.claims
+        if len(by_id) != sum(len(each.claims) for each in self.scenarios) or not by_id:
             raise BadInput("catalogue: no claims, or two claims of one id")
         if left := sorted(by_id.keys() ^ {id_ for tile in self.tiles for id_ in tile.claims}):
             raise BadInput(f"catalogue: tiles and claims differ by {', '.join(left[:3])}")
         if strange := sorted({id_ for each in self.triggers for id_ in each.claims} - by_id.keys()):
             raise BadInput(f"catalogue: triggers name unknown claims: {', '.join(strange[:3])}")
-        object.__setattr__(self, "_claims", MappingProxyType(by_id))
 
     @cached_property
     def content(self) -> bytes:
@@ -128,11 +126,11 @@ class Catalogue:
             (name, id_) for id_, each in self.claims.items() for name in each.saboteurs
         )
 
-    @property
+    @cached_property
     def claims(self) -> Mapping[str, Claim]:
         """Every claim by its id, in the order of the document."""
-        known: Mapping[str, Claim] = self.__dict__["_claims"]
-        return known
+        found = [claim for scenario in self.scenarios for claim in scenario.claims]
+        return MappingProxyType({claim.id: claim for claim in found})
 
     def find(self, id_: str) -> Claim | None:
         """The claim of this id, if there is one."""

@@ -247,6 +247,7 @@ class Proxy:
             target=self._run, name=f"proxy of {target.base_url}", daemon=True
         )
         self._links: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
         self._thread.start()
 
     @cached_property
@@ -256,13 +257,14 @@ class Proxy:
         return f"http://127.0.0.1:{listening.result()}"
 
     async def _listen(self) -> int:
-        self._server = await self._loop.create_server(
+        server = await self._loop.create_server(
             lambda: asyncio.StreamReaderProtocol(Ear(), self._served),
             "127.0.0.1",
             0,
             backlog=1024,
         )
-        port: int = self._server.sockets[0].getsockname()[1]
+        self._server = server
+        port: int = server.sockets[0].getsockname()[1]
         return port
 
     def _run(self) -> None:
@@ -337,14 +339,14 @@ class Proxy:
 
     def close(self) -> None:
         """The port and every connection are gone."""
-        if "url" in self.__dict__:
-            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        if self._server is not None:
+            asyncio.run_coroutine_threadsafe(self._end(self._server), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    async def _end(self) -> None:
-        self._server.close()
+    async def _end(self, server: asyncio.Server) -> None:
+        server.close()
         for task in self._links:
             task.cancel()
         await asyncio.gather(*self._links, return_exceptions=True)

@@ -37,6 +37,8 @@ class Runtime:
         self.run = run
         self.timings = Timings()
         self.reaper = Reaper()
+        self._made = ExitStack()  # what was made closes in reverse, each whatever became of others
+        self._stacks: Stacks | None = None
 
     @cached_property
     def target(self) -> Target:
@@ -65,9 +67,12 @@ class Runtime:
     @cached_property
     def site(self) -> Site:
         """Where this process's processes run."""
-        logs = self.run.path / "logs" / self.run.role
         name = f"{self.run.short}_{self.run.role}"
-        return Site(name, logs, self.reaper, armed=self.armed)
+        return Site(name, self._logs, self.reaper, armed=self.armed)
+
+    @property
+    def _logs(self) -> Path:
+        return self.run.path / "logs" / self.run.role
 
     @cached_property
     def armed(self) -> ActiveSaboteurs:
@@ -77,11 +82,20 @@ class Runtime:
             return ActiveSaboteurs()
         from pytest_spec11.saboteurs.registry import known_to  # noqa: PLC0415  # few runs have one
 
-        return ActiveSaboteurs(known_to(self.config).named(wanted))
+        armed = ActiveSaboteurs(known_to(self.config).named(wanted))
+        self._made.callback(armed.close)
+        return armed
 
     @cached_property
     def lease(self) -> Lease:
         """The one running target of the run."""
+        if not self.run.borrows:
+            self._made.callback(self.shelf.remove)
+        lease = self._make_lease()
+        self._made.callback(lease.close)
+        return lease
+
+    def _make_lease(self) -> Lease:
         settings = self.settings
         if settings.attached:
             given = attached_address(settings.base_url, settings.app_dsn, settings.sys_dsn)
@@ -97,27 +111,23 @@ class Runtime:
         from pytest_spec11.oracles.access import Access  # noqa: PLC0415  # see TYPE_CHECKING
 
         with self.timings.phase("wait for stack main"):
-            return Access(self.lease.main(), self.armed)
+            access = Access(self.lease.main(), self.armed)
+        self._made.callback(access.close)
+        return access
 
     def stacks(self, witness: Callable[[], Witness]) -> Stacks:
         """Starter of private stacks, the same one each time."""
         from pytest_spec11.stacks import Stacks  # noqa: PLC0415  # see TYPE_CHECKING
 
-        if "_stacks" not in self.__dict__:
+        if self._stacks is None:
             self._stacks = Stacks(self.target, self.lease.services, self.site, witness)
+            self._made.callback(self._stacks.close)
         return self._stacks
 
     def close(self, *, keep_logs: bool) -> None:
         """Nothing that this process started is left; its logs stay when told so."""
-        made = self.__dict__
         with ExitStack() as steps:  # the last one first, and each whatever became of the others
-            if "site" in made and not keep_logs:
-                steps.callback(shutil.rmtree, self.site.logs, ignore_errors=True)
+            if not keep_logs:
+                steps.callback(shutil.rmtree, self._logs, ignore_errors=True)
             steps.callback(self.reaper.close)
-            if "lease" in made and not self.run.borrows:
-                steps.callback(self.shelf.remove)
-            if "armed" in made:
-                steps.callback(self.armed.close)
-            for name in ("lease", "_stacks", "access"):
-                if name in made:
-                    steps.callback(made[name].close)
+            steps.callback(self._made.close)

@@ -18,10 +18,10 @@ from typing import Any, Final
 import pytest
 
 from pytest_spec11.errors import NotObserved
+from pytest_spec11.evidence.kill_matrix import FINDINGS
 from pytest_spec11.session import markers as claims
 from pytest_spec11.session.proof_session import ProofSession
 
-FILE: Final = "sabotage.ndjson"
 # What a claim that does not hold makes its test raise: an assertion, a wait for what never came,
 # an oracle that was to find one fact and found another number. All else is a broken test.
 _OWN: Final = (
@@ -62,7 +62,7 @@ class Sabotage:
     @property
     def path(self) -> Path:
         """Where findings are written."""
-        return self._session.runtime.run.path / FILE
+        return self._session.runtime.run.path / FINDINGS
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from pytest_spec11.errors import BadInput
 from pytest_spec11.evidence import binding, bundle
 from pytest_spec11.evidence.bundle import Bundle
+from pytest_spec11.evidence.journal import Record, ignore_record
 from pytest_spec11.judge import Case, Terms, Verdict, judge
 from pytest_spec11.requirements import catalogue, policy
 from pytest_spec11.requirements.catalogue import Catalogue
@@ -47,12 +48,15 @@ class Judged:
         return Signoff(case, self.verdict, self.drift).document()
 
 
-def evaluate(asked: Question) -> Judged:
-    """The verdict on the bundles, now. It runs nothing. Raises BadInput, CannotJudge."""
+def evaluate(asked: Question, hear: Callable[[Record], object] = ignore_record) -> Judged:
+    """The verdict on the bundles, now; ``hear`` gets every record that is read for it.
+
+    It runs nothing. Raises BadInput, CannotJudge.
+    """
     if not asked.root.is_dir():
         raise BadInput(f"{asked.root}: not a directory")
     claims, wanted = catalogue.load(asked.catalogue), policy.load(asked.root)
-    evidence = bundle.load(asked.bundles)
+    evidence = bundle.load(asked.bundles, hear)
     terms = Terms(
         now_ms=time.time_ns() // 1_000_000,
         here=binding.measure(

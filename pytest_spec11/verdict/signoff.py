@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from pytest_spec11.evidence import merkle
-from pytest_spec11.evidence.bundle import JournalFile, is_substantive
+from pytest_spec11.evidence.bundle import JournalFile, Sight
 from pytest_spec11.evidence.documents import Document
 from pytest_spec11.judge.case import Case, Verdict
 from pytest_spec11.judge.reasons import Reason
@@ -168,9 +168,9 @@ class Signoff:
     def _times(self) -> Mapping[str, tuple[int, int]]:
         """Begin and end of each journal and document, by its name."""
         found = {
-            leaf.name: (leaf.reading.records[0].at, leaf.reading.records[-1].at)
+            leaf.name: (leaf.reading.times.first, leaf.reading.times.last)
             for leaf in self._leaves
-            if leaf.reading.records
+            if leaf.reading.times
         }
         found |= {
             each.name: (each.data["startedAt"], each.data["finishedAt"])
@@ -194,41 +194,33 @@ class Signoff:
         for claim in claims:
             seen: set[str] = set()
             for node in self.case.bundle.nodes.get(claim, ()):
-                for source, ref in self._sights.get(node, {}).items():
-                    if source not in seen:
+                for source, sight in self.case.bundle.sights.get(node, {}).items():
+                    if sight is not None and source not in seen:
                         seen.add(source)
-                        yield {**ref, "claim": claim, "source": source}
-
-    @cached_property
-    def _sights(self) -> Mapping[str, Mapping[str, Ref]]:
-        """The first real observation with bytes of its own, by node and source."""
-        found: dict[str, dict[str, Ref]] = {}
-        for leaf, record in self.case.bundle.records("observation"):
-            name = record.data["blob"]
-            if name and is_substantive(record.data):
-                place = f"{leaf.path.parent.name}/blobs/{name[:2]}/{name}"
-                sight = {"kind": "blob", "ref": place, "sha256": name, "bytes": record.data["size"]}
-                found.setdefault(record.data["node"], {}).setdefault(record.data["source"], sight)
-        return found
+                        yield _blob(sight) | {"claim": claim, "source": source}
 
 
 def _words(reason: Reason) -> str:
     return f"{reason.code} {reason.subject}: {reason.text}"
 
 
+def _blob(sight: Sight) -> Ref:
+    return {"kind": "blob", "ref": sight.ref, "sha256": sight.sha256, "bytes": sight.size}
+
+
 def _journal(leaf: JournalFile) -> dict[str, Any]:
-    records = leaf.reading.records
+    times = leaf.reading.times
     return {
         "ref": leaf.name,
         "run": leaf.run,
         "nonce": str(leaf.start.get("nonce", "")),
         "role": leaf.role,
         "shard": str(leaf.start.get("shard", "")),
-        "records": len(records),
+        "records": leaf.reading.records,
         "sha256": leaf.reading.sha256,
-        "root": merkle.root(leaf.reading.lines),
-        "startedAt": records[0].at if records else 0,
-        "finishedAt": records[-1].at if records else 0,
+        "root": leaf.reading.root,
+        "startedAt": times.first if times else 0,
+        "finishedAt": times.last if times else 0,
     }
 
 

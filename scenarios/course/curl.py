@@ -9,6 +9,8 @@ from typing import Final
 
 import httpx
 
+from pytest_spec11.waiting import GIVE_UP_S
+
 REFUSED: Final = 400
 NO_CONNECTION, BAD_STATUS = 7, 22  # exit codes of curl
 
@@ -22,7 +24,7 @@ def main() -> int:
             asked.url,
             headers=dict(head.split(": ", 1) for head in asked.header),
             content=asked.data,
-            timeout=60,
+            timeout=GIVE_UP_S,
         )
     except httpx.TransportError as error:
         sys.stderr.write(f"curl: ({NO_CONNECTION}) {error}\n")

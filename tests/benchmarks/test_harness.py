@@ -123,10 +123,12 @@ def test_noise_is_what_two_equal_sides_are_apart() -> None:
     [
         (FAST, 100, 0, Outcome.MET),
         (FAST, 99, 0, Outcome.MISSED),
-        (FAST, 99, 2, Outcome.NEAR),
+        (FAST, 99, 2, Outcome.BARELY_MISSED),
+        (FAST, 101, 2, Outcome.BARELY_MET),
         (SMALL, 10, 0, Outcome.MET),
         (SMALL, 11, 0, Outcome.MISSED),
-        (SMALL, 11, 2, Outcome.NEAR),
+        (SMALL, 11, 2, Outcome.BARELY_MISSED),
+        (SMALL, 9, 2, Outcome.BARELY_MET),
         (Row(name="n", title="n", unit="", better=LOWER), 11, 2, Outcome.SHOWN),
     ],
 )

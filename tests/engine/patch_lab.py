@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import psycopg
 
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.lives import BY, reached
 from tests.engine.shim_process import Shim
 from tests.engine.worker_process import Worker, running_worker
@@ -130,7 +130,7 @@ class Lab:
         """A worker that dies at ``point``; what the block does has to lead it there."""
         with self.worker(SPEC11_CRASH_AT=point) as worker:
             yield
-            assert worker.process.wait(20) == -signal.SIGKILL
+            assert worker.process.wait(GIVE_UP_S) == -signal.SIGKILL
 
     @contextmanager
     def held(self, column: str, index: int | None = None) -> Iterator[None]:

@@ -21,7 +21,7 @@ import psycopg
 from engine.postgres.place import Place
 from engine.postgres.server import address
 from engine.usecases.cluster import DATABASE
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 
 ROOT = Path(__file__).parents[2]
 ENGINE = (sys.executable, "-m", "engine")
@@ -53,7 +53,7 @@ def engine(*words: str, stdin: str = "", **env: str) -> Ended:
         capture_output=True,
         text=True,
         check=False,
-        timeout=READY_S,
+        timeout=GIVE_UP_S,
     )
     return Ended(made.returncode, made.stdout, made.stderr)
 
@@ -74,7 +74,7 @@ def begun(*words: str, **env: str) -> Iterator[subprocess.Popen[str]]:
         finally:
             process.terminate()
             try:
-                process.wait(READY_S)
+                process.wait(GIVE_UP_S)
             finally:
                 process.kill()
 
@@ -114,7 +114,7 @@ class Up:
     def end(self, signum: signal.Signals) -> int:
         """Its exit code after ``signum`` to its process group, as a terminal sends it."""
         os.killpg(self.process.pid, signum)
-        return self.process.wait(READY_S)
+        return self.process.wait(GIVE_UP_S)
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def running_up(data: Path, *words: str, **env: str) -> Iterator[Up]:
     finally:
         process.terminate()
         try:
-            process.wait(READY_S)
+            process.wait(GIVE_UP_S)
         finally:
             process.kill()
             process.wait()
@@ -190,7 +190,7 @@ def started(url: str, *goals: str) -> set[str]:
     """Workflow ids of new runs of ``compile-default@v1``, each acknowledged."""
     made = set()
     for goal in goals:
-        answer = httpx.post(f"{url}/api/run", json=_body(goal), timeout=10)
+        answer = httpx.post(f"{url}/api/run", json=_body(goal), timeout=GIVE_UP_S)
         assert answer.status_code == 201
         made.add(answer.json()["workflowID"])
     return made

@@ -15,6 +15,8 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from pytest_spec11.waiting import GIVE_UP_S
+
 PROGRAM = """
 import sys
 from engine import shim
@@ -110,10 +112,10 @@ def running_shim(dsn: str, before: str = "", **env: str) -> Iterator[Shim]:
     try:
         assert process.stdout is not None
         url = process.stdout.readline().removeprefix("listening on ").strip()
-        with httpx.Client(base_url=url, timeout=40) as http:
+        with httpx.Client(base_url=url, timeout=GIVE_UP_S) as http:
             yield Shim(http, dsn, process)
         process.terminate()
-        assert process.wait(8) == 0
+        assert process.wait(GIVE_UP_S) == 0
     finally:
         process.kill()
         process.wait()

@@ -9,10 +9,12 @@ import sys
 import pytest
 
 from engine import crash_points
+from pytest_spec11.waiting import GIVE_UP_S
 
 PASSES = """
 import sys
 from engine import crash_points
+from pytest_spec11.waiting import GIVE_UP_S
 crash_points.arm(sys.argv[1], int(sys.argv[2]))
 for name in sys.argv[3:]:
     crash_points.reached(name)
@@ -22,7 +24,7 @@ for name in sys.argv[3:]:
 
 def passed(armed: str, nth: int, *names: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-c", PASSES, armed, str(nth), *names]
-    return subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603  # our own words only
+    return subprocess.run(words, capture_output=True, text=True, timeout=GIVE_UP_S, check=False)  # noqa: S603  # our own words only
 
 
 def test_the_nth_pass_of_the_armed_point_is_the_last() -> None:

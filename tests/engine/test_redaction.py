@@ -17,7 +17,7 @@ import pytest
 
 from engine.logs import FORMAT, Lines
 from engine.postgres.server import EmbeddedServer, connected
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.processes import ENGINE, environment
 from tests.engine.shim_process import start_body
 
@@ -83,7 +83,7 @@ def pair(clone: Callable[[], str], tmp_path: Path) -> Iterator[Pair]:
         for command in ("worker", "api"):
             stack.enter_context(_running(command, env, sink))
         found = eventually(lambda: _ready(output.read_text()), deadline_s=30)
-        http = stack.enter_context(httpx.Client(base_url=found, timeout=20))
+        http = stack.enter_context(httpx.Client(base_url=found, timeout=GIVE_UP_S))
         yield Pair(http, dsn, output)
 
 
@@ -101,7 +101,7 @@ def _running(command: str, env: dict[str, str], sink: Any) -> Iterator[None]:
     try:
         yield
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(GIVE_UP_S) == 0
     finally:
         process.kill()
         process.wait()

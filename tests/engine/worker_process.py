@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pytest_spec11.waiting import GIVE_UP_S
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -24,7 +26,7 @@ class Worker:
     def kill(self) -> int:
         """The exit code after SIGKILL."""
         self.process.kill()
-        return self.process.wait(5)
+        return self.process.wait(GIVE_UP_S)
 
 
 @contextmanager
@@ -39,10 +41,10 @@ def running_worker(dsn: str, executor_id: str = "w0", **env: str) -> Iterator[Wo
         process.send_signal(signal.SIGCONT)
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(GIVE_UP_S)
         finally:
             process.kill()
-            process.wait(5)
+            process.wait(GIVE_UP_S)
             if process.stdout is not None:
                 process.stdout.close()
 

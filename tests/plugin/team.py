@@ -15,9 +15,9 @@ from typing import Any
 
 import psutil
 
-from pytest_spec11.evidence import bundle, journal
+from pytest_spec11.evidence import journal
+from pytest_spec11.waiting import GIVE_UP_S
 
-RUN_S = 180
 # What an outer pytest leaves in the environment is none of an inner one's business.
 CLEAN = (
     "env",
@@ -238,9 +238,9 @@ class Team:
     def sabotage(self, *args: str) -> Ended:
         """How ``spec11 sabotage`` ended: as many runs of their pytest as there are faults."""
         words = ("-m", "pytest_spec11.cli", "sabotage", "--catalogue", "catalogue.json", *args)
-        return self._ended(*words, deadline_s=10 * RUN_S)
+        return self._ended(*words, deadline_s=10 * GIVE_UP_S)
 
-    def _ended(self, *words: str, deadline_s: float = RUN_S) -> Ended:
+    def _ended(self, *words: str, deadline_s: float = GIVE_UP_S) -> Ended:
         done = subprocess.run(  # noqa: S603  # our own interpreter
             (*CLEAN, sys.executable, *words),
             cwd=self.path,
@@ -295,7 +295,10 @@ class Team:
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         """All records of a kind of the newest run."""
-        return [dict(record.data) for _, record in bundle.load([self.bundle]).records(kind)]
+        found: list[journal.Record] = []
+        for path in sorted(self.bundle.glob("journal-*.ndjson")):
+            journal.read(path, found.append)
+        return [dict(record.data) for record in found if record.kind == kind]
 
 
 def made(path: Path, tests: str = PROOF) -> Team:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pytest_spec11.waiting import GIVE_UP_S
 from tests.plugin.team import CLEAN, Team
 
 HEAVY = ("filelock", "httpx", "psutil", "psycopg", "rfc8785", "subprocess", "concurrent.futures")
@@ -30,7 +31,7 @@ def modules_after(statement: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=GIVE_UP_S,
     )
     return set(done.stdout.split())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.plugin.team import CONFTEST, FAMILY, PROOF, Team, gone
 
 LOOKS = """
@@ -122,7 +122,7 @@ def test_ctrl_c_leaves_nothing_and_is_never_go(team: Callable[..., Team]) -> Non
     with ours.started() as run:
         eventually((ours.path / "ready").exists, deadline_s=30)
         run.send_signal(signal.SIGINT)
-        assert run.wait(30) == 2
+        assert run.wait(GIVE_UP_S) == 2
     assert gone([int(pid) for pid in (ours.path / "pids").read_text().split()])
     assert ours.reasons(scope="demo")["S00.lives"] == ["E-ERROR"]
 
@@ -136,7 +136,7 @@ def test_a_killed_pytest_leaves_nothing_and_is_never_go(
     with ours.started() as run:
         eventually((ours.path / "ready").exists, deadline_s=30)
         run.send_signal(signum)
-        assert run.wait(30) == -signum
+        assert run.wait(GIVE_UP_S) == -signum
     pids = [int(pid) for pid in (ours.path / "pids").read_text().split()]
     eventually(lambda: gone(pids), deadline_s=30)
     assert "E-UNSEALED" in {code for codes in ours.reasons(scope="demo").values() for code in codes}
@@ -156,5 +156,5 @@ def test_a_run_broken_off_before_its_target_was_ready_leaves_nothing(
     with ours.started() as run:
         eventually((ours.path / "ready").exists, deadline_s=30)
         run.send_signal(signal.SIGINT)
-        assert run.wait(30) == 2
+        assert run.wait(GIVE_UP_S) == 2
     assert gone([int((ours.path / "pids").read_text())])

@@ -114,7 +114,6 @@ CREATE TABLE app.intents (
     recipe_v text NOT NULL,
     recipe_hash text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT intents_hash_key UNIQUE (intent_hash),
     CONSTRAINT intents_hash_check CHECK (intent_hash ~ '^[0-9a-f]{64}$' AND id = 'ih_' || intent_hash)
 );
 

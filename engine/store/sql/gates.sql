@@ -5,7 +5,7 @@ SELECT r.workflow_id, g.run_id, g.gate_key, g.topic, g.listen_topic, g.state, g.
 FROM app.runs r
 JOIN app.human_gates g ON g.run_id = r.id
 LEFT JOIN app.human_interactions i ON i.run_id = g.run_id AND i.gate_key = g.gate_key
-WHERE r.id = %(run_id)s AND (%(gate_key)s::text IS NULL OR g.gate_key = %(gate_key)s)
+WHERE (r.workflow_id = %(wid)s OR r.id = %(wid)s) AND (%(gate_key)s::text IS NULL OR g.gate_key = %(gate_key)s)
 ORDER BY g.created_at, g.gate_key;
 
 -- name: accept

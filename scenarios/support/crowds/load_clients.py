@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from scenarios.support.contract.headers import TERMINAL
 from scenarios.support.contract.start_requests import reply, start
 
@@ -63,7 +63,7 @@ class Load:
         self._pool.shutdown()
 
     def _live(self) -> None:
-        with httpx.Client(timeout=10) as http:
+        with httpx.Client(timeout=GIVE_UP_S) as http:
             while not self._over.is_set():
                 self._one(http, f"{self._goal} {next(self._numbers)}")
                 self._ended += 1

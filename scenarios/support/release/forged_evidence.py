@@ -87,7 +87,7 @@ def papers(case: Rehearsal) -> list[tuple[Path, str]]:
 def signed_off(case: Rehearsal, **changes: Any) -> None:
     """A sign-off lies there that says GO to the evidence as it is now, whatever a judge would."""
     seen = bundle.load(case.bundles)
-    ends = [record.at for _, record in seen.records("seal")]
+    ends = [leaf.reading.times.last for leaf in seen.leaves if leaf.reading.times]
     ends += [each.data["finishedAt"] for each in seen.documents if not each.damage]
     here = {**case.here, **changes}
     terms = Terms(now_ms=max(ends), here=here, scope=str(here["scope"]), policy=load(case.tree))

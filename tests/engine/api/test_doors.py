@@ -14,6 +14,7 @@ from engine.api.routes import OPERATIONS
 from engine.api.routing import Operation
 from engine.config import Config
 from engine.errors import Misconfigured
+from pytest_spec11.waiting import Stopwatch
 from tests.engine.api.wire import Wire
 from tests.engine.processes import engine
 from tests.engine.shim_process import Shim, running_shim, start_body
@@ -131,9 +132,9 @@ def test_the_door_is_closed_before_the_body_is_read(guarded: Shim, token: str, s
             "content-type: application/json\r\ncontent-length: 1000000\r\n"
             "expect: 100-continue\r\n\r\n"
         )
-        began = time.monotonic()
+        began = Stopwatch()
         assert wire.until_cut_off().startswith(f"HTTP/1.1 {status} ")  # the body may never come
-        assert time.monotonic() - began < 5
+        assert began.own_s < 5
 
 
 def test_without_tokens_nobody_is_asked(shim: Shim) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.shim_process import Shim
 
 WAITS = """
@@ -29,7 +29,7 @@ def test_a_run_that_ends_between_the_two_reads_has_ended_in_both(shim: Shim, own
         db.execute(ENDS, {"w": wid, "e": owner or wid})
         db.execute(ENGINE_ENDS, {"w": wid})
         db.commit()
-        header = asked.result(20).json()
+        header = asked.result(GIVE_UP_S).json()
 
     assert (header["status"], header["durableStatus"]) == ("ERROR", "retries_exceeded")
     assert header["executionID"] == (owner or wid)

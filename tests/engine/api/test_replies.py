@@ -8,7 +8,7 @@ import httpx
 import psycopg
 import pytest
 
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.shim_process import Shim
 
 YES = "b84d24ba8de9f13caa5ac3863ee331d23754bdf6b3f92a11fb52848bc1449487"
@@ -256,7 +256,7 @@ def test_an_answer_waits_for_whoever_holds_the_run_and_holds_nothing(shim: Shim)
         other.execute("UPDATE app.runs SET status = 'canceled' WHERE workflow_id = %s", (wid,))
         other.commit()
 
-        refused = given.result(5)
+        refused = given.result(GIVE_UP_S)
 
     assert state == ("PENDING",)
     assert (refused.status_code, refused.json()["code"]) == (409, "run_not_waiting")

@@ -19,6 +19,7 @@ from engine.errors import RunCanceled, RunFailed
 from engine.ports.workspace import Found, Staged
 from engine.ports.workspace.directory import Directory
 from engine.store.pool import Pool
+from pytest_spec11.waiting import GIVE_UP_S
 
 T = TypeVar("T")
 WID = f"ih_{'0' * 64}"
@@ -74,7 +75,7 @@ class Gated:
 
     def _stop(self) -> None:
         self.reached.set()
-        assert self.let_go.wait(20)
+        assert self.let_go.wait(GIVE_UP_S)
 
     def delete(self, path: str) -> None:
         self.inner.delete(path)

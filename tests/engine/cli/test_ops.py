@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.lives import engine_ended, finished, reached
 from tests.engine.processes import ENGINE, Ended, begun, engine, environment
 from tests.engine.shim_process import Shim, running_shim
@@ -57,7 +57,7 @@ def piped(shell: str) -> int:
         ["bash", "-c", f'set -o pipefail; ops() {{ {" ".join(ENGINE)} ops "$@"; }}; {shell}'],  # noqa: S607  # bash
         env=environment(),
         check=False,
-        timeout=60,
+        timeout=GIVE_UP_S,
     )
     return made.returncode
 
@@ -189,7 +189,7 @@ def test_an_api_that_dies_under_one_id_leaves_that_one_unknown(own_shim: Shim) -
         ended = engine("ops", "cancel", *wids, *BY, "--url", place)
         later = engine("ops", "cancel", *wids, *BY, "--url", place)
 
-        assert api.wait(10) == -signal.SIGKILL
+        assert api.wait(GIVE_UP_S) == -signal.SIGKILL
     words = [line.split("\t")[1] for line in ended.stdout.splitlines()]
     assert (ended.code, words) == (5, ["accepted", "unknown", "not-sent"])
     assert (later.code, later.stdout.count("not-sent\tnobody answers at")) == (5, 3)
@@ -217,7 +217,7 @@ def test_an_interrupted_batch_did_not_go_through(own_shim: Shim) -> None:
         with begun("ops", "cancel", *wids, "--url", url(own_shim), *BY) as batch:
             eventually(lambda: asks(batch.pid), deadline_s=20)
             batch.send_signal(signal.SIGINT)
-            said = batch.communicate(timeout=20)
+            said = batch.communicate(timeout=GIVE_UP_S)
     finally:
         own_shim.process.send_signal(signal.SIGCONT)
 

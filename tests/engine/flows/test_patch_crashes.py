@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.lives import answer, header, reached
 from tests.engine.patch_lab import Lab, column
 from tests.engine.shim_process import Shim, running_shim
@@ -237,7 +237,7 @@ def test_a_frozen_worker_that_thaws_writes_nothing_more(lab: Lab) -> None:
             answer(lab.shim, wid, "no")
             reached(lab.shim, wid, "ERROR")
             first.send(signal.SIGCONT)
-            assert first.process.wait(10) == 5
+            assert first.process.wait(GIVE_UP_S) == 5
 
     assert lab.files() == {}
     rows = lab.history(wid)

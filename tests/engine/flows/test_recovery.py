@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.lives import answer, header, parked, reached
 from tests.engine.shim_process import Shim, running_shim
 from tests.engine.worker_process import running_worker, start_worker
@@ -69,7 +69,7 @@ def test_a_frozen_worker_loses_its_runs_and_ends_when_it_thaws(own_shim: Shim) -
             assert answer(own_shim, wid) == 200
             reached(own_shim, wid, "SUCCESS", deadline_s=30)
             first.send(signal.SIGCONT)
-            assert first.process.wait(10) == 5
+            assert first.process.wait(GIVE_UP_S) == 5
 
     assert own_shim.rows(ONCE) == [DONE_ONCE]
 
@@ -78,7 +78,7 @@ def test_two_processes_cannot_be_one_executor(own_shim: Shim) -> None:
     with running_worker(own_shim.dsn, "w0"):
         second = start_worker(own_shim.dsn, "w0")
 
-        assert second.wait(30) == 3
+        assert second.wait(GIVE_UP_S) == 3
         assert second.stdout is not None
         assert second.stdout.read() == ""
         second.stdout.close()

@@ -14,7 +14,7 @@ import pytest
 from engine.postgres.binaries import Programs
 from engine.postgres.server import EmbeddedServer, connected
 from engine.store.migrations import LEDGER, LOCK
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.processes import begun, engine
 
 NUMBERS = count()
@@ -103,7 +103,7 @@ def test_two_at_once_both_succeed_and_one_of_them_did_the_work(
         eventually(lambda: seen(empty, MIGRATING) == 2, deadline_s=20)
         holder.execute("SELECT pg_advisory_unlock_all()")
 
-        codes = [each.wait(40) for each in both]
+        codes = [each.wait(GIVE_UP_S) for each in both]
         said = sorted(each.stdout.read() for each in both if each.stdout is not None)
 
     assert (codes, said) == ([0, 0], ["applied schema\n", "nothing to apply\n"])

@@ -10,7 +10,7 @@ import pytest
 from engine.errors import Misconfigured
 from engine.postgres.account import Account
 from engine.postgres.server import EmbeddedServer, connected
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.processes import begun, cmdline, engine, left_on, nothing_is_left, postmaster
 
 READY = re.compile(r"postgres ready host=(\S+) port=\d+\n")
@@ -59,7 +59,7 @@ def test_a_server_says_that_it_ended_and_where_its_log_is(data: Path) -> None:
         assert READY.fullmatch(serving.stdout.readline())
         postmaster(data).kill()
 
-        code, said = serving.wait(10), serving.stderr.read()
+        code, said = serving.wait(GIVE_UP_S), serving.stderr.read()
 
     assert (code, "postgres ended with" in said) == (4, True)
     assert str(data / "postgres.log") in said

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from engine.postgres.server import EmbeddedServer, connected
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.processes import (
     engine,
     left_on,
@@ -102,7 +102,7 @@ def test_a_killed_api_is_back_on_its_port_after_pauses_that_grow(data: Path) -> 
         for _ in range(3):
             killed = up.children()["api"]
             killed.kill()
-            killed.wait(5)
+            killed.wait(GIVE_UP_S)
             eventually(lambda: _healthy(url), deadline_s=15)
 
         assert len(started(url, "after")) == 1
@@ -189,7 +189,7 @@ def test_on_a_postgres_of_ones_own_it_migrates_and_starts_none(
 
 def _healthy(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz", timeout=5).status_code == 200
+        return httpx.get(f"{url}/healthz", timeout=GIVE_UP_S).status_code == 200
     except httpx.TransportError:
         return False
 

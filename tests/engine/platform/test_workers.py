@@ -5,19 +5,19 @@ from pathlib import Path
 
 import httpx
 
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.processes import nothing_is_left, running_up, started
 
 
 def executors(url: str) -> set[str]:
     """Ids of the executors that live now."""
-    health = httpx.get(f"{url}/healthz", timeout=5).json()
+    health = httpx.get(f"{url}/healthz", timeout=GIVE_UP_S).json()
     return {worker["executorId"] for worker in health["workers"]}
 
 
 def where(url: str, wid: str) -> str:
     """The status of the run."""
-    status: str = httpx.get(f"{url}/api/runs/{wid}", timeout=5).json()["status"]
+    status: str = httpx.get(f"{url}/api/runs/{wid}", timeout=GIVE_UP_S).json()["status"]
     return status
 
 
@@ -28,7 +28,7 @@ def test_a_killed_worker_is_back_under_its_id_and_all_go_when_up_is_killed(data:
 
         killed = up.children()["w1"]
         killed.kill()
-        killed.wait(5)
+        killed.wait(GIVE_UP_S)
         eventually(lambda: up.said().count("w1       | worker w1 ready") == 2, deadline_s=20)
         [wid] = started(url, "after")
         eventually(lambda: where(url, wid) == "WAITING_INPUT", deadline_s=15)

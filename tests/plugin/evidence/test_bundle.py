@@ -25,7 +25,7 @@ def test_a_run_is_read_with_its_views(run: Path) -> None:
     assert found.scenarios == {"S1"}
     assert found.nodes["S1.a"] == (A,)
     assert found.homes[A] == ("run/journal-main.ndjson",)
-    assert [each["source"] for each in found.observations[A]] == ["api", "sql:app"]
+    assert [*found.sights[A]] == ["api", "sql:app"]
 
 
 def moved(path: Path) -> None:

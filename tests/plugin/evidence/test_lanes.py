@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.plugin.team import gone
 
 POLICY = """
@@ -57,8 +57,9 @@ class Tree:
 
     def lane(self, *args: str) -> subprocess.CompletedProcess[str]:
         words = self.words(*args)
-        return subprocess.run(words, cwd=self.path, capture_output=True, text=True, timeout=60,  # noqa: S603  # our own words
-                              check=False)  # fmt: skip
+        return subprocess.run(  # noqa: S603  # our own words
+            words, cwd=self.path, capture_output=True, text=True, timeout=GIVE_UP_S, check=False
+        )
 
     def record(self, release: str, lane: str) -> dict[str, Any]:
         path = self.path / f".spec11/release-{release}/pf-{lane}/lane-{lane}.json"
@@ -169,7 +170,7 @@ def test_ctrl_c_ends_what_the_lane_started(tree: Tree) -> None:
             lambda: log.exists() and log.read_text().strip(), deadline_s=20, until=bool
         )
         os.kill(process.pid, signal.SIGINT)
-        assert process.wait(30) != 0
+        assert process.wait(GIVE_UP_S) != 0
 
     assert gone([int(str(child))])
 

@@ -14,11 +14,12 @@ from typing import Any
 from pytest_spec11.evidence import binding as binding_module
 from pytest_spec11.evidence import bundle
 from pytest_spec11.evidence import documents as sealed
-from pytest_spec11.evidence.bundle import Bundle, JournalFile
-from pytest_spec11.evidence.journal import Journal, Reading, Record
+from pytest_spec11.evidence.bundle import Bundle
+from pytest_spec11.evidence.journal import Journal, Record
 from pytest_spec11.judge import Terms, Verdict, judge
 from pytest_spec11.requirements import catalogue
 from pytest_spec11.requirements.policy import Policy
+from tests.plugin.judge.materialised import Held, view
 
 A, B = "t.py::test_a", "t.py::test_b"
 OF = {A: ["S1.a"], B: ["S1.b"]}
@@ -175,8 +176,7 @@ class Stand:
             Record(seq, kind, time.time_ns() // 1_000_000, data)
             for seq, (kind, data) in enumerate(told)
         )
-        reading = Reading(records, damage=None, sealed=True)
-        return Bundle((JournalFile(Path("r/journal-main.ndjson"), reading),), ())
+        return view([Held(Path("r/journal-main.ndjson"), records)])
 
 
 def happy(claims: catalogue.Catalogue) -> Stand:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -8,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_spec11.evidence import bundle, journal
-from pytest_spec11.evidence.bundle import Bundle, JournalFile
-from pytest_spec11.evidence.journal import Reading, Record
+from pytest_spec11.evidence.bundle import Bundle
 from pytest_spec11.requirements import catalogue
 from pytest_spec11.requirements.policy import Policy
 from tests.plugin.judge.stand import (
@@ -287,11 +287,12 @@ def test_one_bad_record_turns_go_into_no_go(entry: Entry, claims: catalogue.Cata
 
 def test_an_end_before_the_start_is_a_matter_of_time(claims: catalogue.Catalogue) -> None:
     stand = happy(claims)
-    leaf = stand.in_memory([]).leaves[0]
-    *head, last = leaf.reading.records
-    early = Record(last.seq, last.kind, head[0].at - 1, last.data)
-    reading = Reading((*head, early), None, sealed=True)
-    found = stand.verdict(Bundle((JournalFile(leaf.path, reading),), ()))
+    seen = stand.in_memory([])
+    reading = seen.leaves[0].reading
+    assert reading.times is not None
+    early = reading.times._replace(last=reading.times.first - 1, earliest=reading.times.first - 1)
+    leaf = replace(seen.leaves[0], reading=replace(reading, times=early))
+    found = stand.verdict(replace(seen, leaves=(leaf,)))
     assert {item.code for item in found.reasons} == {"E-TIME"}
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_spec11.evidence import kill_matrix
 from pytest_spec11.evidence.kill_matrix import Cell
-from pytest_spec11.waiting import eventually
+from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.plugin.faults import ANSWERS, CLAIMS, with_saboteurs
 from tests.plugin.team import Team, gone
 
@@ -190,7 +190,7 @@ def test_whoever_ends_it_ends_the_runs_that_are_under_way(team: Callable[..., Te
         told = ours.path / "under-way"
         eventually(lambda: told.exists() and told.read_text().endswith(" "), deadline_s=120)
         command.terminate()
-        assert command.wait(60) != 0
+        assert command.wait(GIVE_UP_S) != 0
 
     assert gone([int(told.read_text())])
 

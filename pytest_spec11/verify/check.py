@@ -1,0 +1,321 @@
+"""One verification: the files of a bundle, held against what its sign-off says of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pytest_spec11.errors import BadInput
+from pytest_spec11.verify import hashing, signatures
+from pytest_spec11.verify.chain import Journal, read
+from pytest_spec11.verify.findings import Finding, Findings
+from pytest_spec11.verify.proofs import Proofs, table
+from pytest_spec11.verify.release import Evidence, Release
+from pytest_spec11.verify.store import Store
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+Ruling = Literal["GO", "NO_GO", "UNKNOWN"]
+
+_SIGNOFF: Final = "signoff.json"
+_MANIFEST: Final = "manifest.json"
+_MAX_DOCUMENT: Final = 64 << 20
+_HEX: Final = frozenset("0123456789abcdef")
+_SCHEMAS: Final = Path(__file__).parents[1] / "evidence" / "schemas"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verification says. UNKNOWN: whole, but nobody signed anything off."""
+
+    verdict: Ruling
+    findings: tuple[Finding, ...]
+    records: int
+    root: str
+    files: int
+    signers: tuple[str, ...]
+    trust: str
+    rehearsal: bool
+
+
+class Check:
+    """One verification under way: everything is read once, then compared."""
+
+    def __init__(self, files: Store, name: str, keys: tuple[int, list[str]] | None) -> None:
+        self._files = files
+        self._keys = keys
+        self._findings = Findings()
+        self._proofs = Proofs()
+        self._digests: dict[str, str] = {}  # by name in the store
+        self._spoilt: set[str] = set()
+        runs = sorted({each.rpartition("/")[0] for each in files.sizes if _is_evidence(each)})
+        if not runs:
+            raise BadInput(f"{name}: holds no journal and no record of a lane")
+        # A sign-off names a file by the directory of its run, wherever that directory lies.
+        self._homes = {each.rpartition("/")[2] or name: each for each in runs}
+        if len(self._homes) != len(runs):
+            raise BadInput(f"{name}: two runs of one name")
+        self._signers: tuple[str, ...] = ()
+
+    def report(self) -> Report:
+        """What the files show, held against what the sign-off says of them."""
+        journals = {each.name: each for each in self._journals()}
+        documents = dict(self._documents())
+        self._blobs()
+        said = self._signoff()
+        if said:
+            self._compare(said, journals, documents)
+            self._manifest()
+        bad = bool(self._findings.all)
+        word: Ruling = "UNKNOWN" if not said else said["verdict"]
+        names = sorted(journals)
+        roots = [journals[name].root for name in _ordered(said, names)]
+        roots += [self._digests[self._place(each)] for each in _papers(said, documents)]
+        return Report(
+            verdict="NO_GO" if bad else word,
+            findings=tuple(self._findings.all),
+            records=sum(each.records for each in journals.values()),
+            root=hashing.Tree(map(bytes.fromhex, roots)).root,
+            files=len(self._files.sizes),
+            signers=self._signers,
+            trust="the given policy" if self._keys else "the policy in the bundle",
+            rehearsal=said.get("rehearsal") is True,
+        )
+
+    def _place(self, name: str) -> str:
+        """Where a file lies that a sign-off names by its run."""
+        run, _, rest = name.partition("/")
+        home = self._homes.get(run)
+        return name if home is None else f"{home}/{rest}".removeprefix("/")
+
+    def _journals(self) -> Iterator[Journal]:
+        for run, home in self._homes.items():
+            for place in sorted(self._files.sizes):
+                folder, _, file = place.rpartition("/")
+                if folder == home and _is_journal(file):
+                    with self._files.open(place) as stream:
+                        name = f"{run}/{file}"
+                        found = read(stream, name, self._proofs.hear, self._findings)
+                    self._digests[place] = found.sha256
+                    yield found
+
+    def _documents(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        for run, home in self._homes.items():
+            for place in sorted(self._files.sizes):
+                folder, _, file = place.rpartition("/")
+                kind = "kills" if file == "kills.json" else "lane"
+                if folder == home and _is_document(file):
+                    data = self._sealed(place, kind)
+                    if data:
+                        yield f"{run}/{file}", data
+
+    def _sealed(self, place: str, kind: str) -> Mapping[str, Any]:
+        """A document that is whole; else empty, and a finding says why."""
+        if self._files.sizes[place] > _MAX_DOCUMENT:
+            raise BadInput(f"{place}: more than {_MAX_DOCUMENT} bytes")
+        with self._files.open(place) as stream:
+            content = stream.read()
+        self._digests[place] = sha256(content).hexdigest()
+        try:
+            text = content.decode()
+            data = table(hashing.parse_once(text))
+            whole = hashing.is_sealed(data, text)
+            wrong = _misfit(kind, data) if whole else "changed after it was sealed"
+            if whole and not hashing.is_line(data, text):
+                wrong = "not canonical JSON"
+        except (ValueError, TypeError, RecursionError) as error:
+            data, wrong = {}, f"no document: {type(error).__name__}"
+        if wrong:
+            self._findings.add("E-DIGEST", place, wrong)
+            return {}
+        return data
+
+    def _blobs(self) -> None:
+        """Every blob is there once, and is what its name says."""
+        found: dict[str, int] = {}
+        for place, size in self._files.sizes.items():
+            folder, _, name = place.rpartition("/")
+            if f"/{folder}/".find("/blobs/") < 0 or len(name) != len(sha256().hexdigest()):
+                continue
+            with self._files.open(place) as stream:
+                self._digests[place] = hashing.of_file(stream)
+            if self._digests[place] != name:
+                self._spoilt.add(name)
+                self._findings.add("E-DIGEST", place, "has other bytes than its name says")
+            found[name] = size
+        for name, (size, where) in self._proofs.blobs.items():
+            if name not in found or not _HEX.issuperset(name):
+                self._spoilt.add(name)
+                self._findings.add("E-REF", where, f"its bytes are not there: {name[:80]}")
+            elif found[name] != size:
+                self._spoilt.add(name)
+                self._findings.add("E-DIGEST", where, f"its bytes are {found[name]}, not {size}")
+
+    def _signoff(self) -> Mapping[str, Any]:
+        if _SIGNOFF not in self._files.sizes:
+            return {}
+        found = self._sealed(_SIGNOFF, "signoff")
+        return found or {"verdict": "NO_GO"}
+
+    def _compare(
+        self,
+        said: Mapping[str, Any],
+        journals: Mapping[str, Journal],
+        documents: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        if "evidence" not in said:
+            return
+        self._listed(said["evidence"], journals, documents)
+        catalogue = self._by_digest(said["binding"]["catalogue"])
+        policy = self._by_digest(said["binding"]["policy"])
+        if catalogue is None or policy is None:
+            text = "the catalogue or the policy that it was judged by is not in the bundle"
+            self._findings.add("E-CATALOGUE", _SIGNOFF, text)
+            return
+        digests = {
+            f"{run}/{place.removeprefix(home).removeprefix('/')}": value
+            for place, value in self._digests.items()
+            for run, home in self._homes.items()
+            if place.startswith(f"{home}/") or not home
+        }
+        parts = (self._proofs, self._spoilt, catalogue, policy)
+        evidence = Evidence(journals, documents, digests, *parts)
+        try:
+            Release(said, evidence, self._findings).check()
+            self._signed(said, policy)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            text = f"cannot be compared: {type(error).__name__}: {error}"[:300]
+            self._findings.add("E-UNKNOWN", _SIGNOFF, text)
+
+    def _listed(
+        self,
+        said: Mapping[str, Any],
+        journals: Mapping[str, Journal],
+        documents: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """The evidence is the evidence that was judged: none less, none more, none other."""
+        listed = {each["ref"]: each for each in (*said["journals"], *said["documents"])}
+        there = {*journals, *documents}
+        for name in sorted(listed.keys() - there):
+            self._findings.add("E-REF", name, "was judged, and is not there")
+        for name in sorted(there - listed.keys()):
+            self._findings.add("E-REPLAY", name, "is there, and was not judged")
+        for name in sorted(listed.keys() & there):
+            if self._digests[self._place(name)] != listed[name]["sha256"]:
+                self._findings.add("E-DIGEST", name, "has other bytes than were judged")
+            if name in journals and not _is_told(journals[name], listed[name]):
+                self._findings.add("E-REPLAY", name, "is not the journal that was judged")
+        roots = [each.get("root", each["sha256"]) for each in listed.values()]
+        if hashing.Tree(map(bytes.fromhex, roots)).root != said["root"]:
+            self._findings.add("E-DIGEST", _SIGNOFF, "its root is not that of its records")
+
+    def _by_digest(self, name: str) -> Mapping[str, Any] | None:
+        """A document that is kept as a blob."""
+        for place in self._files.sizes:
+            if place.endswith(f"/{name}") or place == name:
+                with self._files.open(place) as stream:
+                    content = stream.read(_MAX_DOCUMENT)
+                if sha256(content).hexdigest() == name:
+                    return table(json.loads(content))
+        return None
+
+    def _signed(self, said: Mapping[str, Any], policy: Mapping[str, Any]) -> None:
+        """As many of the keys as have to have signed did, and what they signed is this."""
+        signing = table(policy.get("signing"))
+        threshold, keys = self._keys or (signing.get("threshold", 0), signing.get("keys", []))
+        payload = b""
+        if signatures.NAME in self._files.sizes:
+            with self._files.open(signatures.NAME) as stream:
+                content = stream.read(_MAX_DOCUMENT)
+            found, payload = signatures.signers(content, keys, self._findings)
+            self._signers = tuple(sorted(found))
+        if len(self._signers) < threshold:
+            text = f"{len(self._signers)} of {threshold} signatures that are asked for"
+            self._findings.add("E-SIGNATURE", signatures.NAME, text)
+        if payload:
+            digests = {
+                _SIGNOFF: self._digests[_SIGNOFF],
+                "evidence": said["evidence"]["root"],
+                "catalogue": said["binding"]["catalogue"],
+                "policy": said["binding"]["policy"],
+            }
+            result = "PASSED" if said["verdict"] == "GO" else "FAILED"
+            tree = str(said["binding"]["tree"])
+            for text in signatures.disagreements(payload, tree, digests, result):
+                self._findings.add("E-SIGNATURE", signatures.NAME, text)
+
+    def _manifest(self) -> None:
+        """An exported bundle holds the files of its manifest, and those that sign it."""
+        if _MANIFEST not in self._files.sizes:
+            return
+        said = self._sealed(_MANIFEST, "bundle")
+        listed = {each["path"]: each["sha256"] for each in said.get("files", ())}
+        for place in sorted({*self._files.sizes} - {*listed, _MANIFEST, signatures.NAME}):
+            self._findings.add("E-REPLAY", place, "is in the bundle, and not in its manifest")
+        for place, digest in listed.items():
+            if place not in self._files.sizes:
+                self._findings.add("E-REF", place, "is in the manifest, and not in the bundle")
+            elif self._hash(place) != digest:
+                self._findings.add("E-DIGEST", place, "has other bytes than its manifest says")
+
+    def _hash(self, place: str) -> str:
+        if place not in self._digests:
+            with self._files.open(place) as stream:
+                self._digests[place] = hashing.of_file(stream)
+        return self._digests[place]
+
+
+def _is_journal(file: str) -> bool:
+    return file.startswith("journal-") and file.endswith(".ndjson")
+
+
+def _is_document(file: str) -> bool:
+    return file == "kills.json" or (file.startswith("lane-") and file.endswith(".json"))
+
+
+def _is_evidence(place: str) -> bool:
+    file = place.rpartition("/")[2]
+    return _is_journal(file) or _is_document(file)
+
+
+def _is_told(journal: Journal, said: Mapping[str, Any]) -> bool:
+    """Whether a journal is the one that a sign-off describes."""
+    start = journal.start
+    told = (start.get("runId"), start.get("nonce"), start.get("role"), journal.records)
+    return (*told, journal.root) == (
+        said["run"],
+        said["nonce"],
+        said["role"],
+        said["records"],
+        said["root"],
+    )
+
+
+def _ordered(said: Mapping[str, Any], names: list[str]) -> list[str]:
+    listed = [each["ref"] for each in table(said.get("evidence")).get("journals", ())]
+    return [name for name in listed if name in names] or names
+
+
+def _papers(said: Mapping[str, Any], documents: Mapping[str, object]) -> list[str]:
+    listed = [each["ref"] for each in table(said.get("evidence")).get("documents", ())]
+    return [name for name in listed if name in documents] or sorted(documents)
+
+
+@cache
+def _schema(kind: str) -> Validator:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  # journals need none
+
+    return Draft202012Validator(json.loads((_SCHEMAS / f"{kind}.schema.json").read_bytes()))
+
+
+def _misfit(kind: str, document: Mapping[str, Any]) -> str:
+    """What does not fit the published schema; empty when all does."""
+    for error in _schema(kind).iter_errors(document):
+        return f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+    return ""
