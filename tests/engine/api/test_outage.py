@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from pytest_spec11.waiting import Stopwatch
+from pytest_spec11.waiting import Stopwatch, eventually
 from tests.engine.postgres_process import Postgres
 from tests.engine.shim_process import Shim, running_shim, start_body
 
