@@ -60,25 +60,25 @@ def spec11_recorder(spec11_session: ProofSession) -> Recorder:
 @pytest.fixture
 def api(spec11_session: ProofSession, spec11_recorder: Recorder) -> Api:
     """Witness of the HTTP API of the shared stack; safe for threads."""
-    return spec11_session.runtime.access.api(spec11_recorder.witness())
+    return spec11_session.access.api(spec11_recorder.witness())
 
 
 @pytest.fixture
 def app_sql(spec11_session: ProofSession, spec11_recorder: Recorder) -> Sql:
     """Witness of schema app; the server itself refuses writes from here."""
-    return spec11_session.runtime.access.app_sql(spec11_recorder.witness())
+    return spec11_session.access.app_sql(spec11_recorder.witness())
 
 
 @pytest.fixture
 def sys_sql(spec11_session: ProofSession, spec11_recorder: Recorder) -> Sql:
     """Witness of schema dbos; the server itself refuses writes from here."""
-    return spec11_session.runtime.access.sys_sql(spec11_recorder.witness())
+    return spec11_session.access.sys_sql(spec11_recorder.witness())
 
 
 @pytest.fixture
 def proc(spec11_session: ProofSession, spec11_recorder: Recorder) -> Proc:
     """Witness of the shared stack's processes, and of commands that it runs."""
-    return spec11_session.runtime.access.proc(spec11_recorder.witness())
+    return spec11_session.access.proc(spec11_recorder.witness())
 
 
 @pytest.fixture

@@ -25,15 +25,13 @@ from typing import Any, Final, Self
 from pytest_spec11.errors import BadInput, CannotJudge
 from pytest_spec11.evidence import binding, documents, kill_matrix
 from pytest_spec11.evidence.kill_matrix import FINDINGS, Found
+from pytest_spec11.judge.reasons import Trait, codes_with
 from pytest_spec11.requirements import catalogue, policy
 from pytest_spec11.verdict.gate import Question, evaluate
 
 FILE: Final = "kills.json"
 TWINS: Final = ("http.none", "sql.none", "proc.none", "file.none")
-# What makes evidence that of something else than is to be sabotaged.
-_FOREIGN: Final = frozenset(
-    {"E-BINDING", "E-CATALOGUE", "E-NO-EVIDENCE", "E-POLICY", "E-SCOPE", "E-STALE", "E-TREE"}
-)
+_FOREIGN: Final = codes_with(Trait.FOREIGN)
 _RAN: Final = frozenset({0, 1})  # what pytest ends with when it ran the tests
 
 

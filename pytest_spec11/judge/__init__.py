@@ -9,12 +9,12 @@ from typing import Final
 from pytest_spec11.evidence.bundle import Bundle
 from pytest_spec11.judge import bound, claims, journals, kills, lanes
 from pytest_spec11.judge.case import Case, Standing, Terms, Verdict
-from pytest_spec11.judge.reasons import Reason, reason
+from pytest_spec11.judge.reasons import Reason, Trait, codes_with, reason
 from pytest_spec11.requirements.catalogue import Catalogue
 
 __all__ = ["Case", "Standing", "Terms", "Verdict", "judge"]
 
-_BROKEN: Final = frozenset({"E-TRUNCATED", "E-CHAIN", "E-UNSEALED"})
+_BROKEN: Final = codes_with(Trait.BREAKS)
 _RULES: Final[tuple[Callable[[Case], Iterator[Reason]], ...]] = (
     journals.check_journals,
     journals.check_workers,

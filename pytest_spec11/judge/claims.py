@@ -8,11 +8,11 @@ from typing import Final
 
 from pytest_spec11.evidence.bundle import Bundle, Outcome, Problem
 from pytest_spec11.judge.case import Case
-from pytest_spec11.judge.reasons import Reason, command_of, reason
+from pytest_spec11.judge.reasons import Reason, Trait, codes_with, command_of, reason
 from pytest_spec11.requirements.catalogue import Claim
 
-_VOIDS: Final = frozenset({"E-THREAD", "E-RETURN"})
-RED: Final = frozenset({"E-FAILED", "E-ERROR", *_VOIDS})
+_VOIDS: Final = codes_with(Trait.VOIDS)
+RED: Final = codes_with(Trait.RED)
 _ENDS: Final = MappingProxyType(
     {
         "failed": "E-FAILED",

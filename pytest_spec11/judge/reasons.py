@@ -1,10 +1,14 @@
-"""Reasons: why a verdict is NO_GO, what to do about it, and the command that does it."""
+"""Reasons: the one table of their codes, with what to do about each and what each says of evidence.
+
+The verifier keeps a table of its own: it shares nothing with the judge.
+"""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
 
@@ -24,78 +28,179 @@ class Reason:
     command: str
 
 
-# code: remedy, command; the order is the order in which a person should look at them.
-REMEDIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+class Trait(Enum):
+    """What a code says of the evidence that it speaks against."""
+
+    BREAKS = auto()  # a journal is not whole, so no claim can be better than UNKNOWN
+    VOIDS = auto()  # a test that passed proves nothing
+    RED = auto()  # a claim is FAIL, not UNKNOWN
+    UNTRUSTED = auto()  # the evidence proves nothing here, however green it is
+    ELSEWHERE = auto()  # a run of some tests cannot know: the rest may stand elsewhere
+    INCOMPLETE = auto()  # a run left less than it did, whatever was selected
+    FOREIGN = auto()  # the evidence is of something else than is to be sabotaged
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What to do about a reason, by which command, and what it says of the evidence."""
+
+    remedy: str
+    command: str
+    traits: frozenset[Trait] = frozenset()
+
+
+def _code(remedy: str, command: str, *traits: Trait) -> Code:
+    return Code(remedy, command, frozenset(traits))
+
+
+# The order is the order in which a person should look at them.
+CODES: Final[Mapping[str, Code]] = MappingProxyType(
     {
-        "E-NO-EVIDENCE": ("Run the scenarios and gate the directory they write.", _ALL),
-        "E-TRUNCATED": ("Run again and let the run end by itself.", _ALL),
-        "E-CHAIN": ("Run again; evidence that was changed cannot be repaired.", _ALL),
-        "E-UNSEALED": ("Run again and let the run end by itself.", _ALL),
-        "E-LOST": ("Run again; every worker has to live and to leave its journal.", _ALL),
-        "E-BINDING": ("Run again with this version of the plugin inside the work tree.", _ALL),
-        "claim_scope_demo": (
-            "Run with the scope of a sign-off; a demo proves nothing to anyone.",
+        "E-NO-EVIDENCE": _code(
+            "Run the scenarios and gate the directory they write.",
             _ALL,
+            Trait.UNTRUSTED,
+            Trait.INCOMPLETE,
+            Trait.FOREIGN,
         ),
-        "E-SCOPE": (
-            "Run with the scope that is to be signed off.",
+        "E-TRUNCATED": _code(
+            "Run again and let the run end by itself.",
             _ALL,
+            Trait.BREAKS,
+            Trait.UNTRUSTED,
+            Trait.INCOMPLETE,
         ),
-        "E-DIRTY": ("Commit or remove what is not committed, then run again.", _STATUS),
-        "E-TREE": ("Run again on the tree that is to be released.", _ALL),
-        "E-COMMIT": ("Run again on the commit that is to be released.", _ALL),
-        "E-CATALOGUE": ("Run again with the catalogue that is to be judged by.", _ALL),
-        "E-APPVERSION": ("Run again against the one version that is to be released.", _ALL),
-        "E-POLICY": ("Run again by the policy that is to be judged by, markers unmoved.", _ALL),
-        "oc_strict_mode_required": ("Let the engine's answers be strict.", _ALL),
-        "queue_partition_off": ("Let both queues be partitioned.", _ALL),
-        "oc_mode": ("Run against the live service.", _ALL),
-        "sbx_mode": ("Run against the live service.", _ALL),
-        "E-STALE": ("Run again; evidence is good for 24 hours.", _ALL),
-        "E-FUTURE": ("Set the clocks right, then run again.", "date -u"),
-        "E-TIME": ("Set the clocks right, then run again.", "date -u"),
-        "E-REF": ("Run again, or gate the whole directory with its blobs.", _ALL),
-        "E-DIGEST": ("Run again; evidence that was changed cannot be repaired.", _ALL),
-        "E-REPLAY": ("Gate each run's own directory, once, as the run left it.", _GATE),
-        "E-SHARD": ("Run every shard once, each by its name, and gate them together.", _GATE),
-        "E-CONSERVATION": ("Run again; every collected test has to end.", _ALL),
-        "E-UNKNOWN-CLAIM": ("Name a claim of the catalogue.", "spec11 claims"),
-        "E-FAILED": ("Repair the product, or the test if it is wrong.", _ALL),
-        "E-ERROR": ("Repair what the test stands on.", _ALL),
-        "E-THREAD": ("Let the test wait for its threads and ask each how it ended.", _ALL),
-        "E-RETURN": ("Write assert where the test says return.", _ALL),
-        "E-DUPLICATE": ("Gate each test's run once: leave one of the bundles out.", _GATE),
-        "E-RERUN": ("Find out why the test was run again; a proof holds the first time.", _ALL),
-        "E-XFAIL": ("Remove the mark once the claim holds.", _ALL),
-        "E-XPASS": ("Remove the mark; the claim holds.", _ALL),
-        "E-SKIPPED": ("Give the test what it needs and run it.", _ALL),
-        "E-DESELECTED": ("Run it without the selection that left it out.", _ALL),
-        "E-NOT-RUN": ("Write or run a test of this claim.", _ALL),
-        "E-EMPTY": ("Let the test look at the system through an oracle.", _ALL),
-        "E-NO-ASSERTION": ("Assert on what was observed, after it was observed.", _ALL),
-        "E-SOURCE": ("Observe the claim through every source the catalogue lists.", _ALL),
-        "E-LANE": ("Repair what the lane found, then run it again.", "spec11 lane --help"),
-        "E-LANE-ORDER": (
-            "Run the lanes of one release in their order: quick, check, full.",
-            "spec11 lane full",
+        "E-CHAIN": _code(
+            "Run again; evidence that was changed cannot be repaired.",
+            _ALL,
+            Trait.BREAKS,
+            Trait.UNTRUSTED,
+            Trait.INCOMPLETE,
         ),
-        "E-WEAK-ORACLE": (
+        "E-UNSEALED": _code(
+            "Run again and let the run end by itself.",
+            _ALL,
+            Trait.BREAKS,
+            Trait.UNTRUSTED,
+            Trait.INCOMPLETE,
+        ),
+        "E-LOST": _code(
+            "Run again; every worker has to live and to leave its journal.",
+            _ALL,
+            Trait.UNTRUSTED,
+            Trait.INCOMPLETE,
+        ),
+        "E-BINDING": _code(
+            "Run again with this version of the plugin inside the work tree.",
+            _ALL,
+            Trait.UNTRUSTED,
+            Trait.FOREIGN,
+        ),
+        "claim_scope_demo": _code(
+            "Run with the scope of a sign-off; a demo proves nothing to anyone.", _ALL
+        ),
+        "E-SCOPE": _code(
+            "Run with the scope that is to be signed off.", _ALL, Trait.UNTRUSTED, Trait.FOREIGN
+        ),
+        "E-DIRTY": _code(
+            "Commit or remove what is not committed, then run again.", _STATUS, Trait.UNTRUSTED
+        ),
+        "E-TREE": _code(
+            "Run again on the tree that is to be released.", _ALL, Trait.UNTRUSTED, Trait.FOREIGN
+        ),
+        "E-COMMIT": _code("Run again on the commit that is to be released.", _ALL, Trait.UNTRUSTED),
+        "E-CATALOGUE": _code(
+            "Run again with the catalogue that is to be judged by.",
+            _ALL,
+            Trait.UNTRUSTED,
+            Trait.FOREIGN,
+        ),
+        "E-APPVERSION": _code(
+            "Run again against the one version that is to be released.", _ALL, Trait.UNTRUSTED
+        ),
+        "E-POLICY": _code(
+            "Run again by the policy that is to be judged by, markers unmoved.",
+            _ALL,
+            Trait.UNTRUSTED,
+            Trait.FOREIGN,
+        ),
+        "oc_strict_mode_required": _code("Let the engine's answers be strict.", _ALL),
+        "queue_partition_off": _code("Let both queues be partitioned.", _ALL),
+        "oc_mode": _code("Run against the live service.", _ALL),
+        "sbx_mode": _code("Run against the live service.", _ALL),
+        "E-STALE": _code(
+            "Run again; evidence is good for 24 hours.", _ALL, Trait.UNTRUSTED, Trait.FOREIGN
+        ),
+        "E-FUTURE": _code("Set the clocks right, then run again.", "date -u", Trait.UNTRUSTED),
+        "E-TIME": _code("Set the clocks right, then run again.", "date -u", Trait.UNTRUSTED),
+        "E-REF": _code(
+            "Run again, or gate the whole directory with its blobs.", _ALL, Trait.INCOMPLETE
+        ),
+        "E-DIGEST": _code(
+            "Run again; evidence that was changed cannot be repaired.", _ALL, Trait.INCOMPLETE
+        ),
+        "E-REPLAY": _code(
+            "Gate each run's own directory, once, as the run left it.",
+            _GATE,
+            Trait.UNTRUSTED,
+            Trait.INCOMPLETE,
+        ),
+        "E-SHARD": _code("Run every shard once, each by its name, and gate them together.", _GATE),
+        "E-CONSERVATION": _code(
+            "Run again; every collected test has to end.", _ALL, Trait.UNTRUSTED, Trait.INCOMPLETE
+        ),
+        "E-UNKNOWN-CLAIM": _code("Name a claim of the catalogue.", "spec11 claims"),
+        "E-FAILED": _code("Repair the product, or the test if it is wrong.", _ALL, Trait.RED),
+        "E-ERROR": _code("Repair what the test stands on.", _ALL, Trait.RED),
+        "E-THREAD": _code(
+            "Let the test wait for its threads and ask each how it ended.",
+            _ALL,
+            Trait.VOIDS,
+            Trait.RED,
+        ),
+        "E-RETURN": _code("Write assert where the test says return.", _ALL, Trait.VOIDS, Trait.RED),
+        "E-DUPLICATE": _code("Gate each test's run once: leave one of the bundles out.", _GATE),
+        "E-RERUN": _code(
+            "Find out why the test was run again; a proof holds the first time.", _ALL
+        ),
+        "E-XFAIL": _code("Remove the mark once the claim holds.", _ALL),
+        "E-XPASS": _code("Remove the mark; the claim holds.", _ALL),
+        "E-SKIPPED": _code("Give the test what it needs and run it.", _ALL),
+        "E-DESELECTED": _code(
+            "Run it without the selection that left it out.", _ALL, Trait.ELSEWHERE
+        ),
+        "E-NOT-RUN": _code("Write or run a test of this claim.", _ALL),
+        "E-EMPTY": _code("Let the test look at the system through an oracle.", _ALL),
+        "E-NO-ASSERTION": _code("Assert on what was observed, after it was observed.", _ALL),
+        "E-SOURCE": _code(
+            "Observe the claim through every source the catalogue lists.", _ALL, Trait.ELSEWHERE
+        ),
+        "E-LANE": _code("Repair what the lane found, then run it again.", "spec11 lane --help"),
+        "E-LANE-ORDER": _code(
+            "Run the lanes of one release in their order: quick, check, full.", "spec11 lane full"
+        ),
+        "E-WEAK-ORACLE": _code(
             "Make the test see the fault; a claim that nothing turns red is not proven.",
             "spec11 sabotage",
+            Trait.ELSEWHERE,
         ),
-        "E-TILE": ("Gate again; a sign-off is written by the gate alone.", _GATE),
-        "E-SIGNATURE": ("Let the keys that the policy names sign.", "spec11 sign --help"),
-        "E-JUDGES": ("Find out which judge is wrong before anything is released.", _GATE),
-        "E-UNKNOWN": ("Report what the judge could not decide.", _GATE),
+        "E-TILE": _code("Gate again; a sign-off is written by the gate alone.", _GATE),
+        "E-SIGNATURE": _code("Let the keys that the policy names sign.", "spec11 sign --help"),
+        "E-JUDGES": _code("Find out which judge is wrong before anything is released.", _GATE),
+        "E-UNKNOWN": _code("Report what the judge could not decide.", _GATE, Trait.UNTRUSTED),
     }
 )
 
 
+def codes_with(trait: Trait) -> frozenset[str]:
+    """Every code that says so of the evidence."""
+    return frozenset(code for code, known in CODES.items() if trait in known.traits)
+
+
 def reason(code: str, subject: str, text: str, command: str = "") -> Reason:
     """A reason with the remedy of its code; ``command`` replaces the general one."""
-    known = code if code in REMEDIES else code.rpartition("_")[0]
-    remedy, general = REMEDIES.get(known, ("Run again.", _GATE))
-    return Reason(code, subject, text, remedy, command or general)
+    known = CODES.get(code) or CODES.get(code.rpartition("_")[0]) or _code("Run again.", _GATE)
+    return Reason(code, subject, text, known.remedy, command or known.command)
 
 
 def command_of(node: str, scenario: str = "") -> str:

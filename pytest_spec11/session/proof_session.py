@@ -6,7 +6,7 @@ import os
 from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,6 +26,9 @@ from pytest_spec11.session.retention import prune
 from pytest_spec11.session.runtest_hooks import Watch
 from pytest_spec11.session.runtime import Runtime
 from pytest_spec11.verdict.run_summary import Closing
+
+if TYPE_CHECKING:  # it brings psycopg and httpx, which only a test that looks may load
+    from pytest_spec11.oracles.access import Access
 
 
 class ProofSession:
@@ -59,6 +62,11 @@ class ProofSession:
     def is_sabotaged(self) -> bool:
         """Whether this run asks for a saboteur, or for findings without any."""
         return bool(self.settings.saboteur or self.settings.findings)
+
+    @property
+    def access(self) -> Access:
+        """Open ends of the shared stack, from which oracles are made. Raises TargetFailed."""
+        return self.runtime.access
 
     def _check_sabotage(self) -> None:
         """A sabotaged run has one process and no scope. Raises pytest.UsageError otherwise."""

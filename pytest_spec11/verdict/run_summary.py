@@ -12,28 +12,14 @@ from typing import Final
 from pytest_spec11.evidence import bundle
 from pytest_spec11.evidence.bundle import Bundle
 from pytest_spec11.judge import Terms, Verdict, judge
-from pytest_spec11.judge.reasons import Reason
+from pytest_spec11.judge.reasons import Reason, Trait, codes_with
 from pytest_spec11.requirements.catalogue import Catalogue
 from pytest_spec11.requirements.policy import Policy
 from pytest_spec11.run import Run
 from pytest_spec11.verdict.summary import Summary, wrapped
 
-# What a run of a slice cannot know: the rest of a claim's tests may stand elsewhere.
-_ELSEWHERE: Final = frozenset({"E-SOURCE", "E-DESELECTED", "E-WEAK-ORACLE"})
-# Whatever was selected, this run left less than it did.
-_INCOMPLETE: Final = frozenset(
-    {
-        "E-CHAIN",
-        "E-CONSERVATION",
-        "E-DIGEST",
-        "E-LOST",
-        "E-NO-EVIDENCE",
-        "E-REF",
-        "E-REPLAY",
-        "E-TRUNCATED",
-        "E-UNSEALED",
-    }
-)
+_ELSEWHERE: Final = codes_with(Trait.ELSEWHERE)
+_INCOMPLETE: Final = codes_with(Trait.INCOMPLETE)
 
 
 @dataclass(frozen=True)

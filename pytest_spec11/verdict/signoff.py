@@ -14,36 +14,13 @@ from pytest_spec11.evidence import merkle
 from pytest_spec11.evidence.bundle import JournalFile, Sight
 from pytest_spec11.evidence.documents import Document
 from pytest_spec11.judge.case import Case, Verdict
-from pytest_spec11.judge.reasons import Reason
+from pytest_spec11.judge.reasons import Reason, Trait, codes_with
 from pytest_spec11.requirements.catalogue import Tile
 from pytest_spec11.verdict.weakenings import Drift
 
 NAME: Final = "spec11/signoff/1"
 STRENGTH: Final = "E-WEAK-ORACLE"
-# Evidence that one of these speaks against proves nothing here, however green it is.
-_UNTRUSTED: Final = frozenset(
-    {
-        "E-APPVERSION",
-        "E-BINDING",
-        "E-CATALOGUE",
-        "E-CHAIN",
-        "E-COMMIT",
-        "E-CONSERVATION",
-        "E-DIRTY",
-        "E-FUTURE",
-        "E-LOST",
-        "E-NO-EVIDENCE",
-        "E-POLICY",
-        "E-REPLAY",
-        "E-SCOPE",
-        "E-STALE",
-        "E-TIME",
-        "E-TREE",
-        "E-TRUNCATED",
-        "E-UNKNOWN",
-        "E-UNSEALED",
-    }
-)
+_UNTRUSTED: Final = codes_with(Trait.UNTRUSTED)
 
 Ref = dict[str, Any]
 

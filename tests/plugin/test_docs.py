@@ -12,7 +12,7 @@ import pytest
 from pytest_spec11 import cli, errors, fixtures, hookspecs
 from pytest_spec11.cli import main
 from pytest_spec11.evidence import journal
-from pytest_spec11.judge.reasons import REMEDIES
+from pytest_spec11.judge.reasons import CODES
 from pytest_spec11.options import Settings, flag_of, ini_of
 from tests.plugin.team import SYSTEM, Team
 
@@ -47,7 +47,7 @@ def test_the_options_table_is_the_options() -> None:
 def test_the_reasons_table_is_the_reasons() -> None:
     begin = LINES.index("## Reasons")
     table = [line for line in LINES[begin:] if line.startswith("| `")]
-    assert table == [f"| `{code}` | {remedy} |" for code, (remedy, _) in REMEDIES.items()]
+    assert table == [f"| `{code}` | {known.remedy} |" for code, known in CODES.items()]
 
 
 def test_every_code_that_is_given_has_a_remedy() -> None:
@@ -57,8 +57,8 @@ def test_every_code_that_is_given_has_a_remedy() -> None:
         each.value for tree in trees for each in ast.walk(tree) if isinstance(each, ast.Constant)
     }
     given = {word for word in words if isinstance(word, str) and word.startswith("E-")}
-    assert given <= REMEDIES.keys()
-    assert {code for code in REMEDIES if code.startswith("E-")} <= given
+    assert given <= CODES.keys()
+    assert {code for code in CODES if code.startswith("E-")} <= given
 
 
 def test_every_hook_error_and_record_is_named() -> None:
