@@ -8,10 +8,13 @@ VALIDATORS := .tools/validators
 KILLS ?= 500
 RUNS ?= 1000
 FLOOD ?= 10000
+PLAIN ?= 5
+BUSY ?= 3
+TESTS ?= tests scenarios
 # pip reads the lock and nothing else: no cache to trust, no resolver, no build isolation.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help install prove test format lint types layers unit scenarios soak up lock bench clean npm opencode validators
+.PHONY: help install prove test format lint types layers unit scenarios flakes soak up lock bench clean npm opencode validators
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +75,9 @@ unit: install validators ## tests of the prover and of the engine, without the s
 
 scenarios: install opencode ## the suite, in parallel
 	$(BIN)/pytest -n 2 scenarios
+
+flakes: install opencode validators ## tests that are red now and then: the suite in random order, five times alone, three beside others: `make flakes PLAIN=5 BUSY=3 TESTS="scenarios/test_s05_races.py"`
+	$(BIN)/python -m benchmarks.flakes --plain $(PLAIN) --busy $(BUSY) $(TESTS)
 
 soak: install ## 500 random kills, 1,000 waiting runs, a flood of 10,000, 10,000 edits: `make soak KILLS=50 RUNS=100 FLOOD=1000`
 	$(BIN)/pytest --soak-kills $(KILLS) scenarios/soaks/random_kills.py

@@ -21,6 +21,7 @@ from pytest_spec11.evidence.journal import Journal
 
 RECORDS: Final = 100_000
 NODES: Final = 1000
+TREE: Final = "0" * 40
 ROUNDS: Final = 3
 LIMIT_S: Final = 120.0
 VERIFY: Final = Row(
@@ -125,7 +126,7 @@ def measure(effort: Effort) -> Figures:
 def write_bundle(folder: Path, records: int, nodes: int = NODES) -> Path:
     """A run as tests leave it: observations with facts, an assertion each, outcomes."""
     journal = Journal(folder / "journal-main.ndjson", folder / "blobs")
-    journal.start(runId="bench", nonce="n", role="main", pid=1, binding={})
+    journal.start(runId="bench", nonce="n", role="main", pid=1, binding={"tree": TREE})
     names = [f"test_file.py::test_number[{number}]" for number in range(nodes)]
     items = [{"node": node, "claims": ["S00.x"], "scenarios": ["S00"]} for node in names]
     journal.write("collected", items=items, deselected=[])

@@ -106,6 +106,7 @@ class Config:
     signoff_commit: str | None = _setting("SIGNOFF_COMMIT", None)
     signoff_tree: str | None = _setting("SIGNOFF_TREE", None)
     max_connections: int = _setting("SPEC11_MAX_CONNECTIONS", 2000, _integer(16, 65536))
+    database_timeout_ms: int = _setting("SPEC11_DATABASE_TIMEOUT_MS", 4000, _integer(100, 600_000))
     port: int = _setting("PORT", 3001, _integer(0, 65535))
     admin_port: int = _setting("ADMIN_PORT", 3002, _integer(0, 65535))
     app_version: str = _setting("DBOS__APPVERSION", "v1")

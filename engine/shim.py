@@ -45,7 +45,7 @@ from engine.usecases.runs import Ingress
 from engine.usecases.signoff import Signoff
 
 TOPOLOGY: Final = "api-shim"
-GRACE_S: Final = 5  # more than any loan of a connection lasts
+GRACE_S: Final = 1  # beyond the longest loan of a connection
 BACKLOG: Final = 2048
 FILES_BESIDES: Final = 128  # open ones that are no client's: of Python, the database, the log
 
@@ -53,7 +53,7 @@ FILES_BESIDES: Final = 128  # open ones that are no client's: of Python, the dat
 def build(config: Config, dsn: str) -> Starlette:
     """The ASGI application for ``config`` on ``dsn``. The database may come later."""
     dsn = session(dsn, "spec11-api")
-    pool, notices = Pool(dsn), Notices(dsn)
+    pool, notices = Pool(dsn, deadline_s=config.database_timeout_ms / 1000), Notices(dsn)
     endings, signals = Endings(dsn, pool), QueueSignals(dsn)
 
     @asynccontextmanager
@@ -118,7 +118,7 @@ def serve(config: Config, dsn: str) -> int:
         server_header=False,
         backlog=BACKLOG,
         limit_concurrency=_connections(config.max_connections),
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=-(-config.database_timeout_ms // 1000) + GRACE_S,
     )
     with _bound(config) as listener, suppress(KeyboardInterrupt):
         Server(settings, app.state.ports.notices).run(sockets=[listener])

@@ -14,6 +14,7 @@ from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
 from scenarios.support.crowds import backlog_log
 from scenarios.support.crowds.backlog_log import Backlogs
+from scenarios.support.faults.holds import PATIENT
 from scenarios.support.faults.kill_log import Ledger, kills, table
 from scenarios.support.runs.run_with_history import Saga, told
 
@@ -64,7 +65,7 @@ def lab(stacks: Stacks, spec11_target: Target) -> Iterator[Stack]:
     It is there when both api-shims answer; its worker comes up while the first tests run.
     """
     twin = spec11_target.process("api").using(NO_PARTITIONS)
-    with stacks.start(only=("api",), extra={"twin": twin}) as stack:
+    with stacks.start(only=("api",), extra={"twin": twin}, env=PATIENT) as stack:
         stack.spawn(spec11_target.process("worker"))
         yield stack
 

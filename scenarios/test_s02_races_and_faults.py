@@ -9,11 +9,12 @@ from functools import partial
 
 import pytest
 
+from pytest_spec11.oracles.http import Reply
 from pytest_spec11.stacks import Stack
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_options import INERT, Options
 from scenarios.support.contract.start_requests import start
-from scenarios.support.crowds.concurrent_requests import Answer, at_once, rivals
+from scenarios.support.faults.holds import hold_start, meet
 from scenarios.support.faults.zero_writes import zero_writes
 from scenarios.support.runs.run_lifecycle import answered, reached
 
@@ -41,13 +42,13 @@ def test_a_hundred_starts_at_once_are_one_run(lab: Stack, unique_goal: str) -> N
     assert urls == [f"http://127.0.0.1:{port}" for port in ports]
     asks = [partial(door.post, "/api/run", json=start(unique_goal)) for door in doors * 50]
 
-    answers = at_once(asks)
+    wid = identity.workflow_id(unique_goal)
+    with hold_start(lab, wid) as place:
+        crowd = meet(place, asks, led_by=2)  # one at each api-shim
+    answers = crowd.replies()
 
     assert Counter(answer.status for answer in answers) == {201: 1, 200: 99}
-    wid = identity.workflow_id(unique_goal)
-    assert {answer.reply.json()["workflowID"] for answer in answers} == {wid}
-    (winner,) = (answer for answer in answers if answer.status == 201)
-    assert min(rivals(winner, answers[::2]), rivals(winner, answers[1::2])) > 0  # else no race
+    assert {answer.json()["workflowID"] for answer in answers} == {wid}
     for sql, rows in ((lab.app_sql, RUN), (lab.app_sql, INTENT), (lab.sys_sql, WORKFLOW)):
         assert len(sql.rows(rows, w=wid)) == 1
     reached(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
@@ -74,23 +75,25 @@ def test_of_two_wishes_at_once_one_is_the_run_and_one_is_refused(
         for door, side in zip(doors * 50, sides * 25, strict=True)
     ]
 
-    answers = at_once(asks)
-
     wid = identity.workflow_id(goal)
+    # One of each side is there first, by turns the left and the right.
+    led = [asks[turn % 2 * 2], asks[2 - turn % 2 * 2]]
+    order = [*led, *(ask for ask in asks if ask not in led)]
+    with hold_start(lab, wid) as place:
+        crowd = meet(place, order, led_by=2)
+    of = dict(zip(map(id, order), crowd.replies(), strict=True))
+    answers = [of[id(ask)] for ask in asks]
+
     kept = lab.app_sql.one(RUN, w=wid)["queue_partition_key"]
-    mine: list[Answer] = []
-    others: list[Answer] = []
+    mine: list[Reply] = []
+    others: list[Reply] = []
     for side, answer in zip(sides * 25, answers, strict=True):
         (mine if side == kept else others).append(answer)
     assert Counter(answer.status for answer in mine) == {201: 1, 200: 49}
     assert Counter(answer.status for answer in others) == {409: 50}
-    (winner,) = (answer for answer in mine if answer.status == 201)
-    assert rivals(winner, others) > 0  # else no race
     assert lab.sys_sql.one(WORKFLOW, w=wid)["queue_partition_key"] == kept
     assert {
-        (drift["existing"], drift["field"])
-        for answer in others
-        for drift in answer.reply.json()["drift"]
+        (drift["existing"], drift["field"]) for answer in others for drift in answer.json()["drift"]
     } == {(kept, "queue_partition_key")}
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from pytest_spec11.fixtures import Provokes
+from pytest_spec11.oracles.http import Reply
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.events import ACCEPTED, LEDGER
-from scenarios.support.crowds.concurrent_requests import at_once, rivals
+from scenarios.support.faults.holds import hold_answers, meet
 from scenarios.support.runs import escalations
 from scenarios.support.runs.gates import (
     QUESTION_FORM,
@@ -174,14 +175,15 @@ def test_two_approvals_are_listed_and_each_is_answered_by_itself(
 def test_two_approvals_at_once_are_both_accepted(lab: Stack, unique_goal: str) -> None:
     pairs = [two_wanted(lab, f"{unique_goal} {number}") for number in range(AT_ONCE)]
     doors = (lab.api, lab.api_at("twin"))
+    replies: list[Reply] = []
 
-    crowds = [
-        at_once([partial(gate.choose, door) for gate, door in zip(gates, doors, strict=True)])
-        for gates in pairs
-    ]
+    for gates in pairs:
+        asks = [partial(gate.choose, door) for gate, door in zip(gates, doors, strict=True)]
+        with hold_answers(lab, gates[0].run_id) as place:
+            crowd = meet(place, asks, led_by=2)
+        replies += crowd.replies()
 
-    assert [each.reply.json() for crowd in crowds for each in crowd] == [ACCEPTED] * 2 * AT_ONCE
-    assert any(rivals(one, [other]) or rivals(other, [one]) for one, other in crowds), "void"
+    assert [each.json() for each in replies] == [ACCEPTED] * 2 * AT_ONCE
     wids = [one.wid for one, _ in pairs]
     assert outcomes(lab, wids) == dict.fromkeys(wids, SUCCEEDED)
     assert [gate.kept(lab.app_sql)["answers"] for gates in pairs for gate in gates] == [

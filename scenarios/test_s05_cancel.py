@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
+from pytest_spec11.oracles.http import Reply
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract.headers import FOLLOWERS, OF_APP
-from scenarios.support.crowds.concurrent_requests import Answer, at_once, not_before
+from scenarios.support.crowds.concurrent_requests import at_once
+from scenarios.support.faults.holds import hold_answers, hold_ends, meet
 from scenarios.support.runs.gates import Gate, opened, outcomes
 from scenarios.support.runs.patches import column
 from scenarios.support.runs.restartable_stack import Workshop, workshop
@@ -24,8 +26,9 @@ from scenarios.support.runs.run_lifecycle import END_S
 
 pytestmark = pytest.mark.S05
 
-ROUNDS, MOST_ROUNDS = 15, 40
-LEAD_S, MOST_LEAD_S = 0.05, 1.6  # of an answer over a cancellation that comes later
+TURNS = 2
+KEY = 505
+Statuses: TypeAlias = "tuple[int, int]"
 BY = {"actor": "qa", "reason": "race"}
 BEFORE, AFTER = b"before", b"after"
 CANCELED, SUCCEEDED = ("canceled", "CANCELLED"), ("succeeded", "SUCCESS")
@@ -42,8 +45,9 @@ WHERE r.workflow_id = %(w)s AND h.rolled_back_at IS NOT NULL
 CANCEL = ("cancel", ("SUCCESS",))
 REFUSAL = {("failure", ()), ("failure", ("SUCCESS",))}
 WORDS = "SELECT status FROM app.status_history WHERE run_id = %(r)s ORDER BY id"
-# What became of the answer and of the cancellation: each has to occur, or nothing raced.
+# What became of the answer and of the cancellation.
 OVERTAKEN, TAKEN_BACK, TOO_LATE = (409, 202), (200, 202), (200, 409)
+KINDS: tuple[Statuses | None, ...] = (OVERTAKEN, TAKEN_BACK, TOO_LATE, None)
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +64,13 @@ class Round:
     gate: Gate
     path: Path
     choice: str
-    reply: Answer
-    cancel: Answer
+    reply: Reply
+    cancel: Reply
 
     @property
-    def statuses(self) -> tuple[int, int]:
+    def statuses(self) -> Statuses:
         """What the answer and the cancellation were answered."""
         return self.reply.status, self.cancel.status
-
-    @property
-    def met(self) -> bool:
-        """Whether one was under way when the other was asked."""
-        began_s = max(self.reply.began_s, self.cancel.began_s)
-        return began_s < min(self.reply.ended_s, self.cancel.ended_s)
 
     @property
     def takers(self) -> set[tuple[str, tuple[str, ...]]]:
@@ -92,21 +90,33 @@ class Round:
         return AFTER if self.ends == SUCCEEDED else BEFORE
 
 
-def raced(shop: Workshop, goal: str, number: int) -> Round:
-    """A round: by turns both at once, either first, and a cancellation that gives a lead."""
-    api, path = shop.stack.api, shop.jail / f"{number}.txt"
+def race(shop: Workshop, goal: str, kind: Statuses | None, choice: str) -> Round:
+    """A round that ends as ``kind`` says, since both meet so; None: both at once, as chance has it.
+
+    The cancellation is about to be made when the answer comes, or the answer about to be accepted
+    when the cancellation comes, or the run about to end.
+    """
+    api, path = shop.stack.api, shop.jail / f"{len([*shop.jail.iterdir()])}.txt"
     path.write_bytes(BEFORE)
-    (gate,) = opened(api, shop.patching(f"{goal} {number}", path, AFTER.decode()))
-    choice = "no" if number % 6 == 5 else "yes"  # in one of the late rounds
+    (gate,) = opened(api, shop.patching(goal, path, AFTER.decode()))
     reply = partial(gate.choose, api, choice)
     cancel = partial(api.post, f"/api/ops/wf/{gate.wid}/cancel", json=BY)
-    if number % 3 == 1:
-        canceled, replied = at_once([cancel, reply])
-    elif number % 3 == 2:
-        at_s = time.time() + min(LEAD_S * 2 ** (number // 3), MOST_LEAD_S)
-        replied, canceled = at_once([reply, partial(not_before, at_s, cancel)])
+    if kind == OVERTAKEN:
+        with hold_ends(shop.stack, gate.run_id, KEY, "canceled") as place:
+            met = meet(place, [cancel, reply], led_by=2)
+        canceled, replied = met.replies()
+    elif kind == TAKEN_BACK:
+        with hold_answers(shop.stack, gate.run_id) as place:
+            met = meet(place, [reply, cancel], led_by=2)
+        replied, canceled = met.replies()
+    elif kind == TOO_LATE:
+        with hold_ends(shop.stack, gate.run_id, KEY, "succeeded", "retries_exceeded") as place:
+            replied = reply()
+            place.await_statements(1)
+            met = meet(place, [cancel], led_by=1, behind=1)
+        (canceled,) = met.replies()
     else:
-        replied, canceled = at_once([reply, cancel])
+        replied, canceled = (each.reply for each in at_once([reply, cancel]))
     return Round(gate, path, choice, replied, canceled)
 
 
@@ -122,15 +132,13 @@ def test_an_answer_and_a_cancellation_at_once_leave_one_end(
     shop: Workshop, files: Files, provokes: Provokes, unique_goal: str
 ) -> None:
     stack, rounds = shop.stack, list[Round]()
-    wanted = {OVERTAKEN, TAKEN_BACK, TOO_LATE}
-    while len(rounds) < ROUNDS or (
-        wanted - {each.statuses for each in rounds} and len(rounds) < MOST_ROUNDS
-    ):
-        rounds.append(raced(shop, unique_goal, len(rounds)))
-        provokes(rounds[-1].gate.wid, "canceled, rejected or neither")
+    for number, (kind, choice) in enumerate(product(KINDS, ("yes", "no"))):
+        for turn in range(TURNS):
+            made = race(shop, f"{unique_goal} {number} {turn}", kind, choice)
+            provokes(made.gate.wid, "canceled, rejected or neither")
+            assert kind is None or made.statuses == kind
+            rounds.append(made)
 
-    assert {each.statuses for each in rounds} == wanted, "void: an outcome is missing"
-    assert any(each.met for each in rounds), "void: no answer met a cancellation"
     ends = {each.gate.wid: each.ends for each in rounds}
     assert outcomes(stack, ends) == ends
     for each in rounds:
@@ -145,5 +153,5 @@ def test_an_answer_and_a_cancellation_at_once_leave_one_end(
         assert [then for word, then in steps if then not in FOLLOWERS[word]] == []
         header = stack.api.get(f"/api/runs/{each.gate.wid}").json()
         assert header["status"] == each.ends[1]
-    refused = [each.reply.reply.json()["code"] for each in rounds if each.statuses == OVERTAKEN]
+    refused = [each.reply.json()["code"] for each in rounds if each.statuses == OVERTAKEN]
     assert {*refused} == {"run_not_waiting"}

@@ -25,7 +25,7 @@ from scenarios.support.contract.events import (
 )
 from scenarios.support.contract.inventory import operations
 from scenarios.support.contract.start_requests import reply, start
-from scenarios.support.crowds.concurrent_requests import at_once, rivals
+from scenarios.support.faults.holds import hold_answers, meet
 from scenarios.support.faults.zero_writes import frozen, zero_writes
 from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answered, parked, reached
 
@@ -99,25 +99,21 @@ def test_the_courses_event_is_accepted_and_the_run_succeeds(
 
 
 @pytest.mark.claim("S06.redelivery-once")
-def test_ten_deliveries_are_one_answer(
-    api: Api, app_sql: Sql, sys_sql: Sql, unique_goal: str
-) -> None:
-    wid, gate = waiting(api, unique_goal)
+def test_ten_deliveries_are_one_answer(lab: Stack, unique_goal: str) -> None:
+    wid, gate = waiting(lab.api, unique_goal)
 
     def deliver() -> Reply:
-        return api.post(EVENTS, json=event(wid, gate))
+        return lab.api.post(EVENTS, json=event(wid, gate))
 
-    crowd = at_once([deliver] * 5)
-    later = [deliver() for _ in range(5)]
+    with hold_answers(lab, identity.run_id(wid)) as place:
+        crowd = meet(place, [deliver] * 5, led_by=2)
+    replies = [*crowd.replies(), *(deliver() for _ in range(5))]
 
-    replies = [*(answer.reply for answer in crowd), *later]
     assert [each.status for each in replies] == [200] * 10
     assert sorted(each.json()["isReplay"] for each in replies) == [False] + [True] * 9
-    (first,) = [answer for answer in crowd if not answer.reply.json()["isReplay"]]
-    assert rivals(first, crowd) > 0, "void: no two deliveries met"
-    assert ended(api, sys_sql, wid)["status"] == "SUCCESS"
-    assert len(app_sql.rows(LEDGER, r=identity.run_id(wid))) == 1
-    assert len(decisions(sys_sql, wid, gate)) == 1
+    assert ended(lab.api, lab.sys_sql, wid)["status"] == "SUCCESS"
+    assert len(lab.app_sql.rows(LEDGER, r=identity.run_id(wid))) == 1
+    assert len(decisions(lab.sys_sql, wid, gate)) == 1
 
 
 @pytest.mark.claim("S06.topic-mismatch-409")
@@ -269,25 +265,29 @@ def test_what_one_door_took_the_other_knows(lab: Stack, unique_goal: str) -> Non
 
 
 @pytest.mark.claim("S06.shared-ledger")
+@pytest.mark.parametrize("first", ["manual", "webhook-ci"])
 def test_replies_and_events_at_once_are_one_answer(
-    api: Api, app_sql: Sql, sys_sql: Sql, unique_goal: str
+    lab: Stack, unique_goal: str, first: str
 ) -> None:
-    wid, gate = waiting(api, unique_goal)
+    wid, gate = waiting(lab.api, unique_goal)
 
     def by_hand() -> Reply:
-        return api.post(f"/api/runs/{wid}/gates/{gate}/reply", json=reply(key="shared"))
+        return lab.api.post(f"/api/runs/{wid}/gates/{gate}/reply", json=reply(key="shared"))
 
     def from_outside() -> Reply:
-        return api.post(EVENTS, json=event(wid, gate, dedupeKey="shared"))
+        return lab.api.post(EVENTS, json=event(wid, gate, dedupeKey="shared"))
 
-    crowd = at_once([by_hand, from_outside] * 10)
+    pair = [by_hand, from_outside] if first == "manual" else [from_outside, by_hand]
+    with hold_answers(lab, identity.run_id(wid)) as place:
+        crowd = meet(place, pair * 10, led_by=2)
+    replies = crowd.replies()
 
-    assert [answer.status for answer in crowd] == [200] * 20
-    (first,) = [answer for answer in crowd if not answer.reply.json()["isReplay"]]
-    assert rivals(first, crowd) > 0, "void: no reply met an event"
-    assert ended(api, sys_sql, wid)["status"] == "SUCCESS"
-    origin = ("manual", "webhook-ci")[crowd.index(first) % 2]
-    rows = app_sql.rows(LEDGER, r=identity.run_id(wid))
+    assert [each.status for each in replies] == [200] * 20
+    (won,) = [number for number, each in enumerate(replies) if not each.json()["isReplay"]]
+    assert ended(lab.api, lab.sys_sql, wid)["status"] == "SUCCESS"
+    origins = (first, "webhook-ci" if first == "manual" else "manual")
+    origin = origins[won % 2]
+    rows = lab.app_sql.rows(LEDGER, r=identity.run_id(wid))
     assert [(row["dedupe_key"], row["origin"]) for row in rows] == [("shared", origin)]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -11,9 +13,10 @@ from pytest_spec11.oracles.http import Reply
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
-from pytest_spec11.waiting import Stopwatch, eventually
+from pytest_spec11.waiting import GIVE_UP_S, Stopwatch, eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_requests import reply, start
+from scenarios.support.faults.holds import hold, hold_ends, meet
 from scenarios.support.runs import exactly_once
 from scenarios.support.runs.operations import WF, accepted, act, audit, ops, piped, settled, words
 from scenarios.support.runs.run_lifecycle import parked
@@ -105,62 +108,66 @@ def marks(stack: Stack, wf: str) -> list[str]:
     return [row["mark"] for row in stack.app_sql.rows(MARKS, w=wf)]
 
 
-RACES = 15
-MOST_LOOKS = 400
-
-
-@dataclass
-class Aim:
-    """How long to look before canceling: towards the moment in which the run ends."""
-
-    lo: int = 0
-    hi: int = MOST_LOOKS
-    looks: int = 8
-
-    def learn(self, *, was_canceled: bool) -> None:
-        """Later next time, or earlier."""
-        if was_canceled:
-            self.lo = self.looks
-            self.looks = min(2 * self.looks, (self.lo + self.hi + 1) // 2)
-        else:
-            self.hi = self.looks
-            self.looks = (self.lo + self.hi) // 2
-        if self.hi - self.lo <= 1:  # the moment is not the same in each race
-            self.lo, self.hi = max(0, self.lo - 4), self.hi + 4
+TURNS = 4
+KEY, TASK_KEY = 717, 718
+ENDED = ("succeeded", "SUCCESS")
 
 
 @pytest.mark.claim("S07.cancel-finish-race")
 def test_a_cancellation_meets_the_end_of_a_run_and_one_of_them_wins(
     lab: Stack, unique_goal: str
 ) -> None:
-    wids = [parked(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(RACES)]
-    aim = Aim()
-    answers: dict[str, Reply] = {}
+    wids = [parked(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(2 * TURNS)]
+    first, second = wids[:TURNS], wids[TURNS:]
 
-    for wid in wids:
-        answers[wid] = raced(lab, wid, aim.looks)
-        aim.learn(was_canceled=answers[wid].status == 202)
+    answers = {wid: cancel_before_the_end(lab, wid) for wid in first}
+    answers |= {wid: cancel_behind_the_end(lab, wid) for wid in second}
 
     ends = {wid: settled(lab, wid) for wid in wids}
     lost = [wid for wid, answer in answers.items() if answer.status == 409]
-    assert {answer.status for answer in answers.values()} == {202, 409}, "void: one always won"
+    assert ends == {wid: ENDED if wid in lost else CANCELED for wid in wids}
+    assert lost == second
     assert {answers[wid].json()["error"] for wid in lost} == {
         "cannot cancel workflow in status SUCCESS"
     }
-    assert ends == {wid: ("succeeded", "SUCCESS") if wid in lost else CANCELED for wid in wids}
     assert {wid: words(lab, wid) for wid in wids} == ends
     for wid in lost:
         assert exactly_once.facts(lab, wid) == exactly_once.succeeded(wid)
         assert audit(lab.app_sql, wid) == []
 
 
-def raced(stack: Stack, wid: str, looks: int) -> Reply:
-    """What a cancellation gets, so many looks after the run was let go on."""
+def cancel_before_the_end(stack: Stack, wid: str) -> Reply:
+    """What a cancellation gets that is about to be made when the run is about to end."""
+    run = identity.run_id(wid)
+    task = hold(stack, TASK_KEY, "BEFORE INSERT ON app.sbx_runs", f"NEW.run_id = '{run}'")
+    with (
+        ThreadPoolExecutor(1) as pool,
+        task as last,
+        hold_ends(stack, run, KEY, "canceled") as made,
+    ):
+        let_go_on(stack, wid)
+        last.await_statements(1)
+        asked = pool.submit(act, stack.api, wid, "cancel")
+        made.await_statements(1)
+        last.let_go()
+        made.await_blocked(2)  # the run's last task waits for the cancellation, too
+    return asked.result(GIVE_UP_S)
+
+
+def cancel_behind_the_end(stack: Stack, wid: str) -> Reply:
+    """What a cancellation gets that comes when the run's end is about to be written."""
+    with hold_ends(stack, identity.run_id(wid), KEY, "succeeded") as end:
+        let_go_on(stack, wid)
+        end.await_statements(1)
+        met = meet(end, [partial(act, stack.api, wid, "cancel")], led_by=1, behind=1)
+    (answer,) = met.replies()
+    return answer
+
+
+def let_go_on(stack: Stack, wid: str) -> None:
+    """The run's plan is approved."""
     gate = identity.gate_key(identity.run_id(wid))
     assert stack.api.post(f"/api/runs/{wid}/gates/{gate}/reply", json=reply()).status == 200
-    for _ in range(looks):
-        stack.api.get("/healthz")
-    return act(stack.api, wid, "cancel")
 
 
 QUEUED = 120

@@ -10,7 +10,7 @@ import pytest
 from pytest_spec11.stacks import Stack, Stacks
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_requests import reply, start
-from scenarios.support.crowds.concurrent_requests import Answer, at_once, rivals
+from scenarios.support.faults.holds import hold, meet
 from scenarios.support.runs.operations import (
     COURSE,
     WF,
@@ -171,7 +171,7 @@ def test_forks_in_one_millisecond_are_as_many_as_were_made(
         assert {row["workflow_id"] for row in made} == {*forks}
 
 
-CROWD = 12
+CROWD, KEY = 12, 727
 
 
 @pytest.mark.claim("S07.audit-exactly-one")
@@ -179,19 +179,16 @@ def test_a_crowd_of_forks_is_on_record_one_by_one(lab: Stack, unique_goal: str) 
     wid = parked(lab.api, unique_goal)["workflowID"]
     doors = [lab.api, lab.api_at("twin")] * (CROWD // 2)
 
-    answers = at_once([partial(act, door, wid, "fork", stepN=1) for door in doors])
+    audited = f"NEW.step_id = 'OPS' AND NEW.run_id = '{identity.run_id(wid)}'"
+    asks = [partial(act, door, wid, "fork", stepN=1) for door in doors]
+
+    with hold(lab, KEY, "BEFORE INSERT ON app.artifacts", audited) as record:
+        crowd = meet(record, asks, led_by=2)
+    answers = crowd.replies()
 
     assert {answer.status for answer in answers} == {202}
-    assert (
-        min(rivals(each, answers) for each in sorted(answers, key=ended)[:-1]) > 0
-    )  # else no race
-    forks = [answer.reply.json()["forkedWorkflowID"] for answer in answers]
+    forks = [answer.json()["forkedWorkflowID"] for answer in answers]
     assert len({*forks}) == CROWD
     assert sorted(row["forked"] for row in audit(lab.app_sql, wid)) == sorted(forks)
     for each in forks:
         accepted(lab.api, each, "cancel")
-
-
-def ended(answer: Answer) -> float:
-    """When it was there."""
-    return answer.ended_s

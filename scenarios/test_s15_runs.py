@@ -17,7 +17,7 @@ from pytest_spec11.judge import Terms, judge
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.oracles.proc import Exit, Proc
 from pytest_spec11.requirements.policy import load
-from scenarios.support.release.forged_evidence import resealed
+from scenarios.support.release.forged_evidence import Line, resealed, rewritten
 from scenarios.support.release.judges import Court, Said, gated
 from scenarios.support.release.tampering import JUDGED
 from scenarios.support.release.throwaway_release import (
@@ -77,6 +77,45 @@ def by_gate(proc: Proc, case: Rehearsal) -> Said:
     document = json.loads(done.stdout)
     pairs = tuple((each["code"], each["subject"]) for each in document["reasons"])
     return Said(document["verdict"], pairs, done.code)
+
+
+def keep_earlier_run(case: Rehearsal, word: str) -> str:
+    """A run of the same tree is kept in it, in which one test ended so; the node of that test."""
+    run = case.tree / ".spec11" / "earlier"
+    shutil.copytree(case.run, run)
+    changed: list[str] = []
+
+    def end_otherwise(lines: list[Line]) -> list[Line]:
+        lines[0]["data"] |= {"runId": "earlier", "nonce": "earlier"}
+        end = next(line["data"] for line in lines if line["kind"] == "outcome")
+        end |= {"outcome": word, "phases": {**end["phases"], "call": word}}
+        changed.append(end["node"])
+        return lines
+
+    rewritten(run / "journal-main.ndjson", end_otherwise)
+    return changed[0]
+
+
+@pytest.mark.claim("S15.non-pass-blocks")
+@pytest.mark.parametrize("word", ["failed", "passed"])
+def test_a_test_that_was_red_in_a_kept_run_of_the_tree_is_refused(
+    court: Court, own: Rehearsal, files: Files, word: str
+) -> None:
+    node = keep_earlier_run(own, word)
+    out = own.release.parent / "out.json"
+
+    done = court.stack.proc.run([*SPEC11, *own.gate_words("--out", str(out))])
+    document = json.loads(files.read(out) or b"")
+
+    red = [each["text"] for each in document["reasons"] if each["code"] == "E-FLAKY"]
+    if word == "passed":
+        assert (document["verdict"], done.code, red) == ("GO", 0, [])
+        assert (document["kept"]["green"], document["kept"]["runs"]) == (2, 2)
+    else:
+        assert (document["verdict"], done.code) == ("NO_GO", 1)
+        assert len(red) == len(document["reasons"]) == 1
+        assert "red in 1 of 2 kept runs of this tree" in red[0]
+        assert node in red[0]
 
 
 INVENTORY = {

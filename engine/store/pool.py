@@ -104,7 +104,7 @@ class Pool:
 
     async def _opened(self, deadline: float) -> AsyncConnection[Any]:
         async with asyncio.timeout_at(deadline):
-            return await connect(self._dsn)
+            return await connect(self._dsn, max(CONNECT_S, int(self._deadline_s / 2)))
 
     async def _returned(self, lent: AsyncConnection[Any]) -> None:
         if lent.pgconn.transaction_status == TransactionStatus.IDLE:
@@ -113,10 +113,10 @@ class Pool:
             await lent.close()
 
 
-async def connect(dsn: str) -> AsyncConnection[Any]:
+async def connect(dsn: str, timeout_s: int = CONNECT_S) -> AsyncConnection[Any]:
     """A connection of one's own, in autocommit. Raises OperationalError when nobody answers."""
     made: AsyncConnection[Any] = await AsyncConnection.connect(
-        dsn, autocommit=True, prepare_threshold=0, connect_timeout=CONNECT_S
+        dsn, autocommit=True, prepare_threshold=0, connect_timeout=timeout_s
     )
     set_json_loads(reread, made)
     return made

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from typing import Any, Final
 
-from pytest_spec11.cli import claims, gate, lane, sabotage, sign, travel, verify
+from pytest_spec11.cli import claims, flakes, gate, lane, sabotage, sign, travel, verify
 from pytest_spec11.errors import BadInput, CannotJudge
 
 CANNOT_JUDGE: Final = 2
@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     made = argparse.ArgumentParser(prog="spec11", description=__doc__, allow_abbrev=False)
     commands = made.add_subparsers(dest="command", required=True)
-    for command in (gate, verify, lane, sign, travel, sabotage, claims, *_others()):
+    for command in (gate, verify, lane, sign, travel, sabotage, claims, flakes, *_others()):
         command.add(commands)
     return made
 

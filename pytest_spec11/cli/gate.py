@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from pytest_spec11.errors import BadInput
 from pytest_spec11.evidence import documents
+from pytest_spec11.judge import Case
+from pytest_spec11.judge.flakes import count_runs
 from pytest_spec11.judge.reasons import Reason
 from pytest_spec11.options import SCOPES
 from pytest_spec11.verdict.gate import Question, evaluate
@@ -68,7 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         documents.write(arguments.out, "signoff", document)
     summary = Summary(found.catalogue, found.verdict, arguments.scope)
-    lines = _text(summary, found.bundle.scenarios, found.drift.weakenings)
+    lines = [
+        *_text(summary, found.bundle.scenarios, found.drift.weakenings),
+        *describe_kept(found.case),
+        *summary.conclusion(),
+    ]
     print(json.dumps(document, indent=1) if arguments.json else "\n".join(lines))
     return 0 if found.verdict.verdict == "GO" else 1
 
@@ -80,6 +86,13 @@ def _forget(out: Path | None) -> None:
             out.unlink(missing_ok=True)
     except OSError as error:
         raise BadInput(f"--out {out}: {error}") from error
+
+
+def describe_kept(case: Case) -> Iterator[str]:
+    """On how many kept runs of this tree the verdict stands, and which of them cannot be read."""
+    tally = count_runs(case)
+    yield f"seen green in {tally.green} of {tally.runs} kept runs of this tree"
+    yield from (f"kept, and {each.name} {each.damage}" for each in case.kept if each.damage)
 
 
 def _text(summary: Summary, ran: Collection[str], weakenings: Collection[str]) -> Iterator[str]:
@@ -94,4 +107,3 @@ def _text(summary: Summary, ran: Collection[str], weakenings: Collection[str]) -
         yield f"    {items[0].text}"
         yield f"    {items[0].remedy}  {items[0].command}"
     yield from (f"asks for less than the merge base: {each}" for each in weakenings)
-    yield from summary.conclusion()

@@ -39,6 +39,8 @@ def _text(report: Report) -> Iterator[str]:
     if len(report.findings) > _SHOWN:
         yield f"… {len(report.findings) - _SHOWN} more; --json lists them"
     yield f"{report.records} records in {report.files} files, root {report.root}"
+    if report.kept_runs:
+        yield f"seen green in {report.kept_green} of {report.kept_runs} kept runs of this tree"
     if report.signers:
         yield f"signed by {', '.join(each[:12] for each in report.signers)}, by {report.trust}"
     yield f"{report.verdict}{' of a rehearsal' if report.rehearsal else ''}: {_why(report)}"

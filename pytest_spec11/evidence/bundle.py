@@ -84,6 +84,11 @@ class Outcome(NamedTuple):
         """Whether a phase failed or broke down."""
         return not BAD.isdisjoint(self.phases)
 
+    @property
+    def is_red(self) -> bool:
+        """Whether it failed, broke down, or is not to be believed."""
+        return self.word in BAD or self.has_bad_phase or bool(self.voids)
+
 
 class Sight(NamedTuple):
     """Bytes that an observation kept."""

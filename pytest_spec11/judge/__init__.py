@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Final
 
 from pytest_spec11.evidence.bundle import Bundle
-from pytest_spec11.judge import bound, claims, journals, kills, lanes
+from pytest_spec11.evidence.kept_runs import KeptRun
+from pytest_spec11.judge import bound, claims, flakes, journals, kills, lanes
 from pytest_spec11.judge.case import Case, Standing, Terms, Verdict
 from pytest_spec11.judge.reasons import Reason, Trait, codes_with, reason
 from pytest_spec11.requirements.catalogue import Catalogue
@@ -28,14 +29,20 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Reason]], ...]] = (
     journals.conserved,
     claims.known,
     claims.unclaimed,
+    flakes.check_kept,
     lanes.lanes,
     lanes.order,
 )
 
 
-def judge(catalogue: Catalogue, bundle: Bundle, terms: Terms) -> Verdict:
-    """The verdict on ``bundle``: every reason against GO, and how each claim stands."""
-    case = Case(catalogue, bundle, terms)
+def judge(
+    catalogue: Catalogue, bundle: Bundle, terms: Terms, kept: tuple[KeptRun, ...] = ()
+) -> Verdict:
+    """The verdict on ``bundle``: every reason against GO, and how each claim stands.
+
+    ``kept`` are other runs of the same tree. They prove nothing, and speak against what was red.
+    """
+    case = Case(catalogue, bundle, terms, kept)
     found = [item for rule in _RULES for item in _decided(rule, case)]
     broken = any(item.code in _BROKEN for item in found)
     standings: dict[str, Standing] = {}

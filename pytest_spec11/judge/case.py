@@ -8,6 +8,7 @@ from typing import Literal
 
 from pytest_spec11.evidence.bundle import Bundle
 from pytest_spec11.evidence.documents import Document
+from pytest_spec11.evidence.kept_runs import KeptRun
 from pytest_spec11.judge.reasons import Reason
 from pytest_spec11.requirements.catalogue import Catalogue
 from pytest_spec11.requirements.policy import Policy
@@ -38,6 +39,7 @@ class Case:
     catalogue: Catalogue
     bundle: Bundle
     terms: Terms
+    kept: tuple[KeptRun, ...] = ()  # other runs of the same tree
 
     @property
     def documents(self) -> tuple[Document, ...]:

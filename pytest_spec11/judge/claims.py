@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from pytest_spec11.evidence.bundle import Bundle, Outcome, Problem
+from pytest_spec11.judge import flakes
 from pytest_spec11.judge.case import Case
 from pytest_spec11.judge.reasons import Reason, Trait, codes_with, command_of, reason
 from pytest_spec11.requirements.catalogue import Claim
@@ -74,6 +75,8 @@ def against(case: Case, claim: Claim) -> Iterator[Reason]:
     ends = {node: list(_ends(bundle, node, claim.id, claim.scenario)) for node in nodes}
     for node, against in ends.items():
         yield from against or _watched(bundle, node, claim)
+        if not against:
+            yield from flakes.check_test(case, node, claim)
     for node in left:
         command = command_of(node, claim.scenario)
         yield reason("E-DESELECTED", claim.id, f"left out: {node}", command)

@@ -35,7 +35,7 @@ class Trait(Enum):
     VOIDS = auto()  # a test that passed proves nothing
     RED = auto()  # a claim is FAIL, not UNKNOWN
     UNTRUSTED = auto()  # the evidence proves nothing here, however green it is
-    ELSEWHERE = auto()  # a run of some tests cannot know: the rest may stand elsewhere
+    ELSEWHERE = auto()  # no run decides it alone: other tests, or an older red, stand elsewhere
     INCOMPLETE = auto()  # a run left less than it did, whatever was selected
     FOREIGN = auto()  # the evidence is of something else than is to be sabotaged
 
@@ -162,6 +162,11 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "E-DUPLICATE": _code("Gate each test's run once: leave one of the bundles out.", _GATE),
         "E-RERUN": _code(
             "Find out why the test was run again; a proof holds the first time.", _ALL
+        ),
+        "E-FLAKY": _code(
+            "Find out why it was red and repair that; a repaired tree begins anew.",
+            "spec11 flakes",
+            Trait.ELSEWHERE,
         ),
         "E-XFAIL": _code("Remove the mark once the claim holds.", _ALL),
         "E-XPASS": _code("Remove the mark; the claim holds.", _ALL),

@@ -186,6 +186,7 @@ class ProofSession:
             binding=self._binding(),
             scope=self.settings.scope,
             shard=self.settings.shard,
+            saboteurs=[*self.settings.saboteurs],
             target=target.name,
             posture=dict(target.posture),
             arguments=[without_password(str(each)) for each in self.config.invocation_params.args],

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_spec11.errors import BadInput
-from pytest_spec11.evidence import binding, bundle
+from pytest_spec11.evidence import binding, bundle, kept_runs
 from pytest_spec11.evidence.bundle import Bundle
 from pytest_spec11.evidence.journal import Record, ignore_record
+from pytest_spec11.evidence.kept_runs import KeptRun
 from pytest_spec11.judge import Case, Terms, Verdict, judge
 from pytest_spec11.requirements import catalogue, policy
 from pytest_spec11.requirements.catalogue import Catalogue
@@ -41,11 +42,16 @@ class Judged:
     terms: Terms
     verdict: Verdict
     drift: Drift
+    kept: tuple[KeptRun, ...] = ()
+
+    @property
+    def case(self) -> Case:
+        """What the judge was given."""
+        return Case(self.catalogue, self.bundle, self.terms, self.kept)
 
     def document(self) -> dict[str, Any]:
         """The sign-off, but for the sum that seals it."""
-        case = Case(self.catalogue, self.bundle, self.terms)
-        return Signoff(case, self.verdict, self.drift).document()
+        return Signoff(self.case, self.verdict, self.drift).document()
 
 
 def evaluate(asked: Question, hear: Callable[[Record], object] = ignore_record) -> Judged:
@@ -66,6 +72,17 @@ def evaluate(asked: Question, hear: Callable[[Record], object] = ignore_record) 
         policy=wanted,
         shards=asked.shards,
     )
-    verdict = judge(claims, evidence, terms)
+    kept = find_kept(asked.bundles, asked.root, evidence, terms)
+    verdict = judge(claims, evidence, terms, kept)
     moved = drift.measure(asked.root, asked.catalogue, claims, wanted)
-    return Judged(claims, evidence, terms, verdict, moved)
+    return Judged(claims, evidence, terms, verdict, moved, kept)
+
+
+def find_kept(
+    bundles: Sequence[Path], root: Path, evidence: Bundle, terms: Terms
+) -> tuple[KeptRun, ...]:
+    """The other kept runs of the tree that is judged; of none, when nobody knows the tree."""
+    tree = str((terms.here or {}).get("tree", ""))
+    gated = [leaf.reading.sha256 for leaf in evidence.leaves]
+    found = kept_runs.find_runs(bundles, root)
+    return kept_runs.read_runs(found, tree, gated) if tree else ()

@@ -16,6 +16,7 @@ from pytest_spec11.judge.reasons import Reason, Trait, codes_with
 from pytest_spec11.requirements.catalogue import Catalogue
 from pytest_spec11.requirements.policy import Policy
 from pytest_spec11.run import Run
+from pytest_spec11.verdict.gate import find_kept
 from pytest_spec11.verdict.summary import Summary, wrapped
 
 _ELSEWHERE: Final = codes_with(Trait.ELSEWHERE)
@@ -40,7 +41,8 @@ class Closing:
         seen = bundle.load([run.path])
         now_ms, scope = time.time_ns() // 1_000_000, str(here["scope"])
         terms = Terms(now_ms=now_ms, here=here, scope=scope, policy=policy)
-        return cls(run.path, catalogue, judge(catalogue, seen, terms), seen, scope)
+        kept = find_kept([run.path], run.path.parent, seen, terms) if scope != "demo" else ()
+        return cls(run.path, catalogue, judge(catalogue, seen, terms, kept), seen, scope)
 
     @cached_property
     def hollow(self) -> list[Reason]:

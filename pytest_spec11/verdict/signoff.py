@@ -13,7 +13,9 @@ from typing import Any, Final
 from pytest_spec11.evidence import merkle
 from pytest_spec11.evidence.bundle import JournalFile, Sight
 from pytest_spec11.evidence.documents import Document
+from pytest_spec11.evidence.kept_runs import KeptRun
 from pytest_spec11.judge.case import Case, Verdict
+from pytest_spec11.judge.flakes import count_runs
 from pytest_spec11.judge.reasons import Reason, Trait, codes_with
 from pytest_spec11.requirements.catalogue import Tile
 from pytest_spec11.verdict.weakenings import Drift
@@ -55,6 +57,7 @@ class Signoff:
             "mergeBase": self.drift.base,
             "weakenings": list(self.drift.weakenings),
             "evidence": self._evidence(),
+            "kept": self._kept(),
         }
 
     @cached_property
@@ -81,6 +84,10 @@ class Signoff:
             "journals": journals,
             "documents": [_paper(each) for each in documents],
         }
+
+    def _kept(self) -> dict[str, Any]:
+        """Which other runs of this tree were looked at, and on how many runs the verdict stands."""
+        return {**asdict(count_runs(self.case)), "looked": [*map(_kept_run, self.case.kept)]}
 
     def _proof_tiles(self) -> Iterator[dict[str, Any]]:
         for tile in self.case.catalogue.tiles:
@@ -198,6 +205,15 @@ def _journal(leaf: JournalFile) -> dict[str, Any]:
         "root": leaf.reading.root,
         "startedAt": times.first if times else 0,
         "finishedAt": times.last if times else 0,
+    }
+
+
+def _kept_run(run: KeptRun) -> dict[str, Any]:
+    return {
+        "ref": run.name,
+        "journals": [each._asdict() for each in run.journals],
+        "red": [{"node": each.node, "word": each.word} for each in run.reds.values()],
+        "damage": run.damage,
     }
 
 

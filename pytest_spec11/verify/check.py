@@ -14,6 +14,7 @@ from pytest_spec11.errors import BadInput
 from pytest_spec11.verify import hashing, signatures
 from pytest_spec11.verify.chain import Journal, read
 from pytest_spec11.verify.findings import Finding, Findings
+from pytest_spec11.verify.kept import KeptRuns
 from pytest_spec11.verify.proofs import Proofs, table
 from pytest_spec11.verify.release import Evidence, Release
 from pytest_spec11.verify.store import Store
@@ -42,6 +43,8 @@ class Report:
     signers: tuple[str, ...]
     trust: str
     rehearsal: bool
+    kept_runs: int  # of this tree, that the gate looked at
+    kept_green: int  # those without a red test of a needed claim
 
 
 class Check:
@@ -65,12 +68,13 @@ class Check:
 
     def report(self) -> Report:
         """What the files show, held against what the sign-off says of them."""
-        journals = {each.name: each for each in self._journals()}
+        said = self._signoff()
+        kept = KeptRuns(said)
+        journals = {each.name: each for each in self._journals(kept)}
         documents = dict(self._documents())
         self._blobs()
-        said = self._signoff()
         if said:
-            self._compare(said, journals, documents)
+            self._compare(said, journals, documents, kept)
             self._manifest()
         bad = bool(self._findings.all)
         word: Ruling = "UNKNOWN" if not said else said["verdict"]
@@ -86,6 +90,8 @@ class Check:
             signers=self._signers,
             trust="the given policy" if self._keys else "the policy in the bundle",
             rehearsal=said.get("rehearsal") is True,
+            kept_runs=table(said.get("kept")).get("runs", 0),
+            kept_green=table(said.get("kept")).get("green", 0),
         )
 
     def _place(self, name: str) -> str:
@@ -94,16 +100,20 @@ class Check:
         home = self._homes.get(run)
         return name if home is None else f"{home}/{rest}".removeprefix("/")
 
-    def _journals(self) -> Iterator[Journal]:
+    def _journals(self, kept: KeptRuns) -> Iterator[Journal]:
         for run, home in self._homes.items():
             for place in sorted(self._files.sizes):
                 folder, _, file = place.rpartition("/")
-                if folder == home and _is_journal(file):
-                    with self._files.open(place) as stream:
-                        name = f"{run}/{file}"
-                        found = read(stream, name, self._proofs.hear, self._findings)
-                    self._digests[place] = found.sha256
-                    yield found
+                if folder != home or not _is_journal(file):
+                    continue
+                name = f"{run}/{file}"
+                with self._files.open(place) as stream:
+                    if name in kept.digests:
+                        self._digests[place] = kept.read(stream, name, self._findings)
+                        continue
+                    found = read(stream, name, self._proofs.hear, self._findings)
+                self._digests[place] = found.sha256
+                yield found
 
     def _documents(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for run, home in self._homes.items():
@@ -168,6 +178,7 @@ class Check:
         said: Mapping[str, Any],
         journals: Mapping[str, Journal],
         documents: Mapping[str, Mapping[str, Any]],
+        kept: KeptRuns,
     ) -> None:
         if "evidence" not in said:
             return
@@ -184,7 +195,7 @@ class Check:
             for run, home in self._homes.items()
             if place.startswith(f"{home}/") or not home
         }
-        parts = (self._proofs, self._spoilt, catalogue, policy)
+        parts = (self._proofs, self._spoilt, catalogue, policy, kept)
         evidence = Evidence(journals, documents, digests, *parts)
         try:
             Release(said, evidence, self._findings).check()

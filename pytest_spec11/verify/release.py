@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pytest_spec11.verify.chain import Journal
 from pytest_spec11.verify.findings import Findings
+from pytest_spec11.verify.kept import KeptRuns
 from pytest_spec11.verify.proofs import Proofs, table
 
 _SAME: Final = ("tree", "commit", "catalogue", "policy", "lock", "plugin", "scope")
@@ -35,6 +36,7 @@ class Evidence:
     spoilt: set[str]  # blobs that are not whole
     catalogue: Mapping[str, Any]
     policy: Mapping[str, Any]
+    kept: KeptRuns
 
 
 class Release:
@@ -58,6 +60,8 @@ class Release:
     def check(self) -> None:
         """Every difference is among the findings."""
         self._claimed()
+        for where, text in self._evidence.kept.disagreements():
+            self._findings.add("E-JUDGES", where, text)
         self._tiled()
         if self._said["verdict"] == "GO":
             self._bound()
@@ -65,6 +69,7 @@ class Release:
             self._manned()
             self._laned()
             self._killed()
+            self._steady()
 
     def _needed(self, claim: Mapping[str, Any]) -> bool:
         mandatory = claim.get("mandatory", True) and self._said["scope"] in claim["scopes"]
@@ -73,7 +78,7 @@ class Release:
     def _claimed(self) -> None:
         """The claims that it calls proven are those that the records prove."""
         needs = {id_: each["sources"] for id_, each in self._claims.items()}
-        proven = self._evidence.proofs.proven(needs, self._evidence.spoilt)
+        proven = self._evidence.proofs.proven(needs, self._evidence.spoilt) - self._flaky
         said = {id_ for id_, word in self._said["claims"].items() if word == "PASS"}
         for id_ in sorted(proven ^ said) if not self._broken else sorted(said - proven):
             word = "proven" if id_ in said else "unproven"
@@ -87,6 +92,28 @@ class Release:
             self._findings.add("E-CATALOGUE", "signoff.json", "it leaves out other claims")
         for node in self._evidence.proofs.unconserved()[:20]:
             self._findings.add("E-CONSERVATION", node, "collected and ended are not the same")
+
+    @property
+    def _flaky(self) -> set[str]:
+        """Claims of a test that was red in a kept run of this tree."""
+        tests, reds = self._evidence.proofs.tests, self._evidence.kept.reds
+        return {
+            claim
+            for node in reds & tests.keys()
+            for claim in tests[node].claims | tests[node].ended
+        }
+
+    def _steady(self) -> None:
+        """No kept run of this tree speaks against it."""
+        kept = self._said["kept"]
+        needed = {id_ for id_, each in self._claims.items() if self._needed(each)}
+        for id_ in sorted(self._flaky & needed):
+            self._findings.add("E-FLAKY", id_, "GO, though it was red in a kept run of this tree")
+        for name in self._evidence.kept.spoilt():
+            self._findings.add("E-FLAKY", name, "GO over a kept run of this tree that is damaged")
+        if kept["green"] != kept["runs"]:
+            text = f"GO, though green in {kept['green']} of {kept['runs']} kept runs of this tree"
+            self._findings.add("E-FLAKY", "signoff.json", text)
 
     @property
     def _broken(self) -> bool:

@@ -38,7 +38,7 @@ def whole(root: Path, *, now_ms: int | None = None) -> dict[str, Any]:
         "pfTiles": [tiles[id_] for id_ in PF_TILES],
         "proofTiles": [tiles[id_] for id_ in PROOF_TILES],
         "claims": {"S00.stack-answers": "PASS"}, "reasons": [], "notClaimed": [], "shards": [],
-        "mergeBase": "", "weakenings": [],
+        "mergeBase": "", "weakenings": [], "kept": {"runs": 1, "green": 1, "looked": []},
         "evidence": {
             "root": "0" * 64, "records": 2, "documents": [],
             "journals": [{

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_spec11.evidence import bundle, documents
-from pytest_spec11.judge import Case, Verdict
+from pytest_spec11.judge import Case, Verdict, judge
 from pytest_spec11.requirements.policy import read
+from pytest_spec11.verdict.gate import find_kept
 from pytest_spec11.verdict.signoff import Signoff
 from pytest_spec11.verdict.weakenings import Drift
 from tests.plugin.judge.stand import Stand, cell, happy, strict, write_kills, write_lane
@@ -48,13 +49,19 @@ class Release:
     def kills(self, *cells: dict[str, Any]) -> None:
         write_kills(self.folder, list(cells), self.stand.bound)
 
+    @property
+    def case(self) -> Case:
+        """What the gate gives its judge: this run, and the others of its tree beside it."""
+        seen, terms = bundle.load([self.folder]), self.stand.terms
+        kept = find_kept([self.folder], self.folder, seen, terms)
+        return Case(self.stand.claims, seen, terms, kept)
+
     def verdict(self) -> Verdict:
-        return self.stand.judge(self.folder)
+        case = self.case
+        return judge(case.catalogue, case.bundle, case.terms, case.kept)
 
     def document(self) -> dict[str, Any]:
-        evidence, terms = bundle.load([self.folder]), self.stand.terms
-        case = Case(self.stand.claims, evidence, terms)
-        return Signoff(case, self.verdict(), Drift("", ())).document()
+        return Signoff(self.case, self.verdict(), Drift("", ())).document()
 
     def sign_off(self) -> Path:
         """The sign-off, beside the run."""

@@ -286,6 +286,41 @@ def test_what_was_changed_after_the_run_is_no_go(
     assert codes <= {code for each in ours.reasons().values() for code in each}
 
 
+FLAKY = """
+@row("flaky")
+def test_flaky(api):
+    red = (__import__("pathlib").Path(__file__).parent / ".spec11" / "red").exists()
+    assert api.get("/healthz").status == (500 if red else 200)
+"""
+
+
+def test_a_red_run_kept_beside_a_green_one_is_no_go_and_its_twin_is_go(tmp_path: Path) -> None:
+    ours = field(tmp_path, FLAKY)
+    scenario = {"id": "S00", "title": "Rows", "claims": [claim("sound"), claim("flaky")]}
+    ours.write("catalogue.json", json.dumps({"scenarios": [scenario]}))
+    ours.commit()
+    red = ours.path / ".spec11" / "red"
+    for is_red in (False, False, True, False):
+        red.parent.mkdir(exist_ok=True)
+        red.touch() if is_red else red.unlink(missing_ok=True)
+        assert ours.run("--spec11-scope", "signoff").status == int(is_red)
+    green, _, failed, last = ours.bundles
+
+    assert ours.verdict(str(green))["verdict"] == ours.verdict(str(last))["verdict"] == "NO_GO"
+    assert ours.reasons() == {"S00.flaky": ["E-FLAKY"]}
+    said = ours.spec11("flakes")
+    assert said.status == 1
+    assert "red in 1 of 4 runs  test_proof.py::test_flaky" in said.out
+    assert failed.name in said.out
+
+    away = ours.path / ".spec11" / "away"
+    away.mkdir()
+    failed.rename(away / failed.name)
+    found = ours.verdict(str(last))
+    assert (found["verdict"], found["kept"]["green"], found["kept"]["runs"]) == ("GO", 3, 3)
+    assert ours.spec11("flakes").status == 0
+
+
 def test_old_results_and_no_results_are_no_go(ran: tuple[Team, Ended], tmp_path: Path) -> None:
     ours, _ = ran
     known = catalogue.load(ours.path / "catalogue.json")

@@ -11,6 +11,7 @@ from typing import Any
 from pytest_spec11.canon import digest
 from pytest_spec11.stacks import Control, Stack, Stacks
 from pytest_spec11.target import Process
+from scenarios.support.faults.holds import PATIENT
 from scenarios.support.runs.gates import begun
 
 PLACES = {"SPEC11_WORKSPACE": "{stack.dir}/workspace", "OC_FIXTURES_DIR": "{stack.dir}/oc"}
@@ -82,7 +83,7 @@ def standing_in(stack: Stack, worker: Process) -> Iterator[Control]:
 @contextmanager
 def workshop(stacks: Stacks) -> Iterator[Workshop]:
     """A workshop with its own worker at work."""
-    with stacks.start(only=("api",), env=PLACES) as stack:
+    with stacks.start(only=("api",), env=PLACES | PATIENT) as stack:
         made = Workshop(stack)
         stack.process("worker").start()
         yield made

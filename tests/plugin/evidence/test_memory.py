@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmarks.verify import write_bundle
-from pytest_spec11.evidence import bundle
+from benchmarks.verify import TREE, write_bundle
+from pytest_spec11.evidence import bundle, kept_runs
 from pytest_spec11.judge import Case, Terms, judge
 from pytest_spec11.requirements import catalogue
 from pytest_spec11.requirements.policy import Policy
@@ -51,7 +52,26 @@ def verify_bundle(folder: Path) -> None:
     assert verify(folder).records >= FEW - 2
 
 
-@pytest.mark.parametrize("work", [judge_bundle, excerpt_bundle, verify_bundle])
+def read_kept_run(folder: Path) -> None:
+    (run,) = kept_runs.read_runs([folder], TREE)
+    assert (len(run.ended), run.reds, run.damage) == (NODES, {}, "")
+
+
+def read_kept_run_of_no_tree(folder: Path) -> None:
+    garbled = folder.with_name(f"{folder.name}-garbled")
+    garbled.mkdir(exist_ok=True)
+    with (garbled / "journal-main.ndjson").open("wb") as file:
+        file.write(b"no record\n")
+        with (folder / "journal-main.ndjson").open("rb") as whole:
+            shutil.copyfileobj(whole, file)
+    (run,) = kept_runs.read_runs([garbled], TREE)
+    assert (run.is_of_tree, len(run.journals)) == (False, 1)
+
+
+WORK = [judge_bundle, excerpt_bundle, verify_bundle, read_kept_run, read_kept_run_of_no_tree]
+
+
+@pytest.mark.parametrize("work", WORK)
 def test_eight_times_the_records_need_the_same_memory(
     work: Callable[[Path], None], bundles: tuple[Path, Path]
 ) -> None:

@@ -128,6 +128,8 @@ class Stand:
     run: str = "r1"
     role: str = "main"
     exit_status: int = 0
+    pid: int = 1
+    more: dict[str, Any] = field(default_factory=dict)  # what else its start says
     sealed: bool = True
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
     after: list[Callable[[Path], object]] = field(default_factory=list)
@@ -146,7 +148,8 @@ class Stand:
         made = Journal(folder / f"journal-{role}.ndjson", folder / "blobs")
         for content in (b"seen", *self.kept):
             made.blob(content)
-        made.start(runId=self.run, nonce="n", role=role, pid=1, binding=bound, posture=self.posture)
+        said = {"runId": self.run, "nonce": "n", "role": role, "pid": self.pid, "binding": bound}
+        made.start(**said, posture=self.posture, **self.more)
         for kind, data in entries:
             made.write(kind, **data)
         if self.sealed:

@@ -1,0 +1,153 @@
+"""Tests that are red now and then: the suite again and again, each time in another order.
+
+Some rounds have the machine for themselves, others run beside processes that only burn time. Each
+red test is named with its round, the seed of the order and where to read on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+RED: Final = re.compile(r"^(?:FAILED|ERROR) (?P<test>\S.*?)(?: - .*)?$", re.MULTILINE)
+EVIDENCE: Final = re.compile(r"^evidence: (\S+)$", re.MULTILINE)
+ROUND_S: Final = 3600
+ASKED_S: Final = 60  # to end, by Ctrl-C, before it is made to
+INTERRUPTED: Final = 130
+# It ends with whoever began it, however that ends.
+BURNER: Final = """
+import os, sys
+while os.getppid() == int(sys.argv[1]):
+    sum(range(100_000))
+"""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One run of the tests, and the seed of its order."""
+
+    name: str
+    seed: int
+    burners: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was red in a round, and where to read on."""
+
+    round: Round
+    red: tuple[str, ...]
+    log: Path
+    evidence: str
+
+    def lines(self) -> Iterator[str]:
+        """A line for each red test."""
+        for test in self.red:
+            yield f"{test}  {self.round.name}, seed {self.round.seed}, {self.log}, {self.evidence}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when every round was green, 1 when one was not, 130 after Ctrl-C."""
+    wanted = _parsed(argv)
+    folder = Path(".spec11") / time.strftime("flakes-%Y%m%dT%H%M%SZ", time.gmtime())
+    folder.mkdir(parents=True)
+    outcomes: list[Outcome] = []
+    interrupted = False
+    for each in _rounds(wanted):
+        try:
+            outcomes.append(run(each, folder, wanted))
+        except KeyboardInterrupt:
+            interrupted = True
+            break
+        print(f"{each.name}: seed {each.seed}, {len(outcomes[-1].red)} red", flush=True)
+    for outcome in outcomes:
+        for line in outcome.lines():
+            print(line)
+    if interrupted:
+        return INTERRUPTED
+    return 1 if any(outcome.red for outcome in outcomes) else 0
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.flakes", description=__doc__)
+    parser.add_argument("--plain", type=int, default=5, help="rounds alone")
+    parser.add_argument("--busy", type=int, default=3, help="rounds beside burners")
+    parser.add_argument("--burners", type=int, default=4, help="processes that only burn time")
+    parser.add_argument("--workers", type=int, default=2, help="of pytest-xdist")
+    parser.add_argument("--seed", type=int, help="of the first round; the next has one more")
+    parser.add_argument("tests", nargs="*", default=["tests", "scenarios"])
+    return parser.parse_args(argv)
+
+
+def _rounds(wanted: argparse.Namespace) -> list[Round]:
+    first = secrets.randbelow(1_000_000) if wanted.seed is None else wanted.seed
+    kinds = [("plain", 0)] * wanted.plain + [("busy", wanted.burners)] * wanted.busy
+    return [
+        Round(f"{kind}-{number}", first + number, burners)
+        for number, (kind, burners) in enumerate(kinds)
+    ]
+
+
+def run(each: Round, folder: Path, wanted: argparse.Namespace) -> Outcome:
+    """How one round ended. Nothing that it began outlives it."""
+    log = folder / f"{each.name}.log"
+    command = [
+        *(sys.executable, "-m", "pytest", "-q", "-rfE", "-n", str(wanted.workers)),
+        *("--random-order-bucket=module", f"--random-order-seed={each.seed}", *wanted.tests),
+    ]
+    with burning(each.burners), log.open("wb") as out:
+        status = _ended(command, out.fileno())
+    said = log.read_text(encoding="utf-8", errors="replace")
+    red = tuple(dict.fromkeys(found["test"] for found in RED.finditer(said)))
+    if status != 0 and not red:
+        red = (f"(no test is named, pytest ended with {status})",)
+    found = EVIDENCE.search(said)
+    return Outcome(each, red, log, found[1] if found else "no evidence")
+
+
+def _ended(command: Sequence[str], out: int) -> int:
+    """The exit status of the command; it and its group are gone, also after Ctrl-C."""
+    with subprocess.Popen(  # noqa: S603  # our own interpreter
+        command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+    ) as process:
+        try:
+            return process.wait(ROUND_S)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGKILL
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ASKED_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def burning(number: int) -> Iterator[None]:
+    """So many processes burn time while the block runs."""
+    with ExitStack() as burners:
+        for _ in range(number):
+            process = subprocess.Popen([sys.executable, "-c", BURNER, str(os.getpid())])  # noqa: S603  # ours
+            burners.enter_context(process)  # it is awaited, once it was killed
+            burners.callback(process.kill)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())
