@@ -6,12 +6,13 @@ import os
 import re
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_spec11.target import Process, Target, TemplateDatabase
+from pytest_spec11.target import ForkServer, Process, Target, TemplateDatabase
 
 if TYPE_CHECKING:  # what only a sabotaged run needs
     from pytest_spec11.saboteurs.saboteur import Saboteur
@@ -35,6 +36,9 @@ POSTURE: Final = {
 PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "VIRTUAL_ENV")
 SERVER: Final = "host={postgres.host} port={postgres.port}"
 ENGINE: Final = (sys.executable, "-m", "engine")
+# The table of processes shows a fork with its own words and environment, in room of the server's.
+ROOM: Final = "x" * 1024
+ROOM_OF_ENVIRONMENT: Final = {"SPEC11_ROOM": "x" * 32_768}
 SCENARIOS: Final = re.compile(r"S\d\d( or S\d\d)*")
 OF_SCENARIO: Final = re.compile(r"test_s(\d\d)_")
 
@@ -85,7 +89,10 @@ def pytest_spec11_target(config: pytest.Config) -> Target:
         database=TemplateDatabase(
             admin_dsn=f"{SERVER} user=postgres dbname=postgres", template="spec11_template"
         ),
-        processes=(_worker(engine | LAB), _api(engine)),
+        processes=tuple(
+            replace(each, fork_server=_fork_server(each, clean))
+            for each in (_worker(engine | LAB), _api(engine))
+        ),
         base_url="{api.url}",
         app_dsn=f"{SERVER} user=spec11_reader dbname={{database.name}}",
         sys_dsn=f"{SERVER} user=spec11_reader dbname={{database.name}}",
@@ -101,6 +108,14 @@ def pytest_spec11_saboteurs() -> list[Saboteur]:
     from scenarios.saboteurs.registry import gang  # noqa: PLC0415  # only a sabotaged run has any
 
     return gang()
+
+
+def _fork_server(process: Process, env: dict[str, str]) -> ForkServer | None:
+    """Loads what the process loads, once for all private stacks; it relies on Linux."""
+    if not sys.platform.startswith("linux"):
+        return None
+    command = (*ENGINE, "forkserver", process.name, "--room", ROOM)
+    return ForkServer(command=command, program=process.command, env=env | ROOM_OF_ENVIRONMENT)
 
 
 def _postgres(env: dict[str, str]) -> Process:

@@ -30,6 +30,7 @@ from engine.background.tasks import Tasks
 from engine.config import Config
 from engine.flows import durable
 from engine.flows.durable import Executor, Work
+from engine.flows.steps import Steps
 from engine.ports.evals import Evals
 from engine.ports.oc import Agents
 from engine.ports.oc.replay import Replay
@@ -104,6 +105,7 @@ def _work(config: Config, pool: Pool, endings: Endings, signals: QueueSignals) -
     patching = Patching(pool, Directory(config.workspace))
     agents, sandbox = _agents(config), providers.sandbox(config.sandbox)
     return Work(
+        steps=Steps(pool),
         stages=Stages(pool, Asking(pool, agents), patching),
         waits=Waits(pool),
         patching=patching,

@@ -9,12 +9,35 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 PLACEHOLDER: Final = re.compile(r"\{(\w[\w-]*)\.(\w+)\}")
+READ_AT_START: Final = ("GLIBC_", "LANG", "LC_", "LD_", "MALLOC_", "PYTHON", "VIRTUAL_ENV")
 GIVEN: Final = frozenset({("database", "name"), ("stack", "dir")})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForkServer:
+    """A process that has loaded a program, and starts that by fork.
+
+    ``program`` is what the commands that it stands for begin with. ``env`` is the server's whole
+    environment; what an interpreter or a loader reads of it at the start cannot differ for a fork.
+    docs/prover.md says what a server has to answer.
+    """
+
+    command: tuple[str, ...]
+    program: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    deadline_s: float = 60.0
+
+    def serves(self, command: Sequence[str], env: Mapping[str, str]) -> bool:
+        """Whether a fork of it is what ``command`` with ``env`` would be."""
+        at_start = {name for name in {*env, *self.env} if name.startswith(READ_AT_START)}
+        return tuple(command[: len(self.program)]) == self.program and all(
+            env.get(name) == self.env.get(name) for name in at_start
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +46,8 @@ class Process:
 
     ``ready`` is a regular expression; its named groups are what placeholders can name. None is
     a step: it must exit 0, and processes listed after it wait for that. ``env`` is the whole
-    environment. At the end ``stop_signal`` is sent; SIGKILL follows after ``stop_s``.
+    environment. At the end ``stop_signal`` is sent; SIGKILL follows after ``stop_s``. Where
+    ``fork_server`` serves the command, private stacks have the process from it.
     """
 
     name: str
@@ -33,6 +57,7 @@ class Process:
     deadline_s: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_s: float = 15.0
+    fork_server: ForkServer | None = None
 
     def using(self, env: Mapping[str, str], *, name: str = "") -> Process:
         """This process with ``env`` laid over its environment, under ``name`` when given."""

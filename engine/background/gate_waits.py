@@ -41,9 +41,11 @@ class Waits:
 
 async def _begun(tx: Tx, execution: Execution, asks: Sequence[Ask], number: int) -> dict[str, Any]:
     keys = execution.gate_keys(asks)
-    async with tx.transaction():
+    left_s = await store.open_all(tx, execution.id, dict(zip(keys, asks, strict=True)), number)
+    if len(left_s) == len(keys):
+        return {"leftS": max(0.0, min(left_s))}
+    async with tx.transaction():  # they were open before, or the run is another's by now
         await steps.hold(tx, execution.id)
-        await store.open_all(tx, execution.id, dict(zip(keys, asks, strict=True)), number)
         return {"leftS": _left_s([*(await _standing(tx, execution, keys)).values()])}
 
 

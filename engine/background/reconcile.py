@@ -24,18 +24,24 @@ OUT_OF_TIME: Final = "the run's time limit passed"
 async def for_ever(pool: Pool) -> Never:
     """Look, and bring to their end, until the process ends."""
     while True:
-        await pool.insist(_round)
+        await pool.insist(reconcile_once)
         await asyncio.sleep(LOOK_S)
 
 
-async def _round(tx: Tx) -> None:
-    """One query while no run is on its way, two while none has to be brought to its end."""
-    if not (found := await reconcile.ended(tx)):
+async def reconcile_once(tx: Tx) -> None:
+    """End the runs whose workflow has ended by itself, unless somebody else does so now.
+
+    One query, outside of any transaction, while no workflow has ended by itself.
+    """
+    found = await reconcile.find_endings(tx)
+    if not found.ended and not found.settled:
         return
     async with tx.transaction():
         if await reconcile.alone(tx):
-            for each in found:
+            endings = await reconcile.find_endings(tx)
+            for each in endings.ended:
                 await _end(tx, each)
+            await reconcile.forget(tx, endings.settled)
 
 
 async def _end(tx: Tx, ended: Ended) -> None:

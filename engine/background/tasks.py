@@ -21,7 +21,7 @@ from engine.store import budgets as costs
 from engine.store import tasks as store
 from engine.store.pool import Pool
 from engine.store.steps import Left
-from engine.store.tasks import Attempt
+from engine.store.tasks import Attempt, Standing
 from engine.usecases import step_artifacts
 from engine.usecases.step_artifacts import Made
 
@@ -45,23 +45,24 @@ class Tasks:
         standing = await self.pool.insist(store.standing, run_id, task.key, number)
         limits = budgets.parsed(standing.budget)
         if limits is not None:
-            return await self._within(limits, run_id, task, number, standing.response)
+            return await self._within(limits, run_id, task, number, standing)
         if standing.response is not None:
             return standing.response
-        await self.pool.insist(templates.select, run_id, task.key, number)
+        await self.pool.insist(templates.select, run_id, task.key, number, standing)
         result = await self.sandbox.run(task, number)
         crash_points.reached("worker.executeTask.ran")
         return await self.pool.insist(store.keep, self._made(run_id, task, result))
 
     async def _within(
-        self, limits: Limits, run_id: str, task: Task, number: int, ended: dict[str, Any] | None
+        self, limits: Limits, run_id: str, task: Task, number: int, standing: Standing
     ) -> dict[str, Any]:
+        ended = standing.response
         if ended is None:
             spent = await self.pool.insist(costs.spent, run_id)
             before = budgets.verdict(limits, spent)
             if before["over"]:
                 return {"budget": before}
-            await self.pool.insist(templates.select, run_id, task.key, number)
+            await self.pool.insist(templates.select, run_id, task.key, number, standing)
             result = await self._bounded(task, number, rules.time_left_ms(limits, spent))
             crash_points.reached("worker.executeTask.ran")
             ended = await self.pool.insist(self._kept, run_id, task, result, limits)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from engine.core import templates as rules
-from engine.errors import RunFailed
 from engine.store import Tx
 from engine.store import templates as store
+from engine.store.tasks import Standing
 from engine.store.templates import Selection
 
 
-async def select(tx: Tx, run_id: str, task_key: str, attempt: int) -> None:
-    """It is on record what the attempt gets, before it begins. Raises RunFailed."""
-    needs = await store.needs(tx, run_id)
-    if needs is None:
-        raise RunFailed(f"a task of no run: {run_id}")
+async def select(tx: Tx, run_id: str, task_key: str, attempt: int, needs: Standing) -> None:
+    """It is on record what the attempt gets, before it begins."""
     wanted = rules.environment(needs.constraints)
     key = rules.key(needs.recipe_id, needs.recipe_v, wanted.deps_hash)
     selection = Selection(

@@ -25,6 +25,7 @@ COMMANDS: Final = {  # each is a module here with arguments() and run()
     "db": "the database: serve, migrate, reset",
     "queues": "the queues there are, and what each lets start at once in this environment",
     "templates": "sandboxes made ready beforehand: register, list",
+    "forkserver": "api or worker, started by fork: for test runs that start hundreds",
     "points": "the crash points that SPEC11_CRASH_AT can arm, for tests",
     "sbx": "the sandbox: smoke, a live command through the provider that is set",
     "psql": "psql on the database, as the app or as the system sees it",

@@ -29,13 +29,14 @@ from engine.core.plans import Task
 from engine.core.queues import CONTROL, Limits
 from engine.core.runs import WORKFLOW_NAME
 from engine.flows import internals, queues
+from engine.flows.checkpoints import record_briefly
 from engine.flows.demos import Demos
 from engine.flows.fanout import Fanout
 from engine.flows.internals import WaitingReceivers
 from engine.flows.promotion import PromotionFlow
 from engine.flows.run import RunFlow
 from engine.flows.slots import Slots
-from engine.flows.steps import step
+from engine.flows.steps import APPLICATION, Steps
 from engine.flows.task import TaskFlow
 from engine.store.backlog import Backlog
 from engine.store.demos import NAME as DEMO
@@ -45,7 +46,6 @@ from engine.store.migrations import sqlalchemy_url
 from engine.store.promotions import NAME as PROMOTION
 from engine.store.queue_signals import QueueSignals
 
-APPLICATION: Final = "spec11"
 TASK_NAME: Final = "RunTask"
 REPAIR_NAME: Final = "RepairIntent"
 COMPENSATION: Final = "Compensate"
@@ -72,6 +72,7 @@ class Executor:
 class Work:
     """What the workflows are made of."""
 
+    steps: Steps
     stages: Stages
     waits: Waits
     patching: Patching
@@ -113,6 +114,7 @@ async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
     _declare_promotion(work)
     await _queues(url, executor.limits)
     DBOS.launch()
+    record_briefly(durable)
     internals.choose_partitions_with(durable, slots.due)
     polling = QueuePolling(queues.PAUSES_S, Backlog(dsn))
     internals.poll_queues_when(durable, polling.wait_until_due)
@@ -138,7 +140,8 @@ def _schedule(tick_s: int, ticker: Any) -> ScheduleInput:
 
 def _declare(work: Work, slots: Slots) -> Any:
     """Every workflow is known by its name; the one that a schedule begins."""
-    tasks = TaskFlow(work.tasks)
+    step = work.steps
+    tasks = TaskFlow(step, work.tasks)
 
     @DBOS.workflow(name=TASK_NAME)
     async def run_task(run_id: str, key: str, cmd: str) -> dict[str, Any]:
@@ -152,13 +155,14 @@ def _declare(work: Work, slots: Slots) -> Any:
     async def compensate(run_id: str) -> int:
         return await step("TakeBack", work.patching.compensate, run_id)
 
-    demos = Demos(work.marks)
+    demos = Demos(step, work.marks)
 
     @DBOS.workflow(name=DEMO)
     async def crash_demo(sleep_s: float) -> None:
         await demos.crash(sleep_s)
 
     runs = RunFlow(
+        step=step,
         stages=work.stages,
         waits=work.waits,
         patching=work.patching,
@@ -186,7 +190,7 @@ def _declare(work: Work, slots: Slots) -> Any:
 
 
 def _declare_promotion(work: Work) -> None:
-    promotion = PromotionFlow(work.rehearsal)
+    promotion = PromotionFlow(work.steps, work.rehearsal)
 
     @DBOS.workflow(name=PROMOTION)
     async def promote_recipe(promotion_id: str, fixtures: list[str]) -> str:

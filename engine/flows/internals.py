@@ -1,5 +1,6 @@
-"""Private parts of the durable engine that we use: all of them are touched here, and nowhere else.
+"""Private parts of the durable engine that we use: they are touched here, all but its records.
 
+Records of our steps are in ``steps``, those of its own waits and children in ``checkpoints``.
 It has no other way to be asked. Whoever raises its version reads this file against the new one.
 """
 

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 from engine.background.promotion_eval import Rehearsal
 from engine.core.evals import ROUNDS
-from engine.flows.steps import step
+from engine.flows.steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
 class PromotionFlow:
     """The life of one promotion."""
 
+    step: Steps
     rehearsal: Rehearsal
 
     async def play(self, promotion_id: str, fixtures: Sequence[str]) -> str:
         """The verdict: passed, failed or flaky. No fixture is run again before all were once."""
         for number in ROUNDS:
             for fixture in fixtures:
-                await step("rehearse", self.rehearsal.play, promotion_id, number, fixture)
-        return await step("settle", self.rehearsal.settle, promotion_id)
+                await self.step("rehearse", self.rehearsal.play, promotion_id, number, fixture)
+        return await self.step("settle", self.rehearsal.settle, promotion_id)

@@ -21,7 +21,7 @@ from engine.core.gates import Ask
 from engine.errors import RunFailed
 from engine.flows.fanout import Fanout
 from engine.flows.slots import Slots
-from engine.flows.steps import number, step
+from engine.flows.steps import Steps, number
 
 NOTHING: Final[Mapping[str, Any]] = {
     "compiled": None, "asked": False, "granted": False, "decided": None, "succeeded": {},
@@ -33,6 +33,7 @@ SLACK_S: Final = 0.05  # beyond the deadline, so that the database agrees that i
 class RunFlow:
     """The life of one execution of a run."""
 
+    step: Steps
     stages: Stages
     waits: Waits
     patching: Patching
@@ -59,9 +60,9 @@ class RunFlow:
             return await work
         except Exception as error:
             source = str(error) or type(error).__name__
-            said = await step("Rollback", self.patching.undo, execution, source)
+            said = await self.step("Rollback", self.patching.undo, execution, source)
             over = error.excess.document if isinstance(error, OverBudget) else None
-            await step("Fail", self.stages.fail, execution, said, over)
+            await self.step("Fail", self.stages.fail, execution, said, over)
             if said == source:
                 raise
             raise RunFailed(said) from error
@@ -79,26 +80,26 @@ class RunFlow:
             raise RunFailed(said) from error
 
     async def _repair(self, execution: Execution) -> dict[str, Any]:
-        return await self._play(execution, await step("Known", self.repairs.known, execution))
+        return await self._play(execution, await self.step("Known", self.repairs.known, execution))
 
     async def _play(self, execution: Execution, known: Mapping[str, Any]) -> dict[str, Any]:
         stages = self.stages
-        compiled = known["compiled"] or await step(COMPILE, stages.compile_plan, execution)
+        compiled = known["compiled"] or await self.step(COMPILE, stages.compile_plan, execution)
         given, budget = compiled["constraints"], compiled["budget"]
         await self._within(execution, budget)
         if (asks := constraints.questions(given)) and not known["asked"]:
             await self._answered(execution, asks, "Ask-user gate timed out")
-        plan = await step(APPLY, stages.apply_patches, execution, compiled["plan"])
+        plan = await self.step(APPLY, stages.apply_patches, execution, compiled["plan"])
         await self._within(execution, budget)
         if not known["granted"]:
             await self._answered(
                 execution, constraints.approvals(given), "Plan approval failed: no"
             )
-        decided = known["decided"] or await step(DECIDE, stages.decide, execution, plan)
+        decided = known["decided"] or await self.step(DECIDE, stages.decide, execution, plan)
         await self._within(execution, budget)
         ended = await self.fanout.ended(execution, decided, budget, known["succeeded"])
         await self._within(execution, budget)
-        output = await step(EXECUTE, stages.execute, execution, decided["build"], ended)
+        output = await self.step(EXECUTE, stages.execute, execution, decided["build"], ended)
         if output["errCode"] != NO_ERROR:
             raise RunFailed(f"SBX execution failed [{output['errCode']}]")
         return {"errCode": output["errCode"], "exit": output["exit"], "tasks": len(ended)}
@@ -110,7 +111,7 @@ class RunFlow:
         """
         if budget is None:
             return
-        if over := await step("Budget", self.budgets.look, execution):
+        if over := await self.step("Budget", self.budgets.look, execution):
             raise OverBudget(Excess.of(over))
 
     async def _answered(self, execution: Execution, asks: Sequence[Ask], refused: str) -> None:
@@ -119,12 +120,12 @@ class RunFlow:
         Waiting costs a coroutine: no thread, no slot of a queue (D11).
         """
         keys = execution.gate_keys(asks)
-        stands = await step("OpenGate", self._begin, execution, asks)
+        stands = await self.step("OpenGate", self._begin, execution, asks)
         self.slots.leave(execution.id)
         while "leftS" in stands:
             wait_s = stands["leftS"] + SLACK_S
             await DBOS.recv_async(identity.topic(keys[0]), timeout_seconds=wait_s)
-            stands = await step("CloseGate", self._look, execution, keys)
+            stands = await self.step("CloseGate", self._look, execution, keys)
         if refusal := stands["refusal"]:
             why = f" (rationale: {refusal['reason']})" if refusal["reason"] else ""
             raise RunFailed(f"{refused}{why}")

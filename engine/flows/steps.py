@@ -3,34 +3,137 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, ParamSpec, TypeVar
 
-from dbos import DBOS
-from dbos._error import DBOSWorkflowCancelledError  # not exported, and what an execution ends with
+from dbos import DBOS, DBOSPortableJSONSerializer
+
+# Not exported: where a workflow stands, and what its execution ends with. Whoever raises the
+# version reads ``invoke_step`` and ``record_operation_result`` of the new one against this file.
+from dbos._context import DBOSContext, EnterDBOSStepCtx, get_local_dbos_context
+from dbos._error import (
+    DBOSStepNondeterminismError,
+    DBOSUnexpectedStepError,
+    DBOSWorkflowCancelledError,
+    DBOSWorkflowConflictIDError,
+)
+from dbos._serialization import deserialize_exception, serialize_exception
 
 from engine import crash_points
 from engine.errors import RunCanceled
+from engine.store import checkpoints
+from engine.store.checkpoints import Place, Record
+from engine.store.pool import Pool
 
+APPLICATION: Final = "spec11"
+JSON: Final = DBOSPortableJSONSerializer()
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def step(name: str, body: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What ``body`` returned, now or before the crash.
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Runs the steps of workflows, and keeps their records over one pool of connections."""
 
-    A body that meets a cancellation leaves no record: a resumed run does the step anew.
-    """
+    pool: Pool
 
-    async def run() -> T:
-        crash_points.reached(f"worker.{name}.before")
-        try:
-            made = await body(*args, **kwargs)
-        except RunCanceled as error:
-            raise DBOSWorkflowCancelledError(str(error)) from error
-        crash_points.reached(f"worker.{name}.after")
-        return made
+    async def __call__(
+        self, name: str, body: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """What ``body`` returned, now or before the crash, or what it raised.
 
-    return await DBOS.run_step_async({"name": name}, run)
+        A body that meets a cancellation leaves no record: a resumed run does the step anew.
+        """
+        context = _next_step()
+        place = _place(context)
+        with EnterDBOSStepCtx({"name": name, "operationType": "step"}, context):
+            if (known := await self._find(place, name)) is not None:
+                replayed: T = _replay(*known)
+                return replayed
+            began_ms = checkpoints.now_ms()
+            try:
+                made = await _run(name, body, *args, **kwargs)
+            except Exception as error:
+                text, _ = serialize_exception(error, None, JSON)
+                await self._keep(place, name, began_ms, error=text)
+                raise
+            await self._keep(place, name, began_ms, output=JSON.serialize(made))
+            return made
+
+    async def _find(self, place: Place, name: str) -> tuple[str | None, str | None] | None:
+        """Output and error on record.
+
+        Raises for a canceled workflow, for one that another execution has taken over, before this
+        one does anything more, and for another step.
+        """
+        found = await self.pool.insist(checkpoints.find, place)
+        if found is None:
+            raise RuntimeError(f"workflow {place.workflow_id} is not there")
+        if found.status == "CANCELLED":
+            raise DBOSWorkflowCancelledError(f"workflow {place.workflow_id} is canceled")
+        if found.owner != place.owner:
+            raise DBOSWorkflowConflictIDError(place.workflow_id)
+        if found.name is None:
+            return None
+        if found.name != name:
+            raise DBOSUnexpectedStepError(place.workflow_id, place.number, name, found.name)
+        return found.output, found.error
+
+    async def _keep(
+        self,
+        place: Place,
+        name: str,
+        began_ms: int,
+        *,
+        output: str | None = None,
+        error: str | None = None,
+    ) -> None:
+        """The step is on record. Raises when another execution owns the workflow, or kept it."""
+        record = Record(
+            name=name,
+            output=output,
+            error=error,
+            began_ms=began_ms,
+            ended_ms=checkpoints.now_ms(),
+            application=APPLICATION,
+        )
+        kept_ms = await self.pool.insist(checkpoints.keep, place, record)
+        if kept_ms is None:
+            raise DBOSWorkflowConflictIDError(place.workflow_id)
+        if kept_ms != record.ended_ms:
+            raise DBOSStepNondeterminismError(place.workflow_id, place.number)
+
+
+async def _run(name: str, body: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    crash_points.reached(f"worker.{name}.before")
+    try:
+        made = await body(*args, **kwargs)
+    except RunCanceled as error:
+        raise DBOSWorkflowCancelledError(str(error)) from error
+    crash_points.reached(f"worker.{name}.after")
+    return made
+
+
+def _next_step() -> DBOSContext:
+    """The step that the workflow under way takes now; its number is drawn before any wait."""
+    context = get_local_dbos_context()
+    if context is None or not context.is_workflow():
+        raise RuntimeError("not inside of a workflow")
+    return context.snapshot_step_ctx(reserve_sleep_id=False)
+
+
+def _place(context: DBOSContext) -> Place:
+    if context.owner_xid is None:
+        raise RuntimeError(f"nobody owns workflow {context.workflow_id}")
+    return Place(
+        workflow_id=context.workflow_id, number=context.function_id, owner=context.owner_xid
+    )
+
+
+def _replay(output: str | None, error: str | None) -> Any:
+    if error is not None:
+        raise deserialize_exception(error, None, JSON)
+    return None if output is None else JSON.deserialize(output)
 
 
 def number() -> int:

@@ -12,7 +12,7 @@ from engine.core import results
 from engine.core.plans import Task
 from engine.core.results import ATTEMPTS
 from engine.errors import RunFailed
-from engine.flows.steps import step
+from engine.flows.steps import Steps
 
 FIRST_PAUSE_S: Final = 1.0
 
@@ -21,6 +21,7 @@ FIRST_PAUSE_S: Final = 1.0
 class TaskFlow:
     """The life of one task: its attempts, and durable pauses between them."""
 
+    step: Steps
     tasks: Tasks
 
     async def play(self, run_id: str, task: Task) -> dict[str, Any]:
@@ -32,7 +33,7 @@ class TaskFlow:
         for attempt in range(1, ATTEMPTS + 1):
             if attempt > 1:
                 await DBOS.sleep_async(FIRST_PAUSE_S * 2 ** (attempt - 2))
-            ended = await step("executeTask", self.tasks.attempt, run_id, task, attempt)
+            ended = await self.step("executeTask", self.tasks.attempt, run_id, task, attempt)
             if ended.get("budget", {}).get("over"):
                 return ended
             if not results.is_infrastructure(ended["errCode"]):

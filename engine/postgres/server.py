@@ -34,6 +34,7 @@ SETTINGS: Final = {
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "jit": "off",
+    "random_page_cost": "1.1",  # no disk turns: an index is worth its pages
     "dynamic_shared_memory_type": "mmap",  # within the directory: it goes when that goes
     "log_min_messages": "warning",
     "autovacuum_naptime": "15s",

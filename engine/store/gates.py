@@ -90,10 +90,13 @@ class Closing:
     reason: str | None
 
 
-async def open_all(tx: Tx, execution_id: str, gates: Mapping[str, Ask], function_id: int) -> None:
-    """The gates, by key, are there, and the run waits; once, however often it is asked.
+async def open_all(
+    tx: Tx, execution_id: str, gates: Mapping[str, Ask], function_id: int
+) -> list[float]:
+    """Seconds to the deadline of each of the gates, by key, that was opened now, and the run waits.
 
-    Answers to any of them are heard on the first one's topic.
+    Once, however often it is asked: a repeat opens none, and so does an execution that does not own
+    the run. Answers to any of the gates are heard on the first one's topic.
     """
     asked = [
         {"gate_key": key, "step_id": ask.step_id, "purpose": ask.purpose, "form": dict(ask.form)}
@@ -106,7 +109,8 @@ async def open_all(tx: Tx, execution_id: str, gates: Mapping[str, Ask], function
         "gates": Jsonb(asked),
         "function_id": function_id,
     }
-    await tx.execute(SQL["open"], values)
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        return await (await rows.execute(SQL["open"], values)).fetchall()
 
 
 async def standing(tx: Tx, execution_id: str, gate_keys: list[str]) -> list[Standing]:

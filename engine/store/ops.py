@@ -71,7 +71,8 @@ async def listed(tx: Tx, status: str | None, name: str | None, limit: int) -> li
     """The newest workflows, ties by id."""
     async with tx.cursor(row_factory=class_row(Summary)) as rows:
         values = {"status": status, "name": name, "limit": limit}
-        return await (await rows.execute(SQL["list"], values)).fetchall()
+        query = "newest" if status is None and name is None else "list"
+        return await (await rows.execute(SQL[query], values)).fetchall()
 
 
 async def one(tx: Tx, workflow_id: str) -> Summary:

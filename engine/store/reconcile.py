@@ -1,17 +1,22 @@
-"""Runs whose workflow the durable engine ended by itself: two queries, correlated by id (D31)."""
+"""Runs whose workflow the durable engine ended by itself: queries of one schema each (D31).
+
+Only what ended by itself is looked at, however many runs there are: a trigger keeps it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import dict_row, scalar_row
 
 from engine.store import Tx, sql
 
 SQL: Final = sql.load("reconcile")
 LOCK_CLASS: Final = 0x5EC2
 STILL_S: Final = 1.5  # longer than a worker takes from the one row to the other
+AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +28,45 @@ class Ended:
     error: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """What one look found; ``settled`` are all ids that need no further look."""
+
+    ended: list[Ended]
+    settled: list[str]
+
+
 async def alone(tx: Tx) -> bool:
     """Whether nobody else reconciles until this transaction ends."""
     async with tx.cursor(row_factory=scalar_row) as rows:
         return bool(await (await rows.execute(SQL["alone"], {"class": LOCK_CLASS})).fetchone())
 
 
-async def ended(tx: Tx) -> list[Ended]:
+async def find_endings(tx: Tx) -> Endings:
     """The workflows that have ended while their runs are still on their way."""
     async with tx.cursor(row_factory=scalar_row) as rows:
-        ids = await (await rows.execute(SQL["open_runs"], {"still_s": STILL_S})).fetchall()
+        values = {"still_s": STILL_S, "limit": AT_ONCE}
+        ids = await (await rows.execute(SQL["endings"], values)).fetchall()
     if not ids:
-        return []
-    async with tx.cursor(row_factory=class_row(Ended)) as found:
-        values = {"ids": ids, "still_s": STILL_S}
-        return await (await found.execute(SQL["ended"], values)).fetchall()
+        return Endings([], [])
+    still = {
+        row["execution_id"]: row["is_still"]
+        for row in await _rows(tx, "open_runs", ids=ids, still_s=STILL_S)
+    }
+    left_alone = [id_ for id_, is_still in still.items() if is_still]
+    ended = [Ended(**row) for row in await _rows(tx, "ended", ids=left_alone)]
+    return Endings(ended, [id_ for id_ in ids if still.get(id_, True)])
+
+
+async def forget(tx: Tx, ids: Sequence[str]) -> None:
+    """Nobody looks at these again, unless they end once more."""
+    if ids:
+        await tx.execute(SQL["forget"], {"ids": [*ids], "still_s": STILL_S})
+
+
+async def _rows(tx: Tx, name: str, **values: object) -> list[dict[str, Any]]:
+    async with tx.cursor(row_factory=dict_row) as rows:
+        return await (await rows.execute(SQL[name], values)).fetchall()
 
 
 async def out_of_time(tx: Tx, run_id: str, error: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final, LiteralString
 
@@ -11,13 +12,16 @@ from engine.core.triggers import Finding, Standing
 from engine.store import Tx, sql
 
 SQL: Final = sql.load("signoff")
+CHUNK: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Suspicious rows by kind, and how every run of late stands in either schema.
+    """Suspicious rows by kind, and how runs stand of which the two schemas may tell different ends.
 
-    ``app`` and ``engine`` by the id of the run's execution, ``runs`` its workflow id by the same.
+    These are the ones that ended lately, and those that live in schema app alone: one that lives in
+    both is no divergence, whatever the words. ``app`` and ``engine`` by the id of the run's
+    execution, ``runs`` its workflow id by the same.
     """
 
     now_ms: int
@@ -35,8 +39,10 @@ async def live(tx: Tx) -> Live:
         await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         async with tx.cursor(row_factory=scalar_row) as row:
             now_ms = await (await row.execute(SQL["now"])).fetchone()
+        lone = await _ids(tx, "live_runs") - await _ids(tx, "live_executions")
         async with tx.cursor(row_factory=dict_row) as rows:
-            ours = await (await rows.execute(SQL["standings"])).fetchall()
+            ours = await (await rows.execute(SQL["ended_lately"])).fetchall()
+            ours += await (await rows.execute(SQL["standings"], {"ids": [*lone]})).fetchall()
             ids = [row["execution_id"] for row in ours]
             theirs = await (await rows.execute(SQL["executions"], {"ids": ids})).fetchall()
         return Live(
@@ -48,6 +54,17 @@ async def live(tx: Tx) -> Live:
             engine={row["workflow_uuid"]: Standing(row["status"], row["ts"]) for row in theirs},
             runs={row["execution_id"]: row["workflow_id"] for row in ours},
         )
+
+
+async def _ids(tx: Tx, name: str) -> set[str]:
+    """Every id that the query finds. They may be many: others get their turn in between."""
+    found: set[str] = set()
+    async with tx.cursor(row_factory=scalar_row) as rows:
+        await rows.execute(SQL[name])
+        while some := await rows.fetchmany(CHUNK):
+            found.update(some)
+            await asyncio.sleep(0)
+    return found
 
 
 async def _findings(tx: Tx, query: LiteralString) -> list[Finding]:

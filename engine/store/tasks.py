@@ -32,14 +32,21 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How an attempt ended, if it is recorded, and the budget of its run as it is stored."""
+    """How an attempt ended, if it is recorded, the budget of its run as it is stored, its needs.
+
+    ``templates`` are the ids of what is ready for the recipe version, by key.
+    """
 
     response: dict[str, Any] | None
     budget: Any
+    recipe_id: str
+    recipe_v: str
+    constraints: dict[str, Any]
+    templates: dict[str, str]
 
 
 async def standing(tx: Tx, run_id: str, task_key: str, number: int) -> Standing:
-    """Whether this attempt is recorded, and the budget that it has to keep to."""
+    """Whether this attempt is recorded, the budget that it has to keep to, and what it needs."""
     values: Mapping[str, object] = {"run_id": run_id, "task_key": task_key, "attempt": number}
     async with tx.cursor(row_factory=class_row(Standing)) as rows:
         found = await (await rows.execute(SQL["standing"], values)).fetchone()

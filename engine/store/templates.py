@@ -14,16 +14,6 @@ SQL: Final = sql.load("templates")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
-    """What the tasks of a run need; ``templates`` are the ids there are, by key."""
-
-    recipe_id: str
-    recipe_v: str
-    constraints: dict[str, Any]
-    templates: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """What one attempt was given: the template of that key, or, without id, a cold sandbox."""
 
@@ -47,12 +37,6 @@ class Template:
     template_key: str
     template_id: str
     environment: dict[str, Any]
-
-
-async def needs(tx: Tx, run_id: str) -> Needs | None:
-    """What the run's tasks need, if there is such a run."""
-    async with tx.cursor(row_factory=class_row(Needs)) as rows:
-        return await (await rows.execute(SQL["needs"], {"run_id": run_id})).fetchone()
 
 
 async def select(tx: Tx, made: Selection) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from engine.store import Tx, sql
 
@@ -75,14 +75,14 @@ async def at_one_moment(tx: Tx) -> None:
     await tx.execute(SQL["at_one_moment"])
 
 
-async def fairness(tx: Tx) -> list[Fairness]:
-    """By queue, partition and status."""
-    return await _rows(tx, "fairness", Fairness)
-
-
-async def priority(tx: Tx) -> list[Priority]:
-    """By queue, priority and status."""
-    return await _rows(tx, "priority", Priority)
+async def count_queues(tx: Tx) -> tuple[list[Fairness], list[Priority]]:
+    """By queue, partition and status; and by queue, priority and status."""
+    async with tx.cursor(row_factory=dict_row) as rows:
+        found = await (await rows.execute(SQL["queues"])).fetchone()
+    if found is None:
+        raise RuntimeError("a SELECT without FROM has one row")
+    fairness, priority = found["fairness"], found["priority"]
+    return [Fairness(**row) for row in fairness], [Priority(**row) for row in priority]
 
 
 async def budgets(tx: Tx) -> list[Violation]:

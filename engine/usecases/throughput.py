@@ -29,9 +29,10 @@ async def seen(pool: Pool, load_dir: Path) -> Seen:
     files = await asyncio.to_thread(lanes.files, load_dir)
     async with pool.connection() as tx, tx.transaction():
         await store.at_one_moment(tx)
+        fairness, priority = await store.count_queues(tx)
         return Seen(
-            fairness=await store.fairness(tx),
-            priority=await store.priority(tx),
+            fairness=fairness,
+            priority=priority,
             budgets=await store.budgets(tx),
             templates=await store.templates(tx),
             load=files,

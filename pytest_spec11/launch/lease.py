@@ -77,7 +77,8 @@ class Owned:
     def __init__(self, target: Target, site: Site, shelf: Shelf, timings: Timings) -> None:
         self._target = target
         self._cancelled = threading.Event()
-        self._site = replace(site, cancelled=self._cancelled.is_set)
+        # What others share is started by its own commands, as whoever runs the target starts it.
+        self._site = replace(site, cancelled=self._cancelled.is_set, fork_servers=None)
         self._shelf = shelf
         self._timings = timings
         self._wanted: frozenset[str] = frozenset()

@@ -15,6 +15,7 @@ from typing import Final
 
 from pytest_spec11.addresses import Values
 from pytest_spec11.errors import NotObserved, TargetFailed
+from pytest_spec11.launch.fork_servers import Forked, ForkServers
 from pytest_spec11.launch.reaper import Reaper, end_groups
 from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
 from pytest_spec11.target import Process, filled
@@ -28,7 +29,8 @@ LOOK_EVERY_S: Final = 0.01
 class Site:
     """Where processes of one owner run: log files below ``logs``, a sidecar that ends them.
 
-    ``armed`` are the faults that stand between them and the prover.
+    ``armed`` are the faults that stand between them and the prover. Without ``fork_servers``
+    each process is started by its command, also one that has a fork server.
     """
 
     run: str
@@ -37,6 +39,7 @@ class Site:
     cancelled: Callable[[], bool] = lambda: False
     counter: list[int] = field(default_factory=lambda: [0])
     armed: ActiveSaboteurs = field(default_factory=ActiveSaboteurs)
+    fork_servers: ForkServers | None = None
 
     def next_name(self, stem: str) -> str:
         """``stem`` and a number that this owner has not given before."""
@@ -54,7 +57,8 @@ class Running:
         self.ready_after_s = 0.0
         self._patience = Patience(process.deadline_s)
         self._reaper = site.reaper
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._fork_servers = site.fork_servers
+        self._popen: subprocess.Popen[bytes] | Forked | None = None
         self._offset = 0
 
     @property
@@ -100,7 +104,10 @@ class Running:
 
     def _popened(
         self, command: Sequence[str], env: Mapping[str, str], output: int
-    ) -> subprocess.Popen[bytes]:
+    ) -> subprocess.Popen[bytes] | Forked:
+        server = self.process.fork_server
+        if self._fork_servers is not None and server is not None and server.serves(command, env):
+            return self._fork_servers.start(server, command, env, output)
         try:
             return subprocess.Popen(  # noqa: S603  # the target's own command, no shell
                 command,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +32,7 @@ class Parts:
     def start(self, everyone: Sequence[Process], begin: Collection[str]) -> None:
         """Database copied and the processes that ``begin`` names ready. Raises TargetFailed."""
         try:
+            self._begin_fork_servers(process for process in everyone if process.name in begin)
             self._make_database()
             self._make_dir(everyone)
             for process in everyone:
@@ -58,6 +59,13 @@ class Parts:
         command = tuple(filled(part, self.values) for part in process.command)
         env = {key: filled(value, self.values) for key, value in process.env.items()}
         return replace(process, command=command, env=env)
+
+    def _begin_fork_servers(self, processes: Iterable[Process]) -> None:
+        """They load while the database is copied."""
+        if self._site.fork_servers is not None:
+            self._site.fork_servers.begin(
+                each.fork_server for each in processes if each.fork_server is not None
+            )
 
     def _make_database(self) -> None:
         template = self.target.database

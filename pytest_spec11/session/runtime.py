@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_spec11.addresses import attached_address
+from pytest_spec11.launch.fork_servers import ForkServers
 from pytest_spec11.launch.lease import Attached, Borrowed, Lease, Owned, Shelf
 from pytest_spec11.launch.processes import Site
 from pytest_spec11.launch.reaper import Reaper
@@ -68,7 +69,15 @@ class Runtime:
     def site(self) -> Site:
         """Where this process's processes run."""
         name = f"{self.run.short}_{self.run.role}"
-        return Site(name, self._logs, self.reaper, armed=self.armed)
+        servers = self.fork_servers
+        return Site(name, self._logs, self.reaper, armed=self.armed, fork_servers=servers)
+
+    @cached_property
+    def fork_servers(self) -> ForkServers:
+        """What forks processes of private stacks; a server starts when it is first needed."""
+        servers = ForkServers(self._logs, self.reaper)
+        self._made.callback(servers.close)
+        return servers
 
     @property
     def _logs(self) -> Path:

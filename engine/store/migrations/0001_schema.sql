@@ -147,8 +147,15 @@ CREATE TABLE app.runs (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-CREATE INDEX runs_status_idx ON app.runs (status, created_at);
 CREATE INDEX runs_execution_idx ON app.runs (execution_id);
+CREATE INDEX runs_live_idx ON app.runs (execution_id)
+    WHERE status IN ('queued', 'running', 'waiting_input', 'repairing');
+-- When a run ended, null while it is on its way. By blocks: an index of rows would cost each step its update in place.
+CREATE FUNCTION app.ended_at(status text, updated_at timestamptz) RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+    $$ SELECT CASE WHEN status IN ('succeeded', 'failed', 'retries_exceeded', 'canceled') THEN updated_at END $$;
+CREATE INDEX runs_ended_idx ON app.runs USING brin (app.ended_at(status, updated_at))
+    WITH (pages_per_range = 8, autosummarize = on);
 CREATE INDEX runs_forked_idx ON app.runs (forked_from) WHERE forked_from IS NOT NULL;
 
 -- Terminal is terminal (D15), whoever writes: there are two ways out, a repair and a resume.
@@ -210,6 +217,7 @@ CREATE TABLE app.artifacts (
     CONSTRAINT artifacts_pkey PRIMARY KEY (run_id, step_id, task_key, idx, attempt)
 );
 CREATE INDEX artifacts_uri_idx ON app.artifacts (uri, attempt);
+CREATE INDEX artifacts_budget_idx ON app.artifacts (created_at) WHERE step_id = 'BUDGET';
 
 CREATE TABLE app.sbx_runs (
     run_id text NOT NULL CONSTRAINT sbx_runs_run_fkey REFERENCES app.runs (id),
@@ -280,30 +288,65 @@ CREATE INDEX opencode_calls_run_idx ON app.opencode_calls (run_id, step_id);
 CREATE UNIQUE INDEX opencode_calls_once ON app.opencode_calls (op_key) WHERE error IS NULL;
 
 -- What a step did is written once: the same again is no news, anything else under the same key is refused by name.
-CREATE FUNCTION app.refuse_divergence() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    stored jsonb;
-    told jsonb := to_jsonb(NEW);
-    keys text[] := string_to_array(TG_ARGV[0], ' ');
-    facts text[] := string_to_array(TG_ARGV[1], ' ');
+-- Each table has a function of its own: a statement that is put together for each row costs eight times as much.
+CREATE FUNCTION app.raise_divergence(relation text, run_id text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    EXECUTE format('SELECT to_jsonb(t) FROM %I.%I t WHERE %s', TG_TABLE_SCHEMA, TG_TABLE_NAME,
-                   (SELECT string_agg(format('%I = $1.%I', k, k), ' AND ') FROM unnest(keys) AS k))
-    INTO stored USING NEW;
-    IF stored IS NULL THEN
+    RAISE EXCEPTION '% of % diverges from what is stored', relation, run_id
+        USING ERRCODE = 'unique_violation', CONSTRAINT = relation || '_diverges', TABLE = relation, SCHEMA = 'app';
+END $$;
+
+CREATE FUNCTION app.refuse_step_divergence() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    is_same boolean;
+BEGIN
+    SELECT (t.phase, t.output) IS NOT DISTINCT FROM (NEW.phase, NEW.output) INTO is_same
+    FROM app.run_steps t
+    WHERE t.run_id = NEW.run_id AND t.step_id = NEW.step_id AND t.attempt = NEW.attempt;
+    IF is_same IS NULL THEN
         RETURN NEW;
-    ELSIF (SELECT bool_and(stored -> f = told -> f) FROM unnest(facts) AS f) THEN
-        RETURN NULL;
+    ELSIF NOT is_same THEN
+        PERFORM app.raise_divergence(TG_TABLE_NAME, NEW.run_id);
     END IF;
-    RAISE EXCEPTION '% of % diverges from what is stored', TG_TABLE_NAME, NEW.run_id
-        USING ERRCODE = 'unique_violation', CONSTRAINT = TG_TABLE_NAME || '_diverges', TABLE = TG_TABLE_NAME, SCHEMA = 'app';
+    RETURN NULL;
 END $$;
 CREATE TRIGGER run_steps_diverges BEFORE INSERT ON app.run_steps FOR EACH ROW
-    EXECUTE FUNCTION app.refuse_divergence('run_id step_id attempt', 'phase output');
+    EXECUTE FUNCTION app.refuse_step_divergence();
+
+CREATE FUNCTION app.refuse_artifact_divergence() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    is_same boolean;
+BEGIN
+    SELECT (t.kind, t.uri, t.sha256) IS NOT DISTINCT FROM (NEW.kind, NEW.uri, NEW.sha256) INTO is_same
+    FROM app.artifacts t
+    WHERE t.run_id = NEW.run_id AND t.step_id = NEW.step_id AND t.task_key = NEW.task_key AND t.idx = NEW.idx
+      AND t.attempt = NEW.attempt;
+    IF is_same IS NULL THEN
+        RETURN NEW;
+    ELSIF NOT is_same THEN
+        PERFORM app.raise_divergence(TG_TABLE_NAME, NEW.run_id);
+    END IF;
+    RETURN NULL;
+END $$;
 CREATE TRIGGER artifacts_diverges BEFORE INSERT ON app.artifacts FOR EACH ROW
-    EXECUTE FUNCTION app.refuse_divergence('run_id step_id task_key idx attempt', 'kind uri sha256');
+    EXECUTE FUNCTION app.refuse_artifact_divergence();
+
+CREATE FUNCTION app.refuse_task_divergence() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    is_same boolean;
+BEGIN
+    SELECT (t.provider, t.request, t.response, t.err_code)
+           IS NOT DISTINCT FROM (NEW.provider, NEW.request, NEW.response, NEW.err_code) INTO is_same
+    FROM app.sbx_runs t
+    WHERE t.run_id = NEW.run_id AND t.step_id = NEW.step_id AND t.task_key = NEW.task_key AND t.attempt = NEW.attempt;
+    IF is_same IS NULL THEN
+        RETURN NEW;
+    ELSIF NOT is_same THEN
+        PERFORM app.raise_divergence(TG_TABLE_NAME, NEW.run_id);
+    END IF;
+    RETURN NULL;
+END $$;
 CREATE TRIGGER sbx_runs_diverges BEFORE INSERT ON app.sbx_runs FOR EACH ROW
-    EXECUTE FUNCTION app.refuse_divergence('run_id step_id task_key attempt', 'provider request response err_code');
+    EXECUTE FUNCTION app.refuse_task_divergence();
 
 -- A side effect's receipt is written in the transaction of its step row (D16). Keyed by the
 -- execution: a recovery meets its own receipt and is not accused.
@@ -316,6 +359,8 @@ CREATE TABLE app.mock_receipts (
     seen_count integer NOT NULL DEFAULT 1 CONSTRAINT mock_receipts_seen_check CHECK (seen_count >= 1),
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX mock_receipts_run_idx ON app.mock_receipts (run_id);
+CREATE INDEX mock_receipts_doubled_idx ON app.mock_receipts (created_at) WHERE seen_count > 1;
 
 CREATE TABLE app.human_gates (
     run_id text NOT NULL CONSTRAINT human_gates_run_fkey REFERENCES app.runs (id),
@@ -336,6 +381,7 @@ CREATE TABLE app.human_gates (
     CONSTRAINT human_gates_pkey PRIMARY KEY (run_id, gate_key)
 );
 CREATE INDEX human_gates_open_idx ON app.human_gates (deadline_at) WHERE state = 'PENDING';
+CREATE INDEX human_gates_workflow_idx ON app.human_gates (workflow_id);
 
 -- The ledger of accepted answers. The two keys decide every race: a 4-tuple once, a gate once (D17). What may not be
 -- null says so in its check, since a refusal by NOT NULL has no name.
@@ -359,6 +405,7 @@ CREATE TABLE app.human_interactions (
     CONSTRAINT human_interactions_gate_fkey FOREIGN KEY (run_id, gate_key)
         REFERENCES app.human_gates (run_id, gate_key)
 );
+CREATE INDEX human_interactions_at_idx ON app.human_interactions (created_at);
 
 -- What was written to files and taken back. The row is there before the file is touched, with what the file
 -- was; attempts are kept: writing the same patches again after a rollback is an attempt of its own (D25).
@@ -453,28 +500,112 @@ CREATE TRIGGER app_notify_ending AFTER UPDATE OF status ON dbos.workflow_status
                        AND NEW.status NOT IN ('ENQUEUED', 'DELAYED', 'PENDING'))
     EXECUTE FUNCTION app.notify_ending();
 
+-- Workflows that ended by themselves while their run is on its way, for the worker that brings runs to their end: it
+-- reads what is here instead of every run. Looked at when the ending is committed: whoever ends a run and its workflow
+-- in one transaction leaves nothing here.
+CREATE TABLE app.lone_endings (
+    id text CONSTRAINT lone_endings_pkey PRIMARY KEY,    -- the durable workflow
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX lone_endings_at_idx ON app.lone_endings (at);
+CREATE FUNCTION app.keep_lone_ending() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO app.lone_endings (id)
+    SELECT execution_id FROM app.runs
+    WHERE execution_id = NEW.workflow_uuid AND status IN ('queued', 'running', 'waiting_input', 'repairing')
+    ON CONFLICT (id) DO UPDATE SET at = excluded.at;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER app_keep_lone_ending AFTER UPDATE OF status ON dbos.workflow_status
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status
+          AND NEW.status IN ('CANCELLED', 'ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'))
+    EXECUTE FUNCTION app.keep_lone_ending();
+
+-- Prompts without a result, as dbos.workflow_events has them, those of a canceled run too. To look there for each parked
+-- run costs five times as much.
+CREATE TABLE dbos.spec11_open_prompts (
+    id text NOT NULL,                               -- the durable workflow
+    key text NOT NULL,
+    CONSTRAINT spec11_open_prompts_pkey PRIMARY KEY (id, key)
+);
+CREATE FUNCTION app.open_prompt(workflow text, prompt text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO dbos.spec11_open_prompts (id, key)
+    SELECT p.workflow_uuid, p.key FROM dbos.workflow_events p
+    WHERE p.workflow_uuid = workflow AND p.key = prompt AND p.key LIKE 'ui:%' AND p.key NOT LIKE 'ui:%:%'
+      AND NOT EXISTS (SELECT FROM dbos.workflow_events r
+                      WHERE r.workflow_uuid = p.workflow_uuid AND r.key = p.key || ':result')
+    ON CONFLICT DO NOTHING
+$$;
+CREATE FUNCTION app.close_prompt(workflow text, prompt text) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM dbos.spec11_open_prompts WHERE id = workflow AND key = prompt
+$$;
+CREATE FUNCTION app.keep_prompt() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM app.open_prompt(NEW.workflow_uuid, NEW.key);
+    RETURN NULL;
+END $$;
+CREATE FUNCTION app.keep_result() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM app.close_prompt(NEW.workflow_uuid, regexp_replace(NEW.key, ':result$', ''));
+    RETURN NULL;
+END $$;
+CREATE FUNCTION app.keep_other_event() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM app.close_prompt(OLD.workflow_uuid, OLD.key);
+    PERFORM app.open_prompt(OLD.workflow_uuid, regexp_replace(OLD.key, ':result$', ''));
+    IF TG_OP = 'UPDATE' THEN
+        PERFORM app.close_prompt(NEW.workflow_uuid, regexp_replace(NEW.key, ':result$', ''));
+        PERFORM app.open_prompt(NEW.workflow_uuid, NEW.key);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER app_keep_prompt AFTER INSERT ON dbos.workflow_events FOR EACH ROW
+    WHEN (NEW.key LIKE 'ui:%' AND NEW.key NOT LIKE 'ui:%:%') EXECUTE FUNCTION app.keep_prompt();
+CREATE TRIGGER app_keep_result AFTER INSERT ON dbos.workflow_events FOR EACH ROW
+    WHEN (NEW.key LIKE 'ui:%:result') EXECUTE FUNCTION app.keep_result();
+CREATE TRIGGER app_keep_other_event AFTER DELETE OR UPDATE OF workflow_uuid, key ON dbos.workflow_events FOR EACH ROW
+    EXECUTE FUNCTION app.keep_other_event();
+
+-- Indexes of ours in the durable engine's schema: what lives, by queue, with all that the views below count; who holds
+-- what is under way; and lists by name and status.
+CREATE INDEX spec11_workflow_status_live ON dbos.workflow_status (queue_name, status, priority)
+    INCLUDE (queue_partition_key, created_at, started_at_epoch_ms, workflow_uuid)
+    WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING');
+CREATE INDEX spec11_workflow_status_holder ON dbos.workflow_status (executor_id) WHERE status = 'PENDING';
+CREATE INDEX spec11_workflow_status_list ON dbos.workflow_status (name, status, created_at);
+
+-- Rows that change several times and then never again: a page that was looked after is counted from its index alone.
+ALTER TABLE dbos.workflow_status SET (
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_insert_scale_factor = 0.05,
+    autovacuum_analyze_scale_factor = 0.02
+);
+
 -- Queue rows as the boards and the course read them, from schema dbos alone. A parked run (a prompt
 -- event without its result) stands under a word of its own: it waits for a person, not for a slot (D11).
 CREATE VIEW app.v_ops_queue_depth AS
-SELECT queue_name,
-       CASE WHEN status = 'PENDING' AND EXISTS (
-                SELECT FROM dbos.workflow_events p
-                WHERE p.workflow_uuid = w.workflow_uuid AND p.key LIKE 'ui:%' AND p.key NOT LIKE 'ui:%:%'
-                  AND NOT EXISTS (SELECT FROM dbos.workflow_events r
-                                  WHERE r.workflow_uuid = p.workflow_uuid AND r.key = p.key || ':result'))
-            THEN 'WAITING_INPUT' ELSE status END AS status,
-       count(*) AS workflow_count,
-       min(created_at) AS oldest_created_at,
-       max(created_at) AS newest_created_at
+SELECT queue_name, status, count(*) AS workflow_count,
+       min(created_at) AS oldest_created_at, max(created_at) AS newest_created_at
+FROM dbos.workflow_status
+WHERE status IN ('ENQUEUED', 'DELAYED')
+GROUP BY 1, 2
+UNION ALL
+SELECT queue_name, CASE WHEN p.id IS NULL THEN status ELSE 'WAITING_INPUT' END,
+       count(*), min(created_at), max(created_at)
 FROM dbos.workflow_status w
-WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING')
+LEFT JOIN (SELECT DISTINCT id FROM dbos.spec11_open_prompts) p ON p.id = w.workflow_uuid
+WHERE status = 'PENDING'
 GROUP BY 1, 2;
 
 -- The last hour of the queues, and whatever still lies in them however old it is: an idle engine shows what it did.
 CREATE VIEW app.v_ops_queue_recent AS
 SELECT * FROM dbos.workflow_status
-WHERE queue_name IS NOT NULL
-  AND (created_at > app.millis(clock_timestamp()) - 3600000 OR status IN ('ENQUEUED', 'DELAYED', 'PENDING'));
+WHERE queue_name IS NOT NULL AND status IN ('ENQUEUED', 'DELAYED', 'PENDING')
+UNION ALL
+SELECT * FROM dbos.workflow_status
+WHERE queue_name IS NOT NULL AND (status IN ('ENQUEUED', 'DELAYED', 'PENDING')) IS NOT TRUE
+  AND created_at > app.millis(statement_timestamp()) - 3600000;
 
 -- Whose work it is. Runs that named no partition have none.
 CREATE VIEW app.v_ops_queue_fairness AS
@@ -487,13 +618,23 @@ SELECT queue_name, nullif(queue_partition_key, '') AS partition_key, status,
 FROM app.v_ops_queue_recent
 GROUP BY 1, 2, 3;
 
--- How long it lay in the queue: from its creation to its latest start (B46).
+-- How long it lay in the queue: from its creation to its latest start (B46). Only what started is sorted for it.
 CREATE VIEW app.v_ops_queue_priority AS
-SELECT queue_name, priority, status,
-       count(*) AS workflow_count,
-       count(started_at_epoch_ms) AS started_count,
-       round(avg(started_at_epoch_ms - created_at))::bigint AS avg_latency_ms,
-       percentile_disc(0.95) WITHIN GROUP (ORDER BY started_at_epoch_ms - created_at) AS p95_latency_ms,
-       max(started_at_epoch_ms - created_at) AS max_latency_ms
-FROM app.v_ops_queue_recent
-GROUP BY 1, 2, 3;
+SELECT a.queue_name, a.priority, a.status, a.workflow_count, a.started_count, a.avg_latency_ms, s.p95_latency_ms,
+       a.max_latency_ms
+FROM (
+    SELECT queue_name, priority, status,
+           count(*) AS workflow_count,
+           count(started_at_epoch_ms) AS started_count,
+           round(avg(started_at_epoch_ms - created_at))::bigint AS avg_latency_ms,
+           max(started_at_epoch_ms - created_at) AS max_latency_ms
+    FROM app.v_ops_queue_recent
+    GROUP BY 1, 2, 3
+) a
+LEFT JOIN (
+    SELECT queue_name, priority, status,
+           percentile_disc(0.95) WITHIN GROUP (ORDER BY started_at_epoch_ms - created_at) AS p95_latency_ms
+    FROM app.v_ops_queue_recent
+    WHERE started_at_epoch_ms IS NOT NULL
+    GROUP BY 1, 2, 3
+) s ON s.queue_name = a.queue_name AND s.priority = a.priority AND s.status = a.status;

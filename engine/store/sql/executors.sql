@@ -11,12 +11,19 @@ SET incarnation = excluded.incarnation, app_version = excluded.app_version, pid 
 
 -- name: beat
 -- Whether somebody took over the runs of this executor, or bears its id; and a row for each other executor with runs
--- under way. That it was asked is the beat (app.last_beat).
-SELECT is_present, other, extract(epoch FROM clock_timestamp() - app.last_beat(other))::float8 AS silent_s
-FROM (SELECT EXISTS (SELECT FROM app.executor_registry
-                     WHERE executor_id = %(executor_id)s AND incarnation = %(incarnation)s AND lost_at IS NULL)) AS own (is_present)
-LEFT JOIN (SELECT DISTINCT executor_id FROM dbos.workflow_status
-           WHERE status = 'PENDING' AND executor_id <> %(executor_id)s) AS others (other) ON true;
+-- under way. That it was asked is the beat (app.last_beat). The others are found from one to the next, however many runs
+-- each of them has.
+WITH RECURSIVE holders (id) AS (
+    SELECT min(executor_id) FROM dbos.workflow_status WHERE status = 'PENDING'
+    UNION ALL
+    SELECT (SELECT min(executor_id) FROM dbos.workflow_status WHERE status = 'PENDING' AND executor_id > h.id)
+    FROM holders h WHERE h.id IS NOT NULL
+), own (is_present) AS (
+    SELECT EXISTS (SELECT FROM app.executor_registry
+                   WHERE executor_id = %(executor_id)s AND incarnation = %(incarnation)s AND lost_at IS NULL)
+)
+SELECT is_present, id, extract(epoch FROM clock_timestamp() - app.last_beat(id))::float8 AS silent_s
+FROM own LEFT JOIN holders ON id <> %(executor_id)s;
 
 -- name: leave
 DELETE FROM app.executor_registry WHERE executor_id = %(executor_id)s AND incarnation = %(incarnation)s;

@@ -53,6 +53,7 @@ WITH moment AS (
 ), owner AS (
     SELECT id, execution_id, gate_ttl_s FROM app.runs
     WHERE execution_id = %(execution_id)s AND status IN ('queued', 'running', 'repairing')
+    FOR UPDATE
 ), gate AS (
     INSERT INTO app.human_gates (run_id, gate_key, workflow_id, topic, listen_topic, step_id, purpose, prompt, created_at,
                                  deadline_at)
@@ -63,16 +64,18 @@ WITH moment AS (
            at, at + make_interval(secs => r.gate_ttl_s)
     FROM owner r, moment, jsonb_to_recordset(%(gates)s::jsonb) AS g (gate_key text, step_id text, purpose text, form jsonb)
     ON CONFLICT DO NOTHING
-    RETURNING run_id, gate_key, workflow_id, prompt
+    RETURNING run_id, gate_key, workflow_id, prompt, deadline_at
 ), waiting AS (
     UPDATE app.runs r SET status = 'waiting_input', next_action = %(next_action)s, updated_at = clock_timestamp()
-    WHERE r.id IN (SELECT run_id FROM gate)
+    WHERE r.id = (SELECT run_id FROM gate LIMIT 1)
 ), events AS (
     INSERT INTO dbos.workflow_events (workflow_uuid, key, value, serialization)
     SELECT workflow_id, 'ui:' || gate_key, prompt::text, 'portable_json' FROM gate
+), history AS (
+    INSERT INTO dbos.workflow_events_history (workflow_uuid, function_id, key, value, serialization)
+    SELECT workflow_id, %(function_id)s, 'ui:' || gate_key, prompt::text, 'portable_json' FROM gate
 )
-INSERT INTO dbos.workflow_events_history (workflow_uuid, function_id, key, value, serialization)
-SELECT workflow_id, %(function_id)s, 'ui:' || gate_key, prompt::text, 'portable_json' FROM gate;
+SELECT extract(epoch FROM deadline_at - clock_timestamp())::float FROM gate;
 
 -- name: standing
 -- What became of an execution's gates, under their locks; seconds to each deadline by the database's clock.

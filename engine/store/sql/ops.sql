@@ -1,8 +1,37 @@
--- name: list
+-- name: newest
 SELECT workflow_uuid, status, name, class_name, queue_name, application_version, parent_workflow_id, forked_from,
        created_at, updated_at
 FROM dbos.workflow_status
-WHERE (%(status)s::text IS NULL OR status = %(status)s) AND (%(name)s::text IS NULL OR name = %(name)s)
+ORDER BY created_at DESC, workflow_uuid
+LIMIT %(limit)s;
+
+-- name: list
+-- The newest of each name and status, and of these the newest: pairs that there are, from one to the next in the index.
+-- Their order is asked for, not their equality: only the index of all three has it.
+WITH RECURSIVE pairs (name, status) AS (
+    (SELECT name, status FROM dbos.workflow_status ORDER BY name, status LIMIT 1)
+    UNION ALL
+    SELECT n.name, n.status FROM pairs p CROSS JOIN LATERAL (
+        SELECT name, status FROM dbos.workflow_status
+        WHERE (name, status) > (p.name, p.status) ORDER BY name, status LIMIT 1
+    ) n
+), named AS (
+    SELECT w.* FROM pairs p CROSS JOIN LATERAL (
+        SELECT * FROM dbos.workflow_status
+        WHERE (name, status) >= (p.name, p.status) AND (name, status) <= (p.name, p.status)
+        ORDER BY name DESC, status DESC, created_at DESC, workflow_uuid
+        LIMIT %(limit)s
+    ) w
+    WHERE (%(status)s::text IS NULL OR p.status = %(status)s) AND (%(name)s::text IS NULL OR p.name = %(name)s)
+), nameless AS (
+    SELECT * FROM dbos.workflow_status
+    WHERE name IS NULL AND status = %(status)s AND %(name)s::text IS NULL
+    ORDER BY created_at DESC, workflow_uuid
+    LIMIT %(limit)s
+)
+SELECT workflow_uuid, status, name, class_name, queue_name, application_version, parent_workflow_id, forked_from,
+       created_at, updated_at
+FROM (SELECT * FROM named UNION ALL SELECT * FROM nameless) w
 ORDER BY created_at DESC, workflow_uuid
 LIMIT %(limit)s;
 
@@ -50,8 +79,7 @@ WITH RECURSIVE family AS (
 UPDATE dbos.workflow_status w
 SET status = 'CANCELLED', owner_xid = null, queue_name = null, deduplication_id = null, started_at_epoch_ms = null,
     updated_at = app.millis(clock_timestamp()), completed_at = app.millis(clock_timestamp())
-FROM family
-WHERE w.workflow_uuid = family.workflow_uuid AND w.status IN ('ENQUEUED', 'DELAYED', 'PENDING');
+WHERE w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM family)) AND w.status IN ('ENQUEUED', 'DELAYED', 'PENDING');
 
 -- name: cancel_run
 UPDATE app.runs SET status = 'canceled', next_action = null, updated_at = clock_timestamp() WHERE id = %(run_id)s;
@@ -88,8 +116,7 @@ UPDATE dbos.workflow_status w
 SET status = 'ENQUEUED', owner_xid = null, recovery_attempts = 0, workflow_deadline_epoch_ms = null,
     started_at_epoch_ms = null, completed_at = null, updated_at = app.millis(clock_timestamp()),
     queue_name = CASE w.name WHEN 'RunIntent' THEN 'intentQ' WHEN 'RunTask' THEN 'sbxQ' ELSE 'controlQ' END
-FROM family
-WHERE w.workflow_uuid = family.workflow_uuid AND w.status = 'CANCELLED';
+WHERE w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM family)) AND w.status = 'CANCELLED';
 
 -- name: reopen_gates
 -- Gates that only the cancellation closed ask again, for their whole time.

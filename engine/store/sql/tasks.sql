@@ -1,6 +1,11 @@
 -- name: standing
-SELECT s.response, r.budget
+-- How the attempt ended, if it did; what it has to keep to, what it needs, and what there is for its recipe version.
+SELECT s.response, r.budget, r.recipe_id, r.recipe_v, i.json -> 'constraints' AS constraints,
+       (SELECT coalesce(jsonb_object_agg(t.template_key, t.template_id), '{}')
+        FROM app.sbx_templates t
+        WHERE t.recipe_id = r.recipe_id AND t.recipe_v = r.recipe_v) AS templates
 FROM app.runs r
+JOIN app.intents i ON i.id = r.intent_id
 LEFT JOIN app.sbx_runs s ON s.run_id = r.id AND s.step_id = 'ExecuteST' AND s.task_key = %(task_key)s
                         AND s.attempt = %(attempt)s
 WHERE r.id = %(run_id)s;

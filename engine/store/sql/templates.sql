@@ -1,12 +1,3 @@
--- name: needs
--- What the tasks of a run need, and what there is for its recipe version.
-SELECT r.recipe_id, r.recipe_v, i.json -> 'constraints' AS constraints,
-       (SELECT coalesce(jsonb_object_agg(t.template_key, t.template_id), '{}')
-        FROM app.sbx_templates t
-        WHERE t.recipe_id = r.recipe_id AND t.recipe_v = r.recipe_v) AS templates
-FROM app.runs r JOIN app.intents i ON i.id = r.intent_id
-WHERE r.id = %(run_id)s;
-
 -- name: select
 -- What was selected stands; an attempt that begins again after a crash begins now.
 INSERT INTO app.sbx_selections (run_id, task_key, attempt, template_key, recipe_id, recipe_v, deps_hash, template_id)

@@ -1,0 +1,107 @@
+"""What the durable engine records by itself, of waits and children, in one statement and not four.
+
+Steps of ours do not come here: ``engine.flows.steps`` records them. The statements are the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dbos import DBOS
+from dbos._context import current_owner_xid  # not exported: which execution this is
+from dbos._error import (
+    DBOSStepNondeterminismError,
+    DBOSUnexpectedStepError,
+    DBOSWorkflowCancelledError,
+    DBOSWorkflowConflictIDError,
+)
+from dbos._sys_db import OperationResultInternal, RecordedResult, db_retry
+from sqlalchemy import Row
+
+from engine.store.checkpoints import SQL, now_ms
+
+PORTABLE: Final = "portable_json"
+
+
+class BriefRecords:
+    """Looks for a record and keeps one, each in one statement, for the durable engine.
+
+    What these do not know (a child, another format, a caller who owns nothing) its own ones do.
+    """
+
+    def __init__(self, durable: DBOS) -> None:
+        self._database = durable._sys_db  # noqa: SLF001  # there is no other way to be asked
+        self._record_fully = self._database.record_operation_result
+        self._find = db_retry(sys_db=self._database)(self._find_once)
+        self._keep = db_retry(sys_db=self._database)(self._keep_once)
+
+    def check(
+        self, workflow_id: str, function_id: int, function_name: str, **_: Any
+    ) -> RecordedResult | None:
+        """The record of that step. Raises for a canceled workflow and for another step."""
+        found = self._find({"workflow_id": workflow_id, "number": function_id})
+        if found.status == "CANCELLED":
+            raise DBOSWorkflowCancelledError(f"workflow {workflow_id} is canceled")
+        if found.name is None:
+            return None
+        if found.name != function_name:
+            raise DBOSUnexpectedStepError(workflow_id, function_id, function_name, found.name)
+        return {
+            "output": found.output,
+            "error": found.error,
+            "serialization": found.serialization,
+            "child_workflow_id": found.child_workflow_id,
+            "child_shard_key": None,
+        }
+
+    def record(
+        self,
+        result: OperationResultInternal,
+        *,
+        completed_at_epoch_ms: int | None = None,
+        **more: Any,
+    ) -> None:
+        """The step is on record. Raises when another execution owns the workflow, or kept it."""
+        owner = current_owner_xid(result["workflow_uuid"])
+        is_known = result["child_workflow_id"] is None and result["serialization"] == PORTABLE
+        if more or owner is None or not is_known:
+            self._record_fully(result, completed_at_epoch_ms=completed_at_epoch_ms, **more)
+            return
+        self._keep(
+            {
+                "workflow_id": result["workflow_uuid"],
+                "number": result["function_id"],
+                "owner": owner,
+                "name": result["function_name"],
+                "output": result["output"],
+                "error": result["error"],
+                "began_ms": result["started_at_epoch_ms"],
+                "ended_ms": completed_at_epoch_ms or now_ms(),
+                "application": self._database.app_name,
+            }
+        )
+
+    def _find_once(self, values: dict[str, Any]) -> Row[Any]:
+        if found := self._ask("find", values):
+            return found
+        raise RuntimeError(f"workflow {values['workflow_id']} is not there")
+
+    def _keep_once(self, values: dict[str, Any]) -> None:
+        kept = self._ask("keep", values)
+        if kept is None:
+            raise DBOSWorkflowConflictIDError(values["workflow_id"])
+        if kept[0] != values["ended_ms"]:
+            raise DBOSStepNondeterminismError(values["workflow_id"], values["number"])
+
+    def _ask(self, name: str, values: dict[str, Any]) -> Row[Any] | None:
+        with self._database.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            return connection.exec_driver_sql(SQL[name], values).one_or_none()
+
+
+def record_briefly(durable: DBOS) -> None:
+    """From now on ``durable``, which runs, looks for and keeps its records as ``BriefRecords``."""
+    records = BriefRecords(durable)
+    database = durable._sys_db  # noqa: SLF001  # as above
+    database.check_operation_execution = records.check  # type: ignore[method-assign]  # its own take four statements
+    database.record_operation_result = records.record  # type: ignore[method-assign]  # as above
