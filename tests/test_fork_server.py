@@ -168,6 +168,17 @@ def test_a_server_that_ends_is_told_with_its_last_words(tmp_path: Path, reaper: 
     servers.close()
 
 
+def test_servers_load_before_anybody_asks_them(servers: ForkServers, tmp_path: Path) -> None:
+    servers.begin([server(), server()])
+
+    [loading] = (
+        each for each in psutil.Process().children() if each.cmdline()[3:5] == ["forkserver", "api"]
+    )
+    forked = began(servers, tmp_path / "log", PORT="none")
+    assert psutil.Process(forked.pid).ppid() == loading.pid
+    assert forked.wait(30) == 2
+
+
 @pytest.mark.parametrize(
     ("command", "env", "served"),
     [

@@ -57,35 +57,35 @@ def _code(remedy: str, command: str, *traits: Trait) -> Code:
 CODES: Final[Mapping[str, Code]] = MappingProxyType(
     {
         "E-NO-EVIDENCE": _code(
-            "Run the scenarios and gate the directory they write.",
+            "Run the scenarios, then gate the directory that they write.",
             _ALL,
             Trait.UNTRUSTED,
             Trait.INCOMPLETE,
             Trait.FOREIGN,
         ),
         "E-TRUNCATED": _code(
-            "Run again and let the run end by itself.",
+            "Run again, and do not interrupt the run.",
             _ALL,
             Trait.BREAKS,
             Trait.UNTRUSTED,
             Trait.INCOMPLETE,
         ),
         "E-CHAIN": _code(
-            "Run again; evidence that was changed cannot be repaired.",
+            "Run again; nobody can repair evidence that was changed.",
             _ALL,
             Trait.BREAKS,
             Trait.UNTRUSTED,
             Trait.INCOMPLETE,
         ),
         "E-UNSEALED": _code(
-            "Run again and let the run end by itself.",
+            "Run again, and do not interrupt the run.",
             _ALL,
             Trait.BREAKS,
             Trait.UNTRUSTED,
             Trait.INCOMPLETE,
         ),
         "E-LOST": _code(
-            "Run again; every worker has to live and to leave its journal.",
+            "Run again; every worker must live to the end and write its journal.",
             _ALL,
             Trait.UNTRUSTED,
             Trait.INCOMPLETE,
@@ -100,87 +100,103 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             "Run with the scope of a sign-off; a demo proves nothing to anyone.", _ALL
         ),
         "E-SCOPE": _code(
-            "Run with the scope that is to be signed off.", _ALL, Trait.UNTRUSTED, Trait.FOREIGN
+            "Run with the scope that you want to sign off.", _ALL, Trait.UNTRUSTED, Trait.FOREIGN
         ),
         "E-DIRTY": _code(
-            "Commit or remove what is not committed, then run again.", _STATUS, Trait.UNTRUSTED
+            "Commit or remove the uncommitted changes, then run again.", _STATUS, Trait.UNTRUSTED
         ),
         "E-TREE": _code(
-            "Run again on the tree that is to be released.", _ALL, Trait.UNTRUSTED, Trait.FOREIGN
+            "Run again on the tree that you want to release.", _ALL, Trait.UNTRUSTED, Trait.FOREIGN
         ),
-        "E-COMMIT": _code("Run again on the commit that is to be released.", _ALL, Trait.UNTRUSTED),
+        "E-COMMIT": _code(
+            "Run again on the commit that you want to release.", _ALL, Trait.UNTRUSTED
+        ),
         "E-CATALOGUE": _code(
-            "Run again with the catalogue that is to be judged by.",
+            "Run again with the catalogue that the gate uses.",
             _ALL,
             Trait.UNTRUSTED,
             Trait.FOREIGN,
         ),
         "E-APPVERSION": _code(
-            "Run again against the one version that is to be released.", _ALL, Trait.UNTRUSTED
+            "Run again against the one version that you want to release.", _ALL, Trait.UNTRUSTED
         ),
         "E-POLICY": _code(
-            "Run again by the policy that is to be judged by, markers unmoved.",
+            "Run again with the policy that the gate uses, and do not change the markers.",
             _ALL,
             Trait.UNTRUSTED,
             Trait.FOREIGN,
         ),
-        "oc_strict_mode_required": _code("Let the engine's answers be strict.", _ALL),
-        "queue_partition_off": _code("Let both queues be partitioned.", _ALL),
+        "oc_strict_mode_required": _code(
+            "Switch on the strict mode of the engine, then run again.", _ALL
+        ),
+        "queue_partition_off": _code("Partition both queues, then run again.", _ALL),
         "oc_mode": _code("Run against the live service.", _ALL),
         "sbx_mode": _code("Run against the live service.", _ALL),
         "E-STALE": _code(
             "Run again; evidence is good for 24 hours.", _ALL, Trait.UNTRUSTED, Trait.FOREIGN
         ),
-        "E-FUTURE": _code("Set the clocks right, then run again.", "date -u", Trait.UNTRUSTED),
-        "E-TIME": _code("Set the clocks right, then run again.", "date -u", Trait.UNTRUSTED),
+        "E-FUTURE": _code("Correct the clocks, then run again.", "date -u", Trait.UNTRUSTED),
+        "E-TIME": _code("Correct the clocks, then run again.", "date -u", Trait.UNTRUSTED),
         "E-REF": _code(
             "Run again, or gate the whole directory with its blobs.", _ALL, Trait.INCOMPLETE
         ),
         "E-DIGEST": _code(
-            "Run again; evidence that was changed cannot be repaired.", _ALL, Trait.INCOMPLETE
+            "Run again; nobody can repair evidence that was changed.", _ALL, Trait.INCOMPLETE
         ),
         "E-REPLAY": _code(
-            "Gate each run's own directory, once, as the run left it.",
+            "Gate the directory of each run once, and do not change it.",
             _GATE,
             Trait.UNTRUSTED,
             Trait.INCOMPLETE,
         ),
-        "E-SHARD": _code("Run every shard once, each by its name, and gate them together.", _GATE),
+        "E-SHARD": _code(
+            "Run every shard once under its own name, then gate all shards together.", _GATE
+        ),
         "E-CONSERVATION": _code(
-            "Run again; every collected test has to end.", _ALL, Trait.UNTRUSTED, Trait.INCOMPLETE
+            "Run again; every collected test must end.", _ALL, Trait.UNTRUSTED, Trait.INCOMPLETE
         ),
         "E-UNKNOWN-CLAIM": _code("Name a claim of the catalogue.", "spec11 claims"),
         "E-FAILED": _code("Repair the product, or the test if it is wrong.", _ALL, Trait.RED),
-        "E-ERROR": _code("Repair what the test stands on.", _ALL, Trait.RED),
+        "E-ERROR": _code(
+            "Repair the fixture or the environment that the test needs.", _ALL, Trait.RED
+        ),
         "E-THREAD": _code(
-            "Let the test wait for its threads and ask each how it ended.",
+            "Make the test wait for its threads and check how each one ended.",
             _ALL,
             Trait.VOIDS,
             Trait.RED,
         ),
-        "E-RETURN": _code("Write assert where the test says return.", _ALL, Trait.VOIDS, Trait.RED),
-        "E-DUPLICATE": _code("Gate each test's run once: leave one of the bundles out.", _GATE),
+        "E-RETURN": _code("Replace return in the test by assert.", _ALL, Trait.VOIDS, Trait.RED),
+        "E-DUPLICATE": _code(
+            "Gate again without the duplicate: each record may be in only one bundle.", _GATE
+        ),
         "E-RERUN": _code(
-            "Find out why the test was run again; a proof holds the first time.", _ALL
+            "Find out why the test ran again; only a first attempt can prove a claim.", _ALL
         ),
         "E-FLAKY": _code(
-            "Find out why it was red and repair that; a repaired tree begins anew.",
+            "Find out why the test was red and repair it; a repaired tree starts a new count.",
             "spec11 flakes",
             Trait.ELSEWHERE,
         ),
-        "E-XFAIL": _code("Remove the mark once the claim holds.", _ALL),
-        "E-XPASS": _code("Remove the mark; the claim holds.", _ALL),
-        "E-SKIPPED": _code("Give the test what it needs and run it.", _ALL),
+        "E-XFAIL": _code("Remove the xfail mark when the claim holds.", _ALL),
+        "E-XPASS": _code("Remove the xfail mark, because the claim holds.", _ALL),
+        "E-SKIPPED": _code("Provide what the test needs, then run it.", _ALL),
         "E-DESELECTED": _code(
-            "Run it without the selection that left it out.", _ALL, Trait.ELSEWHERE
+            "Run the test without the selection that left it out.", _ALL, Trait.ELSEWHERE
         ),
         "E-NOT-RUN": _code("Write or run a test of this claim.", _ALL),
-        "E-EMPTY": _code("Let the test look at the system through an oracle.", _ALL),
-        "E-NO-ASSERTION": _code("Assert on what was observed, after it was observed.", _ALL),
-        "E-SOURCE": _code(
-            "Observe the claim through every source the catalogue lists.", _ALL, Trait.ELSEWHERE
+        "E-EMPTY": _code("Make the test read the system through an oracle.", _ALL),
+        "E-NO-ASSERTION": _code(
+            "Add an assertion on the observation, after the observation.", _ALL
         ),
-        "E-LANE": _code("Repair what the lane found, then run it again.", "spec11 lane --help"),
+        "E-SOURCE": _code(
+            "Observe the claim through every source that the catalogue lists.",
+            _ALL,
+            Trait.ELSEWHERE,
+        ),
+        "E-LANE": _code(
+            "Repair what the lane found, then run the lane again.", "spec11 lane --help"
+        ),
         "E-LANE-ORDER": _code(
             "Run the lanes of one release in their order: quick, check, full.", "spec11 lane full"
         ),
@@ -189,8 +205,8 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             "spec11 sabotage",
             Trait.ELSEWHERE,
         ),
-        "E-TILE": _code("Gate again; a sign-off is written by the gate alone.", _GATE),
-        "E-SIGNATURE": _code("Let the keys that the policy names sign.", "spec11 sign --help"),
+        "E-TILE": _code("Gate again; only the gate may write a sign-off.", _GATE),
+        "E-SIGNATURE": _code("Sign with the keys that the policy names.", "spec11 sign --help"),
         "E-JUDGES": _code("Find out which judge is wrong before anything is released.", _GATE),
         "E-UNKNOWN": _code("Report what the judge could not decide.", _GATE, Trait.UNTRUSTED),
     }

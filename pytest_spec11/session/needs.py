@@ -10,6 +10,7 @@ from pytest_spec11.launch.lease import MAIN, SERVICES
 from pytest_spec11.session import markers
 
 RECORD: Final = "record"  # a selected test is marked: there is something to prove
+PRIVATE: Final = "private"  # a selected test may start stacks of its own
 _FIXTURES: Final = "pytest_spec11.fixtures"
 _STACK: Final = frozenset({SERVICES, MAIN})
 _OF_FIXTURE: Final = {
@@ -17,7 +18,7 @@ _OF_FIXTURE: Final = {
     "app_sql": _STACK,
     "sys_sql": _STACK,
     "proc": _STACK,
-    "stacks": frozenset({SERVICES}),
+    "stacks": frozenset({SERVICES, PRIVATE}),
 }
 
 

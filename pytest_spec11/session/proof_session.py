@@ -19,7 +19,7 @@ from pytest_spec11.oracles.witness import without_password
 from pytest_spec11.requirements import catalogue, policy
 from pytest_spec11.run import CONTROLLER, run_of
 from pytest_spec11.session import assertion_hook, markers
-from pytest_spec11.session.needs import RECORD, needs_of
+from pytest_spec11.session.needs import PRIVATE, RECORD, needs_of
 from pytest_spec11.session.recorder import Recorder
 from pytest_spec11.session.redaction import Redaction
 from pytest_spec11.session.retention import prune
@@ -128,6 +128,8 @@ class ProofSession:
         if not needs or self.config.getoption("collectonly"):
             return
         self.need(needs)
+        if PRIVATE in needs:
+            self.runtime.begin_fork_servers()
         if self.recorder is not None:
             self.recorder.collected(map(_listed, session.items), map(_listed, self._deselected))
 

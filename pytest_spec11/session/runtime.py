@@ -79,6 +79,11 @@ class Runtime:
         self._made.callback(servers.close)
         return servers
 
+    def begin_fork_servers(self) -> None:
+        """Start the fork servers of the target; they load while its services start."""
+        named = (each.fork_server for each in self.target.processes)
+        self.fork_servers.begin(each for each in named if each is not None)
+
     @property
     def _logs(self) -> Path:
         return self.run.path / "logs" / self.run.role
