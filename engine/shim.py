@@ -38,6 +38,7 @@ from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.notices import Notices
 from engine.store.pool import Pool
+from engine.store.queue_signals import QueueSignals
 from engine.usecases.posture import Posture
 from engine.usecases.promotion import Promotions
 from engine.usecases.runs import Ingress
@@ -53,11 +54,11 @@ def build(config: Config, dsn: str) -> Starlette:
     """The ASGI application for ``config`` on ``dsn``. The database may come later."""
     dsn = session(dsn, "spec11-api")
     pool, notices = Pool(dsn, deadline_s=config.database_timeout_ms / 1000), Notices(dsn)
-    endings = Endings(dsn, pool)
+    endings, signals = Endings(dsn, pool), QueueSignals(dsn)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with notices.running(), endings.running():
+        async with notices.running(), endings.running(), signals.running():
             yield
         await pool.close()
 
@@ -73,7 +74,8 @@ def build(config: Config, dsn: str) -> Starlette:
         pool=pool,
         notices=notices,
         ingress=Ingress(_rules(config)),
-        promotions=Promotions(pool, endings, config.app_version),
+        promotions=Promotions(pool, endings, signals, config.app_version),
+        signals=signals,
         posture=_posture(config),
         demo_sleep_s=config.wf_sleep_ms / 1000,
         load_dir=config.load_results,

@@ -41,6 +41,7 @@ from engine.store.endings import Endings
 from engine.store.executors import Identity, session_name
 from engine.store.messages import Messages
 from engine.store.pool import Pool
+from engine.store.queue_signals import QueueSignals
 
 log = logging.getLogger(__name__)
 STEPS_AT_ONCE: Final = 16
@@ -71,9 +72,11 @@ async def _serve(config: Config, dsn: str) -> Never:
         limits=config.limits,
         tick_s=config.tick_s,
     )
-    endings = Endings(dsn, pool)
-    async with Presence(dsn, _identity(config)).held() as presence, endings.running():
-        receivers = await durable.launch(executor, dsn, _work(config, pool, endings))
+    endings, signals = Endings(dsn, pool), QueueSignals(dsn)
+    lease = Presence(dsn, _identity(config), signals)
+    async with signals.running(), lease.held() as presence, endings.running():
+        work = _work(config, pool, endings, signals)
+        receivers = await durable.launch(executor, dsn, work)
         messages = Messages(dsn, pool, receivers)
         receivers.report_failed_looks(messages.request_look)
         async with messages.running():
@@ -98,7 +101,7 @@ def _identity(config: Config) -> Identity:
     )
 
 
-def _work(config: Config, pool: Pool, endings: Endings) -> Work:
+def _work(config: Config, pool: Pool, endings: Endings, signals: QueueSignals) -> Work:
     patching = Patching(pool, Directory(config.workspace))
     agents, sandbox = _agents(config), providers.sandbox(config.sandbox)
     return Work(
@@ -113,6 +116,7 @@ def _work(config: Config, pool: Pool, endings: Endings) -> Work:
         tasks=Tasks(pool, sandbox),
         rehearsal=Rehearsal(pool, agents, sandbox, Evals()),
         endings=endings,
+        signals=signals,
     )
 
 

@@ -21,6 +21,7 @@ from engine.core.doors import PROVEN
 from engine.errors import EngineError, Missing
 from engine.store.notices import Notices
 from engine.store.pool import Pool
+from engine.store.queue_signals import QueueSignals
 from engine.usecases.posture import Posture
 from engine.usecases.promotion import Promotions
 from engine.usecases.runs import Ingress
@@ -41,6 +42,7 @@ class Ports:
     notices: Notices
     ingress: Ingress
     promotions: Promotions
+    signals: QueueSignals
     posture: Posture
     demo_sleep_s: float
     load_dir: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -40,6 +41,7 @@ class Operation:
     query: type[Wire] | None = None
     roles: frozenset[Role] | None = None
     signed: bool = False
+    enqueues: bool = False  # the workers are told
     point: str = ""  # the crash points around a request that writes
     parameters: tuple[str, ...] = field(init=False)
 
@@ -97,6 +99,8 @@ def _guarded(operation: Operation) -> Handler:
             parsing.query(request, Wire)
         crash_points.reached(f"api.{operation.point}.received")
         response = await operation.handler(request)
+        if operation.enqueues and response.status_code != HTTPStatus.OK:  # no repeat of it
+            http.ports(request).signals.send()
         crash_points.reached(f"api.{operation.point}.committed")
         return response
 

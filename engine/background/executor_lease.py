@@ -1,24 +1,27 @@
 """An executor's presence: it holds its id, beats, looks after lost ones, and knows when it is lost.
 
 Both locks and beats are needed: a lock goes the moment a process dies, a beat stops when a process
-stands still. A server that restarts drops every lock, so nobody is declared lost right after.
+stands still. A server that restarts drops every lock, so nobody is declared lost right after. A
+session may be cut off while its process lives: it has ``MISSED_S`` to take its lock again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 from engine.errors import InUse
 from engine.store import Tx, executors, pool
-from engine.store.executors import Identity
+from engine.store.executors import FROZEN_S, Identity, Other
 from engine.store.pool import AWAY
+from engine.store.queue_signals import QueueSignals
 
 log = logging.getLogger(__name__)
 BEAT_S: Final = 0.25
+MISSED_S: Final = 1.0  # without a lock: the process is gone
 TAKE_S: Final = 6.0  # a frozen namesake is declared lost by then, a killed one is gone at once
 TRY_S: Final = 0.05
 
@@ -30,9 +33,11 @@ class Lost(Exception):
 class Presence:
     """One process as one executor of the database at ``dsn``."""
 
-    def __init__(self, dsn: str, who: Identity) -> None:
+    def __init__(self, dsn: str, who: Identity, signals: QueueSignals) -> None:
         self._dsn = dsn
         self._who = who
+        self._signals = signals
+        self._without_lock: dict[str, float] = {}  # others, and when that was first seen
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -78,13 +83,28 @@ class Presence:
         """Return when the session broke. Raises Lost."""
         try:
             while True:
-                if not await executors.beat(tx, self._who):
+                others = await executors.beat(tx, self._who)
+                if others is None:
                     raise Lost(f"executor {self._who.executor_id} was declared lost")
-                if taken := await executors.take_over(tx, self._who.executor_id):
-                    log.warning("took over %s workflows of lost executors", taken)
+                for other in self._find_suspects(others):
+                    await self._take_over(tx, other)
                 await asyncio.sleep(BEAT_S)
         except AWAY as error:
             log.warning("presence interrupted: %s", error)
+
+    def _find_suspects(self, others: Sequence[Other]) -> list[str]:
+        """Those without a lock for a while, and those that stand still."""
+        now, since = asyncio.get_running_loop().time(), self._without_lock
+        free = [other.executor_id for other in others if other.silent_s is None]
+        self._without_lock = {name: since.get(name, now) for name in free}
+        gone = [name for name, began in self._without_lock.items() if now - began >= MISSED_S]
+        frozen = [each.executor_id for each in others if (each.silent_s or 0) > FROZEN_S]
+        return gone + frozen
+
+    async def _take_over(self, tx: Tx, other: str) -> None:
+        if taken := await executors.take_over(tx, other):
+            log.warning("took over %s workflows of the lost executor %s", taken, other)
+            self._signals.send()
 
     async def _leave(self) -> None:
         try:

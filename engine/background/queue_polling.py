@@ -1,4 +1,8 @@
-"""When this process asks its queues for work: only where one look at all of them found some."""
+"""When this process asks its queues for work: once a look at all of them found some.
+
+One thread looks, and only when it is told that something was enqueued. Threads that serve a queue
+sleep until there is work in it.
+"""
 
 from __future__ import annotations
 
@@ -6,68 +10,107 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from engine.store.pool import AWAY
 
 log = logging.getLogger(__name__)
-LOOK_S: Final = 0.02  # between looks
-KEPT_S: Final = 1.0  # how long the settings of a queue are believed
-AWAY_S: Final = 0.5  # until the next look after one that failed
+LOOK_S: Final = 0.02  # until the next look after one that found work
+EAGER_S: Final = 2.0  # after the start: what an earlier life left comes back to its queues untold
+FALLBACK_S: Final = 1.0  # until the next look should nobody tell
+BELIEVED_S: Final = 1.0  # how long the settings of a queue are believed
+AWAY_S: Final = 0.25  # until the next look after one that failed
 T = TypeVar("T")
-Work = Callable[[Collection[str]], frozenset[str]]
 
 
-class Lookout:
-    """Looks for all threads that serve a queue; safe for them to ask at any rate.
+class Backlog(Protocol):
+    """The database, for one thread. Each method may raise one of ``AWAY``."""
 
-    The durable engine asks each queue in two or three transactions at every poll, whether or not
-    anything waits there: a worker with nothing to do took a fifth of a core to find that out.
+    def find_waiting(self, names: Collection[str]) -> frozenset[str]:
+        """Those of the queues in which a workflow waits to be claimed."""
+
+    def wait_for_signal(self, timeout_s: float) -> None:
+        """Return when something was enqueued since the last look began, or after that time."""
+
+
+class QueuePolling:
+    """Looks for all threads that serve a queue, each of which waits here for its turn.
+
+    ``pauses_s`` has for each queue how long it is between two claims.
     """
 
     def __init__(
-        self, pauses_s: Mapping[str, float], work: Work, now_s: Callable[[], float] = time.monotonic
+        self,
+        pauses_s: Mapping[str, float],
+        backlog: Backlog,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pauses_s = pauses_s
-        self._work = work
+        self._backlog = backlog
         self._now_s = now_s
-        self._lock = threading.Lock()
-        self._next_look = 0.0
         self._found: frozenset[str] = frozenset()
+        self._changed = threading.Condition()
         self._next_turn = dict.fromkeys(pauses_s, 0.0)
 
-    def due(self, queue: str) -> bool:
-        """Whether something waits in that queue, and it was not asked only just now."""
+    def start(self) -> None:
+        """Look until the process ends."""
+        threading.Thread(target=self._look_for_ever, name="queue-polling", daemon=True).start()
+
+    def wait_until_due(self, queue: str) -> bool:
+        """Return when something waits in that queue, and it was not asked only just now.
+
+        False for a wait so long that the caller's settings of the queue may be of the past: it has
+        to learn them anew and ask again.
+        """
         if queue not in self._pauses_s:
             return True
-        with self._lock:
-            now = self._now_s()
-            if now < self._next_turn[queue] or queue not in self._seen(now):
+        with self._changed:
+            began = self._now_s()
+            while (now := self._now_s()) < self._next_turn[queue] or queue not in self._found:
+                self._changed.wait(self._left_s(queue, now))
+            if now - began > BELIEVED_S:
                 return False
             self._next_turn[queue] = now + self._pauses_s[queue]
+            self._found -= {queue}  # until the next look finds more
             return True
 
-    def _seen(self, now: float) -> frozenset[str]:
-        if now >= self._next_look:
-            self._next_look = now + LOOK_S
+    def _left_s(self, queue: str, now: float) -> float | None:
+        return self._next_turn[queue] - now if queue in self._found else None
+
+    def _look_for_ever(self) -> None:
+        pause = threading.Event()
+        eager_until = self._now_s() + EAGER_S
+        while True:
             try:
-                self._found = self._work(self._pauses_s)
+                if self.look() or self._now_s() < eager_until:
+                    pause.wait(LOOK_S)
+                else:
+                    self._backlog.wait_for_signal(FALLBACK_S)
             except AWAY as error:
                 log.warning("queues wait for the database: %s", type(error).__name__)
-                self._found, self._next_look = frozenset(), now + AWAY_S
-        return self._found
+                pause.wait(AWAY_S)
+
+    def look(self) -> frozenset[str]:
+        """The queues with work. Whoever waits for one of them has its turn."""
+        found = self._backlog.find_waiting(self._pauses_s)
+        with self._changed:
+            self._found = found
+            if found:
+                self._changed.notify_all()
+        return found
 
 
-def kept(ask: Callable[..., T]) -> Callable[..., T]:
-    """The same answers, each believed for a while by all who ask with one word and no more."""
-    answers: dict[str, tuple[float, T]] = {}
+def remember(ask: Callable[..., T], for_s: float = BELIEVED_S) -> Callable[..., T]:
+    """The same answers, each believed for a while by all who ask with the same words."""
+    answers: dict[Any, tuple[float, T]] = {}
 
-    def answer(name: str, **more: Any) -> T:
+    def answer(*words: Any, **more: Any) -> T:
         now = time.monotonic()
-        until, known = answers.get(name, (0.0, None))
-        if more or known is None or now >= until:
-            known = ask(name, **more)
-            answers[name] = (now + KEPT_S, known)
+        key = words, tuple(more.items())
+        until, known = answers.get(key, (0.0, None))
+        if known is None or now >= until:
+            known = ask(*words, **more)
+            answers[key] = (now + for_s, known)
         return known
 
     return answer

@@ -1,7 +1,7 @@
 """Bring a run to the end that the durable engine gave its workflow without asking us.
 
-That is a time limit that passed, and a workflow that was recovered too often. One worker at a time
-looks; each run is moved in a transaction of its own, under the same locks as an operation.
+That is a time limit that passed, and a workflow that was recovered too often. Every worker looks;
+one at a time moves runs, under the same locks as an operation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ async def for_ever(pool: Pool) -> Never:
 
 
 async def reconcile_once(tx: Tx) -> None:
-    """End the runs whose workflow has ended by itself, unless somebody else does so now."""
+    """End the runs whose workflow has ended by itself, unless somebody else does so now.
+
+    One query, outside of any transaction, while no workflow has ended by itself.
+    """
+    found = await reconcile.find_endings(tx)
+    if not found.ended and not found.settled:
+        return
     async with tx.transaction():
         if await reconcile.alone(tx):
             endings = await reconcile.find_endings(tx)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import psycopg
@@ -19,7 +20,7 @@ from engine.background.escalation import Escalation
 from engine.background.gate_waits import Waits
 from engine.background.patches import Patching
 from engine.background.promotion_eval import Rehearsal
-from engine.background.queue_polling import Lookout, kept
+from engine.background.queue_polling import QueuePolling, remember
 from engine.background.repairs import Repairs
 from engine.background.run_steps import Stages
 from engine.background.tasks import Tasks
@@ -43,6 +44,7 @@ from engine.store.endings import Endings
 from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
 from engine.store.promotions import NAME as PROMOTION
+from engine.store.queue_signals import QueueSignals
 
 TASK_NAME: Final = "RunTask"
 REPAIR_NAME: Final = "RepairIntent"
@@ -50,6 +52,8 @@ COMPENSATION: Final = "Compensate"
 TICK: Final = "Tick"
 STEP_THREADS: Final = 16
 POOL: Final = 20
+LIST_S: Final = 30.0  # for how long the list of the queues is believed: all are there at the start
+NOTHING_TO_SEND_S: Final = 60.0  # between looks for events to tell of: we send none that way
 OUTAGE_S: Final = 20.0  # below the time for which one waits for a connection of the pool
 TRY_EVERY_S: Final = 0.2
 
@@ -79,6 +83,7 @@ class Work:
     marks: Marks
     rehearsal: Rehearsal
     endings: Endings
+    signals: QueueSignals
 
 
 async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
@@ -99,6 +104,7 @@ async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
         "serializer": DBOSPortableJSONSerializer(),
         "max_executor_threads": STEP_THREADS,
         "run_migrations": False,
+        "notification_coalesce_sec": NOTHING_TO_SEND_S,
         "log_level": "WARNING",
     }
     durable = DBOS(config=settings)
@@ -110,8 +116,12 @@ async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
     DBOS.launch()
     record_briefly(durable)
     internals.choose_partitions_with(durable, slots.due)
-    internals.poll_queues_when(durable, Lookout(queues.PAUSES_S, Backlog(dsn).waiting).due)
-    internals.remember_queues_with(durable, kept)
+    polling = QueuePolling(queues.PAUSES_S, Backlog(dsn))
+    internals.poll_queues_when(durable, polling.wait_until_due)
+    internals.remember_queues_with(
+        durable, settings=remember, names=partial(remember, for_s=LIST_S)
+    )
+    polling.start()
     if executor.tick_s:
         await DBOS.apply_schedules_async([_schedule(executor.tick_s, ticker)])
     return WaitingReceivers(durable)
@@ -159,7 +169,7 @@ def _declare(work: Work, slots: Slots) -> Any:
         repairs=work.repairs,
         budgets=work.budgets,
         slots=slots,
-        fanout=Fanout(work.endings, slots, run_task),
+        fanout=Fanout(work.endings, work.signals, slots, run_task),
     )
 
     @DBOS.workflow(name=WORKFLOW_NAME)

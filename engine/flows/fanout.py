@@ -17,6 +17,7 @@ from engine.core.plans import Task
 from engine.core.queues import NOBODYS, TASKS
 from engine.flows.slots import Slots
 from engine.store.endings import Endings
+from engine.store.queue_signals import QueueSignals
 
 Handle: TypeAlias = "WorkflowHandleAsync[dict[str, Any]]"
 
@@ -26,6 +27,7 @@ class Fanout:
     """Runs tasks as workflows of their own. ``task_flow`` is the workflow that runs one."""
 
     endings: Endings
+    signals: QueueSignals
     slots: Slots
     task_flow: Any
 
@@ -95,7 +97,8 @@ class Fanout:
             handle: Handle = await DBOS.enqueue_workflow_async(
                 TASKS, self.task_flow, run_id, task.key, task.cmd
             )
-            return handle
+        self.signals.send()
+        return handle
 
     async def _collect(
         self,

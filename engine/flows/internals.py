@@ -12,7 +12,9 @@ from typing import Any, Final
 import sqlalchemy
 from dbos import DBOS
 from dbos._core import ActiveWorkflowById
+from dbos._utils import INTERNAL_QUEUE_NAME
 
+INTERNAL: Final = INTERNAL_QUEUE_NAME
 NEVER_S: Final = 365 * 24 * 3600.0
 Ask = Callable[..., Any]
 
@@ -35,21 +37,27 @@ def choose_partitions_with(
     database.get_queue_partitions = choose_some  # type: ignore[method-assign]  # see above
 
 
-def poll_queues_when(durable: DBOS, is_due: Callable[[str], bool]) -> None:
-    """``durable``, which runs, asks a queue for work only when ``is_due`` says so."""
+def poll_queues_when(durable: DBOS, wait_until_due: Callable[[str], bool]) -> None:
+    """``durable``, which runs, asks a queue for work once ``wait_until_due`` returns true.
+
+    It is called by the thread of the queue, which may sleep in it.
+    """
     database = durable._sys_db  # noqa: SLF001  # see above
     find_scopes = database.dequeue_scopes
 
     def find_due_scopes(queue_name: str) -> list[str | None]:
-        return find_scopes(queue_name) if is_due(queue_name) else []
+        return find_scopes(queue_name) if wait_until_due(queue_name) else []
 
     database.dequeue_scopes = find_due_scopes  # type: ignore[method-assign]  # it always has work
 
 
-def remember_queues_with(durable: DBOS, remember: Callable[[Ask], Ask]) -> None:
-    """``durable``, which runs, learns the settings of a queue through ``remember``."""
+def remember_queues_with(
+    durable: DBOS, *, settings: Callable[[Ask], Ask], names: Callable[[Ask], Ask]
+) -> None:
+    """``durable``, which runs, learns the settings and the names of its queues through these."""
     database = durable._sys_db  # noqa: SLF001  # see above
-    database.get_queue = remember(database.get_queue)  # type: ignore[method-assign]  # see above
+    database.get_queue = settings(database.get_queue)  # type: ignore[method-assign]  # see above
+    database.list_queues = names(database.list_queues)  # type: ignore[method-assign]  # see above
 
 
 class WaitingReceivers:

@@ -8,13 +8,16 @@ from typing import Any, Final
 from dbos import DBOSClient
 from dbos._queue import QueueRateLimit  # not exported
 
-from engine.core.queues import COMPILE, CONTROL, INTENT, TASKS, Limits, Rate
+from engine.core.queues import COMPILE, CONTROL, INTENT, NAMES, TASKS, Limits, Rate
+from engine.flows.internals import INTERNAL
 
 # Seconds between two claims from a queue that has work. Nothing is compiled apart from its run yet:
 # that queue is there, and empty.
-PAUSES_S: Final[Mapping[str, float]] = {INTENT: 0.04, TASKS: 0.04, CONTROL: 0.1, COMPILE: 1.0}
-# How much more often its thread wakes: what there is to ask first costs the database nothing.
-WAKES: Final = 2
+PAUSES_S: Final[Mapping[str, float]] = {
+    INTENT: 0.04, TASKS: 0.04, CONTROL: 0.1, COMPILE: 1.0, INTERNAL: 1.0,
+}  # fmt: skip
+# What its thread sleeps before it waits for its turn, and what it backs off from in a conflict.
+TURN_S: Final = 0.002
 
 
 async def register(client: DBOSClient, limits: Mapping[str, Limits]) -> None:
@@ -22,9 +25,9 @@ async def register(client: DBOSClient, limits: Mapping[str, Limits]) -> None:
 
     It has to be before the first look for them, which would miss them for a second.
     """
-    for name, pause_s in PAUSES_S.items():
+    for name in NAMES:
         known = _settings(limits[name]) if name in limits else {}
-        await client.register_queue_async(name, polling_interval_sec=pause_s / WAKES, **known)
+        await client.register_queue_async(name, polling_interval_sec=TURN_S, **known)
 
 
 def _settings(limits: Limits) -> dict[str, Any]:

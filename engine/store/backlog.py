@@ -1,7 +1,8 @@
-"""Which queues have something to claim, over a connection that is asked many times a second."""
+"""Which queues have something to claim, over a connection that is told when that changes."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -11,23 +12,35 @@ from engine.store import sql
 from engine.store.pool import CONNECT_S
 
 WAITING: Final = sql.load("queues")["waiting"]
+LISTEN: Final = "LISTEN spec11_queues"
 
 
 class Backlog:
-    """For one thread at a time; the connection is opened when needed, and anew when it is lost."""
+    """For one thread at a time; the connection is opened when needed, and anew when it is lost.
+
+    It listens before its first look, so nothing that is told of later is missed.
+    """
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._line: psycopg.Connection[tuple[Any, ...]] | None = None
 
-    def waiting(self, names: Collection[str]) -> frozenset[str]:
+    def find_waiting(self, names: Collection[str]) -> frozenset[str]:
         """Those of the queues in which a workflow waits to be claimed. Raises psycopg.Error."""
-        if self._line is None:
-            self._line = psycopg.connect(
-                self._dsn, autocommit=True, prepare_threshold=0, connect_timeout=CONNECT_S
-            )
         try:
-            return frozenset(name for (name,) in self._line.execute(WAITING, {"names": [*names]}))
+            found = self._connection().execute(WAITING, {"names": [*names]})
+            return frozenset(name for (name,) in found)
+        except psycopg.Error:
+            self.close()
+            raise
+
+    def wait_for_signal(self, timeout_s: float) -> None:
+        """Return when something was enqueued since the last look began, or after that time.
+
+        Raises psycopg.Error.
+        """
+        try:
+            deque(self._connection().notifies(timeout=timeout_s, stop_after=1), maxlen=0)
         except psycopg.Error:
             self.close()
             raise
@@ -37,3 +50,11 @@ class Backlog:
         if self._line is not None:
             self._line.close()
             self._line = None
+
+    def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._line is None:
+            self._line = psycopg.connect(
+                self._dsn, autocommit=True, prepare_threshold=0, connect_timeout=CONNECT_S
+            )
+            self._line.execute(LISTEN)
+        return self._line

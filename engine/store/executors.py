@@ -1,18 +1,20 @@
-"""Which executors live, by their session's lock and their beats; and the runs of lost ones."""
+"""Which executors live, by their session's lock and what it last asked; the runs of lost ones.
+
+A beat is a query, and writes nothing: others see in the server when the session last asked.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from psycopg.rows import scalar_row
+from psycopg.rows import scalar_row, tuple_row
 
 from engine.store import Tx, sql
 
 SQL: Final = sql.load("executors")
-LOCK_CLASS: Final = 0x5EC1
+LOCK_CLASS: Final = 0x5EC1  # app.last_beat knows it, too
 SETTLED_S: Final = 5.0  # after a start of the server: everybody has retaken the lock by then
-MISSED_S: Final = 1.0  # without lock and beat: the process is gone
 FROZEN_S: Final = 5.0  # with a lock, without a beat: the process stands still
 
 
@@ -41,9 +43,24 @@ async def register(tx: Tx, who: Identity) -> None:
     await tx.execute(SQL["register"], asdict(who))
 
 
-async def beat(tx: Tx, who: Identity) -> bool:
-    """Whether this process is still the executor, and seen now."""
-    return await _scalar(tx, "beat", **asdict(who)) is not None
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another executor with runs under way; ``silent_s`` since its beat, None without a lock."""
+
+    executor_id: str
+    silent_s: float | None
+
+
+async def beat(tx: Tx, who: Identity) -> list[Other] | None:
+    """The others with runs under way, asked on the session that bears the lock.
+
+    None when this process is not the executor any more.
+    """
+    async with tx.cursor(row_factory=tuple_row) as rows:
+        found = await (await rows.execute(SQL["beat"], asdict(who))).fetchall()
+    if not all(is_present for is_present, *_ in found):
+        return None
+    return [Other(name, silent_s) for _, name, silent_s in found if name is not None]
 
 
 async def leave(tx: Tx, who: Identity) -> None:
@@ -51,18 +68,11 @@ async def leave(tx: Tx, who: Identity) -> None:
     await tx.execute(SQL["leave"], asdict(who))
 
 
-async def take_over(tx: Tx, executor_id: str) -> int:
-    """How many runs of lost executors went back to their queues."""
-    async with tx.cursor(row_factory=scalar_row) as rows:
-        query = SQL["others"], {"executor_id": executor_id}
-        others = await (await rows.execute(*query)).fetchall()
-    return sum([await _taken(tx, other) for other in others])
-
-
-async def _taken(tx: Tx, other: str) -> int:
-    bounds = {"settled_s": SETTLED_S, "missed_s": MISSED_S, "frozen_s": FROZEN_S}
+async def take_over(tx: Tx, other: str) -> int:
+    """How many runs of the other executor went back to their queues; none if it is not lost."""
+    bounds = {"settled_s": SETTLED_S, "frozen_s": FROZEN_S, "class": LOCK_CLASS}
     async with tx.transaction():
-        if not await _scalar(tx, "declare_lost", other=other, **bounds, **{"class": LOCK_CLASS}):
+        if not await _scalar(tx, "declare_lost", other=other, **bounds):
             return 0
         await tx.execute(SQL["cut_off"], {"session": session_name(other)})
         return (await tx.execute(SQL["take_over"], {"other": other})).rowcount

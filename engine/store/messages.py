@@ -52,5 +52,5 @@ class Messages:
 
     async def _look(self) -> None:
         if waiting := self._receivers.find_waiting():
-            for key in await self._pool.insist(workflows.undelivered, [*{*waiting.values()}]):
+            for key in await self._pool.insist(workflows.find_undelivered, [*{*waiting.values()}]):
                 self._receivers.wake(key)

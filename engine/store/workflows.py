@@ -49,7 +49,7 @@ async def ended(tx: Tx, workflow_ids: Sequence[str]) -> list[str]:
         return await (await rows.execute(SQL["ended"], values)).fetchall()
 
 
-async def undelivered(tx: Tx, workflow_ids: Sequence[str]) -> list[str]:
+async def find_undelivered(tx: Tx, workflow_ids: Sequence[str]) -> list[str]:
     """Under which keys there are messages that none of the workflows has taken yet."""
     async with tx.cursor(row_factory=scalar_row) as rows:
         values = {"workflow_ids": [*workflow_ids]}

@@ -20,6 +20,7 @@ from engine.store import Tx, workflows
 from engine.store import promotions as store
 from engine.store.endings import Endings
 from engine.store.pool import Pool
+from engine.store.queue_signals import QueueSignals
 
 WAIT_S: Final = 25.0
 REFUSED: Final = "promotion_refused"
@@ -47,6 +48,7 @@ class Promotions:
 
     pool: Pool
     endings: Endings
+    signals: QueueSignals
     app_version: str
 
     async def promote(self, recipe_id: str, v: str) -> Step:
@@ -55,6 +57,7 @@ class Promotions:
             begun = await _begun(tx, recipe_id, v, self.app_version)
         if begun.promotion_id is None:
             return begun
+        self.signals.send()
         with suppress(TimeoutError):
             async with asyncio.timeout(WAIT_S):
                 await self.endings.wait(begun.promotion_id)

@@ -453,17 +453,33 @@ CREATE TABLE app.mark_checkpoints (
     CONSTRAINT mark_checkpoints_pkey PRIMARY KEY (workflow_id, function_id)
 );
 
--- Live executors say which code they run; a row older than a few beats is a dead worker. Whoever takes
--- over its runs says so in lost_at, and a worker that was only frozen finds it there and ends.
-CREATE TABLE app.executors (
-    executor_id text CONSTRAINT executors_pkey PRIMARY KEY,
+-- Executors say which code they run, when they begin. Whoever takes over the runs of one says so in lost_at, and a worker
+-- that was only frozen finds it there and ends. Written then, and at no beat.
+CREATE TABLE app.executor_registry (
+    executor_id text CONSTRAINT executor_registry_pkey PRIMARY KEY,
     incarnation text NOT NULL,                      -- the process that holds the id; no two are alike
     app_version text NOT NULL,
     pid integer NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     lost_at timestamptz
 );
+
+-- When the session that bears an executor's lock last asked anything: that is the beat. Null: no session bears it. Only
+-- the role itself sees what its sessions do, and readers shall see it, too. (0x5EC1 is the class of these locks.)
+CREATE FUNCTION app.last_beat(executor text) RETURNS timestamptz LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog AS $$
+    SELECT max(a.state_change)
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = x'5EC1'::int::oid
+      AND l.objid = (hashtext(executor)::bigint & x'FFFFFFFF'::bigint)::oid
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+$$;
+
+-- Of an executor that no session bears seen_at says when it began.
+CREATE VIEW app.executors AS
+SELECT executor_id, incarnation, app_version, pid, started_at,
+       coalesce(app.last_beat(executor_id), started_at) AS seen_at, lost_at
+FROM app.executor_registry;
 
 -- Wakes long-polls: one notification per gate that leaves PENDING, none while nothing happens (D21).
 CREATE FUNCTION app.notify_gate() RETURNS trigger LANGUAGE plpgsql AS $$

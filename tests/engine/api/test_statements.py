@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from engine.postgres.server import EmbeddedServer
+from engine.postgres.server import EmbeddedServer, connected
+from engine.store.queue_signals import NOTIFY
 from tests.engine.shim_process import Shim, running_shim
 from tests.engine.statement_log import Statement, StatementLog
 
@@ -22,8 +23,12 @@ def logged(server: EmbeddedServer, clone: Callable[[], str]) -> Iterator[tuple[S
 
 
 def asked(log: StatementLog, work: Callable[[], object]) -> list[Statement]:
-    """What the api-shim asked for ``work``, each statement a transaction of its own."""
-    found = [each for each in log.record(work) if each.application == "spec11-api"]
+    """What the api-shim asked for ``work``, each statement a transaction of its own.
+
+    The signal to the workers is no part of a request: one is for all that enqueue within 10 ms.
+    """
+    all_of_api = [each for each in log.record(work) if each.application == "spec11-api"]
+    found = [each for each in all_of_api if each.text != NOTIFY]
     assert len({each.transaction for each in found}) == len(found)
     return found
 
@@ -47,6 +52,18 @@ def test_a_repeat_of_a_start_is_one_statement_that_writes_nothing(
 
     assert len(found) == 1
     assert shim.digest() == before
+
+
+def test_the_workers_are_told_of_a_start_and_not_of_its_repeat(
+    logged: tuple[Shim, StatementLog],
+) -> None:
+    shim, _ = logged
+    with connected(shim.dsn) as line:
+        line.execute("LISTEN spec11_queues")
+        assert shim.start("told once").status_code == 201
+        assert [*line.notifies(timeout=20, stop_after=1)] != []
+        assert shim.start("told once").status_code == 200
+        assert [*line.notifies(timeout=0.2)] == []
 
 
 def test_an_answer_and_its_repeat_are_two_and_three_statements(

@@ -66,10 +66,14 @@ def listens_again(shim: Shim, worker: Worker) -> None:
 
 def test_a_connection_asked_for_during_an_outage_is_there_after_it(postgres: Postgres) -> None:
     engine = open_engine(sqlalchemy_url(postgres.dsn))
-    asking = sqlalchemy.text("SELECT 1")
+
+    def ask() -> int:
+        with engine.connect() as connection:
+            return int(connection.execute(sqlalchemy.text("SELECT 1")).scalar_one())
+
     postgres.kill()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(lambda: engine.connect().execute(asking).scalar())
+        asked = pool.submit(ask)
         postgres.begin()
         assert asked.result(SOON_S) == 1
     engine.dispose()

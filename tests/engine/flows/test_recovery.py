@@ -26,6 +26,12 @@ DONE_ONCE = {
     "events": 4,
 }
 ESCALATED = "SELECT FROM dbos.workflow_status WHERE workflow_uuid = %s AND status = 'SUCCESS'"
+CLOCK = "SELECT clock_timestamp() + '2 s'::interval AS at"  # long after a lost one is taken over
+CUT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = %s
+"""
+SEEN_SINCE = "SELECT executor_id FROM app.executors WHERE seen_at > %s ORDER BY 1"
 EXECUTORS = "SELECT executor_id FROM dbos.workflow_status WHERE workflow_uuid = %s"
 
 
@@ -72,6 +78,27 @@ def test_a_frozen_worker_loses_its_runs_and_ends_when_it_thaws(own_shim: Shim) -
             assert first.process.wait(GIVE_UP_S) == 5
 
     assert own_shim.rows(ONCE) == [DONE_ONCE]
+
+
+def test_a_worker_whose_sessions_are_cut_keeps_its_runs(own_shim: Shim) -> None:
+    with running_worker(own_shim.dsn, "w0") as first:
+        wid = parked(own_shim, "cut off")
+        with running_worker(own_shim.dsn, "w1") as second:
+            seen = own_shim.rows(CLOCK)
+            assert len(own_shim.rows(CUT, "spec11-worker-w0")) >= 3
+            eventually(
+                lambda: own_shim.rows(SEEN_SINCE, seen[0]["at"]), deadline_s=20, until=is_everybody
+            )
+            assert answer(own_shim, wid) == 200
+            reached(own_shim, wid, "SUCCESS")
+            assert [each.process.poll() for each in (first, second)] == [None, None]
+
+    assert own_shim.rows(ONCE) == [DONE_ONCE]
+    assert own_shim.rows(EXECUTORS, wid) == [{"executor_id": "w0"}]
+
+
+def is_everybody(rows: list[dict[str, str]]) -> bool:
+    return [row["executor_id"] for row in rows] == ["w0", "w1"]
 
 
 def test_two_processes_cannot_be_one_executor(own_shim: Shim) -> None:

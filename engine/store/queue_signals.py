@@ -1,0 +1,74 @@
+"""Tells the workers that something was enqueued, after the transaction that did it.
+
+A NOTIFY inside of that transaction would be simpler, and costs too much: Postgres lets only one
+transaction at a time commit that notifies, its write to disk included. A signal that is lost costs
+the time until the workers look by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+from psycopg import AsyncConnection, Error
+
+from engine.store import pool
+
+log = logging.getLogger(__name__)
+GAP_S: Final = 0.01  # between two signals: however many enqueue meanwhile share the next one
+NOTIFY: Final = "NOTIFY spec11_queues"
+
+
+class QueueSignals:
+    """One connection for all of this process that enqueue."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._wanted = asyncio.Event()
+        self._line: AsyncConnection[Any] | None = None
+
+    def send(self) -> None:
+        """The workers look soon for what was enqueued. Call it on the loop of ``running``."""
+        self._wanted.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Signals are sent in the background until left."""
+        task = asyncio.create_task(self._send_for_ever())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            await self._close()
+
+    async def _send_for_ever(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self._notify()
+            except Error as error:
+                log.warning("workers are not told of what was enqueued: %s", error)
+            await asyncio.sleep(GAP_S)
+
+    async def _notify(self) -> None:
+        """The signal is sent; over a new connection when the one at hand broke meanwhile."""
+        if self._line is not None:
+            try:
+                await self._line.execute(NOTIFY)
+            except Error:
+                await self._close()
+            else:
+                return
+        self._line = await pool.connect(self._dsn)
+        await self._line.execute(NOTIFY)
+
+    async def _close(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()
