@@ -105,9 +105,9 @@ def pytest_spec11_target(config: pytest.Config) -> Target:
 @pytest.hookimpl(optionalhook=True)  # as above
 def pytest_spec11_saboteurs() -> list[Saboteur]:
     """The faults that know the reference engine."""
-    from scenarios.saboteurs.registry import gang  # noqa: PLC0415  # only a sabotaged run has any
+    from scenarios.saboteurs.registry import list_saboteurs  # noqa: PLC0415  # only a sabotaged run has any
 
-    return gang()
+    return list_saboteurs()
 
 
 def _fork_server(process: Process, env: dict[str, str]) -> ForkServer | None:

@@ -17,7 +17,7 @@ import psycopg
 
 from benchmarks import lab
 from benchmarks.figures import LOWER, Effort, Figure, Figures, Measurement, Row
-from engine.postgres.server import EmbeddedServer, connected
+from engine.postgres.server import EmbeddedServer, connect
 
 WINDOWS: Final = 3
 WINDOW_S: Final = 10.0
@@ -53,7 +53,7 @@ class _Marks:
 def measure(effort: Effort) -> Figures:
     """The worker alone on its database; nobody else asks anything of it."""
     windows, window_s = effort.count_rounds(WINDOWS), effort.scale(int(WINDOW_S))
-    with lab.postgres() as server, connected(server.dsn("postgres", "postgres")) as admin:
+    with lab.postgres() as server, connect(server.dsn("postgres", "postgres")) as admin:
         admin.execute("ALTER SYSTEM SET autovacuum = off")
         admin.execute("SELECT pg_reload_conf()")
         dsn = lab.create_database(server, "idle")

@@ -22,7 +22,7 @@ import psycopg
 from psycopg.rows import scalar_row
 
 from engine import config
-from engine.postgres.server import EmbeddedServer, connected
+from engine.postgres.server import EmbeddedServer, connect
 from engine.usecases import cluster
 
 ROOT: Final = Path(__file__).parent.parent
@@ -53,7 +53,7 @@ def postgres() -> Iterator[EmbeddedServer]:
 
 def create_database(server: EmbeddedServer, name: str) -> str:
     """Create a migrated database of that name. Returns how to reach it."""
-    with connected(server.dsn("postgres", "postgres")) as admin:
+    with connect(server.dsn("postgres", "postgres")) as admin:
         admin.execute(f"CREATE DATABASE {name} OWNER spec11 TEMPLATE {cluster.TEMPLATE}")
         admin.execute("CHECKPOINT")  # not in the middle of what is measured next
     return server.dsn(name)

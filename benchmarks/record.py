@@ -72,7 +72,7 @@ def build_document(
         "schema": SCHEMA,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         **{name: bound[name] for name in BOUND},
-        "versions": {**versions, "postgres": Programs.installed().build},
+        "versions": {**versions, "postgres": Programs.find_installed().build},
         "machine": {**machine, "loadAfter": [*os.getloadavg()]},
         "quick": effort.quick,
         "seconds": round(seconds, 1),

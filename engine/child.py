@@ -63,7 +63,7 @@ class Child(asyncio.SubprocessProtocol):
         self._silent = asyncio.Event()  # ended, and nobody holds its pipes any more
 
     @classmethod
-    async def begun(cls, part: Part, say: Say) -> Self:
+    async def start(cls, part: Part, say: Say) -> Self:
         """The process has been started."""
         _, child = await asyncio.get_running_loop().subprocess_exec(
             lambda: cls(part, say),
@@ -109,7 +109,7 @@ class Child(asyncio.SubprocessProtocol):
                 os.killpg(self._handle.get_pid(), signal.SIGKILL)
         await self.end()
 
-    def stayed(self, seconds: float) -> bool:
+    def stays_ready(self, seconds: float) -> bool:
         """Whether it was ready for as long as that."""
         now = asyncio.get_running_loop().time()
         return self._ready is not None and now - self._ready_at >= seconds
@@ -126,12 +126,12 @@ class Child(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         *lines, self._rest[fd] = (self._rest[fd] + data).split(b"\n")
         for line in lines:
-            self._heard(fd, line.decode(errors="replace"))
+            self._read_line(fd, line.decode(errors="replace"))
 
     @override
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if self._rest.get(fd):
-            self._heard(fd, self._rest.pop(fd).decode(errors="replace"))
+            self._read_line(fd, self._rest.pop(fd).decode(errors="replace"))
 
     @override
     def process_exited(self) -> None:
@@ -142,7 +142,7 @@ class Child(asyncio.SubprocessProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._silent.set()
 
-    def _heard(self, fd: int, line: str) -> None:
+    def _read_line(self, fd: int, line: str) -> None:
         self._say(self._part.name, line)
         if fd == STDOUT and self._ready is None and self._part.ready is not None:
             self._ready = re.fullmatch(self._part.ready, line)

@@ -19,7 +19,7 @@ from engine.errors import Misconfigured
 from engine.ports.keys import Keys, keys
 from engine.ports.sbx.settings import Settings
 from engine.ports.supervisor import cage
-from engine.store.dsn import normalised, password
+from engine.store.dsn import normalise_dsn, password
 
 Read = Callable[[str], Any]
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
@@ -90,9 +90,9 @@ PERIOD_S: Final = _integer(1, 86_400)
 class Config:
     """All that the environment may decide: one field is one variable of docs/contract.md."""
 
-    dsn: str | None = _setting("SPEC11_DSN", None, normalised, secret=True)
-    app_dsn: str | None = _setting("SPEC11_APP_DSN", None, normalised, secret=True)
-    sys_dsn: str | None = _setting("SPEC11_SYS_DSN", None, normalised, secret=True)
+    dsn: str | None = _setting("SPEC11_DSN", None, normalise_dsn, secret=True)
+    app_dsn: str | None = _setting("SPEC11_APP_DSN", None, normalise_dsn, secret=True)
+    sys_dsn: str | None = _setting("SPEC11_SYS_DSN", None, normalise_dsn, secret=True)
     data_dir: Path | None = _setting("SPEC11_DATA_DIR", None, _directory)  # noqa: RUF009  # a field
     workspace_dir: Path | None = _setting("SPEC11_WORKSPACE", None, _directory)  # noqa: RUF009  # a field
     load_dir: Path | None = _setting("SPEC11_LOAD_DIR", None, _directory)  # noqa: RUF009  # a field
@@ -166,7 +166,7 @@ class Config:
     wf_sleep_ms: int = _setting("WF_SLEEP_MS", 5000, _integer(0, 600_000))
     tick_s: int = _setting("SPEC11_TICK_S", 0, _integer(0, 59))
     chaos_sleep_execute_ms: int = _setting("CHAOS_SLEEP_EXECUTE", 0, _integer(0, 600_000))
-    crash_at: tuple[str, int] | None = _setting("SPEC11_CRASH_AT", None, crash_points.parsed)
+    crash_at: tuple[str, int] | None = _setting("SPEC11_CRASH_AT", None, crash_points.parse_point)
     otlp: bool = _setting("DBOS_ENABLE_OTLP", default=False, read=_truth)
     otlp_traces: str | None = _setting("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None)
     otlp_logs: str | None = _setting("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", None)
@@ -201,7 +201,7 @@ class Config:
             secret
             for value, item in given
             if value is not None
-            for secret in _kept(value, is_dsn=item.metadata["read"] is normalised)
+            for secret in _find_secrets(value, is_dsn=item.metadata["read"] is normalise_dsn)
         )
 
     @property
@@ -296,7 +296,7 @@ def _home(named: Path | None, below_home: Path, of_root: Path) -> Path:
     return (named or Path.home() / below_home) / "spec11"
 
 
-def _kept(given: Keys | str, *, is_dsn: bool) -> Iterator[str]:
+def _find_secrets(given: Keys | str, *, is_dsn: bool) -> Iterator[str]:
     """The secrets of one setting: a door's keys, one key, or a connection string's password."""
     if isinstance(given, str):
         yield from filter(None, [password(given) if is_dsn else given])

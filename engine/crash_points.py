@@ -1,6 +1,6 @@
 """Named places where this process may die between two durable writes, armed only from outside.
 
-``reached`` is all that the engine's code knows of it. Off, it compares one string. The list is
+``pass_point`` is all that the engine's code knows of it. Off, it compares one string. The list is
 closed: arming another name refuses to start, and the kill lane has to hit every one.
 """
 
@@ -68,7 +68,7 @@ class Arming:
 _armed: Final = Arming()
 
 
-def parsed(text: str) -> tuple[str, int]:
+def parse_point(text: str) -> tuple[str, int]:
     """The point that ``text`` (``name`` or ``name:n``) arms, and its nth hit. Raises ValueError."""
     match = _ARMED.fullmatch(text)
     if match is None or match[1] not in POINTS:
@@ -81,7 +81,7 @@ def arm(name: str, hit: int) -> None:
     _armed.name, _armed.passes = name, hit - 1
 
 
-def reached(name: str) -> None:
+def pass_point(name: str) -> None:
     """The process is at ``name``. Armed, this is where it ends, as by SIGKILL."""
     if name != _armed.name:
         return

@@ -26,7 +26,7 @@ from http import HTTPStatus
 from typing import ClassVar, Self
 
 
-def counted(faults: int) -> str:
+def count_faults(faults: int) -> str:
     """How many faults an input has, in words: ``1 fault``, ``2 faults``."""
     return "1 fault" if faults == 1 else f"{faults} faults"
 

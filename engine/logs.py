@@ -15,7 +15,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from engine.store.faults import said
+from engine.store.faults import describe_error
 
 FORMAT: Final = "%(levelname)s:%(name)s:%(message)s"
 QUIET: Final = ("httpx", "httpcore")  # they tell of each request, with the address it went to
@@ -37,16 +37,16 @@ class Lines(logging.Formatter):
         ei: tuple[type[BaseException], BaseException, TracebackType | None]
         | tuple[None, None, None],
     ) -> str:
-        return "" if ei[1] is None else "\n".join(_told(ei[1]))
+        return "" if ei[1] is None else "\n".join(_describe_error(ei[1]))
 
 
-def _told(error: BaseException) -> Iterator[str]:
+def _describe_error(error: BaseException) -> Iterator[str]:
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None:
-        yield from _told(cause)
+        yield from _describe_error(cause)
         yield "which led to"
     yield from (line.rstrip() for line in traceback.format_tb(error.__traceback__))
-    yield said(error)
+    yield describe_error(error)
 
 
 def begin() -> None:

@@ -120,7 +120,7 @@ def serve(config: Config, dsn: str) -> int:
         limit_concurrency=_connections(config.max_connections),
         timeout_graceful_shutdown=-(-config.database_timeout_ms // 1000) + GRACE_S,
     )
-    with _bound(config) as listener, suppress(KeyboardInterrupt):
+    with _bind_socket(config) as listener, suppress(KeyboardInterrupt):
         Server(settings, app.state.ports.notices).run(sockets=[listener])
     return 0
 
@@ -147,7 +147,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _bound(config: Config) -> socket.socket:
+def _bind_socket(config: Config) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
         return socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)

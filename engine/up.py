@@ -66,14 +66,14 @@ class Slot:
     async def _live(self) -> Never:
         pause_s = PAUSE_S
         while True:
-            child = await Child.begun(self.part, _say)
+            child = await Child.start(self.part, _say)
             try:
                 if not self._first_ready.done():
                     self._first_ready.set_result(await child.readiness())
                 code = await child.end()
             finally:
                 await child.stop()
-            if child.stayed(STEADY_S):
+            if child.stays_ready(STEADY_S):
                 pause_s = PAUSE_S
             _say("up", f"{self.part.name} ended with {code} and begins again in {pause_s:g} s")
             await asyncio.sleep(pause_s)
@@ -112,9 +112,9 @@ def _ask(running: asyncio.Task[Never]) -> None:
 async def _run(plan: Plan) -> Never:
     if plan.data is not None:
         _say("up", f"starts; Postgres keeps its data in {plan.data}")
-    async with _kept(plan.below()) as below:
-        await _migrated(plan)
-        async with _kept([plan.api(), *plan.executors()]) as serving:
+    async with _keep_running(plan.below()) as below:
+        await _migrate_database(plan)
+        async with _keep_running([plan.api(), *plan.executors()]) as serving:
             api = serving[0]
             listening = await api.readiness()
             api.part = replace(api.part, env={"PORT": listening["port"]})  # also of its next life
@@ -126,7 +126,7 @@ async def _run(plan: Plan) -> Never:
 
 
 @asynccontextmanager
-async def _kept(parts: Sequence[Part]) -> AsyncIterator[list[Slot]]:
+async def _keep_running(parts: Sequence[Part]) -> AsyncIterator[list[Slot]]:
     """All of ``parts`` are ready, and are kept running until this is left. Raises Failed."""
     slots = [Slot(part) for part in parts]
     try:
@@ -139,9 +139,9 @@ async def _kept(parts: Sequence[Part]) -> AsyncIterator[list[Slot]]:
         await asyncio.gather(*(slot.life for slot in slots), return_exceptions=True)
 
 
-async def _migrated(plan: Plan) -> None:
+async def _migrate_database(plan: Plan) -> None:
     """The database exists and has the newest schema. Raises Failed."""
-    child = await Child.begun(plan.part("database", "db", "migrate"), _say)
+    child = await Child.start(plan.part("database", "db", "migrate"), _say)
     try:
         await child.success()
     finally:

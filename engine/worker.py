@@ -74,7 +74,7 @@ async def _serve(config: Config, dsn: str) -> Never:
     )
     endings, signals = Endings(dsn, pool), QueueSignals(dsn)
     lease = Presence(dsn, _identity(config), signals)
-    async with signals.running(), lease.held() as presence, endings.running():
+    async with signals.running(), lease.hold_lease() as presence, endings.running():
         work = _work(config, pool, endings, signals)
         receivers = await durable.launch(executor, dsn, work)
         messages = Messages(dsn, pool, receivers)

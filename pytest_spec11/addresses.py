@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pytest_spec11.target import Target, attached, filled
+from pytest_spec11.target import Target, describe_attached, fill_placeholders
 
 Values = dict[tuple[str, str], str]
 
@@ -37,9 +37,9 @@ def address_of(
 ) -> Address:
     """The target's addresses with ``values`` filled in; what still lacks one stays empty."""
     return Address(
-        base_url=_known(target.base_url, values),
-        app_dsn=_known(target.app_dsn, values),
-        sys_dsn=_known(target.sys_dsn, values),
+        base_url=_fill_known(target.base_url, values),
+        app_dsn=_fill_known(target.app_dsn, values),
+        sys_dsn=_fill_known(target.sys_dsn, values),
         pids=dict(pids),
         logs={name: str(path) for name, path in logs.items()},
     )
@@ -47,11 +47,11 @@ def address_of(
 
 def attached_address(base_url: str, app_dsn: str, sys_dsn: str) -> Address:
     """The addresses of a system somebody else started."""
-    return address_of(attached(base_url, app_dsn, sys_dsn), {}, {}, {})
+    return address_of(describe_attached(base_url, app_dsn, sys_dsn), {}, {}, {})
 
 
-def _known(text: str, values: Values) -> str:
+def _fill_known(text: str, values: Values) -> str:
     try:
-        return filled(text, values)
+        return fill_placeholders(text, values)
     except KeyError:
         return ""

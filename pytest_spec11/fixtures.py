@@ -86,7 +86,7 @@ def files(spec11_session: ProofSession, spec11_recorder: Recorder) -> Files:
     """Witness of bytes on disk."""
     from pytest_spec11.oracles.files import Files  # noqa: PLC0415  # see TYPE_CHECKING
 
-    return Files(spec11_recorder.witness(), spec11_session.runtime.armed)
+    return Files(spec11_recorder.witness(), spec11_session.runtime.active_saboteurs)
 
 
 @pytest.fixture(scope="session")
@@ -98,4 +98,4 @@ def stacks(spec11_session: ProofSession, spec11_recorder: Recorder) -> Stacks:
 @pytest.fixture
 def provokes(spec11_recorder: Recorder) -> Provokes:
     """Declares that this test provokes a failure of a workflow on purpose (D30)."""
-    return spec11_recorder.provoked
+    return spec11_recorder.record_provocation

@@ -70,7 +70,7 @@ class Settings:
         return words(self.saboteur)
 
     @property
-    def attached(self) -> bool:
+    def is_attached(self) -> bool:
         """Whether a running system was named, so that the plugin starts no process."""
         return bool(self.base_url or self.app_dsn or self.sys_dsn)
 

@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"S{number:02}: proves claims of scenario S{number:02}")
     config.addinivalue_line("markers", "claim(id): proves this claim of the catalogue")
     settings = options.read_settings(config)
-    if settings.attached or config.hook.pytest_spec11_target.get_hookimpls():
+    if settings.is_attached or config.hook.pytest_spec11_target.get_hookimpls():
         _activate(config, settings)
 
 
@@ -50,7 +50,7 @@ def pytest_pycollect_makeitem(
 ) -> Generator[None, object, object]:
     """A test that names a claim wakes the heavy half, which checks what it names."""
     made = yield
-    items = [each for each in _listed(made) if isinstance(each, pytest.Item) and _is_marked(each)]
+    items = [each for each in _as_list(made) if isinstance(each, pytest.Item) and _is_marked(each)]
     if items:
         config = collector.config
         if not config.pluginmanager.hasplugin(_SESSION):
@@ -59,7 +59,7 @@ def pytest_pycollect_makeitem(
     return made
 
 
-def _listed(made: object) -> list[object]:
+def _as_list(made: object) -> list[object]:
     return made if isinstance(made, list) else [made]
 
 

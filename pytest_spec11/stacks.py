@@ -17,7 +17,7 @@ from pytest_spec11.oracles.http import Api
 from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.oracles.sql import Admin, Sql
 from pytest_spec11.oracles.witness import Witness
-from pytest_spec11.target import Process, Target, filled
+from pytest_spec11.target import Process, Target, fill_placeholders
 
 
 class Control:
@@ -40,7 +40,7 @@ class Control:
     @property
     def alive(self) -> bool:
         """Whether the process exists and has not ended."""
-        self._saw("alive", self._running.alive)
+        self._record_observation("alive", self._running.alive)
         return self._running.alive
 
     @property
@@ -50,9 +50,9 @@ class Control:
 
     def signal(self, signum: signal.Signals) -> None:
         """The signal was sent to the process itself, children excluded. Raises TargetFailed."""
-        if self._parts.armed.allows_signal(self._name, signum):
+        if self._parts.active_saboteurs.allows_signal(self._name, signum):
             self._running.signal(signum)
-        self._saw("signal", signum.name)
+        self._record_observation("signal", signum.name)
 
     def kill(self) -> int:
         """The exit code after SIGKILL: -9, unless it ended by itself just before."""
@@ -62,36 +62,36 @@ class Control:
     def output(self) -> str:
         """All that it printed since its last start, both streams."""
         text = self._running.output()
-        self._saw("output", text[-2000:])
+        self._record_observation("output", text[-2000:])
         return text
 
     def wait_exit(self, deadline_s: float = 15.0) -> int:
         """The exit code, negative for a signal. Raises NotObserved while it still runs."""
         code = self._running.wait_exit(deadline_s)
-        self._saw("exitCode", code)
+        self._record_observation("exitCode", code)
         return code
 
     def stop(self) -> int | None:
         """The exit code after its stop signal; its whole process group is gone."""
         self._running.ask_to_stop()
         code = self._running.reap()
-        self._saw("exitCode", code)
+        self._record_observation("exitCode", code)
         return code
 
     def start(self) -> None:
         """The process runs again and is ready. Raises TargetFailed."""
-        if not self._parts.armed.allows_start(self._name):
+        if not self._parts.active_saboteurs.allows_start(self._name):
             return
         self._parts.relaunch(self._name)
-        self._saw("readyAfterMs", round(self._running.ready_after_s * 1000))
+        self._record_observation("readyAfterMs", round(self._running.ready_after_s * 1000))
 
     def restart(self) -> None:
         """Stopped, if it still ran, and ready again."""
         self.stop()
         self.start()
 
-    def _saw(self, what: str, value: str | float | None) -> None:
-        pid = self._running.pid if self._running.started else None
+    def _record_observation(self, what: str, value: str | float | None) -> None:
+        pid = self._running.pid if self._running.was_started else None
         facts = {"process": self._name, "pid": pid, "stack": self._parts.name, what: value}
         self._witness()("process", f"{self._name}.{what}", facts)
 
@@ -139,7 +139,7 @@ class Stack:
     @property
     def proc(self) -> Proc:
         """Facts about its processes."""
-        return Access(self.address, self._parts.armed).proc(self._witness())
+        return Access(self.address, self._parts.active_saboteurs).proc(self._witness())
 
     @property
     def admin(self) -> Admin:
@@ -147,7 +147,7 @@ class Stack:
         dsn = self._parts.target.admin_dsn
         if dsn is None:
             raise NotProvable("this target names no admin_dsn: nothing can be planted")
-        return Admin(filled(dsn, self._parts.values), self._witness())
+        return Admin(fill_placeholders(dsn, self._parts.values), self._witness())
 
     @property
     def base_url(self) -> str:
@@ -173,9 +173,9 @@ class Stack:
         control.start()
         return control
 
-    def filled(self, process: str) -> Process:
+    def fill_process(self, process: str) -> Process:
         """The process of that name as it is started here: placeholders have their values."""
-        return self._parts.filled(process)
+        return self._parts.fill_process(process)
 
     def url_of(self, process: str) -> str:
         """Where the process of that name serves, whatever the oracles have to dial instead."""
@@ -205,7 +205,7 @@ class Stack:
         if known is None or known.address != address:
             if known is not None:
                 known.close()
-            known = self._access[process] = Access(address, self._parts.armed)
+            known = self._access[process] = Access(address, self._parts.active_saboteurs)
         return known
 
 

@@ -117,7 +117,7 @@ class Target:
         return bool(self.processes)
 
 
-def attached(base_url: str, app_dsn: str, sys_dsn: str, app_version: str = "") -> Target:
+def describe_attached(base_url: str, app_dsn: str, sys_dsn: str, app_version: str = "") -> Target:
     """The target that is a system somebody else started; its version is what they say it is."""
     return Target(
         name="attached",
@@ -133,7 +133,7 @@ def placeholders(texts: Iterable[str]) -> frozenset[tuple[str, str]]:
     return frozenset(pair for text in texts for pair in PLACEHOLDER.findall(text))
 
 
-def filled(text: str, values: Mapping[tuple[str, str], str]) -> str:
+def fill_placeholders(text: str, values: Mapping[tuple[str, str], str]) -> str:
     """``text`` with its placeholders replaced. Raises KeyError with the pair that has no value."""
     return PLACEHOLDER.sub(lambda match: values[match.group(1), match.group(2)], text)
 

@@ -55,7 +55,7 @@ class Patience:
         return self._left_s <= 0 or now_s >= self._began_s + _MOST * self._bound_s
 
     @property
-    def spent(self) -> str:
+    def description(self) -> str:
         """The bound, and the time that passed if others took some of it, in words."""
         waited_s = self._clock() - self._began_s
         beside = f" ({waited_s:.0f} s beside others)" if waited_s > self._bound_s + 1 else ""
@@ -141,6 +141,6 @@ def eventually(
     while (seen := read()) is None or not until(seen):
         if patience.is_over():
             wanted = getattr(read, "__qualname__", repr(read))
-            raise NotObserved(f"{wanted}: not within {patience.spent}, last reading {seen!r}")
+            raise NotObserved(f"{wanted}: not within {patience.description}, last reading {seen!r}")
         time.sleep(every_s)
     return seen

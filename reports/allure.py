@@ -16,11 +16,11 @@ def files(dossier: Dossier) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and content of every file. The same bundle gives the same names."""
     titles = {chapter.id: f"{chapter.id} {chapter.title}" for chapter in dossier.chapters}
     for number, test in enumerate(dossier.tests):
-        yield _named(_test(test, number, titles))
-    yield _named(_verdict(dossier))
+        yield _name_result(_test(test, number, titles))
+    yield _name_result(_verdict(dossier))
 
 
-def _named(result: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _name_result(result: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return f"{result['uuid']}-result.json", result
 
 

@@ -51,8 +51,8 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when everything is written; what the verdict is, is the gate's exit status."""
-    dossier = Dossier.of(gate.asked(arguments))
-    written = [*_written(arguments, dossier)]
+    dossier = Dossier.of(gate.read_question(arguments))
+    written = [*_write_reports(arguments, dossier)]
     if not written:
         default = arguments.bundles[0] / "report.html"
         written = [_write(default, _page(dossier))]
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _written(arguments: argparse.Namespace, dossier: Dossier) -> Iterator[Path]:
+def _write_reports(arguments: argparse.Namespace, dossier: Dossier) -> Iterator[Path]:
     for name, _, made in FILES:
         if path := getattr(arguments, name):
             yield _write(path, made(dossier))

@@ -94,7 +94,7 @@ class Chapter:
         return sum(each.needed and each.standing == "PASS" for each in self.stands)
 
     @property
-    def needed(self) -> int:
+    def needed_count(self) -> int:
         """How many of its claims are needed."""
         return sum(each.needed for each in self.stands)
 
@@ -112,7 +112,7 @@ class Watch:
         return tuple(each.claim.id for each in self.stands if each.standing != "PASS")
 
     @property
-    def seen_at(self) -> int:
+    def last_seen_ms(self) -> int:
         """When that was last seen, epoch milliseconds; 0: never."""
         return min((each.green_at for each in self.stands), default=0)
 
@@ -230,7 +230,7 @@ class Dossier:
         subjects = {claim.id, *(test.node for test in tests)}
         return Stand(
             claim=claim,
-            needed=claim.needed(self.judged.terms.scope),
+            needed=claim.is_needed(self.judged.terms.scope),
             standing=self.judged.verdict.claims[claim.id],
             reasons=tuple(each for each in self.reasons if each.subject in subjects),
             seen=tuple(source for source in claim.sources if source in seen),

@@ -37,7 +37,7 @@ def _suite(root: Element, file: str, tests: Sequence[Test]) -> None:
     suite = SubElement(
         root,
         "testsuite",
-        name=_written(file),
+        name=_clean_text(file),
         tests=str(len(tests)),
         failures=str(kinds["failure"]),
         errors=str(kinds["error"]),
@@ -48,12 +48,12 @@ def _suite(root: Element, file: str, tests: Sequence[Test]) -> None:
         case = SubElement(
             suite,
             "testcase",
-            classname=_written(file),
-            name=_written(test.name),
+            classname=_clean_text(file),
+            name=_clean_text(test.name),
             time=_seconds(test.duration_ms),
         )
         if kind := _kind(test):
-            SubElement(case, kind, message=_written(test.message or test.outcome))
+            SubElement(case, kind, message=_clean_text(test.message or test.outcome))
 
 
 def _verdict(root: Element, dossier: Dossier) -> None:
@@ -64,8 +64,8 @@ def _verdict(root: Element, dossier: Dossier) -> None:
     )  # fmt: skip
     case = SubElement(suite, "testcase", classname="spec11", name=VERDICT, time="0.000")
     if not dossier.go:
-        failure = SubElement(case, "failure", message=_written(f"NO_GO: {dossier.lines[0]}"))
-        failure.text = _written("\n".join(dossier.lines))
+        failure = SubElement(case, "failure", message=_clean_text(f"NO_GO: {dossier.lines[0]}"))
+        failure.text = _clean_text("\n".join(dossier.lines))
 
 
 def _kind(test: Test) -> str:
@@ -76,5 +76,5 @@ def _seconds(ms: int) -> str:
     return f"{ms / 1000:.3f}"
 
 
-def _written(text: str) -> str:
+def _clean_text(text: str) -> str:
     return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -16,7 +16,7 @@ from scenarios.support.crowds import backlog_log
 from scenarios.support.crowds.backlog_log import Backlogs
 from scenarios.support.faults.holds import PATIENT
 from scenarios.support.faults.kill_log import Ledger, kills, table
-from scenarios.support.runs.run_with_history import Saga, told
+from scenarios.support.runs.run_with_history import Saga, make_history
 
 if TYPE_CHECKING:  # it brings all judges, which S15 alone asks
     from scenarios.support.release.judges import Court
@@ -83,11 +83,11 @@ def court(
 ) -> Iterator[Court]:
     """A throwaway tree with all that its release asks for, and an engine that looks at it."""
     from scenarios.support.release.judges import Court, point  # noqa: PLC0415  # see TYPE_CHECKING
-    from scenarios.support.release.throwaway_release import released  # noqa: PLC0415  # see TYPE_CHECKING
+    from scenarios.support.release.throwaway_release import make_release  # noqa: PLC0415  # see TYPE_CHECKING
 
     folder = tmp_path_factory.mktemp("rehearsal")
     with stacks.start(only=()) as stack:
-        base = released(stack.proc, folder, app_version)
+        base = make_release(stack.proc, folder, app_version)
         made = Court(base, stack, folder / "shown")
         point(made.shown, base.release)
         stack.begin(made.board())
@@ -97,7 +97,7 @@ def court(
 @pytest.fixture(scope="session")
 def past(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saga]:
     """A private stack with runs that have a past; nothing moves there any more."""
-    with told(stacks, tmp_path_factory.mktemp("past")) as saga:
+    with make_history(stacks, tmp_path_factory.mktemp("past")) as saga:
         yield saga
 
 

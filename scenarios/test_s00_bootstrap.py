@@ -15,7 +15,7 @@ from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.recipes import SEEDED
-from scenarios.support.runs.run_lifecycle import succeeded
+from scenarios.support.runs.run_lifecycle import complete_run
 
 pytestmark = pytest.mark.S00
 ACTIVE = (  # the course's own query (L10)
@@ -136,7 +136,7 @@ def test_ten_recipes_are_stable_hashed_and_instantiate(app_sql: Sql) -> None:
         of_this = [each for each in fixtures if (each["recipe_id"], each["v"]) == (row["id"], "v1")]
         assert len(of_this) >= 1
         for fixture in of_this:
-            intent = identity.instantiated(row["json"], fixture["json"]["formData"])
+            intent = identity.instantiate_intent(row["json"], fixture["json"]["formData"])
             assert intent["goal"].strip()
             assert "{{" not in str(intent)
 
@@ -150,7 +150,7 @@ def test_the_courses_active_recipe_is_compile_default_every_time(app_sql: Sql) -
 def test_every_engine_row_of_three_runs_has_the_configured_version(
     api: Api, sys_sql: Sql, app_version: str, unique_goal: str
 ) -> None:
-    headers = [succeeded(api, f"{unique_goal} {number}") for number in range(3)]
+    headers = [complete_run(api, f"{unique_goal} {number}") for number in range(3)]
 
     parents = [header["workflowID"] for header in headers]
     rows = sys_sql.rows(

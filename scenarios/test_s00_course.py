@@ -19,7 +19,7 @@ import pytest
 
 from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack, Stacks
-from scenarios.course.walk import TOOLS, Typed, course, stood_in, walked
+from scenarios.course.walk import TOOLS, Typed, course, find_missing_tools, walk_lessons
 
 pytestmark = pytest.mark.S00
 VERSION = "spec11-tut-v1"
@@ -75,7 +75,7 @@ def test_the_qas_track_starts_replays_refuses_answers_operates_and_proves(
     stacks: Stacks, tmp_path: Path
 ) -> None:
     with stacks.start(env=ENV) as stack:
-        ended, typed = walked(stack, QA, tmp_path, stood_in())
+        ended, typed = walk_lessons(stack, QA, tmp_path, find_missing_tools())
         wid = _wid(typed)
         header = stack.api.get(f"/api/runs/{wid}").json()
         steps = stack.api.get(f"/api/runs/{wid}/steps").json()
@@ -104,7 +104,7 @@ def test_the_owners_track_is_answered_from_outside_and_reads_the_sign_off(
     stacks: Stacks, tmp_path: Path
 ) -> None:
     with stacks.start(env=ENV) as stack:
-        ended, typed = walked(stack, OWNER, tmp_path, stood_in())
+        ended, typed = walk_lessons(stack, OWNER, tmp_path, find_missing_tools())
         wid = _wid(typed)
         board = stack.api.get("/api/ops/signoff").json()
         answers = stack.app_sql.rows(ANSWERS)
@@ -119,12 +119,12 @@ def test_the_owners_track_is_answered_from_outside_and_reads_the_sign_off(
 
 
 @pytest.mark.claim("S00.course-words-run")
-@pytest.mark.parametrize("stand_ins", [stood_in(), TOOLS], ids=["tools", "stand-ins"])
+@pytest.mark.parametrize("stand_ins", [find_missing_tools(), TOOLS], ids=["tools", "stand-ins"])
 def test_the_engineers_track_is_refused_over_budget_and_reads_the_recipe(
     stacks: Stacks, tmp_path: Path, stand_ins: Sequence[str]
 ) -> None:
     with stacks.start(env=ENV) as stack:
-        ended, typed = walked(stack, ENGINEER, tmp_path, stand_ins)
+        ended, typed = walk_lessons(stack, ENGINEER, tmp_path, stand_ins)
         wid = _wid(typed)
         recipes = stack.api.get("/api/recipes").json()
         active = stack.app_sql.value(ACTIVE)

@@ -17,7 +17,7 @@ from scenarios.support.contract.events import EVENTS, event
 from scenarios.support.contract.inventory import Operation, operations
 from scenarios.support.contract.start_requests import reply, start
 from scenarios.support.faults.zero_writes import zero_writes
-from scenarios.support.runs.run_lifecycle import parked, reached
+from scenarios.support.runs.run_lifecycle import await_status, park_run
 
 pytestmark = pytest.mark.S00
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # what is to be refused, and then to be behind a token
@@ -62,9 +62,9 @@ def asked(api: Api, operation: Operation, wid: str) -> Reply:
 
 def canceled(known: Api, goal: str) -> str:
     """The workflow id of a run that was canceled: what it can stream has an end."""
-    wid: str = parked(known, goal)["workflowID"]
+    wid: str = park_run(known, goal)["workflowID"]
     assert known.post(f"/api/ops/wf/{wid}/cancel", json=BY).status == 202
-    reached(known, wid, {"CANCELLED"}, deadline_s=5)
+    await_status(known, wid, {"CANCELLED"}, deadline_s=5)
     return wid
 
 
@@ -112,7 +112,7 @@ def test_no_page_of_another_reaches_in_through_a_browser(
     lab: Stack, unique_goal: str, page: str
 ) -> None:
     headers, closed = PAGES[page]
-    wid = parked(lab.api, unique_goal)["workflowID"]
+    wid = park_run(lab.api, unique_goal)["workflowID"]
     through = lab.api.using(headers)
     places = [each for each in operations(lab.api) if each.path != "/healthz"]
 
@@ -153,7 +153,7 @@ def test_elsewhere_with_a_token_strangers_are_turned_away(
 @pytest.mark.claim("S00.roles-enforced")
 def test_every_role_meets_every_door(guarded: Stack, provokes: Provokes, unique_goal: str) -> None:
     known = guarded.api.using(OPERATOR)
-    waits = parked(known, unique_goal)["workflowID"]
+    waits = park_run(known, unique_goal)["workflowID"]
     over = canceled(known, f"{unique_goal}, over")
     provokes(over, "canceled on purpose")
     routes = operations(known)

@@ -13,7 +13,7 @@ from pytest_spec11.waiting import eventually
 from scenarios.support.contract.commands import engine, engine_process
 from scenarios.support.contract.schema_dump import fingerprint
 from scenarios.support.contract.start_requests import start
-from scenarios.support.runs.run_lifecycle import succeeded
+from scenarios.support.runs.run_lifecycle import complete_run
 
 pytestmark = pytest.mark.S00
 HELD = 99_357_178  # the prover's advisory lock
@@ -74,7 +74,7 @@ def test_migrating_twice_more_changes_nothing_and_the_run_still_replays(
     assert engine(empty, "db", "migrate").code == 0
     for name in ("api", "worker"):
         empty.process(name).start()
-    header = succeeded(empty.api, unique_goal)
+    header = complete_run(empty.api, unique_goal)
     before = _kept(empty)
     assert [row["id"] for row in before["intents"]] == [header["workflowID"]]
     assert len(before["recipes"]) == 10

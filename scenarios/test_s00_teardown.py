@@ -13,7 +13,7 @@ from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import Stopwatch, eventually
 from scenarios.support.contract.headers import TERMINAL
 from scenarios.support.contract.start_requests import reply, start
-from scenarios.support.runs.run_lifecycle import parked, reached
+from scenarios.support.runs.run_lifecycle import await_status, park_run
 
 pytestmark = pytest.mark.S00
 CONNECTED = (
@@ -37,8 +37,8 @@ def stack(stacks: Stacks) -> Iterator[Stack]:
 def test_sigterm_ends_both_processes_and_all_eighteen_runs_go_on(
     stack: Stack, unique_goal: str
 ) -> None:
-    waiting = [parked(stack.api, f"{unique_goal} w{n}")["workflowID"] for n in range(10)]
-    moving = [parked(stack.api, f"{unique_goal} m{n}")["workflowID"] for n in range(3)]
+    waiting = [park_run(stack.api, f"{unique_goal} w{n}")["workflowID"] for n in range(10)]
+    moving = [park_run(stack.api, f"{unique_goal} m{n}")["workflowID"] for n in range(3)]
     for wid in moving:
         _answer(stack, wid)
     eventually(lambda: _executing(stack, moving) == 3, deadline_s=10)
@@ -55,10 +55,10 @@ def test_sigterm_ends_both_processes_and_all_eighteen_runs_go_on(
         stack.process(name).start()
 
     for wid in [*waiting, *queued]:
-        reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=20)
+        await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=20)
         _answer(stack, wid)
     for wid in [*waiting, *moving, *queued]:
-        assert reached(stack.api, wid, TERMINAL, deadline_s=30)["status"] == "SUCCESS"
+        assert await_status(stack.api, wid, TERMINAL, deadline_s=30)["status"] == "SUCCESS"
     assert _words(stack, [*waiting, *moving, *queued]) == {("succeeded", "SUCCESS"): 18}
 
 

@@ -88,7 +88,7 @@ def test_the_stored_rows_hold_what_was_sent(
     (run,), (intent,) = app_sql.rows(RUN, w=w), app_sql.rows(INTENT, w=w)
     assert (run["workflow_id"], run["intent_id"], intent["id"]) == (w, w, w)
     assert run["id"] == header["runId"] == identity.run_id(w)
-    assert intent["json"] == identity.compiled(unique_goal)
+    assert intent["json"] == identity.compile_intent(unique_goal)
     hashed = identity.intent_hash(unique_goal)
     assert intent["intent_hash"] == run["intent_hash"] == digest(intent["json"]) == hashed
     triple = ("compile-default", "v1", header["recipeHash"])

@@ -19,7 +19,7 @@ from scenarios.support.contract import identity, recipes
 from scenarios.support.contract.recipes import SEEDED
 from scenarios.support.contract.seeded_values import texts
 from scenarios.support.contract.start_requests import PARTITION, RECIPE, reply, start
-from scenarios.support.runs.run_lifecycle import PARK_S, reached
+from scenarios.support.runs.run_lifecycle import PARK_S, await_status
 
 pytestmark = pytest.mark.S01
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -44,7 +44,7 @@ def test_the_courses_run_has_the_ids_that_the_course_prints(
     body = {"recipeRef": RECIPE, "formData": course["form"], "opts": opts}
 
     header = api.post("/api/run", json=body).json()
-    reached(api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    await_status(api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     gate = api.get(f"/api/runs/{wid}/gates").json()[0]["gateKey"]
     api.post(f"/api/runs/{wid}/gates/{gate}/reply", json=reply(payload["value"]["choice"]))
 
@@ -184,7 +184,7 @@ def _started(api: Api, recipe: dict[str, Any], text: str) -> str:
     ref = {"id": recipe["id"], "v": recipe["v"]}
     body = {"recipeRef": ref, "formData": form, "opts": {"queuePartitionKey": PARTITION}}
     sent = api.post("/api/run", json=body)
-    wanted = f"ih_{digest(identity.instantiated(recipe['json'], form))}"
+    wanted = f"ih_{digest(identity.instantiate_intent(recipe['json'], form))}"
     assert (sent.status, sent.json()["workflowID"]) == (201, wanted)
     return wanted
 

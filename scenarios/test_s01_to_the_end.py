@@ -18,7 +18,7 @@ from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.headers import FOLLOWERS, OF_APP, TERMINAL
 from scenarios.support.contract.start_requests import reply, start
-from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answered, parked, succeeded
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answer_run, complete_run, park_run
 
 pytestmark = pytest.mark.S01
 STEPS = [
@@ -42,10 +42,10 @@ PRIORITIES = {"interactive": 1, "batch": 1000}
 def test_a_run_parks_and_succeeds_in_both_schemas(
     api: Api, app_sql: Sql, sys_sql: Sql, unique_goal: str
 ) -> None:
-    waiting = parked(api, unique_goal)
+    waiting = park_run(api, unique_goal)
     assert (waiting["nextAction"], waiting["lastStep"]) == ("APPROVE_PLAN", "ApplyPatchST")
 
-    ended = answered(api, waiting["workflowID"])
+    ended = answer_run(api, waiting["workflowID"])
 
     assert (ended["status"], ended["durableStatus"]) == ("SUCCESS", "succeeded")
     assert (ended["nextAction"], ended["lastStep"], ended["error"]) == (None, "ExecuteST", None)
@@ -70,7 +70,7 @@ def _ended(sys_sql: Sql, wid: str) -> dict[str, Any] | None:
 def test_the_four_steps_are_there_once_in_order_in_both_schemas(
     api: Api, app_sql: Sql, sys_sql: Sql, unique_goal: str
 ) -> None:
-    ended = succeeded(api, unique_goal)
+    ended = complete_run(api, unique_goal)
 
     rows = app_sql.rows(O3, r=ended["runId"])
     recorded = sys_sql.rows(
@@ -88,7 +88,7 @@ def test_the_four_steps_are_there_once_in_order_in_both_schemas(
 def test_the_steps_route_shows_those_four_rows_and_no_engine_names(
     api: Api, app_sql: Sql, unique_goal: str
 ) -> None:
-    ended = succeeded(api, unique_goal)
+    ended = complete_run(api, unique_goal)
 
     shown = api.get(f"/api/runs/{ended['workflowID']}/steps").json()
 
@@ -103,7 +103,7 @@ def test_the_steps_route_shows_those_four_rows_and_no_engine_names(
 
 @pytest.mark.claim("S01.artifacts-digest")
 def test_every_artifacts_bytes_hash_to_its_digest(api: Api, app_sql: Sql, unique_goal: str) -> None:
-    ended = succeeded(api, unique_goal)
+    ended = complete_run(api, unique_goal)
 
     kept = app_sql.rows(
         "SELECT step_id, kind, uri, sha256 FROM app.artifacts WHERE run_id = %(r)s",
@@ -139,7 +139,7 @@ def test_each_task_is_one_engine_row_with_its_parents_partition_and_priority(
     tests, lane = plan
     opts = {"lane": lane, "queuePartitionKey": f"tenant-{tests}"}
 
-    ended = succeeded(api, unique_goal, form={"topic": f"a plan of {tests}"}, **opts)
+    ended = complete_run(api, unique_goal, form={"topic": f"a plan of {tests}"}, **opts)
 
     made = app_sql.value(
         "SELECT output FROM app.run_steps WHERE run_id = %(r)s AND step_id = 'CompileST'",

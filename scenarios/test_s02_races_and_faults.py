@@ -16,7 +16,7 @@ from scenarios.support.contract.start_options import INERT, Options
 from scenarios.support.contract.start_requests import start
 from scenarios.support.faults.holds import hold_start, meet
 from scenarios.support.faults.zero_writes import zero_writes
-from scenarios.support.runs.run_lifecycle import answered, reached
+from scenarios.support.runs.run_lifecycle import answer_run, await_status
 
 pytestmark = pytest.mark.S02
 
@@ -51,8 +51,8 @@ def test_a_hundred_starts_at_once_are_one_run(lab: Stack, unique_goal: str) -> N
     assert {answer.json()["workflowID"] for answer in answers} == {wid}
     for sql, rows in ((lab.app_sql, RUN), (lab.app_sql, INTENT), (lab.sys_sql, WORKFLOW)):
         assert len(sql.rows(rows, w=wid)) == 1
-    reached(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
-    assert answered(lab.api, wid)["status"] == "SUCCESS"
+    await_status(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    assert answer_run(lab.api, wid)["status"] == "SUCCESS"
     attempts = lab.app_sql.rows(ATTEMPTS, r=identity.run_id(wid))
     assert {row["of"]: row["attempts"] for row in attempts} == {
         "steps": [1],
@@ -151,6 +151,6 @@ def test_a_start_whose_enqueue_is_refused_leaves_nothing_and_heals(
     healed = lab.api.post("/api/run", json=start(unique_goal))
     assert (healed.status, healed.json()["isReplay"]) == (201, False)
     wid = identity.workflow_id(unique_goal)
-    reached(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    await_status(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     assert lab.app_sql.one(RUN, w=wid)["status"] == "waiting_input"
     assert lab.sys_sql.one(WORKFLOW, w=wid)["status"] == "PENDING"

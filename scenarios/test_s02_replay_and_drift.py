@@ -17,7 +17,7 @@ from scenarios.support.contract.inventory import nullable, operations
 from scenarios.support.contract.start_options import BUDGET, CHANGES, OPTS
 from scenarios.support.contract.start_requests import RECIPE, start
 from scenarios.support.faults.zero_writes import zero_writes
-from scenarios.support.runs.run_lifecycle import answered, parked, reached
+from scenarios.support.runs.run_lifecycle import answer_run, await_status, park_run
 
 pytestmark = pytest.mark.S02
 
@@ -32,7 +32,7 @@ def late(lab: Stack, spec11_run: Run, spec11_recorder: Recorder) -> dict[str, An
     """A start that nobody will answer in time; its timeout passes while other tests run."""
     body = start(f"late in {__name__} of {spec11_run.id}", timeoutMS=LATE_MS)
     assert lab.api.post("/api/run", json=body).status == 201
-    spec11_recorder.provoked(_id(body), "its timeout passes at the gate")
+    spec11_recorder.record_provocation(_id(body), "its timeout passes at the gate")
     return body
 
 
@@ -268,7 +268,7 @@ def test_a_retry_may_carry_another_trace(lab: Stack, unique_goal: str) -> None:
 
 @pytest.mark.claim("S02.conflict-leaves-row")
 def test_no_conflict_writes_a_row(lab: Stack, unique_goal: str) -> None:
-    header = parked(lab.api, unique_goal, **OPTS)
+    header = park_run(lab.api, unique_goal, **OPTS)
     wid, spec = header["workflowID"], recipes.spec(lab.app_sql)
     newer = {**spec, "v": f"v-{header['runId']}"}
     recipes.plant(lab, newer)
@@ -291,13 +291,13 @@ def test_no_conflict_writes_a_row(lab: Stack, unique_goal: str) -> None:
 def test_a_replay_after_the_end_wakes_nothing(
     lab: Stack, unique_goal: str, late: dict[str, Any], provokes: Provokes
 ) -> None:
-    yes = parked(lab.api, f"{unique_goal}, yes")
-    no = parked(lab.api, f"{unique_goal}, no")
+    yes = park_run(lab.api, f"{unique_goal}, yes")
+    no = park_run(lab.api, f"{unique_goal}, no")
     provokes(no["workflowID"], "answered no")
     ended = {
-        "SUCCESS": answered(lab.api, yes["workflowID"], "yes"),
-        "ERROR": answered(lab.api, no["workflowID"], "no"),
-        "CANCELLED": reached(lab.api, _id(late), {"CANCELLED"}, deadline_s=20),
+        "SUCCESS": answer_run(lab.api, yes["workflowID"], "yes"),
+        "ERROR": answer_run(lab.api, no["workflowID"], "no"),
+        "CANCELLED": await_status(lab.api, _id(late), {"CANCELLED"}, deadline_s=20),
     }
     repeats = [start(f"{unique_goal}, yes"), start(f"{unique_goal}, no"), late]
 

@@ -16,10 +16,10 @@ from scenarios.support.contract import identity
 from scenarios.support.contract.events import EVENTS, event
 from scenarios.support.contract.inventory import Operation, operations
 from scenarios.support.contract.start_requests import PARTITION, reply, start
-from scenarios.support.faults.zero_writes import frozen
+from scenarios.support.faults.zero_writes import freeze_worker
 from scenarios.support.probes.requests import REPLY, START, STORED
 from scenarios.support.probes.subjects import RECIPE_ID, Subject, subject
-from scenarios.support.runs.run_lifecycle import PARK_S, answered, parked, reached
+from scenarios.support.runs.run_lifecycle import PARK_S, answer_run, await_status, park_run
 
 pytestmark = pytest.mark.S03
 
@@ -170,10 +170,10 @@ def story(lab: Stack, spec11_run: Run) -> Story:
     """Both runs, begun once."""
     goal = f"{__name__} of {spec11_run.id}"
     wid = lab.api.post("/api/run", json=start(goal, form=PATCHED)).json()["workflowID"]
-    reached(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
-    assert answered(lab.api, wid)["status"] == "SUCCESS"
+    await_status(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    assert answer_run(lab.api, wid)["status"] == "SUCCESS"
     ended = subject(lab.api, wid)
-    return Story(goal, ended, parked(lab.api, f"{goal}, waiting")["workflowID"])
+    return Story(goal, ended, park_run(lab.api, f"{goal}, waiting")["workflowID"])
 
 
 @contextmanager
@@ -203,7 +203,7 @@ def test_a_broken_row_is_500_where_it_shows_and_nowhere_else(
     lab: Stack, story: Story, name: str
 ) -> None:
     plant = PLANTS[name]
-    with frozen(lab):
+    with freeze_worker(lab):
         before = [take(oracle) for oracle in (lab.app_sql, lab.sys_sql)]
         with _planted(lab, plant, story):
             during = [take(oracle) for oracle in (lab.app_sql, lab.sys_sql)]

@@ -14,11 +14,11 @@ from pytest_spec11.oracles.snapshot import take
 from pytest_spec11.stacks import Stack
 from scenarios.support.contract.inventory import operations
 from scenarios.support.contract.seeded_random import Dice
-from scenarios.support.faults.zero_writes import frozen
+from scenarios.support.faults.zero_writes import freeze_worker
 from scenarios.support.probes.fuzzing import Fuzz
 from scenarios.support.probes.requests import START
 from scenarios.support.probes.subjects import subject
-from scenarios.support.runs.run_lifecycle import succeeded
+from scenarios.support.runs.run_lifecycle import complete_run
 
 pytestmark = pytest.mark.S03
 
@@ -48,7 +48,7 @@ STARTED = {
 @pytest.fixture
 def fuzz(lab: Stack, unique_goal: str) -> Fuzz:
     """Requests about a run that has ended, most of them starts."""
-    ended = succeeded(lab.api, unique_goal)
+    ended = complete_run(lab.api, unique_goal)
     known = operations(lab.api)
     weighed = [*known, *POSTS_MORE * [each for each in known if each.body]]
     weighed += STARTS_MORE * [each for each in known if each.path == START]
@@ -57,7 +57,7 @@ def fuzz(lab: Stack, unique_goal: str) -> Fuzz:
 
 @pytest.mark.claim("S03.fuzz-no-500")
 def test_no_request_finds_a_way_in(lab: Stack, fuzz: Fuzz) -> None:
-    with frozen(lab):
+    with freeze_worker(lab):
         before = _written(lab)
         seen = [
             (asked, lab.api.request(asked.method, asked.url, content=asked.content))

@@ -24,8 +24,8 @@ from scenarios.support.probes.requests import (
     START,
     STORED,
     Place,
-    accepted,
     posts,
+    send_accepted,
 )
 
 pytestmark = pytest.mark.S03
@@ -56,7 +56,7 @@ def test_what_is_no_json_is_refused_by_every_post_route(lab: Stack, unique_goal:
     assert {name: said[name] for name in kinds} == {
         (path, text): f"invalid {places[path].name}: 1 fault" for path, text in kinds
     }
-    assert accepted(lab, places) == ANSWERS
+    assert send_accepted(lab, places) == ANSWERS
 
 
 @pytest.mark.claim("S03.schema-matrix-400")
@@ -76,7 +76,7 @@ def test_every_single_fault_is_refused_where_it_is(lab: Stack, unique_goal: str)
         (path, each.what): (400, f"invalid {places[path].name}: 1 fault", [each.pointer])
         for path, each in faulty
     }
-    assert accepted(lab, places) == ANSWERS
+    assert send_accepted(lab, places) == ANSWERS
 
 
 def _mutants(place: Place) -> list[Mutant]:

@@ -17,7 +17,7 @@ from scenarios.support.crowds.concurrent_requests import at_once
 from scenarios.support.faults.outages import refusing
 from scenarios.support.probes.requests import ANSWERS, posts
 from scenarios.support.probes.subjects import subject
-from scenarios.support.runs.run_lifecycle import parked, succeeded
+from scenarios.support.runs.run_lifecycle import complete_run, park_run
 
 pytestmark = pytest.mark.S03
 
@@ -84,7 +84,7 @@ def test_what_was_under_way_is_not_answered_in_part(own: Stack, unique_goal: str
 
 def _waiting(stack: Stack, goal: str) -> tuple[str, str]:
     """Workflow id and gate of a run that waits for a person; the gate as a path."""
-    wid = parked(stack.api, f"{goal}, parked")["workflowID"]
+    wid = park_run(stack.api, f"{goal}, parked")["workflowID"]
     (gate,) = stack.api.get(f"/api/runs/{wid}/gates").json()
     return wid, f"/api/runs/{wid}/gates/{gate['gateKey']}"
 
@@ -103,7 +103,7 @@ def _routes_under_api(stack: Stack) -> set[str]:
 
 def _questions(stack: Stack, goal: str) -> dict[str, Callable[[], Reply]]:
     """One right request to each route that can be asked without writing, about an ended run."""
-    about = subject(stack.api, succeeded(stack.api, f"{goal}, ended")["workflowID"])
+    about = subject(stack.api, complete_run(stack.api, f"{goal}, ended")["workflowID"])
     return {
         each.route: partial(stack.api.get, about.url(each))
         for each in operations(stack.api)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_spec11.oracles.http import Reply
-from pytest_spec11.oracles.snapshot import unchanged
+from pytest_spec11.oracles.snapshot import assert_unchanged
 from pytest_spec11.stacks import Stack, Stacks
 from scenarios.support.contract import identity, recipes
 from scenarios.support.contract.start_requests import RECIPE, start
@@ -49,7 +49,7 @@ def test_one_partitioned_queue_is_enough_to_demand_a_key(
     with stacks.start(only=("api",), env={off: "false"}) as shim:
         body = {"recipeRef": RECIPE, "formData": {"goal": unique_goal}}
 
-        with unchanged(shim.app_sql, shim.sys_sql):
+        with assert_unchanged(shim.app_sql, shim.sys_sql):
             reply = shim.api.post("/api/run", json=body)
 
         assert (reply.status, reply.json()["code"]) == (400, "queue_policy_violation")

@@ -19,7 +19,7 @@ from scenarios.support.probes.paths import (
     unknown_runs,
 )
 from scenarios.support.probes.subjects import subject
-from scenarios.support.runs.run_lifecycle import parked, succeeded
+from scenarios.support.runs.run_lifecycle import complete_run, park_run
 
 pytestmark = pytest.mark.S03
 
@@ -58,7 +58,7 @@ def test_a_path_or_method_that_is_no_route_is_not_found(lab: Stack) -> None:
 
 @pytest.mark.claim("S03.query-bounds-400")
 def test_a_query_out_of_bounds_is_refused_where_it_is(lab: Stack, unique_goal: str) -> None:
-    about = subject(lab.api, succeeded(lab.api, unique_goal)["workflowID"])
+    about = subject(lab.api, complete_run(lab.api, unique_goal)["workflowID"])
     known = operations(lab.api)
     queries = {(each.path, name) for each in known for name in each.query}
     assert queries == BOUNDS.keys() | NO_WORDS.keys()
@@ -87,7 +87,7 @@ def test_a_query_out_of_bounds_is_refused_where_it_is(lab: Stack, unique_goal: s
 
 @pytest.mark.claim("S03.query-bounds-400")
 def test_a_fork_begins_at_a_whole_step(lab: Stack, unique_goal: str) -> None:
-    wid = parked(lab.api, unique_goal)["workflowID"]
+    wid = park_run(lab.api, unique_goal)["workflowID"]
     by = {"actor": "qa", "reason": "bounds"}
     steps: list[object] = [0, -1, "1", 1.5, None, True, 2**31]
 
@@ -104,7 +104,7 @@ def test_a_fork_begins_at_a_whole_step(lab: Stack, unique_goal: str) -> None:
 
 @pytest.mark.claim("S03.query-bounds-400")
 def test_a_gate_key_of_another_form_is_refused(lab: Stack, unique_goal: str) -> None:
-    wid = parked(lab.api, unique_goal)["workflowID"]
+    wid = park_run(lab.api, unique_goal)["workflowID"]
     places = [each for each in operations(lab.api) if each.path.startswith(OF_A_GATE)]
     assert {each.method for each in places} == {"GET", "POST"}
 
@@ -123,7 +123,7 @@ def test_a_gate_key_of_another_form_is_refused(lab: Stack, unique_goal: str) -> 
 
 @pytest.mark.claim("S03.query-bounds-400")
 def test_an_id_is_decoded_and_stays_in_its_segment(lab: Stack, unique_goal: str) -> None:
-    wid = parked(lab.api, unique_goal)["workflowID"]
+    wid = park_run(lab.api, unique_goal)["workflowID"]
     spelt = "".join(f"%{ord(letter):02x}" for letter in wid)
 
     found = lab.api.get(f"/api/runs/{spelt}")

@@ -14,8 +14,8 @@ from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.stacks import Stack
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_requests import start
-from scenarios.support.runs.gates import APPROVAL_FORM, Gate, ended, waiting
-from scenarios.support.runs.run_lifecycle import PARK_S, reached
+from scenarios.support.runs.gates import APPROVAL_FORM, Gate, await_end, waiting
+from scenarios.support.runs.run_lifecycle import PARK_S, await_status
 
 pytestmark = pytest.mark.S04
 
@@ -76,7 +76,7 @@ def test_who_reads_that_a_run_waits_finds_its_gate(lab: Stack, unique_goal: str)
 
     def first_sight(number: int) -> tuple[str, list[str]]:
         wid = api.post("/api/run", json=start(f"{unique_goal} {number}")).json()["workflowID"]
-        reached(api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+        await_status(api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
         listed = api.get(f"/api/runs/{wid}/gates")
         assert api.post(f"/api/ops/wf/{wid}/cancel", json=BY).status == 202  # makes room
         return identity.run_id(wid), [gate["state"] for gate in listed.json()]
@@ -155,7 +155,7 @@ def test_a_gate_tells_each_thing_once_and_of_the_answer_that_counted(
     assert [each.status for each in (refused_before, accepted, replayed, refused)] == [
         400, 200, 200, 409,
     ]  # fmt: skip
-    assert ended(lab.api, lab.sys_sql, gate.wid)["status"] == "SUCCESS"
+    assert await_end(lab.api, lab.sys_sql, gate.wid)["status"] == "SUCCESS"
     payload = {"approved": True, "rationale": "read it"}
     view = gate.view(lab.api)
     assert one_each(lab.sys_sql, gate) == {
@@ -187,7 +187,7 @@ def test_a_gate_tells_each_thing_once_and_of_the_answer_that_counted(
 
 def one_each(sys_sql: Sql, gate: Gate) -> dict[str, Any]:
     """The one value of each event of the gate; audit and decision without their time."""
-    told = gate.told(sys_sql)
+    told = gate.read_events(sys_sql)
     assert {word: len(values) for word, values in told.items()} == dict.fromkeys(told, 1)
     single = {word: value for word, (value,) in told.items()}
     assert {type(single[word].pop("at")) for word in ("audit", "decision")} == {int}

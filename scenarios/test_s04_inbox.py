@@ -13,8 +13,8 @@ from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import recipes
 from scenarios.support.contract.start_requests import reply, start
-from scenarios.support.faults.zero_writes import frozen
-from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answered, parked, reached
+from scenarios.support.faults.zero_writes import freeze_worker
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answer_run, await_status, park_run
 
 pytestmark = pytest.mark.S04
 INBOX = "/api/hitl/inbox?limit=200"
@@ -61,11 +61,13 @@ def test_the_inbox_is_the_open_gates_in_the_order_of_their_urgency(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
     due = {3600: "NORMAL", 90: "NORMAL", 40: "WARNING", -5: "CRITICAL"}  # the last is due first
-    runs = {left_s: parked(lab.api, f"{unique_goal} {left_s}")["workflowID"] for left_s in due}
-    done = answered(lab.api, parked(lab.api, f"{unique_goal}, done")["workflowID"])["workflowID"]
+    runs = {left_s: park_run(lab.api, f"{unique_goal} {left_s}")["workflowID"] for left_s in due}
+    done = answer_run(lab.api, park_run(lab.api, f"{unique_goal}, done")["workflowID"])[
+        "workflowID"
+    ]
     provokes(runs[-5], "its deadline passes on purpose")
 
-    with frozen(lab):
+    with freeze_worker(lab):
         for left_s, wid in runs.items():
             assert lab.admin.execute(DUE_IN, w=wid, s=left_s) == [{"state": "PENDING"}]
         rows = inbox(lab)
@@ -91,10 +93,10 @@ def test_an_answered_gate_is_gone_though_its_run_waits_at_a_later_one(
     recipes.plant(lab, spec)
     body = {**start(unique_goal), "recipeRef": {"id": spec["id"], "v": spec["v"]}}
     wid = lab.api.post("/api/run", json=body).json()["workflowID"]
-    asking = reached(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    asking = await_status(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     (question,) = [row["gateKey"] for row in inbox(lab) if row["workflowID"] == wid]
 
-    with frozen(lab):
+    with freeze_worker(lab):
         answer = {"payload": {"answer": "blue"}, "dedupeKey": "qa-1", "origin": "manual"}
         assert lab.api.post(f"/api/runs/{wid}/gates/{question}/reply", json=answer).status == 200
         at_once = inbox(lab)
@@ -108,7 +110,7 @@ def test_an_answered_gate_is_gone_though_its_run_waits_at_a_later_one(
     assert shared(inbox(lab)) == open_gates(lab.app_sql)
     yes = lab.api.post(f"/api/runs/{wid}/gates/{approval}/reply", json=reply(key="qa-2"))
     assert yes.status == 200
-    assert reached(lab.api, wid, {"SUCCESS"}, deadline_s=END_S)["error"] is None
+    assert await_status(lab.api, wid, {"SUCCESS"}, deadline_s=END_S)["error"] is None
     assert wid not in {row["workflowID"] for row in inbox(lab)}
 
 
@@ -116,12 +118,12 @@ def test_an_answered_gate_is_gone_though_its_run_waits_at_a_later_one(
 def test_an_escalation_is_named_only_when_the_durable_engine_has_it(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
-    wid, other = (parked(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(2))
+    wid, other = (park_run(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(2))
     provokes(wid, "an escalation is planted, and nobody runs it")
     keys = {row["workflowID"]: row["gateKey"] for row in inbox(lab)}
     before = {row["workflowID"]: row["escalationWorkflowID"] for row in inbox(lab)}
 
-    with frozen(lab):
+    with freeze_worker(lab):
         lab.admin.execute(ESCALATED, w=wid, g=keys[wid])
         after = {row["workflowID"]: row["escalationWorkflowID"] for row in inbox(lab)}
         there = {row["workflow_uuid"] for row in lab.sys_sql.rows(THERE)}

@@ -19,10 +19,10 @@ from scenarios.support.runs.gates import (
     QUESTION_FORM,
     Gate,
     approval,
-    begun,
-    opened,
+    await_gates,
     outcomes,
     pending,
+    start_run,
     variant,
 )
 from scenarios.support.runs.run_lifecycle import PARK_S
@@ -65,10 +65,10 @@ def steps(stack: Stack, gate: Gate) -> list[str]:
 
 @pytest.mark.claim("S04.ask-gate")
 def test_a_question_is_asked_before_anything_is_patched(lab: Stack, unique_goal: str) -> None:
-    wid = begun(lab.api, unique_goal, variant(lab, f"asking {unique_goal}", askUser=True))
+    wid = start_run(lab.api, unique_goal, variant(lab, f"asking {unique_goal}", askUser=True))
     asks, approves = question(wid), approval(wid)
 
-    assert opened(lab.api, wid) == [asks]
+    assert await_gates(lab.api, wid) == [asks]
     waits = header(lab, wid)
     assert (waits["nextAction"], waits["lastStep"]) == ("ANSWER_QUESTION", "CompileST")
     assert steps(lab, asks) == ["CompileST"]
@@ -82,7 +82,7 @@ def test_a_question_is_asked_before_anything_is_patched(lab: Stack, unique_goal:
     assert approves.choose(lab.api, key="qa-2").json() == ACCEPTED
 
     assert outcomes(lab, [wid]) == {wid: SUCCEEDED}
-    told = asks.told(lab.sys_sql)
+    told = asks.read_events(lab.sys_sql)
     assert {word: len(values) for word, values in told.items()} == {
         "prompt": 1, "result": 1, "audit": 1, "decision": 0,
     }  # fmt: skip
@@ -95,11 +95,11 @@ def test_a_question_is_asked_before_anything_is_patched(lab: Stack, unique_goal:
 @pytest.mark.claim("S04.ask-gate")
 def test_each_spelling_of_the_flag_asks(lab: Stack, unique_goal: str) -> None:
     wids = [
-        begun(lab.api, f"{unique_goal} {n}", variant(lab, f"asking {n} {unique_goal}", **flags))
+        start_run(lab.api, f"{unique_goal} {n}", variant(lab, f"asking {n} {unique_goal}", **flags))
         for n, flags in enumerate(FLAGS)
     ]
 
-    seen = [opened(lab.api, wid) for wid in wids]
+    seen = [await_gates(lab.api, wid) for wid in wids]
 
     assert seen == [[question(wid)] for wid in wids]
     assert [steps(lab, gate) for (gate,) in seen] == [["CompileST"]] * len(FLAGS)
@@ -113,7 +113,7 @@ def test_a_question_that_nobody_answers_is_escalated(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
     hasty = variant(lab, f"asking {unique_goal}", askUser=True, planApprovalTimeoutS=1)
-    wid = begun(lab.api, unique_goal, hasty)
+    wid = start_run(lab.api, unique_goal, hasty)
     provokes(wid, "nobody answers its question")
 
     assert outcomes(lab, [wid]) == {wid: REJECTED}
@@ -126,16 +126,16 @@ def test_a_question_that_nobody_answers_is_escalated(
     assert (shown["gateKey"], shown["state"], shown["result"]["state"]) == (
         asks.key, "TIMED_OUT", "TIMED_OUT",
     )  # fmt: skip
-    assert [told["event"] for told in asks.told(lab.sys_sql)["audit"]] == ["TIMED_OUT"]
-    escalations.told_once(lab, asks)
+    assert [told["event"] for told in asks.read_events(lab.sys_sql)["audit"]] == ["TIMED_OUT"]
+    escalations.read_only_escalation(lab, asks)
 
 
 def two_wanted(stack: Stack, goal: str, **constraints: Any) -> list[Gate]:
     """The two gates at which the plan of a run just started waits to be approved."""
-    wid = begun(
+    wid = start_run(
         stack.api, goal, variant(stack, f"two for {goal}", parallelApprovals=True, **constraints)
     )
-    gates = opened(stack.api, wid)
+    gates = await_gates(stack.api, wid)
     assert {*gates} == {*pair(wid)}
     return pair(wid)
 
@@ -148,7 +148,7 @@ def test_two_approvals_are_listed_and_each_is_answered_by_itself(
     assert header(lab, one.wid)["nextAction"] == "APPROVE_PLAN"
 
     assert other.choose(lab.api, key="b").json() == ACCEPTED
-    eventually(lambda: other.kept(lab.app_sql)["state"] == "RESOLVED", deadline_s=PARK_S)
+    eventually(lambda: other.read_rows(lab.app_sql)["state"] == "RESOLVED", deadline_s=PARK_S)
 
     waits, left = header(lab, one.wid), one.view(lab.api)
     assert (waits["status"], waits["nextAction"]) == ("WAITING_INPUT", "APPROVE_PLAN")
@@ -157,10 +157,10 @@ def test_two_approvals_are_listed_and_each_is_answered_by_itself(
     assert one.choose(lab.api, key="a").json() == ACCEPTED
     assert outcomes(lab, [one.wid]) == {one.wid: SUCCEEDED}
     for gate, key in ((one, "a"), (other, "b")):
-        assert {word: len(values) for word, values in gate.told(lab.sys_sql).items()} == {
+        assert {word: len(values) for word, values in gate.read_events(lab.sys_sql).items()} == {
             "prompt": 1, "result": 1, "audit": 1, "decision": 1,
         }  # fmt: skip
-        assert gate.kept(lab.app_sql) == {
+        assert gate.read_rows(lab.app_sql) == {
             "state": "RESOLVED",
             "decision": "yes",
             "result": "RECEIVED",
@@ -186,7 +186,7 @@ def test_two_approvals_at_once_are_both_accepted(lab: Stack, unique_goal: str) -
     assert [each.json() for each in replies] == [ACCEPTED] * 2 * AT_ONCE
     wids = [one.wid for one, _ in pairs]
     assert outcomes(lab, wids) == dict.fromkeys(wids, SUCCEEDED)
-    assert [gate.kept(lab.app_sql)["answers"] for gates in pairs for gate in gates] == [
+    assert [gate.read_rows(lab.app_sql)["answers"] for gates in pairs for gate in gates] == [
         1
     ] * 2 * AT_ONCE
 
@@ -203,16 +203,16 @@ def test_one_no_rejects_whatever_the_other_says(
     assert outcomes(lab, [early[0].wid]) == {early[0].wid: REJECTED}
     late_yes = early[0].choose(lab.api, "yes")
     after_yes = after[0].choose(lab.api, "yes")
-    eventually(lambda: after[0].kept(lab.app_sql)["state"] == "RESOLVED", deadline_s=PARK_S)
+    eventually(lambda: after[0].read_rows(lab.app_sql)["state"] == "RESOLVED", deadline_s=PARK_S)
     after_no = after[1].say(lab.api, {"choice": "no", "reason": "unsafe"})
     assert outcomes(lab, [after[0].wid]) == {after[0].wid: REJECTED}
 
     assert [each.json() for each in (early_no, after_yes, after_no)] == [ACCEPTED] * 3
     assert (late_yes.status, late_yes.json()["code"]) == (409, "run_not_waiting")
-    assert [gate.kept(lab.app_sql)["state"] for gate in early] == ["CANCELLED", "RESOLVED"]
-    assert [gate.kept(lab.app_sql)["decision"] for gate in after] == ["yes", "no"]
+    assert [gate.read_rows(lab.app_sql)["state"] for gate in early] == ["CANCELLED", "RESOLVED"]
+    assert [gate.read_rows(lab.app_sql)["decision"] for gate in after] == ["yes", "no"]
     assert [
-        [told["decision"] for told in gate.told(lab.sys_sql)["decision"]]
+        [told["decision"] for told in gate.read_events(lab.sys_sql)["decision"]]
         for gate in (*early, *after)
     ] == [[], ["no"], ["yes"], ["no"]]
     error = header(lab, after[0].wid)["error"]["message"]
@@ -229,6 +229,9 @@ def test_one_yes_is_not_enough_when_nobody_says_more(
     assert one.choose(lab.api).json() == ACCEPTED
 
     assert outcomes(lab, [one.wid]) == {one.wid: REJECTED}
-    assert [gate.kept(lab.app_sql)["state"] for gate in (one, other)] == ["RESOLVED", "TIMED_OUT"]
-    escalations.told_once(lab, other)
+    assert [gate.read_rows(lab.app_sql)["state"] for gate in (one, other)] == [
+        "RESOLVED",
+        "TIMED_OUT",
+    ]
+    escalations.read_only_escalation(lab, other)
     assert escalations.workflows(lab.sys_sql, one) == []

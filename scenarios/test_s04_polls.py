@@ -12,8 +12,8 @@ from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import GIVE_UP_S, Stopwatch, eventually
 from scenarios.support.contract.events import ACCEPTED
 from scenarios.support.crowds.long_polls import polling
-from scenarios.support.faults.zero_writes import frozen
-from scenarios.support.runs.gates import Gate, ended, waiting
+from scenarios.support.faults.zero_writes import freeze_worker
+from scenarios.support.runs.gates import Gate, await_end, waiting
 
 pytestmark = pytest.mark.S04
 
@@ -44,14 +44,14 @@ def test_a_poll_waits_as_long_as_it_asked(lab: Stack, unique_goal: str) -> None:
 
     at_once, later = polled(lab, gate, 0), polled(lab, gate, 3)
     assert gate.choose(lab.api).json() == ACCEPTED
-    ended(lab.api, lab.sys_sql, gate.wid)
+    await_end(lab.api, lab.sys_sql, gate.wid)
     resolved = polled(lab, gate, 30)
 
     assert [each.json()["state"] for each in (at_once, later)] == ["PENDING", "PENDING"]
     assert at_once.own_s < 0.5
     assert later.elapsed_s >= 2.9
     assert later.own_s <= 4.0
-    assert resolved.json()["state"] == gate.kept(lab.app_sql)["state"] == "RESOLVED"
+    assert resolved.json()["state"] == gate.read_rows(lab.app_sql)["state"] == "RESOLVED"
     assert resolved.own_s < 0.5
 
 
@@ -79,17 +79,17 @@ def test_five_hundred_polls_cost_neither_threads_nor_queries(lab: Stack, unique_
     gates = [waiting(lab.api, f"{unique_goal} {number}") for number in range(2)]
     paths = [f"{gate.url}?timeoutS=30" for gate in gates] * (POLLS // 2)
 
-    with frozen(lab):
+    with freeze_worker(lab):
         idle = commits_a_second(lab, gates[0], IDLE_S)
         with polling(lab.api.base_url, paths) as polls:
             rate = commits_a_second(lab, gates[0], OPEN_S)
             threads = lab.proc.threads("api")
-            assert (polls.ended(0, most=POLLS), polls.waiting) == ([], POLLS)
+            assert (polls.collect_answers(0, most=POLLS), polls.waiting) == ([], POLLS)
 
             for gate, door in zip(gates, (lab.api, lab.api_at("twin")), strict=True):
                 told = Stopwatch()
                 assert gate.choose(door).json() == ACCEPTED
-                gone = polls.ended(READ_S, most=POLLS // 2)
+                gone = polls.collect_answers(READ_S, most=POLLS // 2)
                 after_s = told.own_s
                 assert {(each.path, each.status) for each in gone} == {
                     (f"{gate.url}?timeoutS=30", 200)
@@ -102,7 +102,7 @@ def test_five_hundred_polls_cost_neither_threads_nor_queries(lab: Stack, unique_
     assert max(idle) <= MOST_IDLE
     above = [busy - quiet for busy, quiet in zip(rate, idle, strict=True)]
     assert max(above) <= MOST_COMMITS
-    assert {ended(lab.api, lab.sys_sql, gate.wid)["status"] for gate in gates} == {"SUCCESS"}
+    assert {await_end(lab.api, lab.sys_sql, gate.wid)["status"] for gate in gates} == {"SUCCESS"}
 
 
 def commits_a_second(stack: Stack, gate: Gate, lasts_s: float) -> list[float]:

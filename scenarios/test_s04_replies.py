@@ -8,19 +8,19 @@ import pytest
 
 from pytest_spec11.canon import digest
 from pytest_spec11.fixtures import Provokes
-from pytest_spec11.oracles.snapshot import unchanged
+from pytest_spec11.oracles.snapshot import assert_unchanged
 from pytest_spec11.stacks import Stack
 from scenarios.support.contract.events import ACCEPTED, LEDGER, ORIGINS
 from scenarios.support.contract.start_requests import reply
-from scenarios.support.faults.zero_writes import frozen, zero_writes
+from scenarios.support.faults.zero_writes import freeze_worker, zero_writes
 from scenarios.support.probes.refusals import MUMBLED, OVERDUE
 from scenarios.support.runs.gates import (
     MESSAGES,
     Gate,
     approval,
-    begun,
-    opened,
+    await_gates,
     outcomes,
+    start_run,
     variant,
     waiting,
 )
@@ -121,7 +121,7 @@ def test_an_answer_without_one_of_its_parts_is_refused_by_the_part_s_name(
     named = [[fault["pointer"] for fault in each.json()["details"]] for each in faulty]
     assert named == [[pointer] for pointer, _ in FAULTY]
     assert {fault["pointer"] for fault in empty.json()["details"]} == {f"/{name}" for name in PARTS}
-    assert gate.kept(lab.app_sql)["state"] == "PENDING"
+    assert gate.read_rows(lab.app_sql)["state"] == "PENDING"
     assert gate.choose(lab.api, key="k" * 256).json() == ACCEPTED
 
 
@@ -161,12 +161,12 @@ def test_an_accepted_answer_is_one_row_of_the_ledger_as_it_was_sent(
 def test_every_spelling_of_a_decision_is_that_decision(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
-    wids = [begun(lab.api, f"{unique_goal} {number}") for number in range(len(SPELLINGS))]
+    wids = [start_run(lab.api, f"{unique_goal} {number}") for number in range(len(SPELLINGS))]
     wanted = {wid: (word, why) for wid, (_, word, why) in zip(wids, SPELLINGS, strict=True)}
     for wid, (word, _) in wanted.items():
         if word == "no":
             provokes(wid, "its plan is rejected on purpose")
-    gates = [gate for wid in wids for gate in opened(lab.api, wid)]
+    gates = [gate for wid in wids for gate in await_gates(lab.api, wid)]
 
     answers = [
         gate.say(lab.api, payload) for gate, (payload, *_) in zip(gates, SPELLINGS, strict=True)
@@ -187,8 +187,9 @@ def test_what_is_no_decision_is_refused_and_the_gate_stays_open(
     lab: Stack, unique_goal: str
 ) -> None:
     gate = waiting(lab.api, unique_goal)
-    (question,) = opened(
-        lab.api, begun(lab.api, unique_goal, variant(lab, f"asking {unique_goal}", askUser=True))
+    (question,) = await_gates(
+        lab.api,
+        start_run(lab.api, unique_goal, variant(lab, f"asking {unique_goal}", askUser=True)),
     )
     beside = [{}, {"answer": 7}, {"answer": None}, {"choice": "yes"}, {"answer": "a", "more": "b"}]
 
@@ -233,7 +234,7 @@ def test_a_run_that_does_not_wait_says_how_it_stands(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
     hasty = variant(lab, f"hasty {unique_goal}", timeoutS=1)
-    silent = approval(begun(lab.api, unique_goal, hasty))
+    silent = approval(start_run(lab.api, unique_goal, hasty))
     canceled, late = (waiting(lab.api, f"{unique_goal} {n}") for n in ("canceled", "late"))
     provokes(silent.wid, "nobody answers on purpose")
     provokes(canceled.wid, "canceled on purpose")
@@ -243,9 +244,9 @@ def test_a_run_that_does_not_wait_says_how_it_stands(
         silent.wid: ("retries_exceeded", "ERROR"),
         canceled.wid: ("canceled", "CANCELLED"),
     }
-    with frozen(lab):
+    with freeze_worker(lab):
         assert lab.admin.execute(OVERDUE, w=late.wid) == [{"state": "PENDING"}]
-        with unchanged(lab.app_sql, lab.sys_sql):
+        with assert_unchanged(lab.app_sql, lab.sys_sql):
             answers = [each.choose(lab.api) for each in (silent, canceled, late)]
 
     said = [(each.status, each.json()["code"], each.json()["error"]) for each in answers]

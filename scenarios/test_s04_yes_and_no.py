@@ -11,7 +11,7 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stacks
 from scenarios.support.contract.events import ACCEPTED
-from scenarios.support.runs.gates import Gate, ended, opened
+from scenarios.support.runs.gates import Gate, await_end, await_gates
 from scenarios.support.runs.restartable_stack import Workshop, workshop
 
 pytestmark = pytest.mark.S04
@@ -36,7 +36,7 @@ def patched(shop: Workshop, files: Files, goal: str, name: str) -> Gate:
     """Where a run waits whose plan has changed the file ``name``, which held "before"."""
     path = shop.jail / name
     path.write_text("before", encoding="utf-8")
-    (gate,) = opened(shop.stack.api, shop.patching(goal, path, "after"))
+    (gate,) = await_gates(shop.stack.api, shop.patching(goal, path, "after"))
     assert files.read(path) == b"after"
     return gate
 
@@ -44,7 +44,7 @@ def patched(shop: Workshop, files: Files, goal: str, name: str) -> Gate:
 def facts(shop: Workshop, gate: Gate) -> dict[str, Any]:
     """How the gate's run stands, by each source."""
     stack = shop.stack
-    header = ended(stack.api, stack.sys_sql, gate.wid)
+    header = await_end(stack.api, stack.sys_sql, gate.wid)
     (patch,) = stack.app_sql.rows(PATCHES, r=gate.run_id)
     return {
         "header": (header["status"], header["nextAction"]),
@@ -54,7 +54,7 @@ def facts(shop: Workshop, gate: Gate) -> dict[str, Any]:
         "patch": [*patch.values()],
         "decision": [
             (told["decision"], told["payload"]["rationale"])
-            for told in gate.told(stack.sys_sql)["decision"]
+            for told in gate.read_events(stack.sys_sql)["decision"]
         ],
     }
 

@@ -9,25 +9,25 @@ import pytest
 from pytest_spec11.canon import digest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.http import Reply
-from pytest_spec11.oracles.snapshot import unchanged
+from pytest_spec11.oracles.snapshot import assert_unchanged
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract.events import ACCEPTED, EVENTS, LEDGER, ORIGINS, REPLAYED, event
-from scenarios.support.faults.zero_writes import frozen, zero_writes
-from scenarios.support.runs.escalations import told_once
+from scenarios.support.faults.zero_writes import freeze_worker, zero_writes
+from scenarios.support.runs.escalations import read_only_escalation
 from scenarios.support.runs.gates import (
     MESSAGES,
     Gate,
     approval,
-    begun,
-    ended,
-    opened,
+    await_end,
+    await_gates,
     outcomes,
     pending,
+    start_run,
     variant,
     waiting,
 )
-from scenarios.support.runs.run_lifecycle import PARK_S, succeeded
+from scenarios.support.runs.run_lifecycle import PARK_S, complete_run
 
 pytestmark = pytest.mark.S05
 
@@ -39,7 +39,7 @@ ENDS = ("SUCCESS", "ERROR", "CANCELLED")
 def asking(stack: Stack, goal: str, **constraints: Any) -> Gate:
     """Where a run just started asks its question; an approval will follow."""
     ref = variant(stack, f"asking {goal}", askUser=True, **constraints)
-    (gate,) = opened(stack.api, begun(stack.api, goal, ref))
+    (gate,) = await_gates(stack.api, start_run(stack.api, goal, ref))
     return gate
 
 
@@ -79,10 +79,10 @@ def test_the_accepted_answer_told_again_is_a_replay_for_ever(
     provokes(asks["CANCELLED"].wid, "canceled on purpose")
     seen: dict[str, bool] = {}
 
-    with frozen(lab):  # accepted, and nobody has taken it up
+    with freeze_worker(lab):  # accepted, and nobody has taken it up
         for gate in asks.values():
             assert gate.say(lab.api, BLUE, origin="webhook").json() == ACCEPTED
-        with unchanged(lab.app_sql, lab.sys_sql):
+        with assert_unchanged(lab.app_sql, lab.sys_sql):
             seen["while waiting"] = all(replays(lab, gate, BLUE) for gate in asks.values())
 
     later = {word: approval(gate.wid) for word, gate in asks.items()}
@@ -134,11 +134,11 @@ def test_the_accepted_key_with_anything_else_is_refused(lab: Stack, unique_goal:
         elsewhere = [lab.api.post(EVENTS, json={**told, "topic": topic}) for topic in topics]
         return [(each.status, each.json()["code"]) for each in (*payloads, *by_event, *elsewhere)]
 
-    with frozen(lab):
+    with freeze_worker(lab):
         assert gate.say(lab.api, payload).json() == ACCEPTED
-        with unchanged(lab.app_sql, lab.sys_sql):
+        with assert_unchanged(lab.app_sql, lab.sys_sql):
             before = refusals()
-    assert ended(lab.api, lab.sys_sql, gate.wid)["status"] == "SUCCESS"
+    assert await_end(lab.api, lab.sys_sql, gate.wid)["status"] == "SUCCESS"
     with zero_writes(lab):
         after = refusals()
 
@@ -148,7 +148,7 @@ def test_the_accepted_key_with_anything_else_is_refused(lab: Stack, unique_goal:
     (kept,) = lab.app_sql.rows(LEDGER, r=gate.run_id)
     assert (kept["topic"], kept["payload_hash"]) == (gate.topic, digest(payload))
     assert gate.view(lab.api)["result"]["payload"] == payload
-    assert [each["payload"] for each in gate.told(lab.sys_sql)["result"]] == [payload]
+    assert [each["payload"] for each in gate.read_events(lab.sys_sql)["result"]] == [payload]
 
 
 @pytest.mark.claim("S05.key-reuse-across-gates")
@@ -156,9 +156,11 @@ def test_one_key_on_gates_of_one_run_and_of_two_is_an_answer_to_each(
     lab: Stack, unique_goal: str
 ) -> None:
     first, second = (asking(lab, f"{unique_goal} {number}") for number in range(2))
-    both = opened(
+    both = await_gates(
         lab.api,
-        begun(lab.api, unique_goal, variant(lab, f"two for {unique_goal}", parallelApprovals=True)),
+        start_run(
+            lab.api, unique_goal, variant(lab, f"two for {unique_goal}", parallelApprovals=True)
+        ),
     )
 
     answers = [gate.say(lab.api, BLUE, key="one") for gate in (first, second)]
@@ -170,9 +172,9 @@ def test_one_key_on_gates_of_one_run_and_of_two_is_an_answer_to_each(
     wids = [first.wid, second.wid, both[0].wid]
     assert outcomes(lab, wids) == dict.fromkeys(wids, ("succeeded", "SUCCESS"))
     for gate in (first, second, *later, *both):
-        kept = gate.kept(lab.app_sql)
+        kept = gate.read_rows(lab.app_sql)
         assert (kept["state"], kept["result"], kept["answers"]) == ("RESOLVED", "RECEIVED", 1)
-        assert len(gate.told(lab.sys_sql)["result"]) == 1
+        assert len(gate.read_events(lab.sys_sql)["result"]) == 1
     keys = [lab.app_sql.rows(LEDGER, r=gate.run_id) for gate in (first, second, both[0])]
     assert [[row["dedupe_key"] for row in rows] for rows in keys] == [["one", "one"]] * 3
 
@@ -199,7 +201,7 @@ def test_an_answer_that_comes_too_late_changes_nothing(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
     hasty = variant(lab, f"hasty {unique_goal}", planApprovalTimeoutS=1)
-    late = approval(begun(lab.api, unique_goal, hasty))
+    late = approval(start_run(lab.api, unique_goal, hasty))
     done, rejected, canceled = (waiting(lab.api, f"{unique_goal} {n}") for n in range(3))
     for gate, why in ((late, "nobody answers"), (rejected, "rejected"), (canceled, "canceled")):
         provokes(gate.wid, f"{why} on purpose")
@@ -235,7 +237,7 @@ def test_a_message_to_a_dead_topic_changes_no_row_of_its_run(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
     hasty = variant(lab, f"hasty {unique_goal}", planApprovalTimeoutS=1)
-    late = approval(begun(lab.api, unique_goal, hasty))
+    late = approval(start_run(lab.api, unique_goal, hasty))
     done, canceled = (waiting(lab.api, f"{unique_goal} {number}") for number in range(2))
     provokes(late.wid, "nobody answers on purpose")
     provokes(canceled.wid, "canceled on purpose")
@@ -243,12 +245,12 @@ def test_a_message_to_a_dead_topic_changes_no_row_of_its_run(
     assert lab.api.post(f"/api/ops/wf/{canceled.wid}/cancel", json=BY).status == 202
     gates = [late, done, canceled]
     outcomes(lab, [gate.wid for gate in gates])
-    told_once(lab, late)
+    read_only_escalation(lab, late)
     before = [rows_of(lab, gate) for gate in gates]
 
     for gate in gates:
         lab.admin.execute(SEND, w=gate.wid, said='{"choice": "no"}', topic=gate.topic)
-    succeeded(lab.api, f"{unique_goal}, whoever listens has had the time")
+    complete_run(lab.api, f"{unique_goal}, whoever listens has had the time")
 
     assert [rows_of(lab, gate) for gate in gates] == before
     assert {table for rows in before for table, _ in rows} >= {"runs", "human_gates"}
@@ -302,7 +304,7 @@ def test_the_database_itself_keeps_the_law_of_the_ledger(lab: Stack, unique_goal
     assert answered.choose(lab.api, key="taken").json() == ACCEPTED
 
     def tried(columns: dict[str, str]) -> str | int:
-        return lab.admin.tried("spec11", ROW.format(**columns))
+        return lab.admin.try_statement("spec11", ROW.format(**columns))
 
     allowed = tried(lawful(free, "fresh"))
     again = tried(lawful(answered, "taken"))

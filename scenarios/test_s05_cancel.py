@@ -19,7 +19,7 @@ from pytest_spec11.waiting import eventually
 from scenarios.support.contract.headers import FOLLOWERS, OF_APP
 from scenarios.support.crowds.concurrent_requests import at_once
 from scenarios.support.faults.holds import hold_answers, hold_ends, meet
-from scenarios.support.runs.gates import Gate, opened, outcomes
+from scenarios.support.runs.gates import Gate, await_gates, outcomes
 from scenarios.support.runs.patches import column
 from scenarios.support.runs.restartable_stack import Workshop, workshop
 from scenarios.support.runs.run_lifecycle import END_S
@@ -98,7 +98,7 @@ def race(shop: Workshop, goal: str, kind: Statuses | None, choice: str) -> Round
     """
     api, path = shop.stack.api, shop.jail / f"{len([*shop.jail.iterdir()])}.txt"
     path.write_bytes(BEFORE)
-    (gate,) = opened(api, shop.patching(goal, path, AFTER.decode()))
+    (gate,) = await_gates(api, shop.patching(goal, path, AFTER.decode()))
     reply = partial(gate.choose, api, choice)
     cancel = partial(api.post, f"/api/ops/wf/{gate.wid}/cancel", json=BY)
     if kind == OVERTAKEN:

@@ -14,11 +14,11 @@ from pytest_spec11.stacks import Control, Stack, Stacks
 from pytest_spec11.target import Target
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from scenarios.support.contract.events import ACCEPTED, LEDGER, REPLAYED
-from scenarios.support.faults.crash_points import DIES_S, armed, cut_off, died
+from scenarios.support.faults.crash_points import DIES_S, arm_process, await_death, cut_off
 from scenarios.support.runs import exactly_once
-from scenarios.support.runs.gates import MESSAGES, Gate, approval, begun, ended, waiting
+from scenarios.support.runs.gates import MESSAGES, Gate, approval, await_end, start_run, waiting
 from scenarios.support.runs.restartable_stack import Workshop, workshop
-from scenarios.support.runs.run_lifecycle import PARK_S, reached
+from scenarios.support.runs.run_lifecycle import PARK_S, await_status
 
 pytestmark = pytest.mark.S05
 
@@ -77,7 +77,7 @@ def halves(stack: Stack, gate: Gate) -> dict[str, Any]:
     """What an accepted answer would have left in each schema."""
     return {
         "ledger": len(stack.app_sql.rows(LEDGER, r=gate.run_id)),
-        "state": gate.kept(stack.app_sql)["state"],
+        "state": gate.read_rows(stack.app_sql)["state"],
         "messages": len(stack.sys_sql.rows(MESSAGES, ids=[gate.wid])),
     }
 
@@ -104,8 +104,8 @@ def test_an_answer_cut_between_ledger_and_message_never_was(
     assert left == {"ledger": 0, "state": "PENDING", "messages": 0}
     again = gate.choose(stack.api)
     assert (again.status, again.json()) == (200, ACCEPTED)
-    assert ended(stack.api, stack.sys_sql, gate.wid)["status"] == "SUCCESS"
-    assert exactly_once.facts(stack, gate.wid) == exactly_once.succeeded(gate.wid)
+    assert await_end(stack.api, stack.sys_sql, gate.wid)["status"] == "SUCCESS"
+    assert exactly_once.facts(stack, gate.wid) == exactly_once.expect_success(gate.wid)
 
 
 @pytest.mark.claim("S05.stranded-reply-heals")
@@ -115,20 +115,20 @@ def test_an_answer_whose_api_shim_dies_counts_if_it_was_committed(
 ) -> None:
     stack = shop.stack
     gate = waiting(stack.api, unique_goal)
-    process = armed(spec11_target.process("api"), f"api.reply.{moment}")
+    process = arm_process(spec11_target.process("api"), f"api.reply.{moment}")
     dying = stack.begin(process)
 
     cut_off(lambda: gate.choose(stack.api_at(process.name)))
-    died(dying)
+    await_death(dying)
 
     if moment == "committed":  # it goes on by itself
-        assert ended(stack.api, stack.sys_sql, gate.wid)["status"] == "SUCCESS"
+        assert await_end(stack.api, stack.sys_sql, gate.wid)["status"] == "SUCCESS"
     else:
         assert halves(stack, gate) == {"ledger": 0, "state": "PENDING", "messages": 0}
     again = gate.choose(stack.api)
     assert (again.status, again.json()) == (200, repeated)
-    assert ended(stack.api, stack.sys_sql, gate.wid)["status"] == "SUCCESS"
-    assert exactly_once.facts(stack, gate.wid) == exactly_once.succeeded(gate.wid)
+    assert await_end(stack.api, stack.sys_sql, gate.wid)["status"] == "SUCCESS"
+    assert exactly_once.facts(stack, gate.wid) == exactly_once.expect_success(gate.wid)
 
 
 WORD = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
@@ -144,7 +144,7 @@ PHASES = {  # where the worker dies, and how the gate stands then
 def killed(stack: Stack, gate: Gate, mortal: Control, point: str) -> int:
     """How the worker ended that was to die at ``point``, or, without one, while it waits."""
     if point in {"", "CloseGate.before"}:
-        reached(stack.api, gate.wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+        await_status(stack.api, gate.wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     if point == "CloseGate.before":
         accepted(stack, gate)
     return mortal.wait_exit(DIES_S) if point else mortal.kill()
@@ -163,22 +163,24 @@ def test_a_worker_that_dies_at_a_gate_asks_once_and_hears_the_answer(
     stack = shop.stack
     point, stands = PHASES[phase]
     worker = (
-        armed(shop.worker, f"worker.{point}") if point else shop.worker.using({}, name="mortal")
+        arm_process(shop.worker, f"worker.{point}")
+        if point
+        else shop.worker.using({}, name="mortal")
     )
     with shop.standing_in(worker) as mortal:
-        gate = approval(begun(stack.api, unique_goal))
+        gate = approval(start_run(stack.api, unique_goal))
         code = killed(stack, gate, mortal, point)
         cut_short = stack.sys_sql.value(WORD, w=gate.wid)
         found = [row["state"] for row in stack.app_sql.rows(GATES, r=gate.run_id)]
         if found == ["PENDING"]:  # and nobody is there to hear of the answer
             accepted(stack, gate)
     if not found:
-        reached(stack.api, gate.wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+        await_status(stack.api, gate.wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
         accepted(stack, gate)
 
-    assert ended(stack.api, stack.sys_sql, gate.wid)["status"] == "SUCCESS"
+    assert await_end(stack.api, stack.sys_sql, gate.wid)["status"] == "SUCCESS"
     assert (code, cut_short, found) == (-signal.SIGKILL, "PENDING", stands)
-    assert exactly_once.facts(stack, gate.wid) == exactly_once.succeeded(gate.wid)
-    told = gate.told(stack.sys_sql)
+    assert exactly_once.facts(stack, gate.wid) == exactly_once.expect_success(gate.wid)
+    told = gate.read_events(stack.sys_sql)
     assert {word: len(values) for word, values in told.items()} == dict.fromkeys(told, 1)
     assert (told["result"][0]["state"], told["decision"][0]["decision"]) == ("RECEIVED", "yes")

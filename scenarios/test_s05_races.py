@@ -18,8 +18,8 @@ from pytest_spec11.waiting import GIVE_UP_S, eventually
 from scenarios.support.contract.events import ACCEPTED, LEDGER
 from scenarios.support.crowds.concurrent_requests import not_before
 from scenarios.support.faults.holds import hold_answers, meet
-from scenarios.support.runs.gates import Gate, approval, begun, outcomes, variant, waiting
-from scenarios.support.runs.run_lifecycle import PARK_S, reached
+from scenarios.support.runs.gates import Gate, approval, outcomes, start_run, variant, waiting
+from scenarios.support.runs.run_lifecycle import PARK_S, await_status
 
 pytestmark = pytest.mark.S05
 
@@ -62,7 +62,7 @@ def test_twenty_identical_answers_at_once_are_one(lab: Stack, unique_goal: str) 
     assert [*left.values()] == [left[alone.wid]] * len(left)
     for gate in raced:
         assert [row["dedupe_key"] for row in lab.app_sql.rows(LEDGER, r=gate.run_id)] == ["qa-1"]
-        assert len(gate.told(lab.sys_sql)["decision"]) == 1
+        assert len(gate.read_events(lab.sys_sql)["decision"]) == 1
 
 
 def contradict(stack: Stack, gate: Gate, *, first: str) -> tuple[str, list[Reply]]:
@@ -104,10 +104,10 @@ def test_of_yes_and_no_at_once_one_is_accepted_and_decides(
     assert {*won.values()} == {"yes", "no"}
     assert outcomes(lab, won) == {wid: ENDS[word] for wid, word in won.items()}
     for wid, word in won.items():
-        told = approval(wid).told(lab.sys_sql)
+        told = approval(wid).read_events(lab.sys_sql)
         assert [each["decision"] for each in told["decision"]] == [word]
         assert [each["payload"] for each in told["result"]] == [{"choice": word}]
-        assert approval(wid).kept(lab.app_sql)["answers"] == 1
+        assert approval(wid).read_rows(lab.app_sql)["answers"] == 1
 
 
 def measure_ttl(stack: Stack, goal: str) -> int:
@@ -124,8 +124,8 @@ def test_an_answer_looked_at_before_the_deadline_counts_though_it_passes_meanwhi
 ) -> None:
     ttl_s = measure_ttl(lab, unique_goal)
     hasty = variant(lab, f"hasty {unique_goal}", planApprovalTimeoutS=ttl_s)
-    gate = approval(begun(lab.api, f"{unique_goal}, hasty", hasty))
-    reached(lab.api, gate.wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    gate = approval(start_run(lab.api, f"{unique_goal}, hasty", hasty))
+    await_status(lab.api, gate.wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
 
     with ThreadPoolExecutor(1) as pool, hold_answers(lab, gate.run_id) as place:
         answer = pool.submit(gate.choose, lab.api)
@@ -143,7 +143,8 @@ def test_at_the_deadline_an_answer_counts_or_comes_too_late(
     ttl_s = measure_ttl(lab, unique_goal)
     hasty = variant(lab, f"hasty {unique_goal}", planApprovalTimeoutS=ttl_s)
     gates = [
-        approval(begun(lab.api, f"{unique_goal} {number}", hasty)) for number in range(DEADLINES)
+        approval(start_run(lab.api, f"{unique_goal} {number}", hasty))
+        for number in range(DEADLINES)
     ]
     step_s = 2 * EITHER_SIDE_S / (DEADLINES - 1)
 
@@ -151,7 +152,7 @@ def test_at_the_deadline_an_answer_counts_or_comes_too_late(
         aimed = []
         for number, gate in enumerate(gates):
             provokes(gate.wid, "its deadline may pass")
-            reached(lab.api, gate.wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+            await_status(lab.api, gate.wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
             deadline_s = gate.view(lab.api)["deadlineAt"] / 1000
             # The first has time to spare; the last is asked when the deadline has passed.
             at_s = deadline_s - EITHER_SIDE_S + number * step_s if number else time.time()
@@ -172,10 +173,10 @@ TIMED_OUT = {"result": ["TIMED_OUT"], "decision": ["no"], "answers": 0, "ends": 
 
 def became(stack: Stack, gate: Gate, ends: tuple[str, str]) -> dict[str, Any]:
     """What came of the gate and its run."""
-    told = gate.told(stack.sys_sql)
+    told = gate.read_events(stack.sys_sql)
     return {
         "result": [each["state"] for each in told["result"]],
         "decision": [each["decision"] for each in told["decision"]],
-        "answers": gate.kept(stack.app_sql)["answers"],
+        "answers": gate.read_rows(stack.app_sql)["answers"],
         "ends": ends,
     }

@@ -11,11 +11,11 @@ from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import Stopwatch
 from scenarios.support.contract.headers import TERMINAL
-from scenarios.support.faults.crash_points import DIES_S, armed
-from scenarios.support.runs.escalations import artifacts, told_once, workflows
-from scenarios.support.runs.gates import approval, begun, ended, outcomes, variant
+from scenarios.support.faults.crash_points import DIES_S, arm_process
+from scenarios.support.runs.escalations import artifacts, read_only_escalation, workflows
+from scenarios.support.runs.gates import approval, await_end, outcomes, start_run, variant
 from scenarios.support.runs.restartable_stack import Workshop, workshop
-from scenarios.support.runs.run_lifecycle import reached
+from scenarios.support.runs.run_lifecycle import await_status
 
 pytestmark = pytest.mark.S05
 
@@ -35,11 +35,11 @@ def test_a_gate_that_nobody_answers_is_a_no_in_time(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
     hasty = variant(lab, f"hasty {unique_goal}", planApprovalTimeoutS=TTL_S)
-    gate = approval(begun(lab.api, unique_goal, hasty))
+    gate = approval(start_run(lab.api, unique_goal, hasty))
     provokes(gate.wid, "nobody answers on purpose")
 
     watch = Stopwatch()
-    header = ended(lab.api, lab.sys_sql, gate.wid, deadline_s=LATE_S)
+    header = await_end(lab.api, lab.sys_sql, gate.wid, deadline_s=LATE_S)
 
     error = "Plan approval failed: no (rationale: timeout)"
     assert (header["status"], header["nextAction"], header["error"]) == (
@@ -50,13 +50,13 @@ def test_a_gate_that_nobody_answers_is_a_no_in_time(
         "next_action": "REPAIR",
         "error": error,
     }
-    told = {word: values for word, (values,) in gate.told(lab.sys_sql).items()}
+    told = {word: values for word, (values,) in gate.read_events(lab.sys_sql).items()}
     assert told["prompt"]["ttlS"] == TTL_S
     assert told["result"]["state"] == told["audit"]["event"] == "TIMED_OUT"
     assert (told["decision"]["decision"], told["decision"]["payload"]) == (
         "no", {"rationale": "timeout"},
     )  # fmt: skip
-    assert gate.kept(lab.app_sql) == {
+    assert gate.read_rows(lab.app_sql) == {
         "state": "TIMED_OUT",
         "decision": "no",
         "result": "TIMED_OUT",
@@ -83,13 +83,13 @@ def shop(stacks: Stacks) -> Iterator[Workshop]:
 @pytest.mark.claim("S05.escalation-once")
 def test_silence_is_escalated_once(lab: Stack, provokes: Provokes, unique_goal: str) -> None:
     hasty = variant(lab, f"hasty {unique_goal}", planApprovalTimeoutS=1)
-    gates = [approval(begun(lab.api, f"{unique_goal} {number}", hasty)) for number in range(3)]
+    gates = [approval(start_run(lab.api, f"{unique_goal} {number}", hasty)) for number in range(3)]
     for gate in gates:
         provokes(gate.wid, "nobody answers on purpose")
 
     outcomes(lab, [gate.wid for gate in gates])
 
-    assert len({told_once(lab, gate) for gate in gates}) == len(gates)
+    assert len({read_only_escalation(lab, gate) for gate in gates}) == len(gates)
 
 
 @pytest.mark.claim("S05.escalation-once")
@@ -99,15 +99,15 @@ def test_an_escalation_whose_worker_dies_is_told_once(
 ) -> None:
     stack = shop.stack
     hasty = variant(stack, f"hasty {unique_goal}", planApprovalTimeoutS=1)
-    with shop.standing_in(armed(shop.worker, f"worker.escalate.{moment}")) as dying:
-        gate = approval(begun(stack.api, unique_goal, hasty))
+    with shop.standing_in(arm_process(shop.worker, f"worker.escalate.{moment}")) as dying:
+        gate = approval(start_run(stack.api, unique_goal, hasty))
         provokes(gate.wid, "nobody answers, and the teller dies")
         assert dying.wait_exit(DIES_S) == -signal.SIGKILL
         cut_short = [row["status"] for row in workflows(stack.sys_sql, gate)]
         told = [row["sha256"] for row in artifacts(stack.app_sql, gate)]
 
-    sha256 = told_once(stack, gate)
+    sha256 = read_only_escalation(stack, gate)
 
     assert (cut_short, told) == (["PENDING"], [sha256] * left)
-    assert reached(stack.api, gate.wid, TERMINAL, deadline_s=20)["status"] == "ERROR"
+    assert await_status(stack.api, gate.wid, TERMINAL, deadline_s=20)["status"] == "ERROR"
     assert stack.process("worker").alive

@@ -9,7 +9,7 @@ import pytest
 from pytest_spec11.canon import digest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.http import Api, Reply
-from pytest_spec11.oracles.snapshot import unchanged
+from pytest_spec11.oracles.snapshot import assert_unchanged
 from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
@@ -26,8 +26,8 @@ from scenarios.support.contract.events import (
 from scenarios.support.contract.inventory import operations
 from scenarios.support.contract.start_requests import reply, start
 from scenarios.support.faults.holds import hold_answers, meet
-from scenarios.support.faults.zero_writes import frozen, zero_writes
-from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answered, parked, reached
+from scenarios.support.faults.zero_writes import freeze_worker, zero_writes
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answer_run, await_status, park_run
 
 pytestmark = pytest.mark.S06
 YES = "b84d24ba8de9f13caa5ac3863ee331d23754bdf6b3f92a11fb52848bc1449487"
@@ -50,13 +50,13 @@ def gate_of(api: Api, wid: str) -> str:
 
 def waiting(api: Api, goal: str) -> tuple[str, str]:
     """Workflow id and gate key of a run just started, once it waits for a person."""
-    wid = parked(api, goal)["workflowID"]
+    wid = park_run(api, goal)["workflowID"]
     return wid, gate_of(api, wid)
 
 
 def ended(api: Api, sys_sql: Sql, wid: str) -> dict[str, Any]:
     """The run's header at its end, which the durable engine has seen, too."""
-    header = reached(api, wid, ENDED, deadline_s=END_S)
+    header = await_status(api, wid, ENDED, deadline_s=END_S)
     eventually(lambda: _engine_status(sys_sql, wid) == header["status"], deadline_s=5)
     return header
 
@@ -190,13 +190,15 @@ def test_an_event_to_nobody_is_refused(lab: Stack, unique_goal: str) -> None:
 def test_a_run_that_does_not_wait_any_more_takes_no_event(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
-    done = answered(lab.api, parked(lab.api, f"{unique_goal}, done")["workflowID"])["workflowID"]
-    late, canceled = _timed_out(lab, unique_goal), parked(lab.api, unique_goal)["workflowID"]
+    done = answer_run(lab.api, park_run(lab.api, f"{unique_goal}, done")["workflowID"])[
+        "workflowID"
+    ]
+    late, canceled = _timed_out(lab, unique_goal), park_run(lab.api, unique_goal)["workflowID"]
     by = {"actor": "qa", "reason": "drill"}
     assert lab.api.post(f"/api/ops/wf/{canceled}/cancel", json=by).status == 202
     provokes(late, "nobody answers on purpose")
     provokes(canceled, "canceled on purpose")
-    words = {wid: reached(lab.api, wid, ENDED, deadline_s=END_S)["status"]
+    words = {wid: await_status(lab.api, wid, ENDED, deadline_s=END_S)["status"]
              for wid in (done, late, canceled)}  # fmt: skip
     assert words == {done: "SUCCESS", late: "ERROR", canceled: "CANCELLED"}
     gates = {wid: gate_of(lab.api, wid) for wid in words}
@@ -224,7 +226,7 @@ def _timed_out(stack: Stack, goal: str) -> str:
     recipes.plant(stack, spec)
     body = {**start(goal), "recipeRef": {"id": spec["id"], "v": spec["v"]}}
     wid: str = stack.api.post("/api/run", json=body).json()["workflowID"]
-    reached(stack.api, wid, {"ERROR"}, deadline_s=PARK_S + END_S)
+    await_status(stack.api, wid, {"ERROR"}, deadline_s=PARK_S + END_S)
     return wid
 
 
@@ -324,7 +326,7 @@ def test_the_ledger_of_a_run_merges_both_doors(lab: Stack, unique_goal: str) -> 
     recipes.plant(lab, spec)
     body = {**start(unique_goal), "recipeRef": {"id": spec["id"], "v": spec["v"]}}
     wid = lab.api.post("/api/run", json=body).json()["workflowID"]
-    reached(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    await_status(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     one, other = (gate["gateKey"] for gate in lab.api.get(f"/api/runs/{wid}/gates").json())
 
     assert lab.api.post(EVENTS, json=event(wid, one, origin="external")).json() == ACCEPTED
@@ -356,10 +358,10 @@ def test_an_event_before_its_gate_is_refused_and_counts_when_repeated(
     gate = identity.gate_key(identity.run_id(wid))
     body = event(wid, gate)
 
-    with frozen(lab):
+    with freeze_worker(lab):
         before_start = lab.api.post(EVENTS, json=body)
         assert lab.api.post("/api/run", json=start(unique_goal)).json()["workflowID"] == wid
-        with unchanged(lab.app_sql, lab.sys_sql):
+        with assert_unchanged(lab.app_sql, lab.sys_sql):
             early = lab.api.post(EVENTS, json=body)
     seen: list[Reply] = []
 

@@ -12,7 +12,7 @@ from scenarios.support.contract import identity
 from scenarios.support.contract.credentials import SECRET, bearer, signature
 from scenarios.support.contract.events import ACCEPTED, EVENTS, LEDGER, event
 from scenarios.support.faults.zero_writes import zero_writes
-from scenarios.support.runs.run_lifecycle import END_S, parked, reached
+from scenarios.support.runs.run_lifecycle import END_S, await_status, park_run
 
 pytestmark = pytest.mark.S06
 
@@ -28,7 +28,7 @@ def signed(stacks: Stacks) -> Iterator[Stack]:
 def test_only_the_right_signature_of_these_very_bytes_opens(
     signed: Stack, unique_goal: str
 ) -> None:
-    wid = parked(signed.api, unique_goal)["workflowID"]
+    wid = park_run(signed.api, unique_goal)["workflowID"]
     (gate,) = signed.api.get(f"/api/runs/{wid}/gates").json()
     raw = json.dumps(event(wid, gate["gateKey"]), indent=2).encode()
     moment, code = signature(raw)["x-spec11-signature"].removeprefix("t=").split(",v1=")
@@ -58,6 +58,6 @@ def test_only_the_right_signature_of_these_very_bytes_opens(
     accepted = signed.api.request("POST", EVENTS, content=raw, headers=old)
     assert (accepted.status, accepted.json()) == (200, ACCEPTED)
     assert signed.app_sql.one(LEDGER, r=identity.run_id(wid))["origin"] == "webhook-ci"
-    assert reached(signed.api, wid, {"SUCCESS"}, deadline_s=END_S)["error"] is None
+    assert await_status(signed.api, wid, {"SUCCESS"}, deadline_s=END_S)["error"] is None
     status = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
     assert signed.sys_sql.value(status, w=wid) in {"PENDING", "SUCCESS"}

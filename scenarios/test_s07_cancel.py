@@ -18,8 +18,17 @@ from scenarios.support.contract import identity
 from scenarios.support.contract.start_requests import reply, start
 from scenarios.support.faults.holds import hold, hold_ends, meet
 from scenarios.support.runs import exactly_once
-from scenarios.support.runs.operations import WF, accepted, act, audit, ops, piped, settled, words
-from scenarios.support.runs.run_lifecycle import parked
+from scenarios.support.runs.operations import (
+    WF,
+    act,
+    act_accepted,
+    audit,
+    await_settled,
+    ops,
+    pipe_commands,
+    words,
+)
+from scenarios.support.runs.run_lifecycle import park_run
 
 pytestmark = pytest.mark.S07
 
@@ -41,19 +50,19 @@ class Gone:
 @pytest.fixture(scope="module", autouse=True)
 def gone(lab: Stack, spec11_run: Run) -> Gone:
     """A run canceled at its gate; the time after which it is looked at again passes meanwhile."""
-    wid = parked(lab.api, f"gone in {__name__} of {spec11_run.id}")["workflowID"]
-    accepted(lab.api, wid, "cancel")
+    wid = park_run(lab.api, f"gone in {__name__} of {spec11_run.id}")["workflowID"]
+    act_accepted(lab.api, wid, "cancel")
     return Gone(wid, time.monotonic())
 
 
 @pytest.mark.claim("S07.cancel-at-gate")
 def test_a_run_canceled_at_its_gate_is_over_in_both_schemas(lab: Stack, unique_goal: str) -> None:
-    wid = parked(lab.api, unique_goal)["workflowID"]
+    wid = park_run(lab.api, unique_goal)["workflowID"]
     run = identity.run_id(wid)
     gate = f"/api/runs/{wid}/gates/{identity.gate_key(run)}"
     assert wid in waiting(lab)
 
-    accepted(lab.api, wid, "cancel")
+    act_accepted(lab.api, wid, "cancel")
 
     eventually(lambda: words(lab, wid) == CANCELED, deadline_s=AT_ONCE_S)
     fresh = lab.api.post(f"{gate}/reply", json=reply())
@@ -90,14 +99,14 @@ def test_what_is_canceled_in_its_sleep_never_wakes_until_it_is_resumed(
     eventually(lambda: api.get(f"/marks?wf={wf}").json()["s1"] == 1, deadline_s=10)
     asleep_s = time.monotonic()
 
-    accepted(api, wf, "cancel")
+    act_accepted(api, wf, "cancel")
 
     engine = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
     eventually(lambda: time.monotonic() > asleep_s + 2 * NAP_S, deadline_s=3 * NAP_S, every_s=0.1)
     assert lab.sys_sql.value(engine, w=wf) == "CANCELLED"
     assert marks(lab, wf) == ["s1"]
     assert api.get(f"/marks?wf={wf}").json() == {"s1": 1, "s2": 0}
-    accepted(api, wf, "resume")
+    act_accepted(api, wf, "resume")
     eventually(lambda: lab.sys_sql.value(engine, w=wf) == "SUCCESS", deadline_s=15)
     assert marks(lab, wf) == ["s1", "s2"]
     assert [row["op"] for row in audit(lab.app_sql, wf)] == ["cancel", "resume"]
@@ -117,13 +126,13 @@ ENDED = ("succeeded", "SUCCESS")
 def test_a_cancellation_meets_the_end_of_a_run_and_one_of_them_wins(
     lab: Stack, unique_goal: str
 ) -> None:
-    wids = [parked(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(2 * TURNS)]
+    wids = [park_run(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(2 * TURNS)]
     first, second = wids[:TURNS], wids[TURNS:]
 
     answers = {wid: cancel_before_the_end(lab, wid) for wid in first}
     answers |= {wid: cancel_behind_the_end(lab, wid) for wid in second}
 
-    ends = {wid: settled(lab, wid) for wid in wids}
+    ends = {wid: await_settled(lab, wid) for wid in wids}
     lost = [wid for wid, answer in answers.items() if answer.status == 409]
     assert ends == {wid: ENDED if wid in lost else CANCELED for wid in wids}
     assert lost == second
@@ -132,7 +141,7 @@ def test_a_cancellation_meets_the_end_of_a_run_and_one_of_them_wins(
     }
     assert {wid: words(lab, wid) for wid in wids} == ends
     for wid in lost:
-        assert exactly_once.facts(lab, wid) == exactly_once.succeeded(wid)
+        assert exactly_once.facts(lab, wid) == exactly_once.expect_success(wid)
         assert audit(lab.app_sql, wid) == []
 
 
@@ -194,7 +203,7 @@ def test_a_hundred_and_twenty_that_wait_for_a_worker_are_canceled_by_one_command
         first, again = ops(stack, *listing), ops(stack, *listing)
         begun = Stopwatch()
 
-        drained = piped(
+        drained = pipe_commands(
             stack, listing, ("cancel", "-", "--actor", "ops-batch", "--reason", "incident 7")
         )
 

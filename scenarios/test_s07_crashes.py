@@ -15,9 +15,9 @@ from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from scenarios.support.contract import identity
-from scenarios.support.faults.crash_points import armed, cut_off, died
-from scenarios.support.runs.operations import accepted, act, audit, words
-from scenarios.support.runs.run_lifecycle import parked
+from scenarios.support.faults.crash_points import arm_process, await_death, cut_off
+from scenarios.support.runs.operations import act, act_accepted, audit, words
+from scenarios.support.runs.run_lifecycle import park_run
 
 pytestmark = pytest.mark.S07
 
@@ -56,9 +56,9 @@ def served(stacks: Stacks) -> Iterator[Stack]:
 
 def prepared(stack: Stack, goal: str, op: str) -> str:
     """The workflow id of a run for which the operation is legal."""
-    wid: str = parked(stack.api, f"{goal}, {op}")["workflowID"]
+    wid: str = park_run(stack.api, f"{goal}, {op}")["workflowID"]
     if op == "resume":
-        accepted(stack.api, wid, "cancel")
+        act_accepted(stack.api, wid, "cancel")
     return wid
 
 
@@ -90,12 +90,12 @@ def test_an_operation_is_there_with_its_record_or_not_at_all(
     op, _, moment = point.partition(".")
     wid = prepared(served, unique_goal, op)
     provokes(wid, "an api-shim dies over it")
-    process = armed(spec11_target.process("api"), f"api.{point}")
+    process = arm_process(spec11_target.process("api"), f"api.{point}")
     dying = served.begin(process)
 
     cut_off(lambda: act(served.api_at(process.name), wid, op, **OPS[op]))
 
-    died(dying)
+    await_death(dying)
     assert truthful(served, wid, op) == (moment == "committed")
     again = act(served.api, wid, op, **OPS[op])
     assert again.status == (409 if moment == "committed" and op != "fork" else 202)
@@ -127,7 +127,7 @@ def test_what_was_cut_in_half_never_was(
     eventually(lambda: stack.api.get("/healthz").status == 200, deadline_s=BACK_S)
     assert {op: truthful(stack, wid, op) for op, wid in wids.items()} == dict.fromkeys(OPS, 0)
     for op, wid in wids.items():
-        accepted(stack.api, wid, op, **OPS[op])
+        act_accepted(stack.api, wid, op, **OPS[op])
     assert {op: truthful(stack, wid, op) for op, wid in wids.items()} == dict.fromkeys(OPS, 1)
 
 

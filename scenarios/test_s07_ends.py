@@ -15,9 +15,9 @@ from scenarios.support.contract.start_requests import start
 from scenarios.support.faults.holds import hold
 from scenarios.support.runs.budgets import budget, violation
 from scenarios.support.runs.gates import approval
-from scenarios.support.runs.operations import accepted, settled, words
+from scenarios.support.runs.operations import act_accepted, await_settled, words
 from scenarios.support.runs.patches import Workshop, workshop
-from scenarios.support.runs.run_lifecycle import END_S, PARK_S, reached, succeeded
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, await_status, complete_run
 
 pytestmark = pytest.mark.S07
 
@@ -60,7 +60,7 @@ def ask(stack: Stack, goal: str) -> str:
     """The workflow id of a run of five tasks that waits for a yes."""
     body = start(goal, form={"topic": "a plan of 5"})
     wid: str = stack.api.post("/api/run", json=body).json()["workflowID"]
-    reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     return wid
 
 
@@ -109,10 +109,10 @@ def test_a_run_fails_when_all_of_its_tasks_have_ended(
         approval(wid).choose(lab.api)
         end.await_statements(1)
         eventually(lambda: read_tasks(lab, wid) == {**ends, late: "PENDING"}, deadline_s=END_S)
-        succeeded(lab.api, f"{unique_goal}, which passes by")
+        complete_run(lab.api, f"{unique_goal}, which passes by")
         assert words(lab, wid) == ("running", "PENDING")
 
-    assert settled(lab, wid) == FAILED
+    assert await_settled(lab, wid) == FAILED
     assert "no ledger for run-test case-02" in failure(lab, wid)
     assert read_tasks(lab, wid) == ends
     require_order(lab, wid)
@@ -130,7 +130,7 @@ def test_a_run_goes_too_far_when_all_of_its_tasks_have_ended(
     stack, tests = shop.stack, ["a minutes=9", *(f"{n} minutes=1" for n in range(12))]
     begun = [f"run-test {test}" for test in tests[:8]]  # as many as there are minutes
     shop.build("too far", "run-test", *tests)
-    wid = shop.parked("too far", budget=budget(maxSBXMinutes=8))
+    wid = shop.park_run("too far", budget=budget(maxSBXMinutes=8))
     provokes(wid, "its first task takes more minutes than its budget allows")
     ends = dict.fromkeys(begun, "SUCCESS")
 
@@ -140,10 +140,10 @@ def test_a_run_goes_too_far_when_all_of_its_tasks_have_ended(
         eventually(
             lambda: read_tasks(stack, wid) == {**ends, begun[-1]: "PENDING"}, deadline_s=END_S
         )
-        succeeded(stack.api, "which passes by")
+        complete_run(stack.api, "which passes by")
         assert words(stack, wid) == ("running", "PENDING")
 
-    assert settled(stack, wid) == FAILED
+    assert await_settled(stack, wid) == FAILED
     assert failure(stack, wid) == violation(stack, wid)["inline"]["reason"]
     assert read_tasks(stack, wid) == ends
     require_order(stack, wid)
@@ -160,12 +160,12 @@ def test_a_canceled_run_takes_its_tasks_along(lab: Stack, unique_goal: str) -> N
         approval(wid).choose(lab.api)
         record.await_statements(1)
         eventually(lambda: read_tasks(lab, wid) == {**ends, late: "PENDING"}, deadline_s=END_S)
-        accepted(lab.api, wid, "cancel")
+        act_accepted(lab.api, wid, "cancel")
         assert (words(lab, wid), read_tasks(lab, wid)) == (CANCELED, ends)
 
     # What was under way when the run was canceled is on record, and changes nothing more.
     eventually(
         lambda: [row["cmd"] for row in lab.app_sql.rows(RECORDED, r=run)] == CASES, deadline_s=END_S
     )
-    succeeded(lab.api, f"{unique_goal}, which passes by")
+    complete_run(lab.api, f"{unique_goal}, which passes by")
     assert (words(lab, wid), read_tasks(lab, wid)) == (CANCELED, ends)

@@ -14,11 +14,18 @@ from pytest_spec11.stacks import Control, Stack, Stacks
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_requests import PARTITION
-from scenarios.support.faults.zero_writes import frozen
-from scenarios.support.runs.operations import accepted, forked, last_step, number_of, settled, words
+from scenarios.support.faults.zero_writes import freeze_worker
+from scenarios.support.runs.operations import (
+    act_accepted,
+    await_settled,
+    fork_run,
+    last_step,
+    number_of,
+    words,
+)
 from scenarios.support.runs.patches import Workshop, attempts, chronological, column, workshop
 from scenarios.support.runs.rows_of_run import of_run
-from scenarios.support.runs.run_lifecycle import END_S, PARK_S, reached
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, await_status
 
 pytestmark = pytest.mark.S07
 
@@ -60,7 +67,7 @@ class Bench:
     def parked(self) -> str:
         """The workflow id of a run that has written both, and waits."""
         patches = ((f".tmp/{self._topic}/old", "new"), (f".tmp/{self._topic}/a/made", "made"))
-        wid = self._shop.parked(self._topic, *patches)
+        wid = self._shop.park_run(self._topic, *patches)
         assert self.content() == (b"new", b"made")
         return wid
 
@@ -94,7 +101,7 @@ def test_a_canceled_run_takes_back_what_it_wrote(shop: Workshop, files: Files) -
     bench = Bench(shop, files, "canceled")
     wid = bench.parked()
 
-    accepted(shop.stack.api, wid, "cancel")
+    act_accepted(shop.stack.api, wid, "cancel")
 
     compensated(shop, wid)
     assert bench.content() == RESTORED
@@ -108,8 +115,11 @@ def test_so_it_does_when_the_worker_dies_right_after_the_answer(
     bench = Bench(shop, files, "dies")
     wid = bench.parked()
 
-    with frozen(shop.stack), reborn(shop.stack) as worker:  # it has done nothing when it dies
-        accepted(shop.stack.api, wid, "cancel")
+    with (
+        freeze_worker(shop.stack),
+        reborn(shop.stack) as worker,
+    ):  # it has done nothing when it dies
+        act_accepted(shop.stack.api, wid, "cancel")
         assert worker.kill() == -signal.SIGKILL
         assert words(shop.stack, wid) == CANCELED
         assert bench.content() == WRITTEN
@@ -126,8 +136,8 @@ def test_so_it_does_when_the_worker_dies_in_the_middle_of_it(shop: Workshop, fil
     wid = bench.parked()
 
     with reborn(shop.stack) as worker:
-        with shop.held("UPDATE OF rolled_back_at", "NEW.patch_index = 0"):
-            accepted(shop.stack.api, wid, "cancel")
+        with shop.hold_writers("UPDATE OF rolled_back_at", "NEW.patch_index = 0"):
+            act_accepted(shop.stack.api, wid, "cancel")
             shop.somebody_waits()
             assert worker.kill() == -signal.SIGKILL
             shop.cut()
@@ -155,20 +165,20 @@ def test_a_resumed_run_goes_on_where_it_was_and_writes_again(shop: Workshop, fil
     bench = Bench(shop, files, "resumed")
     wid = bench.parked()
     run, before = identity.run_id(wid), made(shop, wid)
-    accepted(shop.stack.api, wid, "cancel")
+    act_accepted(shop.stack.api, wid, "cancel")
     compensated(shop, wid)
     assert bench.content() == RESTORED
 
-    accepted(shop.stack.api, wid, "resume")
+    act_accepted(shop.stack.api, wid, "resume")
 
     eventually(lambda: bench.content() == WRITTEN, deadline_s=PARK_S)
-    reached(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    await_status(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     assert shop.stack.sys_sql.one(PLACE, w=wid) == {
         "queue_name": "intentQ", "queue_partition_key": PARTITION,
     }  # fmt: skip
     shop.answer(wid, "yes")
-    assert shop.ended(wid)["status"] == "SUCCESS"
-    assert settled(shop.stack, wid) == DONE
+    assert shop.await_end(wid)["status"] == "SUCCESS"
+    assert await_settled(shop.stack, wid) == DONE
     assert bench.content() == WRITTEN
     assert attempts(shop.history(wid)) == [
         (0, 1, "cancel"), (1, 1, "cancel"), (0, 2, None), (1, 2, None),
@@ -202,17 +212,17 @@ def test_a_run_resumed_before_anything_was_taken_back_loses_nothing(
     bench = Bench(shop, files, "hurried")
     wid = bench.parked()
 
-    with frozen(shop.stack):
-        accepted(shop.stack.api, wid, "cancel")
-        accepted(shop.stack.api, wid, "resume")
+    with freeze_worker(shop.stack):
+        act_accepted(shop.stack.api, wid, "cancel")
+        act_accepted(shop.stack.api, wid, "resume")
 
-    reached(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    await_status(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     eventually(
         lambda: compensations(shop, wid), deadline_s=END_S,
         until=lambda rows: column(rows, "status") == ["SUCCESS"],
     )  # fmt: skip
     shop.answer(wid, "yes")
-    assert settled(shop.stack, wid) == DONE
+    assert await_settled(shop.stack, wid) == DONE
     assert bench.content() == WRITTEN
     assert {row["rolled_back_for"] for row in shop.history(wid)} == {None}
 
@@ -226,23 +236,23 @@ def test_a_fork_has_its_own_patches_and_touches_no_row_of_its_source(
     bench = Bench(shop, files, f"forked-{name}")
     wid = bench.parked()
     shop.answer(wid, "yes")
-    assert settled(stack, wid) == DONE
+    assert await_settled(stack, wid) == DONE
     step = (
         last_step(stack.sys_sql, wid) if name == "MAXSTEP" else number_of(stack.sys_sql, wid, name)
     )
     before = of_run(stack, wid)
 
-    fork = forked(stack.api, wid, step)
+    fork = fork_run(stack.api, wid, step)
 
     if name == "ApplyPatchST":
-        reached(stack.api, fork, {"WAITING_INPUT"}, deadline_s=PARK_S)
+        await_status(stack.api, fork, {"WAITING_INPUT"}, deadline_s=PARK_S)
         rows = shop.history(fork)
         assert attempts(rows) == [(0, 1, None), (1, 1, None)]
         assert column(rows, "preimage_content") == [b"new", b"made"]
         shop.answer(fork, "yes")
     else:
         assert shop.history(fork) == []  # what stands was written by its source
-    assert settled(stack, fork) == DONE
+    assert await_settled(stack, fork) == DONE
     assert bench.content() == WRITTEN
     assert of_run(stack, wid, but=[fork]) == before
     assert len(before["app.patch_history"]) == 2
@@ -255,12 +265,12 @@ def test_a_canceled_fork_takes_back_its_own_writing_alone(shop: Workshop, files:
     bench = Bench(shop, files, "fork-gone")
     wid = bench.parked()
     shop.answer(wid, "yes")
-    assert settled(shop.stack, wid) == DONE
+    assert await_settled(shop.stack, wid) == DONE
     before = of_run(shop.stack, wid)
-    fork = forked(shop.stack.api, wid, number_of(shop.stack.sys_sql, wid, "ApplyPatchST"))
-    reached(shop.stack.api, fork, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    fork = fork_run(shop.stack.api, wid, number_of(shop.stack.sys_sql, wid, "ApplyPatchST"))
+    await_status(shop.stack.api, fork, {"WAITING_INPUT"}, deadline_s=PARK_S)
 
-    accepted(shop.stack.api, fork, "cancel")
+    act_accepted(shop.stack.api, fork, "cancel")
 
     compensated(shop, fork)
     assert bench.content() == WRITTEN

@@ -14,17 +14,23 @@ from scenarios.support.faults.holds import hold, meet
 from scenarios.support.runs.operations import (
     COURSE,
     WF,
-    accepted,
     act,
+    act_accepted,
     audit,
-    forked,
+    await_settled,
+    fork_run,
     last_step,
     number_of,
-    settled,
     words,
 )
 from scenarios.support.runs.rows_of_run import of_run
-from scenarios.support.runs.run_lifecycle import END_S, answered, parked, reached, succeeded
+from scenarios.support.runs.run_lifecycle import (
+    END_S,
+    answer_run,
+    await_status,
+    complete_run,
+    park_run,
+)
 
 pytestmark = pytest.mark.S07
 
@@ -44,17 +50,17 @@ FORK = "SELECT forked_from, queue_name FROM dbos.workflow_status WHERE workflow_
 def test_a_fork_of_a_finished_run_is_a_run_of_its_own(
     lab: Stack, unique_goal: str, name: str
 ) -> None:
-    wid = succeeded(lab.api, unique_goal)["workflowID"]
-    settled(lab, wid)
+    wid = complete_run(lab.api, unique_goal)["workflowID"]
+    await_settled(lab, wid)
     step = last_step(lab.sys_sql, wid) if name == "MAXSTEP" else number_of(lab.sys_sql, wid, name)
     before = of_run(lab, wid)
 
-    fork = forked(lab.api, wid, step)
+    fork = fork_run(lab.api, wid, step)
 
     if name == "CompileST":
-        reached(lab.api, fork, {"WAITING_INPUT"}, deadline_s=END_S)
-        answered(lab.api, fork)
-    assert settled(lab, fork) == DONE
+        await_status(lab.api, fork, {"WAITING_INPUT"}, deadline_s=END_S)
+        answer_run(lab.api, fork)
+    assert await_settled(lab, fork) == DONE
     own = lab.app_sql.one(RUN, w=fork)
     source = lab.app_sql.one(RUN, w=wid)
     assert own == {
@@ -72,22 +78,22 @@ def test_a_fork_of_a_finished_run_is_a_run_of_its_own(
 
 @pytest.mark.claim("S07.fork-parked-run")
 def test_a_fork_of_a_run_that_waits_has_a_gate_of_its_own(lab: Stack, unique_goal: str) -> None:
-    wid = parked(lab.api, unique_goal)["workflowID"]
+    wid = park_run(lab.api, unique_goal)["workflowID"]
 
-    fork = forked(lab.api, wid, last_step(lab.sys_sql, wid))
+    fork = fork_run(lab.api, wid, last_step(lab.sys_sql, wid))
 
-    reached(lab.api, fork, {"WAITING_INPUT"}, deadline_s=END_S)
+    await_status(lab.api, fork, {"WAITING_INPUT"}, deadline_s=END_S)
     own, source = (lab.app_sql.one(GATES, r=identity.run_id(each)) for each in (fork, wid))
     assert own["gate_key"] != source["gate_key"]
     theirs = of_run(lab, wid, but=[fork])
-    assert answered(lab.api, fork)["status"] == "SUCCESS"
-    assert settled(lab, fork) == DONE
+    assert answer_run(lab.api, fork)["status"] == "SUCCESS"
+    assert await_settled(lab, fork) == DONE
     assert words(lab, wid) == ("waiting_input", "PENDING")
     assert of_run(lab, wid, but=[fork]) == theirs
     cross = f"/api/runs/{wid}/gates/{own['gate_key']}/reply"
     assert lab.api.post(cross, json=reply(key="qa-2")).status == 404
-    assert answered(lab.api, wid)["status"] == "SUCCESS"
-    assert settled(lab, wid) == DONE
+    assert answer_run(lab.api, wid)["status"] == "SUCCESS"
+    assert await_settled(lab, wid) == DONE
     assert lab.app_sql.one(GATES, r=identity.run_id(fork))["state"] == "RESOLVED"
 
 
@@ -95,7 +101,7 @@ def test_a_fork_of_a_run_that_waits_has_a_gate_of_its_own(lab: Stack, unique_goa
 def test_what_was_accepted_is_on_record_once_and_what_was_refused_is_not(
     lab: Stack, unique_goal: str
 ) -> None:
-    wid = parked(lab.api, unique_goal)["workflowID"]
+    wid = park_run(lab.api, unique_goal)["workflowID"]
     done: list[tuple[str, str, str, str | None]] = []
 
     def acted(op: str, status: int, **more: Any) -> None:
@@ -133,7 +139,7 @@ def test_what_was_accepted_is_on_record_once_and_what_was_refused_is_not(
     assert {row["targetWorkflowID"] for row in feed} == {wid}
     for _, _, _, fork in done:
         if fork:
-            accepted(lab.api, fork, "cancel")
+            act_accepted(lab.api, fork, "cancel")
 
 
 # For the engine's new sessions the clock stands still.
@@ -160,7 +166,7 @@ def test_forks_in_one_millisecond_are_as_many_as_were_made(
         wid = stack.api.post("/api/run", json=start(unique_goal)).json()["workflowID"]
         stack.admin.execute(RECORD, w=wid)
 
-        forks = [forked(stack.api, wid, 1) for _ in range(FORKS)]
+        forks = [fork_run(stack.api, wid, 1) for _ in range(FORKS)]
 
         feed = stack.api.get(f"{WF}/{wid}").json()["audit"]
         assert {row["at"] for row in feed} == {"2026-01-02T03:04:05.678000+00:00"}
@@ -176,7 +182,7 @@ CROWD, KEY = 12, 727
 
 @pytest.mark.claim("S07.audit-exactly-one")
 def test_a_crowd_of_forks_is_on_record_one_by_one(lab: Stack, unique_goal: str) -> None:
-    wid = parked(lab.api, unique_goal)["workflowID"]
+    wid = park_run(lab.api, unique_goal)["workflowID"]
     doors = [lab.api, lab.api_at("twin")] * (CROWD // 2)
 
     audited = f"NEW.step_id = 'OPS' AND NEW.run_id = '{identity.run_id(wid)}'"
@@ -191,4 +197,4 @@ def test_a_crowd_of_forks_is_on_record_one_by_one(lab: Stack, unique_goal: str) 
     assert len({*forks}) == CROWD
     assert sorted(row["forked"] for row in audit(lab.app_sql, wid)) == sorted(forks)
     for each in forks:
-        accepted(lab.api, each, "cancel")
+        act_accepted(lab.api, each, "cancel")

@@ -11,17 +11,23 @@ import pytest
 
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.http import Api, Reply
-from pytest_spec11.oracles.snapshot import unchanged
+from pytest_spec11.oracles.snapshot import assert_unchanged
 from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack, Stacks
 from scenarios.support.contract import identity, recipes
 from scenarios.support.contract.inventory import METHODS, Operation, operations
 from scenarios.support.contract.start_requests import reply, start
-from scenarios.support.faults.zero_writes import frozen, zero_writes
+from scenarios.support.faults.zero_writes import freeze_worker, zero_writes
 from scenarios.support.probes.paths import OF_A_RUN
 from scenarios.support.probes.policy_violations import BLANKS
-from scenarios.support.runs.operations import WF, accepted, act, forked, last_step
-from scenarios.support.runs.run_lifecycle import END_S, answered, parked, reached, succeeded
+from scenarios.support.runs.operations import WF, act, act_accepted, fork_run, last_step
+from scenarios.support.runs.run_lifecycle import (
+    END_S,
+    answer_run,
+    await_status,
+    complete_run,
+    park_run,
+)
 
 pytestmark = pytest.mark.S07
 
@@ -76,7 +82,7 @@ def still(stacks: Stacks) -> Iterator[Stack]:
 
 @pytest.mark.claim("S07.exact-six")
 def test_of_all_that_one_might_ask_exactly_six_are_answered(lab: Stack, unique_goal: str) -> None:
-    wid = parked(lab.api, unique_goal)["workflowID"]
+    wid = park_run(lab.api, unique_goal)["workflowID"]
     probes = [*product(METHODS, PATHS)]
 
     served = {
@@ -134,9 +140,9 @@ def listed(api: Api, query: str) -> list[dict[str, Any]]:
 def test_one_workflow_is_its_row_with_its_audit_and_its_steps_in_order(
     lab: Stack, unique_goal: str
 ) -> None:
-    wid = succeeded(lab.api, unique_goal)["workflowID"]
-    fork = forked(lab.api, wid, last_step(lab.sys_sql, wid))
-    reached(lab.api, fork, {"SUCCESS"}, deadline_s=END_S)
+    wid = complete_run(lab.api, unique_goal)["workflowID"]
+    fork = fork_run(lab.api, wid, last_step(lab.sys_sql, wid))
+    await_status(lab.api, fork, {"SUCCESS"}, deadline_s=END_S)
 
     one = lab.api.get(f"{WF}/{wid}").json()
     steps = lab.api.get(f"{WF}/{wid}/steps").json()
@@ -159,14 +165,14 @@ def test_looking_at_anything_anywhere_writes_nothing(
 ) -> None:
     silent = hasty(lab, unique_goal)
     provokes(silent, "nobody answers at its gate")
-    done = succeeded(lab.api, f"{unique_goal}, done")["workflowID"]
-    waiting = parked(lab.api, f"{unique_goal}, waiting")["workflowID"]
-    gone = parked(lab.api, f"{unique_goal}, gone")["workflowID"]
-    accepted(lab.api, gone, "cancel")
-    fork = forked(lab.api, done, last_step(lab.sys_sql, done))
+    done = complete_run(lab.api, f"{unique_goal}, done")["workflowID"]
+    waiting = park_run(lab.api, f"{unique_goal}, waiting")["workflowID"]
+    gone = park_run(lab.api, f"{unique_goal}, gone")["workflowID"]
+    act_accepted(lab.api, gone, "cancel")
+    fork = fork_run(lab.api, done, last_step(lab.sys_sql, done))
     demo = f"demo of {unique_goal}"[:200]
     assert lab.api.request("POST", f"/crashdemo?wf={quote(demo)}").status == 202
-    reached(lab.api, silent, {"ERROR"}, deadline_s=END_S)
+    await_status(lab.api, silent, {"ERROR"}, deadline_s=END_S)
     escalation = f"esc:{silent}:{identity.gate_key(identity.run_id(silent))}"
     child = lab.sys_sql.value(CHILD, w=done)
     workflows = (done, gone, silent, fork, waiting, child, escalation, demo)
@@ -226,9 +232,9 @@ BAD: tuple[tuple[dict[str, Any], str], ...] = (
 
 @pytest.mark.claim("S07.actor-reason-required")
 def test_nobody_acts_without_a_name_and_a_reason(lab: Stack, unique_goal: str) -> None:
-    done = succeeded(lab.api, f"{unique_goal}, done")["workflowID"]
-    waiting, gone = (parked(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(2))
-    accepted(lab.api, gone, "cancel")
+    done = complete_run(lab.api, f"{unique_goal}, done")["workflowID"]
+    waiting, gone = (park_run(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(2))
+    act_accepted(lab.api, gone, "cancel")
     legal = {"cancel": waiting, "resume": gone, "fork": done}
     step = {"fork": {"stepN": 1}}
 
@@ -251,23 +257,25 @@ def test_nobody_acts_without_a_name_and_a_reason(lab: Stack, unique_goal: str) -
         op: (404, {"error": f"workflow not found: {NOBODY}"}) for op in legal
     }
     for op, wid in legal.items():  # each of them would have been legal
-        accepted(lab.api, wid, op, **step.get(op, {}))
+        act_accepted(lab.api, wid, op, **step.get(op, {}))
 
 
 @pytest.mark.claim("S07.illegal-409")
 def test_what_is_over_stays_over_and_what_runs_needs_no_help(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
-    done = succeeded(lab.api, f"{unique_goal}, done")["workflowID"]
-    failed, gone, waiting = (parked(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(3))
+    done = complete_run(lab.api, f"{unique_goal}, done")["workflowID"]
+    failed, gone, waiting = (
+        park_run(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(3)
+    )
     provokes(failed, "its plan is rejected")
-    assert answered(lab.api, failed, "no")["status"] == "ERROR"
-    accepted(lab.api, gone, "cancel")
+    assert answer_run(lab.api, failed, "no")["status"] == "ERROR"
+    act_accepted(lab.api, gone, "cancel")
 
-    with frozen(lab):
+    with freeze_worker(lab):
         queued = lab.api.post("/api/run", json=start(f"{unique_goal}, queued")).json()["workflowID"]
         most = {wid: last_step(lab.sys_sql, wid) or 0 for wid in (done, gone, waiting, queued)}
-        with unchanged(lab.app_sql, lab.sys_sql):
+        with assert_unchanged(lab.app_sql, lab.sys_sql):
             cancels = {wid: act(lab.api, wid, "cancel") for wid in (done, failed, gone)}
             resumes = {wid: act(lab.api, wid, "resume") for wid in (done, failed, waiting, queued)}
             forks = {wid: act(lab.api, wid, "fork", stepN=most[wid] + 1) for wid in most}
@@ -318,10 +326,10 @@ OUT_OF_QUEUES = "DELETE FROM dbos.workflow_status WHERE workflow_uuid LIKE 'dept
 def test_depth_is_what_one_counts_and_who_waits_for_people_is_no_load(
     lab: Stack, unique_goal: str
 ) -> None:
-    waiting = [parked(lab.api, f"{unique_goal}, waiting {n}")["workflowID"] for n in range(3)]
-    resolved = parked(lab.api, f"{unique_goal}, answered")["workflowID"]
+    waiting = [park_run(lab.api, f"{unique_goal}, waiting {n}")["workflowID"] for n in range(3)]
+    resolved = park_run(lab.api, f"{unique_goal}, answered")["workflowID"]
 
-    with frozen(lab):
+    with freeze_worker(lab):
         for n in range(2):
             lab.api.post("/api/run", json=start(f"{unique_goal}, queued {n}"))
         gate = identity.gate_key(identity.run_id(resolved))

@@ -10,15 +10,22 @@ from typing import Any
 import pytest
 
 from pytest_spec11.fixtures import Provokes
-from pytest_spec11.oracles.snapshot import unchanged
+from pytest_spec11.oracles.snapshot import assert_unchanged
 from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_requests import reply, start
 from scenarios.support.faults.holds import hold_ends, meet
-from scenarios.support.faults.zero_writes import frozen
-from scenarios.support.runs.operations import accepted, settled
-from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answered, parked, reached, succeeded
+from scenarios.support.faults.zero_writes import freeze_worker
+from scenarios.support.runs.operations import act_accepted, await_settled
+from scenarios.support.runs.run_lifecycle import (
+    END_S,
+    PARK_S,
+    answer_run,
+    await_status,
+    complete_run,
+    park_run,
+)
 
 pytestmark = pytest.mark.S07
 
@@ -67,9 +74,9 @@ def broken_tasks(stack: Stack, wid: str) -> Iterator[None]:
 
 def rejected(stack: Stack, goal: str) -> str:
     """The workflow id of a run that failed because its plan was rejected."""
-    wid: str = parked(stack.api, goal)["workflowID"]
-    assert answered(stack.api, wid, "no")["status"] == "ERROR"
-    assert settled(stack, wid) == FAILED
+    wid: str = park_run(stack.api, goal)["workflowID"]
+    assert answer_run(stack.api, wid, "no")["status"] == "ERROR"
+    assert await_settled(stack, wid) == FAILED
     return wid
 
 
@@ -77,10 +84,10 @@ def executed(stack: Stack, goal: str) -> str:
     """The workflow id of a run of five tasks of which two failed."""
     body = start(goal, form={"topic": "a plan of 5"})
     wid: str = stack.api.post("/api/run", json=body).json()["workflowID"]
-    reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     with broken_tasks(stack, wid):
-        assert answered(stack.api, wid)["status"] == "ERROR"
-        assert settled(stack, wid) == FAILED
+        assert answer_run(stack.api, wid)["status"] == "ERROR"
+        assert await_settled(stack, wid) == FAILED
     return wid
 
 
@@ -114,9 +121,9 @@ def test_a_repair_runs_again_the_tasks_that_failed_and_no_others(
 
     execution = retried(lab, wid, 1, "ExecuteST")
 
-    header = reached(lab.api, wid, {"SUCCESS"}, deadline_s=END_S)
+    header = await_status(lab.api, wid, {"SUCCESS"}, deadline_s=END_S)
     assert (header["executionID"], header["retryCount"], header["error"]) == (execution, 1, None)
-    assert settled(lab, execution) == DONE  # both rows of the execution that owns the run
+    assert await_settled(lab, execution) == DONE  # both rows of the execution that owns the run
     after = tasks(lab, wid)
     assert [row["cmd"] for row in after] == CASES
     assert [row for row in after if row["cmd"] in {each["cmd"] for each in before}] == before
@@ -129,17 +136,19 @@ def test_a_repair_runs_again_the_tasks_that_failed_and_no_others(
 
 @pytest.mark.claim("S07.repair-reruns")
 def test_only_what_failed_is_repaired(lab: Stack, provokes: Provokes, unique_goal: str) -> None:
-    done = succeeded(lab.api, f"{unique_goal}, done")["workflowID"]
-    waiting, gone, mending = (parked(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(3))
-    accepted(lab.api, gone, "cancel")
+    done = complete_run(lab.api, f"{unique_goal}, done")["workflowID"]
+    waiting, gone, mending = (
+        park_run(lab.api, f"{unique_goal} {n}")["workflowID"] for n in range(3)
+    )
+    act_accepted(lab.api, gone, "cancel")
     provokes(mending, "its plan is rejected")
-    answered(lab.api, mending, "no")
-    settled(lab, mending)
+    answer_run(lab.api, mending, "no")
+    await_settled(lab, mending)
 
-    with frozen(lab):
+    with freeze_worker(lab):
         queued = lab.api.post("/api/run", json=start(f"{unique_goal}, queued")).json()["workflowID"]
         retried(lab, mending, 1, "DecideST")
-        with unchanged(lab.app_sql, lab.sys_sql):
+        with assert_unchanged(lab.app_sql, lab.sys_sql):
             refused = {
                 wid: lab.api.request("POST", f"/api/runs/{wid}/retry")
                 for wid in (done, waiting, gone, mending, queued, "nobody")
@@ -174,8 +183,8 @@ def test_a_repair_makes_nothing_anew_on_top_of_what_it_cannot_read(
 
     assert answer.status == 202
     execution = answer.json()["executionID"]
-    assert settled(lab, execution) == FAILED
-    header = reached(lab.api, wid, {"ERROR"}, deadline_s=END_S)
+    assert await_settled(lab, execution) == FAILED
+    header = await_status(lab.api, wid, {"ERROR"}, deadline_s=END_S)
     assert header["error"]["message"].startswith(f"stored {step} is malformed")
     assert (header["executionID"], header["retryCount"]) == (execution, 1)
     assert made(lab, wid) == before
@@ -201,13 +210,13 @@ def test_a_repair_asks_again_and_can_be_repaired_again(
 
     first = retried(lab, wid, 1, "DecideST")
     assert reply_to_newest(lab, wid, "no", gates=2)["executionID"] == first
-    assert settled(lab, first) == FAILED
+    assert await_settled(lab, first) == FAILED
 
     second = retried(lab, wid, 2, "DecideST")
     ended = reply_to_newest(lab, wid, "yes", gates=3)
 
     assert (ended["status"], ended["executionID"], ended["retryCount"]) == ("SUCCESS", second, 2)
-    assert (ended["error"], settled(lab, second)) == (None, DONE)
+    assert (ended["error"], await_settled(lab, second)) == (None, DONE)
     repairs = lab.sys_sql.rows(REPAIRS, like=f"rep:{wid}:%")
     assert [(row["workflow_uuid"], row["status"]) for row in repairs] == [
         (first, "ERROR"), (second, "SUCCESS"),
@@ -220,13 +229,13 @@ def test_a_repair_asks_again_and_can_be_repaired_again(
 
 def reply_to_newest(stack: Stack, wid: str, choice: str, *, gates: int) -> dict[str, Any]:
     """The header at the end, once ``choice`` was accepted at the last of so many gates."""
-    reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     listed = stack.api.get(f"/api/runs/{wid}/gates").json()
     assert [gate["state"] for gate in listed] == [*["RESOLVED"] * (gates - 1), "PENDING"]
     assert len({gate["gateKey"] for gate in listed}) == gates
     place = f"/api/runs/{wid}/gates/{listed[-1]['gateKey']}/reply"
     assert stack.api.post(place, json=reply(choice)).status == 200
-    return reached(stack.api, wid, {"SUCCESS", "ERROR"}, deadline_s=END_S)
+    return await_status(stack.api, wid, {"SUCCESS", "ERROR"}, deadline_s=END_S)
 
 
 KEY = 708
@@ -248,6 +257,6 @@ def test_of_two_repairs_at_once_one_is_made(
         assert [each.status for each in crowd.replies()] == [202, 409]
         repairs = lab.sys_sql.rows(REPAIRS, like=f"rep:{wid}:%")
         assert [row["workflow_uuid"] for row in repairs] == [f"rep:{wid}:1"]
-        header = reached(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+        header = await_status(lab.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
         assert header["retryCount"] == 1
-        accepted(lab.api, f"rep:{wid}:1", "cancel")
+        act_accepted(lab.api, f"rep:{wid}:1", "cancel")

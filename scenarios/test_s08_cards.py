@@ -10,7 +10,7 @@ from pytest_spec11.oracles.sql import Sql
 from pytest_spec11.stacks import Stack
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_options import BUDGET
-from scenarios.support.faults.row_edits import changed
+from scenarios.support.faults.row_edits import edit_row
 from scenarios.support.runs.packs import cards
 from scenarios.support.runs.run_with_history import Saga
 
@@ -227,7 +227,7 @@ def test_one_changed_byte_turns_the_card_of_its_row_red_and_no_other(saga: Saga,
     before = verdicts(saga.stack, saga.long)
     assert {*before.values()} == {"PASS"}
 
-    with changed(saga.stack, table, sets, where, r=run, w=saga.long, t=task):
+    with edit_row(saga.stack, table, sets, where, r=run, w=saga.long, t=task):
         during = verdicts(saga.stack, saga.long)
 
     assert during == before | {wanted: "FAIL"}
@@ -252,7 +252,7 @@ def test_two_words_that_cannot_both_be_true_are_red_and_named(
     word = "SELECT status, execution_id FROM app.runs WHERE workflow_id = %(w)s"
     row = stack.app_sql.one(word, w=wid)
 
-    with changed(stack, "dbos.workflow_status", f"status = '{engine}'", "workflow_uuid = %(w)s",
+    with edit_row(stack, "dbos.workflow_status", f"status = '{engine}'", "workflow_uuid = %(w)s",
                  w=row["execution_id"]):  # fmt: skip
         status = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
         planted = stack.sys_sql.value(status, w=row["execution_id"])
@@ -270,7 +270,7 @@ def test_a_run_that_the_engine_does_not_know_is_red(saga: Saga) -> None:
     stack, wid = saga.stack, saga.plain
     elsewhere = "execution_id = 'nobody'"
 
-    with changed(stack, "app.runs", elsewhere, "workflow_id = %(w)s", w=wid):
+    with edit_row(stack, "app.runs", elsewhere, "workflow_id = %(w)s", w=wid):
         planted = stack.app_sql.value(
             "SELECT execution_id FROM app.runs WHERE workflow_id = %(w)s", w=wid
         )

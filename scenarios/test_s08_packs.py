@@ -21,7 +21,7 @@ from scenarios.support.contract import identity
 from scenarios.support.contract.commands import engine
 from scenarios.support.contract.seeded_random import Dice
 from scenarios.support.faults.outages import refusing
-from scenarios.support.runs.packs import Pack, faults, pack, sealed
+from scenarios.support.runs.packs import Pack, faults, pack, seal_pack
 from scenarios.support.runs.run_with_history import Saga, run_ids
 
 pytestmark = pytest.mark.S08
@@ -248,7 +248,7 @@ def test_the_digest_is_of_the_body_and_the_command_writes_the_same_bytes(
     found: Pack = json.loads(served)
     body = {**found, "meta": {k: v for k, v in found["meta"].items() if k != "sha256"}}
     assert found["meta"]["sha256"] == digest(body)
-    assert sealed(found) == served
+    assert seal_pack(found) == served
     assert [each.name for each in tmp_path.iterdir()] == ["pack.json"]
 
 
@@ -366,7 +366,7 @@ def test_a_forgery_that_was_sealed_anew_is_noticed_where_it_is(
     for name, (change, _, _) in FORGERIES.items():
         found: Pack = json.loads(whole)
         change(found)
-        paths[name].write_bytes(sealed(found))
+        paths[name].write_bytes(seal_pack(found))
 
     ended = verified(saga.stack, *paths.values())
     ours = {name: faults(files.read(path) or b"") for name, path in paths.items()}

@@ -17,9 +17,9 @@ from scenarios.support.contract.commands import engine
 from scenarios.support.contract.credentials import bearer
 from scenarios.support.contract.inventory import operations
 from scenarios.support.probes.subjects import subject
-from scenarios.support.runs.operations import settled
+from scenarios.support.runs.operations import await_settled
 from scenarios.support.runs.packs import Pack, faults
-from scenarios.support.runs.run_lifecycle import succeeded
+from scenarios.support.runs.run_lifecycle import complete_run
 
 pytestmark = pytest.mark.S08
 
@@ -53,7 +53,7 @@ def test_secrets_are_told_to_nobody(
     guarded: Stack, files: Files, unique_goal: str, tmp_path: Path, spec11_run: Run
 ) -> None:
     api = guarded.api.using(OPERATOR)
-    wid = succeeded(api, unique_goal)["workflowID"]
+    wid = complete_run(api, unique_goal)["workflowID"]
     about, known = subject(api, wid), operations(api)
     out = tmp_path / "pack.json"
 
@@ -95,8 +95,8 @@ def test_a_secret_that_came_in_by_a_form_does_not_go_out_by_a_pack(
     api = guarded.api.using(OPERATOR)
     dsn = f"host=db user=me password={CANARY}"
     goal = f"{unique_goal}: {PASSWORD}, {OPERATOR['authorization']}, {URL}, {dsn}"
-    wid = succeeded(api, goal)["workflowID"]
-    assert (wid, settled(guarded, wid)) == (
+    wid = complete_run(api, goal)["workflowID"]
+    assert (wid, await_settled(guarded, wid)) == (
         identity.workflow_id(goal),
         ("succeeded", "SUCCESS"),
     )

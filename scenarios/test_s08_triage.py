@@ -11,9 +11,9 @@ import pytest
 from pytest_spec11.stacks import Stack, Stacks
 from scenarios.support.contract import identity
 from scenarios.support.contract.commands import engine
-from scenarios.support.faults.row_edits import changed
-from scenarios.support.runs.operations import settled
-from scenarios.support.runs.run_lifecycle import succeeded
+from scenarios.support.faults.row_edits import edit_row
+from scenarios.support.runs.operations import await_settled
+from scenarios.support.runs.run_lifecycle import complete_run
 
 pytestmark = pytest.mark.S08
 
@@ -79,14 +79,14 @@ def first(name: str) -> list[tuple[str, str]]:
 def test_each_level_is_named_before_those_below_it(
     troubled: Stack, unique_goal: str, tmp_path: Path
 ) -> None:
-    wid = succeeded(troubled.api, unique_goal)["workflowID"]
-    assert settled(troubled, wid) == ("succeeded", "SUCCESS")
+    wid = complete_run(troubled.api, unique_goal)["workflowID"]
+    assert await_settled(troubled, wid) == ("succeeded", "SUCCESS")
     names = {"w": wid, "r": identity.run_id(wid)}
     logs = [troubled.process(name).log for name in ("api", "worker")]
     assert triage(troubled, wid, *logs) == (0, [[name, "ok"] for name in LEVELS])
 
     told = tmp_path / "api.log"
-    with changed(troubled, *PLANTS["run API"][:3], **names):
+    with edit_row(troubled, *PLANTS["run API"][:3], **names):
         assert troubled.api.get(f"/api/runs/{wid}").status == 500
     told.write_bytes(troubled.process("api").log.read_bytes())
     code, lines = triage(troubled, wid, told)
@@ -95,7 +95,7 @@ def test_each_level_is_named_before_those_below_it(
 
     with ExitStack() as planted:
         for name, (table, sets, where, said) in PLANTS.items():
-            planted.enter_context(changed(troubled, table, sets, where, **names))
+            planted.enter_context(edit_row(troubled, table, sets, where, **names))
             code, lines = triage(troubled, wid, told)
             assert (code, [(line[0], line[1]) for line in lines]) == (1, first(name))
             assert said in lines[LEVELS.index(name)][2]

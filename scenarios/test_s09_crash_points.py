@@ -18,11 +18,18 @@ from scenarios.support.contract import identity, recipes
 from scenarios.support.contract.commands import engine
 from scenarios.support.contract.events import EVENTS, event
 from scenarios.support.contract.start_requests import PARTITION, RECIPE, reply, start
-from scenarios.support.faults.crash_points import advanced, armed, cut_off, died, ended, over_work
+from scenarios.support.faults.crash_points import (
+    answer_open_gates,
+    arm_process,
+    await_death,
+    await_end,
+    cut_off,
+    over_work,
+)
 from scenarios.support.faults.kill_log import Ledger
 from scenarios.support.runs import exactly_once, patches, promotions
 from scenarios.support.runs.budgets import AMPLE
-from scenarios.support.runs.run_lifecycle import reached
+from scenarios.support.runs.run_lifecycle import await_status
 
 pytestmark = pytest.mark.S09
 
@@ -64,9 +71,9 @@ class Drill:
 
     def at(self, point: str, live: Callable[[], Any]) -> None:
         """The life goes on until an armed worker died of it; an unarmed one takes its place."""
-        dying = self.stack.spawn(armed(self.worker, point))
+        dying = self.stack.spawn(arm_process(self.worker, point))
         eventually(lambda: live() is not None and not dying.alive, deadline_s=30)
-        died(dying)
+        await_death(dying)
         self.ledger.hit(point, over_work(self.stack))
         self.stack.process("worker").start()
 
@@ -87,10 +94,10 @@ def test_a_worker_that_dies_in_a_run_leaves_it_whole(
     opts = {"budget": AMPLE} if ".Budget." in point else {}
     wid = stack.api.post("/api/run", json=start(unique_goal, **opts)).json()["workflowID"]
 
-    drill.at(point, partial(advanced, stack, wid))
+    drill.at(point, partial(answer_open_gates, stack, wid))
 
-    assert ended(stack, wid)["status"] == "SUCCESS"
-    assert exactly_once.facts(stack, wid) == exactly_once.succeeded(wid)
+    assert await_end(stack, wid)["status"] == "SUCCESS"
+    assert exactly_once.facts(stack, wid) == exactly_once.expect_success(wid)
 
 
 @pytest.mark.claim("S09.crash-every-boundary")
@@ -102,10 +109,10 @@ def test_a_worker_that_dies_while_a_run_fails_leaves_it_failed_once(
     wid = stack.api.post("/api/run", json=start(unique_goal)).json()["workflowID"]
     provokes(wid, "a plan is rejected, and its worker dies over it")
 
-    drill.at(point, partial(advanced, stack, wid, "no"))
+    drill.at(point, partial(answer_open_gates, stack, wid, "no"))
 
-    assert ended(stack, wid)["status"] == "ERROR"
-    assert exactly_once.facts(stack, wid) == exactly_once.refused(wid)
+    assert await_end(stack, wid)["status"] == "ERROR"
+    assert exactly_once.facts(stack, wid) == exactly_once.expect_refusal(wid)
 
 
 @pytest.mark.claim("S09.crash-every-boundary")
@@ -117,16 +124,16 @@ def test_a_worker_that_dies_in_a_repair_repairs_once(
     wid = stack.api.post("/api/run", json=start(unique_goal)).json()["workflowID"]
     provokes(wid, "a plan is rejected, then repaired")
     stack.process("worker").start()
-    assert ended(stack, wid, "no")["status"] == "ERROR"
+    assert await_end(stack, wid, "no")["status"] == "ERROR"
     stack.process("worker").stop()
     assert stack.api.post(f"/api/runs/{wid}/retry").status == 202
 
-    drill.at(point, partial(advanced, stack, wid))
+    drill.at(point, partial(answer_open_gates, stack, wid))
 
-    header = ended(stack, wid)
+    header = await_end(stack, wid)
     assert (header["status"], header["retryCount"]) == ("SUCCESS", 1)
     assert exactly_once.facts(stack, wid) | {"answers": 1, "gates": ["RESOLVED"]} == {
-        **exactly_once.succeeded(wid),
+        **exactly_once.expect_success(wid),
         "steps": ["CompileST 1", "ApplyPatchST 1", "ApplyPatchST 2", "DecideST 2", "ExecuteST 2"],
         "engine": "ERROR",
         "recorded": ["CompileST", "ApplyPatchST"],
@@ -157,7 +164,10 @@ def test_a_worker_that_dies_in_an_escalation_tells_once(
         r=identity.run_id(wid),
     )
     assert told == [{"task_key": gate}]
-    assert reached(stack.api, wid, {"ERROR"}, deadline_s=10)["durableStatus"] == "retries_exceeded"
+    assert (
+        await_status(stack.api, wid, {"ERROR"}, deadline_s=10)["durableStatus"]
+        == "retries_exceeded"
+    )
 
 
 def hasty(stack: Stack, version: str) -> str:
@@ -205,7 +215,7 @@ def test_a_worker_that_dies_in_a_tick_ticks_once(
     with stacks.start(only=(), extra={"ticker": worker.using(ticking)}) as stack:
         stack.process("ticker").stop()
         before = len(ticks(stack))
-        died(stack.spawn(armed(worker, point, **ticking)))
+        await_death(stack.spawn(arm_process(worker, point, **ticking)))
         ledger.hit(point, over_work(stack))
         stack.process("ticker").start()
 
@@ -263,10 +273,10 @@ class Cut:
 
     def at(self, point: str, path: str, body: object) -> None:
         """The request got no answer: the armed api-shim died under it."""
-        process = armed(self.api, point)
+        process = arm_process(self.api, point)
         dying = self.stack.begin(process)
         cut_off(lambda: self.stack.api_at(process.name).post(path, json=body))
-        died(dying)
+        await_death(dying)
         self.ledger.hit(point, 1)
 
 
@@ -283,9 +293,9 @@ def prepared(stack: Stack, goal: str, request: str) -> str:
         return wid
     assert stack.api.post("/api/run", json=start(goal)).status == 201
     if request == "retry":
-        assert ended(stack, wid, "no")["status"] == "ERROR"
+        assert await_end(stack, wid, "no")["status"] == "ERROR"
     elif request != "stored":
-        reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=20)
+        await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=20)
     if request == "resume":
         assert stack.api.post(f"/api/ops/wf/{wid}/cancel", json=BY).status == 202
     return wid

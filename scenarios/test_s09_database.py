@@ -16,10 +16,16 @@ from pytest_spec11.target import Target
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_requests import start
-from scenarios.support.faults.crash_points import advanced, armed, cut_off, died, ended
+from scenarios.support.faults.crash_points import (
+    answer_open_gates,
+    arm_process,
+    await_death,
+    await_end,
+    cut_off,
+)
 from scenarios.support.faults.servers import POSTMASTER, on_a_server_of_its_own
 from scenarios.support.runs import exactly_once
-from scenarios.support.runs.run_lifecycle import parked, reached, succeeded
+from scenarios.support.runs.run_lifecycle import await_status, complete_run, park_run
 
 pytestmark = pytest.mark.S09
 
@@ -66,7 +72,7 @@ def test_a_start_cut_in_half_leaves_nothing_and_its_repeat_runs(
         again = started(stack, unique_goal)
 
         assert (again.status, again.json()["isReplay"]) == (201, False)
-        reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=15)
+        await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=15)
         assert [len(sql.rows(q, w=wid)) for sql, q in halves(stack)] == [1, 1, 1]
 
 
@@ -76,12 +82,12 @@ def test_a_start_whose_answer_was_lost_runs_by_itself(
 ) -> None:
     wid = identity.workflow_id(unique_goal)
     with stacks.start() as stack:
-        process = armed(spec11_target.process("api"), "api.start.committed")
+        process = arm_process(spec11_target.process("api"), "api.start.committed")
         dying = stack.begin(process)
         cut_off(lambda: stack.api_at(process.name).post("/api/run", json=start(unique_goal)))
-        died(dying)
+        await_death(dying)
 
-        reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=15)
+        await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=15)
 
         again = started(stack, unique_goal)
         assert (again.status, again.json()["isReplay"]) == (200, True)
@@ -122,17 +128,17 @@ EXITS = {
 def test_the_database_lets_no_run_out_of_its_end_but_by_the_two_legal_exits(
     lively: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
-    done = succeeded(lively.api, f"{unique_goal} done")["workflowID"]
-    failed = parked(lively.api, f"{unique_goal} failed")["workflowID"]
+    done = complete_run(lively.api, f"{unique_goal} done")["workflowID"]
+    failed = park_run(lively.api, f"{unique_goal} failed")["workflowID"]
     provokes(failed, "a plan is rejected on purpose")
-    assert ended(lively, failed, "no")["status"] == "ERROR"
-    gone = parked(lively.api, f"{unique_goal} gone")["workflowID"]
+    assert await_end(lively, failed, "no")["status"] == "ERROR"
+    gone = park_run(lively.api, f"{unique_goal} gone")["workflowID"]
     by = {"actor": "ops", "reason": "drill"}
     assert lively.api.post(f"/api/ops/wf/{gone}/cancel", json=by).status == 202
     ends = {"succeeded": done, "retries_exceeded": failed, "canceled": gone}
 
     tried = {
-        (word, to): lively.admin.tried(ENGINE, MOVE.format(to=to, wid=wid))
+        (word, to): lively.admin.try_statement(ENGINE, MOVE.format(to=to, wid=wid))
         for word, wid in ends.items()
         for to in WORDS
         if to != word
@@ -148,8 +154,8 @@ def test_the_database_lets_no_run_out_of_its_end_but_by_the_two_legal_exits(
 
 @pytest.mark.claim("S09.terminal-cas")
 def test_a_late_workflow_of_a_finished_run_changes_nothing(lively: Stack, unique_goal: str) -> None:
-    wid = succeeded(lively.api, unique_goal)["workflowID"]
-    ended(lively, wid)
+    wid = complete_run(lively.api, unique_goal)["workflowID"]
+    await_end(lively, wid)
     before = exactly_once.facts(lively, wid)
 
     lively.admin.execute(
@@ -165,7 +171,7 @@ def test_a_late_workflow_of_a_finished_run_changes_nothing(lively: Stack, unique
         until=lambda word: word not in {"ENQUEUED", "PENDING"},
     )
     assert late in {"SUCCESS", "ERROR"}
-    assert exactly_once.facts(lively, wid) == before == exactly_once.succeeded(wid)
+    assert exactly_once.facts(lively, wid) == before == exactly_once.expect_success(wid)
 
 
 DUPLICATES = {
@@ -220,8 +226,8 @@ AGAIN_OF = (
 def test_nothing_is_there_twice_and_the_keys_that_see_to_it_exist(
     lively: Stack, unique_goal: str
 ) -> None:
-    wid = succeeded(lively.api, unique_goal)["workflowID"]
-    ended(lively, wid)
+    wid = complete_run(lively.api, unique_goal)["workflowID"]
+    await_end(lively, wid)
 
     app = {name: lively.app_sql.rows(query) for name, query in DUPLICATES.items()}
     engine = {name: lively.sys_sql.rows(query, x=0) for name, query in DUPLICATES_OF_ENGINE.items()}
@@ -236,7 +242,7 @@ def test_nothing_is_there_twice_and_the_keys_that_see_to_it_exist(
         " (SELECT count(*) FROM dbos.workflow_events) AS stored"
     )
     assert counts["written"] == counts["stored"] > 0
-    assert exactly_once.facts(lively, wid) == exactly_once.succeeded(wid)
+    assert exactly_once.facts(lively, wid) == exactly_once.expect_success(wid)
 
 
 @pytest.mark.claim("S09.no-duplicates")
@@ -244,9 +250,9 @@ def test_nothing_is_there_twice_and_the_keys_that_see_to_it_exist(
 def test_a_stored_row_may_be_told_again_and_not_otherwise(
     lively: Stack, unique_goal: str, table: str
 ) -> None:
-    wid = succeeded(lively.api, unique_goal)["workflowID"]
+    wid = complete_run(lively.api, unique_goal)["workflowID"]
     run_id = lively.api.get(f"/api/runs/{wid}").json()["runId"]
-    ended(lively, wid)
+    await_end(lively, wid)
     column, forged = AGAIN[table]
     names = [row["attname"] for row in lively.app_sql.rows(COLUMNS, t=f"app.{table}")]
     stored = STORED.format(table=table)
@@ -257,8 +263,8 @@ def test_a_stored_row_may_be_told_again_and_not_otherwise(
         told = ", ".join(value if name == column else name for name in names)
         return AGAIN_OF.format(table=table, names=", ".join(names), told=told, run_id=run_id)
 
-    assert lively.admin.tried(ENGINE, again(column)) == 0
-    assert lively.admin.tried(ENGINE, again(forged)) == f"{table}_diverges"
+    assert lively.admin.try_statement(ENGINE, again(column)) == 0
+    assert lively.admin.try_statement(ENGINE, again(forged)) == f"{table}_diverges"
     assert lively.app_sql.rows(stored, r=run_id) == before
     assert lively.sys_sql.value(WORKFLOW, w=wid) == "SUCCESS"
 
@@ -269,10 +275,10 @@ def test_postgres_dies_under_twenty_runs_and_everything_is_where_it_should_be(
 ) -> None:
     target = on_a_server_of_its_own(spec11_target, spec11_target.services[0])
     with stacks.of(target).start(env={"CHAOS_SLEEP_EXECUTE": "1000"}) as stack:
-        waiting = [parked(stack.api, f"{unique_goal} w{n}")["workflowID"] for n in range(8)]
-        moving = [parked(stack.api, f"{unique_goal} m{n}")["workflowID"] for n in range(6)]
+        waiting = [park_run(stack.api, f"{unique_goal} w{n}")["workflowID"] for n in range(8)]
+        moving = [park_run(stack.api, f"{unique_goal} m{n}")["workflowID"] for n in range(6)]
         for wid in moving:
-            advanced(stack, wid)
+            answer_open_gates(stack, wid)
         fresh = [started(stack, f"{unique_goal} f{n}").json()["workflowID"] for n in range(6)]
         before = {name: stack.process(name).pid for name in ("api", "worker")}
         in_flight = stack.sys_sql.value(
@@ -289,10 +295,10 @@ def test_postgres_dies_under_twenty_runs_and_everything_is_where_it_should_be(
         eventually(lambda: stack.api.get("/healthz").status == 200, deadline_s=30)
         for wids in (waiting, moving, fresh):
             for wid in wids:
-                advanced(stack, wid)  # all at once: each task takes its second
+                answer_open_gates(stack, wid)  # all at once: each task takes its second
             for wid in wids:
-                assert ended(stack, wid)["status"] == "SUCCESS"
-                assert exactly_once.facts(stack, wid) == exactly_once.succeeded(wid)
+                assert await_end(stack, wid)["status"] == "SUCCESS"
+                assert exactly_once.facts(stack, wid) == exactly_once.expect_success(wid)
         assert {name: stack.process(name).pid for name in before} == before
         assert all(stack.process(name).alive for name in before)
         assert exactly_once.divergent(stack) == []
@@ -325,8 +331,8 @@ def test_sessions_cut_at_random_lose_and_double_nothing(stacks: Stacks, unique_g
 
         assert cuts >= 30
         for wid in wids:
-            ended(stack, wid)
-            assert exactly_once.facts(stack, wid) == exactly_once.succeeded(wid)
+            await_end(stack, wid)
+            assert exactly_once.facts(stack, wid) == exactly_once.expect_success(wid)
         assert exactly_once.divergent(stack) == []
 
 

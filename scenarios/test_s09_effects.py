@@ -12,7 +12,7 @@ from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stacks
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
-from scenarios.support.faults.crash_points import advanced, ended
+from scenarios.support.faults.crash_points import answer_open_gates, await_end
 from scenarios.support.faults.kill_log import Ledger
 from scenarios.support.runs import exactly_once, sandboxes
 from scenarios.support.runs.sandboxes import Bench, bench
@@ -65,7 +65,7 @@ def test_without_a_kill_every_command_leaves_one_line(
 ) -> None:
     written = log(local, "undisturbed")
 
-    header = local.ran(unique_goal, *appending(written, "sleep 0.2"))
+    header = local.complete_run(unique_goal, *appending(written, "sleep 0.2"))
 
     wid = header["workflowID"]
     seen, kept = lines(files, written), recorded(local, wid)
@@ -73,7 +73,7 @@ def test_without_a_kill_every_command_leaves_one_line(
     assert seen == Counter(dict.fromkeys(kept, 1))
     assert kept == dict.fromkeys(kept, (1, 1))
     assert len(kept) == TASKS
-    assert exactly_once.facts(local.stack, wid) == exactly_once.succeeded(wid) | {
+    assert exactly_once.facts(local.stack, wid) == exactly_once.expect_success(wid) | {
         "tasks": [1] * TASKS
     }
 
@@ -84,8 +84,8 @@ def test_a_kill_adds_one_line_at_most_to_each_command_that_it_hit(
 ) -> None:
     written, open_ = log(local, "disturbed"), local.shared / "open"
     held = f"while ! [ -e {open_} ]; do sleep 0.05; done"
-    wid = local.begun(unique_goal, *appending(written, held))
-    advanced(local.stack, wid)
+    wid = local.start_run(unique_goal, *appending(written, held))
+    answer_open_gates(local.stack, wid)
     worker = local.stack.process("worker")
     overlapped = Counter[str]()
     for _ in range(2):
@@ -101,7 +101,7 @@ def test_a_kill_adds_one_line_at_most_to_each_command_that_it_hit(
         worker.start()
     open_.touch()
 
-    assert ended(local.stack, wid)["status"] == "SUCCESS"
+    assert await_end(local.stack, wid)["status"] == "SUCCESS"
 
     seen, kept = lines(files, written), recorded(local, wid)
     assert kept == dict.fromkeys(overlapped, (1, 1))
@@ -110,6 +110,6 @@ def test_a_kill_adds_one_line_at_most_to_each_command_that_it_hit(
     )
     assert seen.keys() == kept.keys()
     assert len(kept) == TASKS
-    assert exactly_once.facts(local.stack, wid) == exactly_once.succeeded(wid) | {
+    assert exactly_once.facts(local.stack, wid) == exactly_once.expect_success(wid) | {
         "tasks": [1] * TASKS
     }

@@ -15,9 +15,9 @@ from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.inventory import operations
 from scenarios.support.contract.start_requests import reply, start
-from scenarios.support.faults.crash_points import advanced, ended
+from scenarios.support.faults.crash_points import answer_open_gates, await_end
 from scenarios.support.runs import exactly_once
-from scenarios.support.runs.run_lifecycle import parked, reached
+from scenarios.support.runs.run_lifecycle import await_status, park_run
 
 pytestmark = pytest.mark.S09
 
@@ -66,7 +66,7 @@ def test_a_start_without_a_worker_waits_and_the_late_one_drains_it(
 
         stack.process("worker").start()
 
-        reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=10)
+        await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=10)
         assert at_rest() == ("PENDING", "w0")
 
 
@@ -114,7 +114,7 @@ def test_two_versions_on_one_queue_each_execute_their_own(
         }
         for name, ids in wids.items():
             for wid in ids:
-                reached(stack.api_at(f"api-{name}"), wid, {"WAITING_INPUT"}, deadline_s=30)
+                await_status(stack.api_at(f"api-{name}"), wid, {"WAITING_INPUT"}, deadline_s=30)
 
         rows = stack.sys_sql.rows(
             "SELECT workflow_uuid, executor_id, application_version FROM dbos.workflow_status"
@@ -143,10 +143,10 @@ def executing(stack: Stack, wids: list[str]) -> int:
 
 @pytest.mark.claim("S09.kill-one-side")
 def test_a_killed_api_shim_comes_back_and_every_run_goes_on(slow: Stack, unique_goal: str) -> None:
-    waiting = [parked(slow.api, f"{unique_goal} w{n}")["workflowID"] for n in range(5)]
-    moving = [parked(slow.api, f"{unique_goal} m{n}")["workflowID"] for n in range(5)]
+    waiting = [park_run(slow.api, f"{unique_goal} w{n}")["workflowID"] for n in range(5)]
+    moving = [park_run(slow.api, f"{unique_goal} m{n}")["workflowID"] for n in range(5)]
     for wid in moving:
-        advanced(slow, wid)
+        answer_open_gates(slow, wid)
     eventually(lambda: executing(slow, moving) == 5, deadline_s=20)
 
     assert slow.process("api").kill() == -signal.SIGKILL
@@ -154,13 +154,13 @@ def test_a_killed_api_shim_comes_back_and_every_run_goes_on(slow: Stack, unique_
 
     for wid in [*waiting, *moving]:
         assert slow.api.get(f"/api/runs/{identity.run_id(wid)}").json()["workflowID"] == wid
-        assert ended(slow, wid)["status"] == "SUCCESS"
-        assert exactly_once.facts(slow, wid) == exactly_once.succeeded(wid)
+        assert await_end(slow, wid)["status"] == "SUCCESS"
+        assert exactly_once.facts(slow, wid) == exactly_once.expect_success(wid)
 
 
 @pytest.mark.claim("S09.kill-one-side")
 def test_a_reply_while_the_worker_is_dead_counts(slow: Stack, unique_goal: str) -> None:
-    wid = parked(slow.api, unique_goal)["workflowID"]
+    wid = park_run(slow.api, unique_goal)["workflowID"]
     assert slow.process("worker").kill() == -signal.SIGKILL
 
     gate = identity.gate_key(identity.run_id(wid))
@@ -168,25 +168,25 @@ def test_a_reply_while_the_worker_is_dead_counts(slow: Stack, unique_goal: str) 
     slow.process("worker").start()
 
     assert (answer.status, answer.json()) == (200, {"ok": True, "isReplay": False})
-    assert reached(slow.api, wid, {"SUCCESS"}, deadline_s=30)["retryCount"] == 0
-    ended(slow, wid)
-    assert exactly_once.facts(slow, wid) == exactly_once.succeeded(wid)
+    assert await_status(slow.api, wid, {"SUCCESS"}, deadline_s=30)["retryCount"] == 0
+    await_end(slow, wid)
+    assert exactly_once.facts(slow, wid) == exactly_once.expect_success(wid)
 
 
 @pytest.mark.claim("S09.crash-in-fan-out")
 def test_a_worker_killed_over_five_tasks_runs_each_once(slow: Stack, unique_goal: str) -> None:
     body = start(unique_goal, form=FAN_OUT)
     wid = slow.api.post("/api/run", json=body).json()["workflowID"]
-    reached(slow.api, wid, {"WAITING_INPUT"}, deadline_s=10)
-    advanced(slow, wid)
+    await_status(slow.api, wid, {"WAITING_INPUT"}, deadline_s=10)
+    answer_open_gates(slow, wid)
     eventually(lambda: executing(slow, [wid]) == 5, deadline_s=20)
 
     assert slow.process("worker").kill() == -signal.SIGKILL
     assert executing(slow, [wid]) == 5
     slow.process("worker").start()
 
-    assert ended(slow, wid)["status"] == "SUCCESS"
-    assert exactly_once.facts(slow, wid) == exactly_once.succeeded(wid) | {"tasks": [1] * 5}
+    assert await_end(slow, wid)["status"] == "SUCCESS"
+    assert exactly_once.facts(slow, wid) == exactly_once.expect_success(wid) | {"tasks": [1] * 5}
     keys = slow.app_sql.rows(
         "SELECT task_key FROM app.sbx_runs WHERE run_id = %(r)s", r=identity.run_id(wid)
     )
@@ -198,8 +198,8 @@ def test_a_frozen_worker_loses_its_run_and_its_late_write_changes_nothing(
     stacks: Stacks, worker: Process, unique_goal: str
 ) -> None:
     with stacks.start(env=SLOW) as stack:
-        wid = parked(stack.api, unique_goal)["workflowID"]
-        advanced(stack, wid)
+        wid = park_run(stack.api, unique_goal)["workflowID"]
+        answer_open_gates(stack, wid)
         eventually(lambda: executing(stack, [wid]) == 1, deadline_s=20)
         first = stack.process("worker")
         first.signal(signal.SIGSTOP)
@@ -207,13 +207,13 @@ def test_a_frozen_worker_loses_its_run_and_its_late_write_changes_nothing(
 
         taker = stack.begin(worker.using({**SLOW, "DBOS__VMID": "w1"}, name="second"))
 
-        assert ended(stack, wid)["status"] == "SUCCESS"
+        assert await_end(stack, wid)["status"] == "SUCCESS"
         assert taker.alive
         settled = exactly_once.facts(stack, wid)
         terminal = stack.app_sql.rows(STATUS, r=identity.run_id(wid))
         first.signal(signal.SIGCONT)
         assert first.wait_exit(deadline_s=15) == 5  # it finds that others run what it was running
-        assert exactly_once.facts(stack, wid) == settled == exactly_once.succeeded(wid)
+        assert exactly_once.facts(stack, wid) == settled == exactly_once.expect_success(wid)
         assert stack.app_sql.rows(STATUS, r=identity.run_id(wid)) == terminal
         assert [row["status"] for row in terminal].count("succeeded") == 1
         assert stack.sys_sql.one(WORKFLOW, w=wid)["executor_id"] == "w1"
@@ -227,8 +227,8 @@ def test_every_executor_is_a_worker_and_the_api_shim_loads_no_workflow(
     slow: Stack, unique_goal: str
 ) -> None:
     for number in range(3):
-        wid = parked(slow.api, f"{unique_goal} {number}")["workflowID"]
-        advanced(slow, wid)
+        wid = park_run(slow.api, f"{unique_goal} {number}")["workflowID"]
+        answer_open_gates(slow, wid)
 
     names = slow.sys_sql.rows(
         "SELECT DISTINCT application_name AS name FROM pg_stat_activity"

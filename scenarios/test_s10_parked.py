@@ -8,8 +8,8 @@ import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import Stopwatch
-from scenarios.support.crowds.many_parked_runs import books, filled, let_go, taken_ms, workflows
-from scenarios.support.runs.run_lifecycle import parked
+from scenarios.support.crowds.many_parked_runs import books, let_go, park_runs, taken_ms, workflows
+from scenarios.support.runs.run_lifecycle import park_run
 
 pytestmark = pytest.mark.S10
 
@@ -28,10 +28,10 @@ def room(stacks: Stacks) -> Iterator[Stack]:
 
 @pytest.mark.claim("S10.parked-hold-no-slot")
 def test_many_waiting_runs_hold_up_no_other(room: Stack, unique_goal: str) -> None:
-    cost = filled(room, unique_goal, RUNS)
+    cost = park_runs(room, unique_goal, RUNS)
 
     watch = Stopwatch()
-    fresh = parked(room.api, f"{unique_goal} fresh")["workflowID"]
+    fresh = park_run(room.api, f"{unique_goal} fresh")["workflowID"]
 
     assert taken_ms(room, fresh) <= 2000 * watch.stretch
     assert cost.threads <= 100
@@ -45,7 +45,7 @@ def test_many_waiting_runs_hold_up_no_other(room: Stack, unique_goal: str) -> No
 
 @pytest.mark.claim("S10.parked-burst-completes")
 def test_all_of_them_are_answered_three_times_and_count_once(room: Stack, unique_goal: str) -> None:
-    filled(room, unique_goal, RUNS)
+    park_runs(room, unique_goal, RUNS)
 
     told = let_go(room, unique_goal, RUNS, deadline_s=120)
 

@@ -17,25 +17,32 @@ from scenarios.support.contract.commands import engine
 from scenarios.support.contract.headers import TERMINAL
 from scenarios.support.contract.start_requests import PARTITION
 from scenarios.support.crowds.backlog_log import Backlogs
-from scenarios.support.runs.gates import begun, variant
-from scenarios.support.runs.operations import accepted
+from scenarios.support.runs.gates import start_run, variant
+from scenarios.support.runs.operations import act_accepted
 from scenarios.support.runs.queues import (
-    answered_at_once,
+    answer_at_once,
     answers,
+    await_finished,
     backlog,
-    finished,
-    flooded,
-    met,
+    flood_runs,
+    measure_start,
     most_at_once,
     overtook,
     runs,
-    started,
+    start_runs,
     tasks,
     waiting,
     work,
     working,
 )
-from scenarios.support.runs.run_lifecycle import END_S, PARK_S, answered, parked, reached, succeeded
+from scenarios.support.runs.run_lifecycle import (
+    END_S,
+    PARK_S,
+    answer_run,
+    await_status,
+    complete_run,
+    park_run,
+)
 
 pytestmark = pytest.mark.S10
 
@@ -95,17 +102,17 @@ def test_each_kind_of_work_lies_in_the_queue_of_its_kind(
 ) -> None:
     hasty = variant(office, f"hasty {unique_goal}", planApprovalTimeoutS=1)
     with working(office, "w0"):
-        whole = succeeded(office.api, unique_goal)["workflowID"]
-        silent = begun(office.api, f"{unique_goal} silent", hasty)
+        whole = complete_run(office.api, unique_goal)["workflowID"]
+        silent = start_run(office.api, f"{unique_goal} silent", hasty)
         provokes(silent, "nobody answers on purpose")
-        reached(office.api, silent, TERMINAL, deadline_s=END_S)
-        refused = parked(office.api, f"{unique_goal} refused")["workflowID"]
+        await_status(office.api, silent, TERMINAL, deadline_s=END_S)
+        refused = park_run(office.api, f"{unique_goal} refused")["workflowID"]
         provokes(refused, "a plan is rejected on purpose")
-        answered(office.api, refused, "no")
+        answer_run(office.api, refused, "no")
         repaired = office.api.request("POST", f"/api/runs/{refused}/retry")
-        patched = begun(office.api, f"{unique_goal} patched", topic="a patch")
-        reached(office.api, patched, {"WAITING_INPUT"}, deadline_s=PARK_S)
-        accepted(office.api, patched, "cancel")
+        patched = start_run(office.api, f"{unique_goal} patched", topic="a patch")
+        await_status(office.api, patched, {"WAITING_INPUT"}, deadline_s=PARK_S)
+        act_accepted(office.api, patched, "cancel")
 
     assert repaired.status == 202
     place = PARTITION
@@ -131,11 +138,13 @@ def test_no_five_seconds_see_more_than_two_tasks_start_whoever_has_them(
 ) -> None:
     limits = {"SBX_QUEUE_RATE_LIMIT_PER_PERIOD": "2", "SBX_QUEUE_RATE_LIMIT_PERIOD_SEC": "5"}
     with working(office, "w0", **limits):
-        five = started(office, [unique_goal], topic="a plan of 5")
-        wids = five + started(office, [f"{unique_goal} 1"], topic="a plan of 1", tenant="another")
+        five = start_runs(office, [unique_goal], topic="a plan of 5")
+        wids = five + start_runs(
+            office, [f"{unique_goal} 1"], topic="a plan of 1", tenant="another"
+        )
         waiting(office, wids)
         assert answers(office, wids) == [200, 200]
-        finished(office, wids)
+        await_finished(office, wids)
 
     seen = tasks(office.sys_sql, wids)
     began = [row["began"] for row in seen]
@@ -150,10 +159,10 @@ def test_no_five_seconds_see_more_than_two_tasks_start_whoever_has_them(
 def test_a_worker_with_one_slot_runs_one_task_at_a_time(office: Stack, unique_goal: str) -> None:
     limits = {"SBX_QUEUE_WORKER_CONCURRENCY": "1", "CHAOS_SLEEP_EXECUTE": "1200"}
     with working(office, "w0", **limits):
-        wids = started(office, [unique_goal], topic="a plan of 5")
+        wids = start_runs(office, [unique_goal], topic="a plan of 5")
         waiting(office, wids)
         assert answers(office, wids) == [200]
-        finished(office, wids)
+        await_finished(office, wids)
 
     seen = tasks(office.sys_sql, wids)
     assert len(seen) == 5
@@ -177,11 +186,11 @@ def test_two_workers_together_keep_the_limit_of_all_and_that_of_each_tenant(
             wid
             for tenant in tenants
             for goal in (f"{unique_goal} {tenant} 1", f"{unique_goal} {tenant} 2")
-            for wid in started(office, [goal], topic="a plan of 5", tenant=tenant)
+            for wid in start_runs(office, [goal], topic="a plan of 5", tenant=tenant)
         ]
         waiting(office, wids)
-        assert answered_at_once(office, wids) == [200] * 8
-        finished(office, wids)
+        assert answer_at_once(office, wids) == [200] * 8
+        await_finished(office, wids)
 
     seen = work(office.sys_sql, wids)
     of_each = {tenant: [row for row in seen if row["tenant"] == tenant] for tenant in tenants}
@@ -201,12 +210,12 @@ def test_a_tenant_that_floods_holds_up_no_other(
     stretch = 1.0
     for flood in (10, 300):
         with stacks.start(only=("api",)) as stack:
-            mine = flooded(stack, [f"{unique_goal} {n}" for n in range(flood)], "tenant-a")
+            mine = flood_runs(stack, [f"{unique_goal} {n}" for n in range(flood)], "tenant-a")
             with working(stack, "w0"):
                 watch = Stopwatch()
-                met_at[flood] = met(stack, unique_goal, "tenant-b")
+                met_at[flood] = measure_start(stack, unique_goal, "tenant-b")
                 stretch = max(stretch, watch.stretch)
-                backlogs.saw("a", met_at[flood])
+                backlogs.record_backlog("a", met_at[flood])
                 if flood == 300:
                     assert met_at[flood].backlog >= flood // 2
                 waiting(stack, mine)
@@ -222,11 +231,11 @@ def test_a_tenant_that_floods_holds_up_no_other(
 def test_with_one_slot_runs_begin_by_priority_and_then_in_the_order_they_came(
     office: Stack, unique_goal: str
 ) -> None:
-    batch = [*started(office, [f"{unique_goal} batch {n}" for n in range(3)], lane="batch")]
-    (interactive,) = started(office, [f"{unique_goal} interactive"], lane="interactive")
-    (late,) = started(office, [f"{unique_goal} late"], lane="interactive", priority=2000)
-    (early,) = started(office, [f"{unique_goal} early"], lane="batch", priority=500)
-    (second,) = started(office, [f"{unique_goal} second"], lane="interactive")
+    batch = [*start_runs(office, [f"{unique_goal} batch {n}" for n in range(3)], lane="batch")]
+    (interactive,) = start_runs(office, [f"{unique_goal} interactive"], lane="interactive")
+    (late,) = start_runs(office, [f"{unique_goal} late"], lane="interactive", priority=2000)
+    (early,) = start_runs(office, [f"{unique_goal} early"], lane="batch", priority=500)
+    (second,) = start_runs(office, [f"{unique_goal} second"], lane="interactive")
     wids = [interactive, second, early, *batch, late]
 
     with working(office, "w0", INTENT_QUEUE_WORKER_CONCURRENCY="1"):
@@ -244,13 +253,13 @@ def test_with_one_slot_a_task_of_the_interactive_lane_overtakes_those_of_the_bat
 ) -> None:
     limits = {"SBX_QUEUE_WORKER_CONCURRENCY": "1", "CHAOS_SLEEP_EXECUTE": "400"}
     with working(office, "w0", **limits):
-        batch = started(office, [f"{unique_goal} {n}" for n in range(3)], lane="batch")
-        fast = started(office, [f"{unique_goal} fast"], lane="interactive")
+        batch = start_runs(office, [f"{unique_goal} {n}" for n in range(3)], lane="batch")
+        fast = start_runs(office, [f"{unique_goal} fast"], lane="interactive")
         waiting(office, batch + fast)
         assert answers(office, batch) == [200, 200, 200]
         eventually(lambda: len(tasks(office.sys_sql, batch)) == 3, deadline_s=END_S)
         assert answers(office, fast) == [200]
-        finished(office, batch + fast)
+        await_finished(office, batch + fast)
 
     (first,) = tasks(office.sys_sql, fast)
     others = tasks(office.sys_sql, batch)

@@ -25,14 +25,14 @@ from scenarios.support.crowds.throughput import (
     bare,
     fairness,
     priority,
+    read_throughput,
     recent,
-    shown,
     templates,
 )
-from scenarios.support.runs.gates import begun, ended, opened, variant
-from scenarios.support.runs.operations import accepted
-from scenarios.support.runs.queues import started
-from scenarios.support.runs.run_lifecycle import succeeded
+from scenarios.support.runs.gates import await_end, await_gates, start_run, variant
+from scenarios.support.runs.operations import act_accepted
+from scenarios.support.runs.queues import start_runs
+from scenarios.support.runs.run_lifecycle import complete_run
 
 pytestmark = pytest.mark.S10
 
@@ -73,10 +73,10 @@ def test_figures_are_those_of_the_rows_and_stay_when_the_queues_are_empty(
     works: Stack, unique_goal: str
 ) -> None:
     for number, opts in enumerate(({}, {"lane": "batch"}, {"queuePartitionKey": "another"})):
-        succeeded(works.api, f"{unique_goal} {number}", **opts)
+        complete_run(works.api, f"{unique_goal} {number}", **opts)
     assert works.sys_sql.rows(DEPTH) == []
 
-    seen, rows = shown(works.api), recent(works.sys_sql)
+    seen, rows = read_throughput(works.api), recent(works.sys_sql)
 
     assert {row["queueName"] for row in seen["fairness"]} == {"intentQ", "sbxQ"}
     assert bare(seen["fairness"]) == fairness(rows)
@@ -84,43 +84,43 @@ def test_figures_are_those_of_the_rows_and_stay_when_the_queues_are_empty(
     assert {row["priority"] for row in seen["priority"]} == {1, 1000}
     for row in (*seen["fairness"], *seen["priority"]):
         assert (row["source"], again(works, row)) == ("sql:sys", row["workflowCount"])
-    assert shown(works.api) == seen
+    assert read_throughput(works.api) == seen
 
 
 def test_latency_is_from_creation_to_start_and_what_is_old_and_over_is_left_out(
     works: Stack, unique_goal: str
 ) -> None:
     works.process("worker").stop()
-    lying = started(works, [f"{unique_goal} lying"], tenant="lies")
-    over = started(works, [f"{unique_goal} over"], tenant="over")
-    accepted(works.api, over[0], "cancel")
+    lying = start_runs(works, [f"{unique_goal} lying"], tenant="lies")
+    over = start_runs(works, [f"{unique_goal} over"], tenant="over")
+    act_accepted(works.api, over[0], "cancel")
     works.process("worker").start()
-    (waits,) = started(works, [f"{unique_goal} waits"], tenant="waits")
+    (waits,) = start_runs(works, [f"{unique_goal} waits"], tenant="waits")
     for wid in (*lying, waits):
-        opened(works.api, wid)
+        await_gates(works.api, wid)
     works.admin.execute(AGE, ids=lying, by=2 * HOUR_MS)
 
-    seen, rows = shown(works.api), recent(works.sys_sql)
+    seen, rows = read_throughput(works.api), recent(works.sys_sql)
 
     assert bare(seen["fairness"]) == fairness(rows)
     assert bare(seen["priority"]) == priority(rows)
     (late,) = [row for row in seen["fairness"] if row["partitionKey"] == "lies"]
     assert (late["status"], late["maxLatencyMs"] >= 2 * HOUR_MS) == ("PENDING", True)
-    accepted(works.api, waits, "cancel")
+    act_accepted(works.api, waits, "cancel")
     works.admin.execute(AGE, ids=[waits], by=2 * HOUR_MS)
-    assert "waits" not in {row["partitionKey"] for row in shown(works.api)["fairness"]}
+    assert "waits" not in {row["partitionKey"] for row in read_throughput(works.api)["fairness"]}
 
 
 def test_budgets_that_were_exceeded_are_told_in_the_words_of_their_documents(
     works: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
-    header = succeeded(works.api, unique_goal)
+    header = complete_run(works.api, unique_goal)
     provokes(header["workflowID"], "a violation is planted beside its artifacts")
     uri = f"artifact://run/{header['runId']}/step/BUDGET/task/maxSBXMinutes/maxSBXMinutes.json"
     planted = {"r": header["runId"], "uri": uri, "sha": digest(VIOLATION)}
     works.admin.execute(PLANT, **planted, inline=json.dumps(VIOLATION))
 
-    (told,) = shown(works.api)["budgets"]
+    (told,) = read_throughput(works.api)["budgets"]
 
     (kept,) = works.app_sql.rows(BUDGETS)
     assert told == {
@@ -135,7 +135,7 @@ def test_budgets_that_were_exceeded_are_told_in_the_words_of_their_documents(
 def test_load_lanes_are_told_with_their_own_time_and_what_cannot_be_read_is_red(
     works: Stack,
 ) -> None:
-    place = Path(works.filled("api").env["SPEC11_LOAD_DIR"])
+    place = Path(works.fill_process("api").env["SPEC11_LOAD_DIR"])
     place.mkdir()
     failed = [{**HELD, "observed": 2000.0, "pass": False}]
     written = {
@@ -149,7 +149,7 @@ def test_load_lanes_are_told_with_their_own_time_and_what_cannot_be_read_is_red(
     for name, text in written.items():
         (place / f"{name}.json").write_text(text, encoding="utf-8")
 
-    seen = {row["name"]: row for row in shown(works.api)["load"]}
+    seen = {row["name"]: row for row in read_throughput(works.api)["load"]}
 
     assert {name: row["pass"] for name, row in seen.items()} == {
         name: name == "smoke" for name in written
@@ -183,7 +183,7 @@ def test_the_same_dependencies_are_hot_and_others_are_cold_until_they_have_a_row
         {"template_key": keys["dbos"], "template_id": None},
         {"template_key": keys["dbos"], "template_id": "template-2"},
     ]
-    told = [row for row in shown(works.api)["templates"] if row["recipeId"] == ref["id"]]
+    told = [row for row in read_throughput(works.api)["templates"] if row["recipeId"] == ref["id"]]
     measured = templates(works.app_sql)
     assert {(row["templateKey"], row["templateId"], row["selection"]) for row in told} == {
         (keys["httpx"], "template-1", "hot"),
@@ -227,10 +227,10 @@ def _registered(stack: Stack, ref: dict[str, str], dependency: str, name: str) -
 
 def _ran(stack: Stack, goal: str, ref: dict[str, str], topic: str) -> str:
     """The id of a run that has succeeded."""
-    wid = begun(stack.api, goal, ref, topic=topic)
-    (gate,) = opened(stack.api, wid)
+    wid = start_run(stack.api, goal, ref, topic=topic)
+    (gate,) = await_gates(stack.api, wid)
     assert gate.choose(stack.api).status == 200
-    header = ended(stack.api, stack.sys_sql, wid)
+    header = await_end(stack.api, stack.sys_sql, wid)
     assert header["status"] == "SUCCESS"
     return str(header["runId"])
 

@@ -18,12 +18,12 @@ from scenarios.support.runs.budgets import (
     MIB,
     RUN,
     WORDS,
+    approve_plan,
     attempts,
+    await_end,
     budget,
     children,
     document,
-    ended,
-    executed,
     reason,
     violation,
     violations,
@@ -70,9 +70,9 @@ def test_a_run_may_cost_as_much_as_its_budget_says(
 ) -> None:
     topic = f"inclusive {command} {len(tests)} {[*limits]}"
 
-    wid = executed(shop, topic, *tests, command=command, budget=budget(**limits))
+    wid = approve_plan(shop, topic, *tests, command=command, budget=budget(**limits))
 
-    header = ended(shop, wid)
+    header = await_end(shop, wid)
     assert (header["status"], header["error"]) == ("SUCCESS", None)
     assert sorted(end for _, _, end in attempts(shop.stack, wid)) == ends
     assert violations(shop.stack, wid) == []
@@ -82,10 +82,10 @@ def test_a_run_may_cost_as_much_as_its_budget_says(
 
 @pytest.mark.claim("S11.fanout-before-start")
 def test_too_many_tasks_are_none_at_all(shop: Workshop, provokes: Provokes) -> None:
-    wid = executed(shop, "fanout", "a", "b", budget=budget(maxFanout=1))
+    wid = approve_plan(shop, "fanout", "a", "b", budget=budget(maxFanout=1))
     provokes(wid, "it has more tasks than its budget allows")
 
-    header = ended(shop, wid)
+    header = await_end(shop, wid)
 
     said = reason("maxFanout", 2, 1)
     assert (header["status"], header["durableStatus"]) == ("ERROR", "retries_exceeded")
@@ -104,10 +104,10 @@ def test_too_many_tasks_are_none_at_all(shop: Workshop, provokes: Provokes) -> N
 @pytest.mark.claim("S11.minutes-summed")
 def test_minutes_add_up_and_a_third_task_does_not_begin(shop: Workshop, provokes: Provokes) -> None:
     tests = [f"{name} minutes=1" for name in "abc"]
-    wid = executed(shop, "minutes", *tests, budget=budget(maxSBXMinutes=1))
+    wid = approve_plan(shop, "minutes", *tests, budget=budget(maxSBXMinutes=1))
     provokes(wid, "its tasks take more minutes than its budget allows")
 
-    header = ended(shop, wid)
+    header = await_end(shop, wid)
 
     assert header["error"] == {"message": reason("maxSBXMinutes", 2, 1)}
     begun = [f"run-test {test}" for test in tests[:2]]
@@ -122,10 +122,10 @@ def test_what_was_queued_before_the_minutes_were_spent_is_called_off(
     shop: Workshop, provokes: Provokes
 ) -> None:
     tests = ["a minutes=9", *(f"{n} minutes=1" for n in range(12))]
-    wid = executed(shop, "called off", *tests, budget=budget(maxSBXMinutes=8))
+    wid = approve_plan(shop, "called off", *tests, budget=budget(maxSBXMinutes=8))
     provokes(wid, "its first task takes more minutes than its budget allows")
 
-    header = ended(shop, wid)
+    header = await_end(shop, wid)
 
     assert header["durableStatus"] == "retries_exceeded"
     row = violation(shop.stack, wid)
@@ -140,10 +140,10 @@ def test_what_was_queued_before_the_minutes_were_spent_is_called_off(
 def test_of_too_much_output_no_more_is_kept_than_allowed(
     shop: Workshop, provokes: Provokes
 ) -> None:
-    wid = executed(shop, "megabytes", "a mb=3", budget=budget(maxArtifactsMB=1))
+    wid = approve_plan(shop, "megabytes", "a mb=3", budget=budget(maxArtifactsMB=1))
     provokes(wid, "its output is larger than its budget allows")
 
-    header = ended(shop, wid)
+    header = await_end(shop, wid)
 
     assert header["error"] == {"message": reason("maxArtifactsMB", 3, 1)}
     kept = shop.stack.app_sql.one(KEPT, r=identity.run_id(wid))
@@ -156,10 +156,10 @@ def test_of_too_much_output_no_more_is_kept_than_allowed(
 @pytest.mark.claim("S11.megabytes-bounded")
 def test_the_output_of_all_tasks_is_bounded_together(shop: Workshop, provokes: Provokes) -> None:
     tests = [f"{n} mb=1" for n in range(5)]
-    wid = executed(shop, "megabytes of all", *tests, budget=budget(maxArtifactsMB=2))
+    wid = approve_plan(shop, "megabytes of all", *tests, budget=budget(maxArtifactsMB=2))
     provokes(wid, "its output is larger than its budget allows")
 
-    header = ended(shop, wid)
+    header = await_end(shop, wid)
 
     assert header["durableStatus"] == "retries_exceeded"
     kept = shop.stack.app_sql.one(KEPT, r=identity.run_id(wid))
@@ -176,10 +176,10 @@ def test_an_attempt_that_would_be_one_too_many_is_not_made(
     shop: Workshop, provokes: Provokes
 ) -> None:
     limits = budget(maxRetriesPerStep=0)
-    wid = executed(shop, "retries", "a", command="FLAKY_INFRA_FAIL", budget=limits)
+    wid = approve_plan(shop, "retries", "a", command="FLAKY_INFRA_FAIL", budget=limits)
     provokes(wid, "its task needs more retries than its budget allows")
 
-    header = ended(shop, wid)
+    header = await_end(shop, wid)
 
     assert header["error"] == {"message": reason("maxRetriesPerStep", 1, 0)}
     assert attempts(shop.stack, wid) == [("FLAKY_INFRA_FAIL a", 1, "BOOT_FAIL")]
@@ -195,9 +195,9 @@ def test_an_attempt_that_would_be_one_too_many_is_not_made(
 
 @pytest.mark.claim("S11.one-row-per-violation")
 def test_a_violation_is_one_row_before_the_end(shop: Workshop, provokes: Provokes) -> None:
-    wid = executed(shop, "one row", "a", "b", "c", budget=budget(maxFanout=2))
+    wid = approve_plan(shop, "one row", "a", "b", "c", budget=budget(maxFanout=2))
     provokes(wid, "it has more tasks than its budget allows")
-    ended(shop, wid)
+    await_end(shop, wid)
     run = identity.run_id(wid)
 
     row = violation(shop.stack, wid)
@@ -218,9 +218,9 @@ def test_a_violation_is_one_row_before_the_end(shop: Workshop, provokes: Provoke
 def test_the_steps_and_the_bytes_tell_what_the_row_tells(
     shop: Workshop, provokes: Provokes
 ) -> None:
-    wid = executed(shop, "told", "a", "b", budget=budget(maxFanout=1))
+    wid = approve_plan(shop, "told", "a", "b", budget=budget(maxFanout=1))
     provokes(wid, "it has more tasks than its budget allows")
-    ended(shop, wid)
+    await_end(shop, wid)
     row = violation(shop.stack, wid)
 
     step = budget_step(shop, wid)
@@ -242,12 +242,12 @@ def test_a_repair_that_goes_too_far_again_has_a_row_of_its_own(
     shop: Workshop, provokes: Provokes
 ) -> None:
     tests = ["a minutes=1", "b minutes=2", "c minutes=4"]
-    wid = executed(shop, "again", *tests, budget=budget(maxSBXMinutes=2))
+    wid = approve_plan(shop, "again", *tests, budget=budget(maxSBXMinutes=2))
     provokes(wid, "its tasks take more minutes than its budget allows, twice")
-    assert ended(shop, wid)["error"] == {"message": reason("maxSBXMinutes", 3, 2)}
+    assert await_end(shop, wid)["error"] == {"message": reason("maxSBXMinutes", 3, 2)}
 
     assert shop.stack.api.post(f"/api/runs/{wid}/retry").status == 202
-    header = ended(shop, wid)
+    header = await_end(shop, wid)
 
     assert (header["status"], header["durableStatus"]) == ("ERROR", "retries_exceeded")
     assert (header["retryCount"], header["executionID"]) == (1, f"rep:{wid}:1")

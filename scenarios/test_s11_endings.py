@@ -13,15 +13,15 @@ from pytest_spec11.target import Process
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.crowds.concurrent_requests import not_before
-from scenarios.support.faults.crash_points import died
+from scenarios.support.faults.crash_points import await_death
 from scenarios.support.runs.budgets import (
     ENGINE,
     RUN,
+    approve_plan,
+    await_end,
     budget,
     children,
     document,
-    ended,
-    executed,
     reason,
     violation,
     violations,
@@ -58,19 +58,19 @@ def shop(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
 def slow(shop: Workshop) -> Process:
     """The workshop's worker, if its tasks took four seconds."""
     more = {**shop.env, "CHAOS_SLEEP_EXECUTE": "4000"}
-    return shop.stack.filled("worker").using(more, name="slow")
+    return shop.stack.fill_process("worker").using(more, name="slow")
 
 
 @pytest.mark.claim("S11.wall-clock-no-waiting")
 def test_waiting_for_a_person_costs_no_time(shop: Workshop) -> None:
-    wid = shop.parked("waiting", budget=budget(maxWallClockMS=LIMIT_MS))
+    wid = shop.park_run("waiting", budget=budget(maxWallClockMS=LIMIT_MS))
     gate = approval(wid)
     asked_s = gate.view(shop.stack.api)["createdAt"] / 1000
 
     answer = not_before(asked_s + 5, lambda: gate.choose(shop.stack.api))
 
     assert answer.status == 200
-    header = ended(shop, wid)
+    header = await_end(shop, wid)
     assert (header["status"], header["error"]) == ("SUCCESS", None)
     run = identity.run_id(wid)
     assert shop.stack.app_sql.value(WAITED, r=run) >= 5
@@ -82,9 +82,9 @@ def test_executing_costs_time_and_is_stopped_when_it_is_up(
     shop: Workshop, provokes: Provokes
 ) -> None:
     with standing_in(shop.stack, slow(shop)):
-        wid = executed(shop, "slow", "a", budget=budget(maxWallClockMS=LIMIT_MS))
+        wid = approve_plan(shop, "slow", "a", budget=budget(maxWallClockMS=LIMIT_MS))
         provokes(wid, "its task takes longer than its budget allows")
-        header = ended(shop, wid)
+        header = await_end(shop, wid)
 
     row = violation(shop.stack, wid)
     observed = row["inline"]["observed"]
@@ -100,7 +100,7 @@ def test_time_goes_on_while_nobody_works_on_a_run_that_moves(
     shop: Workshop, provokes: Provokes
 ) -> None:
     with standing_in(shop.stack, slow(shop)) as other:
-        wid = executed(shop, "left alone", "a", budget=budget(maxWallClockMS=LIMIT_MS))
+        wid = approve_plan(shop, "left alone", "a", budget=budget(maxWallClockMS=LIMIT_MS))
         provokes(wid, "it is left alone for longer than its budget allows")
         eventually(lambda: children(shop.stack, wid) == ["PENDING"], deadline_s=30)
         other.kill()
@@ -108,7 +108,7 @@ def test_time_goes_on_while_nobody_works_on_a_run_that_moves(
         eventually(lambda: shop.stack.app_sql.value(MOVED, r=run) > 3, deadline_s=30)
         assert violations(shop.stack, wid) == []
 
-    header = ended(shop, wid)
+    header = await_end(shop, wid)
 
     row = violation(shop.stack, wid)
     observed = row["inline"]["observed"]
@@ -122,8 +122,8 @@ def test_of_a_violation_and_the_end_it_brings_no_half_survives(
     shop: Workshop, provokes: Provokes
 ) -> None:
     worker = shop.stack.process("worker")
-    with shop.held("UPDATE OF status", ENDING, table="app.runs"):
-        wid = executed(shop, "halves", "a", "b", budget=budget(maxFanout=1))
+    with shop.hold_writers("UPDATE OF status", ENDING, table="app.runs"):
+        wid = approve_plan(shop, "halves", "a", "b", budget=budget(maxFanout=1))
         provokes(wid, "it has more tasks than its budget allows, and its worker dies over it")
         shop.somebody_waits()
         assert worker.kill() == -9
@@ -134,7 +134,7 @@ def test_of_a_violation_and_the_end_it_brings_no_half_survives(
 
     worker.start()
 
-    assert ended(shop, wid)["error"] == {"message": reason("maxFanout", 2, 1)}
+    assert await_end(shop, wid)["error"] == {"message": reason("maxFanout", 2, 1)}
     assert [row["inline"] for row in violations(shop.stack, wid)] == [document("maxFanout", 2, 1)]
     assert words(shop.stack, wid) == ["running", "waiting_input", "running", "retries_exceeded"]
     assert shop.stack.sys_sql.value(ENGINE, w=wid) == "ERROR"
@@ -149,15 +149,15 @@ def test_a_worker_that_dies_over_a_violation_leaves_one(
     worker = shop.stack.process("worker")
     worker.stop()
     try:
-        wid = shop.begun(f"dies at {point}", budget=budget(maxWallClockMS=1))
+        wid = shop.start_run(f"dies at {point}", budget=budget(maxWallClockMS=1))
         provokes(wid, "its budget allows no time, and its worker dies over it")
-        died(shop.dying(point))
+        await_death(shop.dying(point))
         before = violations(shop.stack, wid)
         assert len(before) == (point == "worker.Fail.after")
     finally:
         worker.start()
 
-    header = ended(shop, wid)
+    header = await_end(shop, wid)
 
     row = violation(shop.stack, wid)
     assert [row] == before or not before
@@ -174,13 +174,13 @@ def test_what_was_patched_is_taken_back(shop: Workshop, files: Files, provokes: 
     (own / "old").write_bytes(b"old")
     shop.build("taken back", "run-test", "a", "b")
     wishes = [(".tmp/taken back/old", "new"), (".tmp/taken back/d/made", "new")]
-    wid = shop.parked("taken back", *wishes, budget=budget(maxFanout=1))
+    wid = shop.park_run("taken back", *wishes, budget=budget(maxFanout=1))
     provokes(wid, "it has more tasks than its budget allows")
     assert (files.read(own / "old"), files.read(own / "d/made")) == (b"new", b"new")
 
     shop.answer(wid, "yes")
 
-    assert ended(shop, wid)["error"] == {"message": reason("maxFanout", 2, 1)}
+    assert await_end(shop, wid)["error"] == {"message": reason("maxFanout", 2, 1)}
     assert (files.read(own / "old"), files.read(own / "d/made")) == (b"old", None)
     assert [path.name for path in own.iterdir()] == ["old"]
     assert attempts(shop.history(wid)) == [(0, 1, "failure"), (1, 1, "failure")]
@@ -194,13 +194,13 @@ def test_a_violation_is_on_record_though_nothing_can_be_taken_back(
 ) -> None:
     own = shop.own("kept")
     shop.build("kept", "run-test", "a", "b")
-    wid = shop.parked("kept", (".tmp/kept/file", "new"), budget=budget(maxFanout=1))
+    wid = shop.park_run("kept", (".tmp/kept/file", "new"), budget=budget(maxFanout=1))
     provokes(wid, "it goes beyond its budget, and a file was changed meanwhile")
     (own / "file").write_bytes(b"edited")
 
     shop.answer(wid, "yes")
 
-    said = ended(shop, wid)["error"]["message"]
+    said = await_end(shop, wid)["error"]["message"]
     why, source = f"POSTIMAGE_MISMATCH:{own / 'file'}", reason("maxFanout", 2, 1)
     assert said == f"APPLY_PATCH_ROLLBACK_FAILED:{why};source={source}"
     assert files.read(own / "file") == b"edited"

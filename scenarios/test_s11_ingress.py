@@ -14,7 +14,7 @@ from scenarios.support.contract.start_requests import start
 from scenarios.support.faults.zero_writes import zero_writes
 from scenarios.support.probes.policy_violations import NO_BUDGETS, WISHES
 from scenarios.support.runs.budgets import budget, reason
-from scenarios.support.runs.run_lifecycle import parked
+from scenarios.support.runs.run_lifecycle import park_run
 
 pytestmark = pytest.mark.S11
 
@@ -56,7 +56,7 @@ def pointers(reply: Reply) -> list[str]:
 
 @pytest.mark.claim("S11.ingress-schema-400")
 def test_a_budget_that_is_none_is_refused(lab: Stack, unique_goal: str) -> None:
-    waits = parked(lab.api, f"{unique_goal}, waiting")["workflowID"]
+    waits = park_run(lab.api, f"{unique_goal}, waiting")["workflowID"]
     before = lab.app_sql.one(COUNTS)
 
     with zero_writes(lab):
@@ -84,7 +84,7 @@ def test_a_budget_that_is_none_is_refused(lab: Stack, unique_goal: str) -> None:
 
 @pytest.mark.claim("S11.ingress-policy-400")
 def test_who_asks_for_more_than_the_budget_allows_is_refused(lab: Stack, unique_goal: str) -> None:
-    waits = parked(lab.api, f"{unique_goal}, waiting")["workflowID"]
+    waits = park_run(lab.api, f"{unique_goal}, waiting")["workflowID"]
     wishes = [wish for wish in WISHES if wish.words.startswith("budget:")]
     before = lab.app_sql.one(COUNTS)
 

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.stacks import Stacks
 from scenarios.support.contract import identity
-from scenarios.support.runs.budgets import budget, document, ended, executed, violation
+from scenarios.support.runs.budgets import approve_plan, await_end, budget, document, violation
 from scenarios.support.runs.patches import Workshop, workshop
 
 pytestmark = pytest.mark.S11
@@ -43,9 +43,9 @@ def test_every_reader_tells_of_a_violation_alike(
     shop: Workshop, provokes: Provokes, tests: list[str], beyond: tuple[str, int, int]
 ) -> None:
     metric, observed, limit = beyond
-    wid = executed(shop, f"read of {metric}", *tests, budget=budget(**{metric: limit}))
+    wid = approve_plan(shop, f"read of {metric}", *tests, budget=budget(**{metric: limit}))
     provokes(wid, "it goes beyond its budget")
-    ended(shop, wid)
+    await_end(shop, wid)
     told = document(metric, observed, limit)
 
     row = violation(shop.stack, wid)

@@ -16,7 +16,7 @@ from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
 from pytest_spec11.waiting import eventually
 from scenarios.support.crowds.concurrent_requests import at_once, rivals
-from scenarios.support.faults.crash_points import armed, cut_off, died, over_work
+from scenarios.support.faults.crash_points import arm_process, await_death, cut_off, over_work
 from scenarios.support.faults.kill_log import Ledger
 from scenarios.support.runs.promotions import (
     API_POINTS,
@@ -24,11 +24,11 @@ from scenarios.support.runs.promotions import (
     ENDS_S,
     IMPORT,
     WORKER_POINTS,
-    brought,
     candidate,
     due,
-    found,
-    promoted,
+    import_specs,
+    promote_version,
+    read_findings,
     results,
     spec,
     stands,
@@ -91,7 +91,7 @@ def test_twenty_promotes_at_once_are_one(forge: Stack, unique_goal: str) -> None
     one = candidate(forge.api, spec(forge.app_sql, unique_goal))
 
     answers = at_once([partial(forge.api.post, url(one))] * CROWD)
-    last = promoted(forge.api, one)  # also if a slow machine answered that it is under way
+    last = promote_version(forge.api, one)  # also if a slow machine answered that it is under way
 
     said = Counter(answer.status for answer in answers)
     assert said.keys() <= {200, 202, 409}
@@ -99,7 +99,7 @@ def test_twenty_promotes_at_once_are_one(forge: Stack, unique_goal: str) -> None
     assert sorted(moves(forge, one)) == sorted(PROMOTED)
     assert forge.proc.alive("api")
     assert [each["state"] for each in tries(forge.app_sql, one)] == ["passed"]
-    assert results(found(forge.app_sql, one)) == due(one)
+    assert results(read_findings(forge.app_sql, one)) == due(one)
     assert whole(stands(forge.app_sql, one))
     assert (last.status, last.json()["error"]) == (
         409,
@@ -117,10 +117,10 @@ def test_twenty_nominations_and_promotions_at_once_skip_nothing(
     forge: Stack, unique_goal: str
 ) -> None:
     one = spec(forge.app_sql, unique_goal)
-    assert brought(forge.api, one).status == 201
+    assert import_specs(forge.api, one).status == 201
 
     answers = at_once([partial(forge.api.post, url(one))] * CROWD)
-    promoted(forge.api, one)
+    promote_version(forge.api, one)
 
     assert {answer.status for answer in answers} <= {200, 202, 409}
     nominated = [each for each in answers if each.reply.json().get("status") == "candidate"
@@ -141,9 +141,9 @@ def test_a_worker_that_dies_in_a_promotion_leaves_it_whole(
     own.stop()
     with ThreadPoolExecutor(1) as pool:
         try:
-            dying = forge.spawn(armed(spec11_target.process("worker"), point))
+            dying = forge.spawn(arm_process(spec11_target.process("worker"), point))
             asked = pool.submit(forge.api.post, url(one), timeout=ENDS_S)
-            died(dying)
+            await_death(dying)
             ledger.hit(point, over_work(forge))
             at_death = stands(forge.app_sql, one)
         finally:
@@ -156,7 +156,7 @@ def test_a_worker_that_dies_in_a_promotion_leaves_it_whole(
     now = stands(forge.app_sql, one)
     assert (whole(now), now["status"]) == (True, "stable")
     assert sorted(moves(forge, one)) == sorted(PROMOTED)
-    assert results(found(forge.app_sql, one)) == due(one)
+    assert results(read_findings(forge.app_sql, one)) == due(one)
     assert forge.app_sql.rows(DOUBLES) == []
 
 
@@ -169,26 +169,26 @@ def test_an_api_shim_that_dies_under_a_promotion_or_an_import_did_it_or_not(
     is_import, is_done = ".import." in point, point.endswith("committed")
     if not is_import:
         candidate(forge.api, one)
-    process = armed(spec11_target.process("api"), point)
+    process = arm_process(spec11_target.process("api"), point)
     dying = forge.begin(process)
     api = forge.api_at(process.name)
 
     if is_import:
         cut_off(lambda: api.post(IMPORT, json={"id": "b", "versions": [one]}))
     else:
-        cut_off(lambda: promoted(api, one))
-    died(dying)
+        cut_off(lambda: promote_version(api, one))
+    await_death(dying)
     ledger.hit(point, 1)  # the request
 
     if is_import:
         kept = forge.app_sql.rows(VERSIONS, id=unique_goal)
         assert kept == [{"v": "v1", "status": "draft"}] * is_done
-        assert brought(forge.api, one).status == 201
+        assert import_specs(forge.api, one).status == 201
         return
     at_death = stands(forge.app_sql, one)
     assert whole(at_death)
     assert at_death["status"] == ("stable" if is_done else "candidate")
-    assert promoted(forge.api, one).status == (409 if is_done else 200)
+    assert promote_version(forge.api, one).status == (409 if is_done else 200)
     assert sorted(moves(forge, one)) == sorted(PROMOTED)
 
 
@@ -210,7 +210,7 @@ def test_a_promotion_that_was_canceled_changes_nothing_and_may_be_asked_for_agai
     assert (refused.status, refused.json()["code"]) == (409, "promotion_refused")
     assert "ended without a verdict" in refused.json()["error"]
     assert whole(stands(forge.app_sql, one))
-    assert promoted(forge.api, one).status == 200
+    assert promote_version(forge.api, one).status == 200
     assert [each["state"] for each in tries(forge.app_sql, one)] == ["abandoned", "passed"]
     assert workflows(forge, one).count("SUCCESS") == 1
     assert forge.proc.alive("worker")

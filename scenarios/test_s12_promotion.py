@@ -20,12 +20,12 @@ from scenarios.support.runs.promotions import (
     ENDS_S,
     OUT,
     PLAN,
-    brought,
     candidate,
     due,
-    found,
+    import_specs,
     intents,
-    promoted,
+    promote_version,
+    read_findings,
     results,
     spec,
     stable,
@@ -35,7 +35,7 @@ from scenarios.support.runs.promotions import (
     workflows,
 )
 from scenarios.support.runs.restartable_stack import Workshop, workshop
-from scenarios.support.runs.run_lifecycle import answered, reached
+from scenarios.support.runs.run_lifecycle import answer_run, await_status
 
 pytestmark = pytest.mark.S12
 
@@ -109,7 +109,7 @@ def test_a_good_version_runs_every_fixture_twice_and_is_stable(
     good = candidate(lab.api, spec(lab.app_sql, unique_goal, eval=CHECKS, fixtures=FORMS))
     assert stands(lab.app_sql, good)["active_v"] is None
 
-    answer = promoted(lab.api, good)
+    answer = promote_version(lab.api, good)
 
     (promotion,) = tries(lab.app_sql, good)
     one, other = promotion["outcome_hashes"]
@@ -125,7 +125,7 @@ def test_a_good_version_runs_every_fixture_twice_and_is_stable(
             "outcomeHash": one,
         },
     )
-    rows = found(lab.app_sql, good)
+    rows = read_findings(lab.app_sql, good)
     assert results(rows) == due(good)
     assert {(row["check_id"], row["pass"], row["reason"]) for row in rows} == {
         (check, True, reason) for check, reason in REASONS.items()
@@ -184,7 +184,7 @@ def test_what_does_not_pass_stays_a_candidate(
     stable(lab.api, before)
     bad = candidate(lab.api, {**before, "v": "v2", "fixtures": FORMS[:1], **changes})
 
-    answers = [promoted(lab.api, bad) for _ in range(2)]
+    answers = [promote_version(lab.api, bad) for _ in range(2)]
 
     message = f"recipe {unique_goal}@v2 was not promoted: {why}"
     said = [(each.status, each.json()["error"], each.json()["code"]) for each in answers]
@@ -193,7 +193,7 @@ def test_what_does_not_pass_stays_a_candidate(
     assert (now["status"], now["active_v"]) == ("candidate", "v1")
     looked_at = 2 if bad["eval"] and bad["fixtures"] else 0
     assert [each["state"] for each in tries(lab.app_sql, bad)] == ["failed"] * looked_at
-    assert len(found(lab.app_sql, bad)) == looked_at * len(due(bad))
+    assert len(read_findings(lab.app_sql, bad)) == looked_at * len(due(bad))
 
 
 @pytest.mark.claim("S12.promote-refuses")
@@ -204,7 +204,7 @@ def test_a_fixture_whose_task_fails_is_a_fixture_that_fails(
     shop.answers("build", unique_goal, patch=[], tests=[], test_command="FAIL_ME")
     bad = candidate(stack.api, spec(stack.app_sql, unique_goal))
 
-    answer = promoted(stack.api, bad)
+    answer = promote_version(stack.api, bad)
 
     why = "check out-exists of fixture f1: fixture:SBX execution failed [CMD_NONZERO]"
     assert (answer.status, answer.json()["code"]) == (409, "promotion_refused")
@@ -245,7 +245,7 @@ def test_an_agent_that_changes_its_mind_makes_a_flake(shop: Workshop, unique_goa
 
     with ThreadPoolExecutor(1) as pool:
         with first_round_held(stack):  # it is over, but for its record
-            asked = pool.submit(promoted, stack.api, flaky)
+            asked = pool.submit(promote_version, stack.api, flaky)
             eventually(lambda: bool(stack.admin.execute(WAITING)), deadline_s=ENDS_S)
             shop.answers("plan", unique_goal, **plan, risks=["something else"])
         answer = asked.result(GIVE_UP_S)
@@ -254,7 +254,7 @@ def test_an_agent_that_changes_its_mind_makes_a_flake(shop: Workshop, unique_goa
     why = "flaky check says of fixture f1: regex:ok then regex:miss"
     assert (answer.status, answer.json()["code"]) == (409, "promotion_flaky")
     assert answer.json()["error"] == f"recipe {unique_goal}@v1 was not promoted: {why}"
-    rows = found(stack.app_sql, flaky)
+    rows = read_findings(stack.app_sql, flaky)
     assert [(row["round"], row["pass"], row["reason"]) for row in rows] == [
         (1, True, "regex:ok"),
         (2, False, "regex:miss"),
@@ -277,7 +277,7 @@ def test_a_parked_run_keeps_its_version_when_the_pointer_moves(
     body = {**start(unique_goal, workload=workload), "recipeRef": ref}
     started = lab.api.post("/api/run", json=body)
     wid = started.json()["workflowID"]
-    reached(lab.api, wid, {"WAITING_INPUT"}, deadline_s=60)
+    await_status(lab.api, wid, {"WAITING_INPUT"}, deadline_s=60)
     rendered = {"goal": f"one: {unique_goal}", "inputs": {}, **_primitives()}
 
     two = {**one, "v": "v2", "intentTmpl": {**template, "goal": "two: {{formData.goal}}"}}
@@ -287,7 +287,7 @@ def test_a_parked_run_keeps_its_version_when_the_pointer_moves(
     other = {**start(f"{unique_goal}, other", workload=workload)}
     capped = lab.api.post("/api/run", json={**other, "recipeRef": moved})
     allowed = lab.api.post("/api/run", json={**other, "recipeRef": ref})
-    ended = answered(lab.api, wid)
+    ended = answer_run(lab.api, wid)
 
     assert stands(lab.app_sql, one)["active_v"] == "v2"
     assert wid == f"ih_{digest(rendered)}"
@@ -321,9 +321,9 @@ def test_every_seed_passes_its_own_evals_twice_alike(lab: Stack, unique_goal: st
     again = [{**seed, "v": f"v1 for {unique_goal}"} for seed in seeds]
     pointers = {seed["id"]: stands(lab.app_sql, seed)["active_v"] for seed in seeds}
     try:
-        assert brought(lab.api, *again).status == 201
-        steps = [[promoted(lab.api, each).status for each in again] for _ in range(2)]
-        rows = {each["id"]: found(lab.app_sql, each) for each in again}
+        assert import_specs(lab.api, *again).status == 201
+        steps = [[promote_version(lab.api, each).status for each in again] for _ in range(2)]
+        rows = {each["id"]: read_findings(lab.app_sql, each) for each in again}
         ended = [tries(lab.app_sql, each) for each in again]
     finally:
         for name, v in pointers.items():

@@ -14,9 +14,9 @@ from scenarios.support.probes import hostile_recipes
 from scenarios.support.runs.promotions import (
     EXPORT,
     IMPORT,
-    brought,
     candidate,
-    promoted,
+    import_specs,
+    promote_version,
     spec,
     stable,
     stands,
@@ -46,7 +46,7 @@ def test_a_bundle_comes_in_as_drafts_each_with_its_hash(lab: Stack, unique_goal:
     specs = [spec(lab.app_sql, unique_goal, v) for v in ("v1", "v2")]
     specs.append(spec(lab.app_sql, f"{unique_goal}, another", tags=None))
 
-    answer = brought(lab.api, *specs, bundle=unique_goal)
+    answer = import_specs(lab.api, *specs, bundle=unique_goal)
 
     hashes = [digest(each) for each in specs]
     assert (answer.status, answer.json()) == (
@@ -76,9 +76,9 @@ def test_one_bad_version_keeps_the_whole_bundle_out(lab: Stack, unique_goal: str
     bad = hostile_recipes.specs(spec(lab.app_sql, unique_goal, "v2"))
 
     with zero_writes(lab):
-        answers = {name: brought(lab.api, good, each) for name, each in bad.items()}
-        twice = brought(lab.api, good, good)
-        empty = brought(lab.api)
+        answers = {name: import_specs(lab.api, good, each) for name, each in bad.items()}
+        twice = import_specs(lab.api, good, good)
+        empty = import_specs(lab.api)
         unknown = lab.api.post(IMPORT, json={"id": "x", "versions": [good], "bogus": 1})
 
     said = {
@@ -107,7 +107,7 @@ def test_what_goes_out_is_what_came_in_also_into_a_fresh_database(
         for name in names
         for v in ("v2", "v10", "v9")
     ]
-    assert brought(lab.api, *pack, bundle="named otherwise").status == 201
+    assert import_specs(lab.api, *pack, bundle="named otherwise").status == 201
 
     out = {name: lab.api.post(EXPORT, json={"id": name}) for name in names}
     nobody = lab.api.post(EXPORT, json={"id": f"{unique_goal}, unknown"})
@@ -151,16 +151,16 @@ def test_a_stable_version_takes_nothing_over_it_and_the_database_keeps_it(
 
     with zero_writes(lab):
         answers = [
-            brought(lab.api, one),
-            brought(lab.api, {**one, "tags": ["other"]}),
-            brought(lab.api, fresh, one),
+            import_specs(lab.api, one),
+            import_specs(lab.api, {**one, "tags": ["other"]}),
+            import_specs(lab.api, fresh, one),
         ]
 
     message = f"stable recipe version is immutable: {unique_goal}@v1"
     refusal = {"error": message, "code": "recipe_immutable"}
     assert [(answer.status, answer.json()) for answer in answers] == [(409, refusal)] * 3
     tried = {
-        statement: lab.admin.tried("spec11", statement.format(id=unique_goal))
+        statement: lab.admin.try_statement("spec11", statement.format(id=unique_goal))
         for statement in THAWING
     }
     assert tried == {statement: f"stable_recipe_{name}" for statement, name in THAWING.items()}
@@ -171,11 +171,11 @@ def test_a_stable_version_takes_nothing_over_it_and_the_database_keeps_it(
 @pytest.mark.claim("S12.stable-immutable")
 def test_what_a_draft_says_never_changes_and_it_skips_no_step(lab: Stack, unique_goal: str) -> None:
     one = spec(lab.app_sql, unique_goal)
-    assert brought(lab.api, one).status == 201
+    assert import_specs(lab.api, one).status == 201
 
     with zero_writes(lab):
-        skips = lab.admin.tried("spec11", SKIPPING.format(id=unique_goal))
-        changes = lab.admin.tried("spec11", REWRITING.format(id=unique_goal))
+        skips = lab.admin.try_statement("spec11", SKIPPING.format(id=unique_goal))
+        changes = lab.admin.try_statement("spec11", REWRITING.format(id=unique_goal))
 
     assert (skips, changes) == ("recipe_versions_one_step", "recipe_versions_content")
     assert stands(lab.app_sql, one)["status"] == "draft"
@@ -189,15 +189,15 @@ def test_the_same_again_is_no_news_and_anything_else_a_conflict(
 ) -> None:
     one, fresh = spec(lab.app_sql, unique_goal), spec(lab.app_sql, f"{unique_goal}, fresh")
     if status == "draft":
-        assert brought(lab.api, one).status == 201
+        assert import_specs(lab.api, one).status == 201
     else:
         candidate(lab.api, one)
     other = {**one, "prompts": {**one["prompts"], "compile": "Compile otherwise"}}
 
     with zero_writes(lab):
-        same = brought(lab.api, one)
-        changed = brought(lab.api, other)
-        among = brought(lab.api, fresh, other)
+        same = import_specs(lab.api, one)
+        changed = import_specs(lab.api, other)
+        among = import_specs(lab.api, fresh, other)
 
     version = {"id": unique_goal, "v": "v1", "hash": digest(one), "status": status}
     assert (same.status, same.json()["versions"]) == (201, [version])
@@ -211,7 +211,7 @@ def test_the_same_again_is_no_news_and_anything_else_a_conflict(
 @pytest.mark.claim("S12.only-stable-runs")
 def test_a_run_pins_a_stable_version_or_none(lab: Stack, unique_goal: str) -> None:
     draft = spec(lab.app_sql, unique_goal, "v1")
-    assert brought(lab.api, draft).status == 201
+    assert import_specs(lab.api, draft).status == 201
     nominee = candidate(lab.api, spec(lab.app_sql, unique_goal, "v2"))
     bodies = {
         status: {**start(unique_goal), "recipeRef": {"id": each["id"], "v": each["v"]}}
@@ -237,7 +237,7 @@ def test_a_run_pins_a_stable_version_or_none(lab: Stack, unique_goal: str) -> No
     assert lab.app_sql.value(started, id=unique_goal) == 0
     queued = "SELECT count(*) FROM dbos.workflow_input WHERE inputs LIKE %(id)s"
     assert lab.sys_sql.value(queued, id=f"%{unique_goal}%") == 0
-    assert promoted(lab.api, nominee).status == 200
+    assert promote_version(lab.api, nominee).status == 200
     assert lab.api.post("/api/run", json=bodies["candidate"]).status == 201
 
 
@@ -248,7 +248,7 @@ def test_versions_come_in_the_order_of_people(lab: Stack, unique_goal: str) -> N
     newest_first = ["v11", "v10", "v9.10", "v9.9", "v9", "v2", "v1"]
     sent = ["v10", "v9", "v1", "v11", "v9.10", "v2", "v9.9"]
     specs = [spec(lab.app_sql, unique_goal, v, eval=checks, fixtures=forms) for v in sent]
-    assert brought(lab.api, *specs).status == 201
+    assert import_specs(lab.api, *specs).status == 201
     stable(lab.api, specs[1])
 
     at = f"/api/recipes/{quote(unique_goal, safe='')}/versions"

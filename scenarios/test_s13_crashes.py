@@ -16,7 +16,7 @@ from pytest_spec11.oracles.proc import Exit
 from pytest_spec11.stacks import Stacks
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
-from scenarios.support.faults.crash_points import died
+from scenarios.support.faults.crash_points import await_death
 from scenarios.support.runs.patches import (
     NO,
     TAKING_BACK,
@@ -27,7 +27,7 @@ from scenarios.support.runs.patches import (
     column,
     workshop,
 )
-from scenarios.support.runs.run_lifecycle import reached
+from scenarios.support.runs.run_lifecycle import await_status
 
 pytestmark = pytest.mark.S13
 AGAIN = """
@@ -98,13 +98,13 @@ def test_a_worker_that_dies_while_it_writes_leaves_a_run_that_goes_on(
     empty: Workshop, files: Files, point: str
 ) -> None:
     own, patches = prepared(empty, point)
-    wid = empty.begun(point, *patches)
-    died(empty.dying(point))
+    wid = empty.start_run(point, *patches)
+    await_death(empty.dying(point))
     assert content(files, own)["old"] == (b"new" if point.endswith("written") else b"old")
     assert column(empty.history(wid), "applied_at") == [None]
 
     empty.stack.process("worker").start()
-    reached(empty.stack.api, wid, {"WAITING_INPUT"}, deadline_s=30)
+    await_status(empty.stack.api, wid, {"WAITING_INPUT"}, deadline_s=30)
 
     rows = empty.history(wid)
     assert content(files, own) == NEW
@@ -119,16 +119,16 @@ def test_a_worker_that_dies_while_it_takes_back_leaves_a_run_that_failed_once(
 ) -> None:
     own, patches = prepared(empty, "failing")
     dying = empty.dying("worker.patch.restored")
-    wid = empty.parked("failing", *patches)
+    wid = empty.park_run("failing", *patches)
     provokes(wid, "its plan is rejected, and its worker dies over it")
     empty.answer(wid, "no")
-    died(dying)
+    await_death(dying)
     assert content(files, own) == {"old": b"new"}
     assert column(empty.history(wid), "rolled_back_at") == [None, None]
 
     empty.stack.process("worker").start()
 
-    assert empty.failed(wid) == NO
+    assert empty.await_failure(wid) == NO
     rows = empty.history(wid)
     assert content(files, own) == OLD
     assert attempts(rows) == [(0, 1, "failure"), (1, 1, "failure")]
@@ -143,19 +143,19 @@ def test_a_worker_that_dies_while_it_compensates_takes_everything_back_once(
     topic = f"canceled.{point}"
     own, patches = prepared(empty, topic)
     dying = empty.dying(point)
-    wid = empty.parked(topic, *patches)
+    wid = empty.park_run(topic, *patches)
     empty.act(wid, "cancel")
-    died(dying)
+    await_death(dying)
 
     empty.stack.process("worker").start()
-    empty.taken_back(wid)
+    empty.await_rollback(wid)
     eventually(lambda: _compensations(empty, wid) == ["SUCCESS"], deadline_s=30)
 
     rows = empty.history(wid)
     assert content(files, own) == OLD
     assert attempts(rows) == [(0, 1, "cancel"), (1, 1, "cancel")]
     assert chronological(rows)
-    assert empty.ended(wid)["status"] == "CANCELLED"
+    assert empty.await_end(wid)["status"] == "CANCELLED"
 
 
 def _compensations(shop: Workshop, wid: str) -> list[str]:
@@ -170,8 +170,8 @@ def test_a_recovery_finds_the_file_written_and_writes_nothing(shop: Workshop, fi
     own = shop.own("idempotent")
     (own / "file").write_bytes(b"old")
     worker = shop.stack.process("worker")
-    with shop.held("UPDATE OF applied_at"):
-        wid = shop.begun("idempotent", (".tmp/idempotent/file", "new"))
+    with shop.hold_writers("UPDATE OF applied_at"):
+        wid = shop.start_run("idempotent", (".tmp/idempotent/file", "new"))
         shop.somebody_waits()
         assert worker.kill() == -9
         shop.cut()
@@ -180,7 +180,7 @@ def test_a_recovery_finds_the_file_written_and_writes_nothing(shop: Workshop, fi
     before = (own / "file").stat()
 
     worker.start()
-    reached(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=30)
+    await_status(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=30)
 
     after = (own / "file").stat()
     rows = shop.history(wid)
@@ -195,7 +195,7 @@ def test_the_same_patch_with_another_content_is_refused_by_its_key(
     shop: Workshop, files: Files
 ) -> None:
     own = shop.own("keyed")
-    wid = shop.parked("keyed", (".tmp/keyed/file", "new"))
+    wid = shop.park_run("keyed", (".tmp/keyed/file", "new"))
     run_id = identity.run_id(wid)
     before = shop.stack.app_sql.one(ROW, r=run_id)
     admin = shop.stack.admin
@@ -217,8 +217,8 @@ def test_a_file_that_is_neither_is_left_alone_and_the_earlier_ones_are_restored(
     (own / "b").write_bytes(b"old")
     names = [f".tmp/foreign/{name}" for name in ("d/a", "b", "c")]
     worker = shop.stack.process("worker")
-    with shop.held("UPDATE OF applied_at", "NEW.patch_index = 2"):
-        wid = shop.begun("foreign", *((name, "new") for name in names))
+    with shop.hold_writers("UPDATE OF applied_at", "NEW.patch_index = 2"):
+        wid = shop.start_run("foreign", *((name, "new") for name in names))
         provokes(wid, "a file is changed under its patch")
         shop.somebody_waits()
         assert worker.kill() == -9
@@ -228,7 +228,7 @@ def test_a_file_that_is_neither_is_left_alone_and_the_earlier_ones_are_restored(
 
     worker.start()
 
-    assert shop.failed(wid) == f"PREIMAGE_MISMATCH:{own / 'c'}"
+    assert shop.await_failure(wid) == f"PREIMAGE_MISMATCH:{own / 'c'}"
     assert content(files, own) == {"b": b"old", "c": b"edited"}
     *earlier, last = shop.history(wid)
     assert chronological(earlier)
@@ -247,8 +247,8 @@ def test_a_reader_sees_the_old_or_the_new_and_nothing_else(shop: Workshop, files
     try:
         for turn in range(10):
             wishes = [(".tmp/atomic/file", texts[number % 2]) for number in range(5)]
-            wid = shop.begun(f"atomic.{turn}", *wishes)
-            reached(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=60)
+            wid = shop.start_run(f"atomic.{turn}", *wishes)
+            await_status(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=60)
     finally:
         over.write_bytes(b"over")
         reader.join()

@@ -44,7 +44,9 @@ def test_while_a_run_waits_its_patches_stand_and_are_on_record(
 ) -> None:
     own = shop.own("visible")
     (own / "old").write_bytes("früher\n".encode())
-    wid = shop.parked("visible", (".tmp/visible/old", "später\n"), (f"{own}/new/file", "created\n"))
+    wid = shop.park_run(
+        "visible", (".tmp/visible/old", "später\n"), (f"{own}/new/file", "created\n")
+    )
 
     rows = shop.history(wid)
 
@@ -77,14 +79,14 @@ def test_a_no_restores_bytes_and_mode(shop: Workshop, files: Files, provokes: Pr
     own = shop.own("rejected")
     (own / "file").write_bytes(b"caf\xe9\r\n\0")
     (own / "file").chmod(0o641)
-    wid = shop.parked("rejected", (".tmp/rejected/file", "text"))
+    wid = shop.park_run("rejected", (".tmp/rejected/file", "text"))
     provokes(wid, "its plan is rejected")
     assert files.read(own / "file") == b"text"
     assert stat.S_IMODE((own / "file").stat().st_mode) == 0o641
 
     shop.answer(wid, "no")
 
-    assert shop.failed(wid) == NO
+    assert shop.await_failure(wid) == NO
     assert files.read(own / "file") == b"caf\xe9\r\n\0"
     assert stat.S_IMODE((own / "file").stat().st_mode) == 0o641
     (row,) = shop.history(wid)
@@ -100,13 +102,13 @@ def test_the_last_written_is_taken_back_first(
     own = shop.own("order")
     (own / "file").write_bytes(b"first")
     path = ".tmp/order/file"
-    wid = shop.parked("order", (path, "second"), (".tmp/order/other", "x"), (path, "third"))
+    wid = shop.park_run("order", (path, "second"), (".tmp/order/other", "x"), (path, "third"))
     provokes(wid, "its plan is rejected")
     assert files.read(own / "file") == b"third"
 
     shop.answer(wid, "no")
 
-    assert shop.failed(wid) == NO
+    assert shop.await_failure(wid) == NO
     rows = shop.history(wid)
     assert attempts(rows) == [(n, 1, "failure") for n in range(3)]
     assert chronological(rows)
@@ -121,7 +123,7 @@ def test_what_was_created_is_gone_and_what_was_empty_stays(
 ) -> None:
     own = shop.own("created")
     (own / "empty").write_bytes(b"")
-    wid = shop.parked(
+    wid = shop.park_run(
         "created",
         (".tmp/created/a/b/new", "new"),
         (".tmp/created/a/other", "new"),
@@ -132,7 +134,7 @@ def test_what_was_created_is_gone_and_what_was_empty_stays(
 
     shop.answer(wid, "no")
 
-    assert shop.failed(wid) == NO
+    assert shop.await_failure(wid) == NO
     assert files.read(own / "a/b/new") is None
     assert files.read(own / "empty") == b""
     assert [path.name for path in own.rglob("*")] == ["empty"]
@@ -146,14 +148,14 @@ def test_what_somebody_changed_is_kept_and_the_run_says_so(
     shop: Workshop, files: Files, provokes: Provokes
 ) -> None:
     own = shop.own("tampered")
-    wid = shop.parked("tampered", (".tmp/tampered/a", "a"), (".tmp/tampered/b", "b"))
+    wid = shop.park_run("tampered", (".tmp/tampered/a", "a"), (".tmp/tampered/b", "b"))
     provokes(wid, "its plan is rejected, and a file was changed meanwhile")
     (own / "b").write_bytes(b"edited")
 
     shop.answer(wid, "no")
 
     why = f"POSTIMAGE_MISMATCH:{own / 'b'}"
-    assert shop.failed(wid) == f"APPLY_PATCH_ROLLBACK_FAILED:{why};source={NO}"
+    assert shop.await_failure(wid) == f"APPLY_PATCH_ROLLBACK_FAILED:{why};source={NO}"
     assert (files.read(own / "a"), files.read(own / "b")) == (b"a", b"edited")
     assert column(shop.history(wid), "rolled_back_at") == [None, None]
 
@@ -206,10 +208,10 @@ def test_a_patch_that_leads_out_writes_no_byte_there(
     own = shop.own(f"out{way.__name__}")
     target = way(own, outside)
     (own / "first").write_bytes(b"old")
-    wid = shop.begun(own.name, (f".tmp/{own.name}/first", "new"), (target, "escaped"))
+    wid = shop.start_run(own.name, (f".tmp/{own.name}/first", "new"), (target, "escaped"))
     provokes(wid, "its second patch leads out of the jail")
 
-    said = shop.failed(wid)
+    said = shop.await_failure(wid)
 
     shown = f"{shop.root}/{target}" if own.name in target else target.replace("\0", "<NUL>")
     assert said == f"PATCH_PATH_NOT_ALLOWED:{shown}"
@@ -227,14 +229,14 @@ def test_a_directory_swapped_for_a_link_between_check_and_write_is_noticed(
     own = shop.own("swapped")
     (own / "dir").mkdir()
     (own / "dir/file").write_bytes(b"old")
-    with shop.held("INSERT"):
-        wid = shop.begun("swapped", (".tmp/swapped/dir/file", "new"))
+    with shop.hold_writers("INSERT"):
+        wid = shop.start_run("swapped", (".tmp/swapped/dir/file", "new"))
         provokes(wid, "a directory is swapped for a link under its patch")
         shop.somebody_waits()
         (own / "dir").rename(own / "moved")
         (own / "dir").symlink_to(outside)
 
-    assert shop.failed(wid) == f"PATCH_PATH_NOT_ALLOWED:{own / 'dir/file'}"
+    assert shop.await_failure(wid) == f"PATCH_PATH_NOT_ALLOWED:{own / 'dir/file'}"
     assert files.read(outside / "file") == OUTSIDE
     assert files.read(own / "moved/file") == b"old"
     assert column(shop.history(wid), "applied_at") == [None]
@@ -246,14 +248,14 @@ def test_where_the_second_patch_is_illegal_the_first_is_taken_back(
 ) -> None:
     own = shop.own("inside")
     (own / "first").write_bytes(b"old")
-    with shop.held("INSERT", "NEW.patch_index = 1"):
-        wid = shop.begun("inside", (".tmp/inside/first", "new"), (".tmp/inside/second", "new"))
+    with shop.hold_writers("INSERT", "NEW.patch_index = 1"):
+        wid = shop.start_run("inside", (".tmp/inside/first", "new"), (".tmp/inside/second", "new"))
         provokes(wid, "its second patch becomes illegal")
         shop.somebody_waits()
         assert files.read(own / "first") == b"new"
         (own / "second").symlink_to(outside / "file")
 
-    said = shop.failed(wid)
+    said = shop.await_failure(wid)
 
     assert said == f"PATCH_PATH_NOT_ALLOWED:{own / 'second'}"
     assert files.read(own / "first") == b"old"
@@ -276,15 +278,15 @@ def test_where_the_time_is_up_right_after_the_patches_they_are_taken_back(
     own = shop.own("late")
     (own / "first").write_bytes(b"old")
     wishes = [(".tmp/late/first", "new"), (".tmp/late/d/second", "new")]
-    with shop.held("UPDATE OF applied_at", "NEW.patch_index = 1"):
-        wid = shop.begun("late", *wishes, budget=budget(maxWallClockMS=5_000))
+    with shop.hold_writers("UPDATE OF applied_at", "NEW.patch_index = 1"):
+        wid = shop.start_run("late", *wishes, budget=budget(maxWallClockMS=5_000))
         provokes(wid, "its patches take longer than its budget allows")
         shop.somebody_waits()
         assert files.read(own / "first") == b"new"
         moving = {"r": identity.run_id(wid)}
         eventually(lambda: shop.stack.app_sql.value(MOVING_MS, **moving) > 5_000, deadline_s=60)
 
-    said = shop.failed(wid)
+    said = shop.await_failure(wid)
 
     assert said.startswith("budget:maxWallClockMS: observed ")
     assert said.endswith(" > limit 5000 (runtime)")
@@ -312,16 +314,16 @@ def test_resumed_after_a_cancellation_the_patches_are_written_again(
 ) -> None:
     own = shop.own("resumed")
     (own / "file").write_bytes(b"old")
-    wid = shop.parked("resumed", (".tmp/resumed/file", "new"), (".tmp/resumed/d/made", "new"))
+    wid = shop.park_run("resumed", (".tmp/resumed/file", "new"), (".tmp/resumed/d/made", "new"))
     shop.act(wid, "cancel")
-    shop.taken_back(wid)
+    shop.await_rollback(wid)
     assert (files.read(own / "file"), files.read(own / "d/made")) == (b"old", None)
 
     shop.act(wid, "resume")
     eventually(lambda: files.read(own / "d/made") == b"new", deadline_s=20)
     shop.answer(wid, "yes")
 
-    assert shop.ended(wid)["status"] == "SUCCESS"
+    assert shop.await_end(wid)["status"] == "SUCCESS"
     rows = shop.history(wid)
     assert attempts(rows) == [(0, 1, "cancel"), (1, 1, "cancel"), (0, 2, None), (1, 2, None)]
     assert chronological(rows[:2])
@@ -335,10 +337,10 @@ def test_repaired_after_a_no_the_patches_are_written_again(
 ) -> None:
     own = shop.own("repaired")
     (own / "file").write_bytes(b"old")
-    wid = shop.parked("repaired", (".tmp/repaired/file", "new"))
+    wid = shop.park_run("repaired", (".tmp/repaired/file", "new"))
     provokes(wid, "its plan is rejected, then repaired")
     shop.answer(wid, "no")
-    assert shop.failed(wid) == NO
+    assert shop.await_failure(wid) == NO
     assert files.read(own / "file") == b"old"
 
     assert shop.stack.api.post(f"/api/runs/{wid}/retry").status == 202
@@ -346,7 +348,7 @@ def test_repaired_after_a_no_the_patches_are_written_again(
     eventually(lambda: _waits(shop, wid), deadline_s=20)
     shop.answer(wid, "yes")
 
-    assert shop.ended(wid)["status"] == "SUCCESS"
+    assert shop.await_end(wid)["status"] == "SUCCESS"
     rows = shop.history(wid)
     assert attempts(rows) == [(0, 1, "failure"), (0, 2, None)]
     assert rows[0]["rolled_back_at"] <= rows[1]["created_at"] <= rows[1]["applied_at"]
@@ -360,13 +362,13 @@ def _waits(shop: Workshop, wid: str) -> bool:
 @pytest.mark.claim("S13.patch-view")
 def test_the_view_shows_what_sql_holds_and_no_contents(shop: Workshop, provokes: Provokes) -> None:
     shop.own("viewed")
-    wid = shop.parked("viewed", (".tmp/viewed/b", "secret-b"), (".tmp/viewed/a", "secret-a"))
+    wid = shop.park_run("viewed", (".tmp/viewed/b", "secret-b"), (".tmp/viewed/a", "secret-a"))
     path = f"/api/runs/{wid}/steps/ApplyPatchST/patches"
     waiting = shop.stack.api.get(path)
     assert waiting.json() == [_shown(row) for row in shop.history(wid)]
     provokes(wid, "its plan is rejected")
     shop.answer(wid, "no")
-    shop.failed(wid)
+    shop.await_failure(wid)
 
     ended = shop.stack.api.get(path)
 

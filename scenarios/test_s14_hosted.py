@@ -9,8 +9,8 @@ import pytest
 from pytest_spec11.errors import NotProvable
 from pytest_spec11.stacks import Stacks
 from scenarios.support.contract import identity
-from scenarios.support.runs.agent_calls import calls, planned
-from scenarios.support.runs.run_lifecycle import answered
+from scenarios.support.runs.agent_calls import await_plan, calls
+from scenarios.support.runs.run_lifecycle import answer_run
 
 pytestmark = pytest.mark.S14
 
@@ -39,8 +39,8 @@ def test_a_strict_run_goes_through_the_hosted_seams(
 ) -> None:
     with stacks.start(env=hosted) as stack:
         assert stack.proc.alive("worker")
-        wid = planned(stack, unique_goal)["workflowID"]
-        header = answered(stack.api, wid)
+        wid = await_plan(stack, unique_goal)["workflowID"]
+        header = answer_run(stack.api, wid)
 
         assert (header["status"], header["servedBy"], header["ocStrictMode"]) == (
             "SUCCESS", "live", True,

@@ -17,10 +17,10 @@ from scenarios.doubles import model
 from scenarios.doubles.answers import PLAN
 from scenarios.support.contract import identity, opencode
 from scenarios.support.contract.commands import engine
-from scenarios.support.contract.repository_files import tracked
+from scenarios.support.contract.repository_files import digest_tracked_files
 from scenarios.support.runs.agent_calls import ANSWERED, END_S, calls
-from scenarios.support.runs.gates import begun
-from scenarios.support.runs.run_lifecycle import answered, reached
+from scenarios.support.runs.gates import start_run
+from scenarios.support.runs.run_lifecycle import answer_run, await_status
 
 pytestmark = pytest.mark.S14
 
@@ -87,13 +87,13 @@ def test_the_pinned_server_runs_and_the_smoke_says_what_it_asked(
 
 @pytest.mark.claim("S14.oc-real-structured")
 def test_a_whole_run_is_planned_and_built_by_the_server(live: Stack, unique_goal: str) -> None:
-    wid = begun(live.api, unique_goal)
-    waiting = reached(live.api, wid, ANSWERED, deadline_s=END_S)
+    wid = start_run(live.api, unique_goal)
+    waiting = await_status(live.api, wid, ANSWERED, deadline_s=END_S)
     assert (waiting["status"], waiting["ocMode"], waiting["servedBy"]) == (
         "WAITING_INPUT", "live", "live",
     )  # fmt: skip
     assert live.proc.alive("opencode")
-    header = answered(live.api, wid)
+    header = answer_run(live.api, wid)
 
     assert (header["status"], header["servedBy"]) == ("SUCCESS", "live")
     asked = calls(live, wid)
@@ -116,10 +116,10 @@ def test_a_tool_that_the_plan_agent_may_not_use_ends_the_run(
     live: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
     assert opencode.binary(), "needs the pinned server: `make opencode` brings it"
-    wid = begun(live.api, f"{unique_goal} {model.CALLS_BASH}")
+    wid = start_run(live.api, f"{unique_goal} {model.CALLS_BASH}")
     provokes(wid, "its plan comes of a tool that is denied")
 
-    header = reached(live.api, wid, ANSWERED, deadline_s=END_S)
+    header = await_status(live.api, wid, ANSWERED, deadline_s=END_S)
 
     assert header["error"] == {"message": "tool-denied: bash for agent plan"}
     (row,) = calls(live, wid)
@@ -152,17 +152,17 @@ def test_without_a_model_health_is_no_smoke(stacks: Stacks, tmp_path: Path) -> N
 def test_no_lane_touches_the_tracked_tree(
     live: Stack, files: Files, unique_goal: str, tmp_path: Path
 ) -> None:
-    before = tracked(files)
+    before = digest_tracked_files(files)
     assert smoke(live).code == 0
-    wid = begun(live.api, f"{unique_goal} live")
-    assert reached(live.api, wid, ANSWERED, deadline_s=END_S)["error"] is None
+    wid = start_run(live.api, f"{unique_goal} live")
+    assert await_status(live.api, wid, ANSWERED, deadline_s=END_S)["error"] is None
     out = tmp_path / "recorded"
     live.process("live-worker").stop()
     places = {"OC_MODE": "record", "OC_RECORD_DIR": str(out), "DBOS__VMID": "w0"}
-    recorder = live.spawn(live.filled("live-worker").using(places, name="recorder"))
+    recorder = live.spawn(live.fill_process("live-worker").using(places, name="recorder"))
     try:
-        wid = begun(live.api, f"{unique_goal} record")
-        assert reached(
+        wid = start_run(live.api, f"{unique_goal} record")
+        assert await_status(
             live.api, wid, ANSWERED, deadline_s=END_S
         )["error"] is None  # fmt: skip
     finally:
@@ -173,13 +173,13 @@ def test_no_lane_touches_the_tracked_tree(
     assert kept is not None
     assert json.loads(kept)["answer"]["structured"] == PLAN
     again = {"OC_MODE": "replay", "OC_FIXTURES_DIR": str(out), "DBOS__VMID": "w0"}
-    replayer = live.spawn(live.filled("live-worker").using(again, name="replayer"))
+    replayer = live.spawn(live.fill_process("live-worker").using(again, name="replayer"))
     try:
-        wid = begun(live.api, f"{unique_goal} replay")
-        header = reached(live.api, wid, ANSWERED, deadline_s=END_S)
+        wid = start_run(live.api, f"{unique_goal} replay")
+        header = await_status(live.api, wid, ANSWERED, deadline_s=END_S)
         assert (header["error"], header["servedBy"]) == (None, "replay")
     finally:
         replayer.stop()
         live.process("live-worker").start()
 
-    assert tracked(files) == before
+    assert digest_tracked_files(files) == before

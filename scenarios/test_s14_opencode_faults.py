@@ -18,9 +18,16 @@ from pytest_spec11.waiting import Stopwatch, eventually
 from scenarios.support.contract import identity, opencode
 from scenarios.support.contract.commands import engine
 from scenarios.support.contract.opencode import NOBODY, StandIn
-from scenarios.support.runs.agent_calls import ANSWERED, END_S, calls, planned, retried, title
-from scenarios.support.runs.gates import begun
-from scenarios.support.runs.run_lifecycle import answered, reached
+from scenarios.support.runs.agent_calls import (
+    ANSWERED,
+    END_S,
+    await_plan,
+    calls,
+    retry_until_planned,
+    title,
+)
+from scenarios.support.runs.gates import start_run
+from scenarios.support.runs.run_lifecycle import answer_run, await_status
 
 pytestmark = pytest.mark.S14
 
@@ -84,7 +91,7 @@ def test_what_is_not_the_promised_json_ends_run_and_smoke(
     stack, (faults, words) = stand_in.stack, BROKEN[fault]
     stand_in.doing(**faults)
 
-    header = planned(stack, unique_goal)
+    header = await_plan(stack, unique_goal)
     provokes(header["workflowID"], fault)
 
     assert header["error"] == {"message": f"{PREFIX}{words}"}
@@ -130,12 +137,12 @@ def test_a_server_that_cannot_answer_fails_the_run_and_no_stub_speaks(
 ) -> None:
     stack = stand_in.stack
     with failing(stand_in, fault):
-        wid = begun(stack.api, unique_goal)
+        wid = start_run(stack.api, unique_goal)
         provokes(wid, f"its server is {fault}")
         if fault == "killed":
             assert asked(stand_in, wid)[-1] == "promptStructured"
             assert stack.process("opencode").kill() == -9
-        header = reached(stack.api, wid, ANSWERED, deadline_s=END_S)
+        header = await_status(stack.api, wid, ANSWERED, deadline_s=END_S)
         assert header["error"]["message"].startswith(PREFIX)
         assert header["ocStrictMode"] is True  # nobody set it
         assert header["servedBy"] is None
@@ -155,14 +162,14 @@ def test_a_denied_tool_is_denied_on_every_read(
     stack = stand_in.stack
     stand_in.doing(messages=USES_BASH)
 
-    header = planned(stack, unique_goal)
+    header = await_plan(stack, unique_goal)
     provokes(header["workflowID"], "its plan comes of a tool that is denied")
     assert header["error"] == {"message": DENIED}
-    again = retried(stack, header["workflowID"])
+    again = retry_until_planned(stack, header["workflowID"])
     assert again["error"] == {"message": DENIED}
 
     stand_in.doing()
-    assert retried(stack, header["workflowID"])["status"] == "WAITING_INPUT"
+    assert retry_until_planned(stack, header["workflowID"])["status"] == "WAITING_INPUT"
     rows = calls(stack, header["workflowID"])
     assert [(row["attempt"], row["error"], row["tool_calls"]) for row in rows] == [
         (1, DENIED, ["bash"]), (2, DENIED, ["bash"]), (3, None, ["StructuredOutput"]),
@@ -175,15 +182,15 @@ def test_what_a_ledger_says_of_tools_is_read_again_by_a_repair(
 ) -> None:
     stack = stand_in.stack
     stand_in.doing()
-    wid = planned(stack, unique_goal)["workflowID"]
+    wid = await_plan(stack, unique_goal)["workflowID"]
     provokes(wid, "its plan is rejected, and then found to come of a denied tool")
-    assert answered(stack.api, wid, "no")["status"] == "ERROR"
+    assert answer_run(stack.api, wid, "no")["status"] == "ERROR"
     stack.admin.execute(
         f"UPDATE app.opencode_calls SET tool_calls = '[\"bash\"]'"  # noqa: S608  # an id of our own
         f" WHERE run_id = '{identity.run_id(wid)}'"
     )
 
-    assert retried(stack, wid)["error"] == {"message": DENIED}
+    assert retry_until_planned(stack, wid)["error"] == {"message": DENIED}
     assert [row["tool_calls"] for row in calls(stack, wid)] == [["bash"]]
 
 
@@ -201,7 +208,7 @@ def test_a_session_of_a_session_is_refused(
 ) -> None:
     stand_in.doing(**faults)
 
-    header = planned(stand_in.stack, unique_goal)
+    header = await_plan(stand_in.stack, unique_goal)
 
     provokes(header["workflowID"], "its session belongs to another")
     assert header["error"] == {"message": f"child_session_denied: {child}"}
@@ -215,14 +222,14 @@ def test_a_failed_call_stays_and_a_repair_calls_afresh(
 ) -> None:
     stack = stand_in.stack
     stand_in.doing(promptStructured={"info": {"structured": {"tests": "poison"}}})
-    wid = planned(stack, unique_goal)["workflowID"]
+    wid = await_plan(stack, unique_goal)["workflowID"]
     provokes(wid, "its first answer is off the schema")
     (failed,) = calls(stack, wid)
     assert failed["error"].startswith(f"{PREFIX}promptStructured:")
     stand_in.doing()
 
-    assert retried(stack, wid)["status"] == "WAITING_INPUT"
-    assert answered(stack.api, wid)["status"] == "SUCCESS"
+    assert retry_until_planned(stack, wid)["status"] == "WAITING_INPUT"
+    assert answer_run(stack.api, wid)["status"] == "SUCCESS"
 
     first, *others = calls(stack, wid)
     assert first == failed
@@ -238,12 +245,12 @@ def test_a_stall_is_reverted_once_and_retried_once(
 ) -> None:
     stack = stand_in.stack
     stand_in.doing(promptStructured="hang")
-    wid = begun(stack.api, unique_goal)
+    wid = start_run(stack.api, unique_goal)
     provokes(wid, "its server never answers")
     assert asked(stand_in, wid)[0] == "createSession"
     began = Stopwatch()
 
-    header = reached(stack.api, wid, ANSWERED, deadline_s=END_S)
+    header = await_status(stack.api, wid, ANSWERED, deadline_s=END_S)
 
     assert began.own_s < 2 * TIMEOUT_MS / 1000 + 5
     assert header["error"]["message"].startswith("oc_timeout_terminal: ")
@@ -261,18 +268,18 @@ def test_a_server_that_is_killed_and_comes_back_doubles_nothing(
 ) -> None:
     stack, daemon = stand_in.stack, stand_in.stack.process("opencode")
     stand_in.doing(promptStructured="hang")
-    wid = begun(stack.api, unique_goal)
+    wid = start_run(stack.api, unique_goal)
     provokes(wid, "its server is killed while it thinks")
     assert asked(stand_in, wid)[-1] == "promptStructured"
     assert daemon.kill() == -9
     stand_in.doing()
     daemon.start()  # at another port: the worker learns of it when it is started again
-    header = reached(stack.api, wid, ANSWERED, deadline_s=END_S)
+    header = await_status(stack.api, wid, ANSWERED, deadline_s=END_S)
     assert header["error"]["message"].startswith(f"{PREFIX}promptStructured:")
     stack.process("live-worker").restart()
 
-    assert retried(stack, wid)["status"] == "WAITING_INPUT"
-    assert answered(stack.api, wid)["status"] == "SUCCESS"
+    assert retry_until_planned(stack, wid)["status"] == "WAITING_INPUT"
+    assert answer_run(stack.api, wid)["status"] == "SUCCESS"
     done = [row["step_id"] for row in calls(stack, wid) if row["error"] is None]
     assert done == ["CompileST", "DecideST"]
 
@@ -284,11 +291,11 @@ def test_what_a_stub_answered_says_so_everywhere(
     with opencode.standing_in(stacks, tmp_path, OC_STRICT_MODE="0") as made:
         stack = made.stack
         assert stack.process("opencode").stop() is not None
-        header = planned(stack, unique_goal)
+        header = await_plan(stack, unique_goal)
         assert (header["status"], header["servedBy"], header["ocStrictMode"]) == (
             "WAITING_INPUT", "stub", False,
         )  # fmt: skip
-        assert answered(stack.api, header["workflowID"])["servedBy"] == "stub"
+        assert answer_run(stack.api, header["workflowID"])["servedBy"] == "stub"
         rows = calls(stack, header["workflowID"])
         assert [(row["served_by"], row["session_id"], row["error"]) for row in rows] == [
             ("stub", None, None), ("stub", None, None),

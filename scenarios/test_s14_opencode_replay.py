@@ -15,9 +15,16 @@ from pytest_spec11.stacks import Stack, Stacks
 from scenarios.doubles.answers import PLAN
 from scenarios.support.contract import identity, opencode
 from scenarios.support.contract.opencode import StandIn
-from scenarios.support.runs.agent_calls import ANSWERED, END_S, calls, planned, retried, title
-from scenarios.support.runs.gates import begun
-from scenarios.support.runs.run_lifecycle import answered, reached
+from scenarios.support.runs.agent_calls import (
+    ANSWERED,
+    END_S,
+    await_plan,
+    calls,
+    retry_until_planned,
+    title,
+)
+from scenarios.support.runs.gates import start_run
+from scenarios.support.runs.run_lifecycle import answer_run, await_status
 
 pytestmark = pytest.mark.S14
 
@@ -75,7 +82,7 @@ def test_the_answer_is_the_fixture_edited_with_it_and_gone_with_it(
     stack = shelf.stack
     for risk in ("as it was recorded", "as somebody edited it, äöü ∆"):
         shelf.put("plan", {**PLAN, "risks": [risk]})
-        wid = planned(stack, f"{unique_goal} {risk}")["workflowID"]
+        wid = await_plan(stack, f"{unique_goal} {risk}")["workflowID"]
         card = plan_card(stack, wid)
         assert card == {**PLAN, "risks": [risk], "goal": card["goal"]}
         (row,) = calls(stack, wid)
@@ -84,7 +91,7 @@ def test_the_answer_is_the_fixture_edited_with_it_and_gone_with_it(
         assert stack.api.get(f"/api/runs/{wid}").json()["servedBy"] == "replay"
 
     shelf.path("plan").unlink()
-    header = planned(stack, f"{unique_goal} gone")
+    header = await_plan(stack, f"{unique_goal} gone")
     provokes(header["workflowID"], "the fixture of its plan is gone")
     assert files.read(shelf.path("plan")) is None
     assert header["error"] == {"message": "oc_replay: 0 fixtures for plan of compile-default@v1"}
@@ -96,11 +103,11 @@ def test_a_denied_tool_of_a_fixture_is_denied_as_often_as_it_is_replayed(
 ) -> None:
     shelf.put("plan", PLAN, ("read", "bash"))
 
-    header = planned(shelf.stack, unique_goal)
+    header = await_plan(shelf.stack, unique_goal)
 
     provokes(header["workflowID"], "its plan comes of a tool that is denied")
     assert header["error"] == {"message": DENIED}
-    assert retried(shelf.stack, header["workflowID"])["error"] == {"message": DENIED}
+    assert retry_until_planned(shelf.stack, header["workflowID"])["error"] == {"message": DENIED}
     rows = calls(shelf.stack, header["workflowID"])
     assert [row["tool_calls"] for row in rows] == [["read", "bash"]] * 2
     assert {row["error"] for row in rows} == {DENIED}
@@ -112,14 +119,14 @@ def test_what_was_recorded_is_replayed_alike(
 ) -> None:
     stack, own = recording.stack, recording.stack.process("live-worker")
     own.stop()
-    recorder = stack.filled("live-worker").using(
+    recorder = stack.fill_process("live-worker").using(
         {"OC_MODE": "record", "OC_RECORD_DIR": str(tmp_path)}, name="recorder"
     )
     writing = stack.spawn(recorder)
     try:
-        recorded = planned(stack, unique_goal)
+        recorded = await_plan(stack, unique_goal)
         wid = recorded["workflowID"]
-        assert answered(stack.api, wid)["servedBy"] == "live"
+        assert answer_run(stack.api, wid)["servedBy"] == "live"
     finally:
         writing.stop()
         own.start()
@@ -128,8 +135,8 @@ def test_what_was_recorded_is_replayed_alike(
 
     env = {"OC_FIXTURES_DIR": str(tmp_path), "OC_FIXTURES_ONLY": "true"}
     with stacks.start(only=("api", "worker"), env=env) as other:
-        assert planned(other, unique_goal)["workflowID"] == wid
-        assert answered(other.api, wid)["servedBy"] == "replay"
+        assert await_plan(other, unique_goal)["workflowID"] == wid
+        assert answer_run(other.api, wid)["servedBy"] == "replay"
         assert plan_card(other, wid) == plan_card(stack, wid)
         for first, second, name in zip(
             calls(stack, wid), calls(other, wid), reversed(names), strict=True
@@ -147,9 +154,9 @@ def test_a_recovery_asks_the_ledger_before_the_server_and_believes_neither(
     stack, own = recording.stack, recording.stack.process("live-worker")
     own.stop()
     crash = {"SPEC11_CRASH_AT": "worker.CompileST.after"}
-    crasher = stack.spawn(stack.filled("live-worker").using(crash, name="crasher"))
+    crasher = stack.spawn(stack.fill_process("live-worker").using(crash, name="crasher"))
     try:
-        wid = begun(stack.api, unique_goal)
+        wid = start_run(stack.api, unique_goal)
         assert crasher.wait_exit(END_S) == -9
         (kept,) = calls(stack, wid)
         assert kept["error"] is None
@@ -162,9 +169,13 @@ def test_a_recovery_asks_the_ledger_before_the_server_and_believes_neither(
         crasher.stop()
         own.start()
 
-    header = reached(stack.api, wid, ANSWERED, deadline_s=END_S)
+    header = await_status(stack.api, wid, ANSWERED, deadline_s=END_S)
 
     wanted = ("ERROR", {"message": DENIED}) if tampered else ("WAITING_INPUT", None)
     assert (header["status"], header["error"]) == wanted
-    opened = [each for each in recording.asked() if (each["body"] or {}).get("title") == title(wid)]
+    opened = [
+        each
+        for each in recording.list_requests()
+        if (each["body"] or {}).get("title") == title(wid)
+    ]
     assert len(opened) == 1

@@ -13,8 +13,8 @@ from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stack, Stacks
 from scenarios.doubles import model, wire
 from scenarios.support.contract import opencode
-from scenarios.support.runs.agent_calls import calls, planned
-from scenarios.support.runs.run_lifecycle import answered
+from scenarios.support.runs.agent_calls import await_plan, calls
+from scenarios.support.runs.run_lifecycle import answer_run
 
 pytestmark = pytest.mark.S14
 
@@ -37,9 +37,9 @@ def test_the_server_says_what_its_recording_says(
 ) -> None:
     file = tmp_path / "wire.ndjson"
     with tapped(stacks, file) as stack:
-        wid = planned(stack, unique_goal)["workflowID"]
-        assert answered(stack.api, wid)["status"] == "SUCCESS"
-        refused = planned(stack, f"{unique_goal} {model.CALLS_BASH}")
+        wid = await_plan(stack, unique_goal)["workflowID"]
+        assert answer_run(stack.api, wid)["status"] == "SUCCESS"
+        refused = await_plan(stack, f"{unique_goal} {model.CALLS_BASH}")
         assert refused["error"] == {"message": "tool-denied: bash for agent plan"}
         (session, _) = (row["session_id"] for row in calls(stack, wid))
         server = stack.api_at("tap")
@@ -58,7 +58,7 @@ def test_the_server_says_what_its_recording_says(
     if kept_wire is not None:
         lines = "".join(f"{json.dumps(each, ensure_ascii=False)}\n" for each in seen)
         kept_wire.write_text(lines, encoding="utf-8")
-    kept = wire.kept()
+    kept = wire.load_recording()
     for name in ("method", "path", "status", "contentType"):
         assert [each[name] for each in seen] == [each[name] for each in kept]
     for now, then in zip(seen, kept, strict=True):

@@ -17,7 +17,7 @@ from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract.commands import engine
-from scenarios.support.faults.crash_points import advanced, ended
+from scenarios.support.faults.crash_points import answer_open_gates, await_end
 from scenarios.support.runs import sandboxes
 from scenarios.support.runs.sandboxes import Bench, bench
 
@@ -70,7 +70,7 @@ def test_a_command_really_runs_and_what_it_does_is_what_is_recorded(
         f" mkdir below; echo no > below/deep.json; echo no > other.txt; echo $SPEC11_TASK > {mark}"
     )
 
-    header = local.ran(unique_goal, command)
+    header = local.complete_run(unique_goal, command)
 
     row = only(local.attempts(header["workflowID"]))
     ran = row["response"]
@@ -105,10 +105,10 @@ def test_a_command_that_exits_3_fails_its_run_at_the_first_attempt(
     local: Bench, files: Files, provokes: Provokes, unique_goal: str
 ) -> None:
     mark = local.shared / "three"
-    wid = local.begun(unique_goal, f"echo began >> {mark}; exit 3")
+    wid = local.start_run(unique_goal, f"echo began >> {mark}; exit 3")
     provokes(wid, "its command exits 3")
 
-    header = ended(local.stack, wid)
+    header = await_end(local.stack, wid)
 
     row = only(local.attempts(wid))
     assert (row["provider"], row["err_code"], row["attempt"]) == ("local", "CMD_NONZERO", 1)
@@ -124,7 +124,9 @@ def test_a_flood_of_output_is_counted_in_full_and_kept_in_part(
 ) -> None:
     mark = local.shared / "flooded"
 
-    header = local.ran(unique_goal, f"yes | head -c 20000000; printf 'a\\0b' >&2; echo x > {mark}")
+    header = local.complete_run(
+        unique_goal, f"yes | head -c 20000000; printf 'a\\0b' >&2; echo x > {mark}"
+    )
 
     row = only(local.attempts(header["workflowID"]))
     assert (header["status"], row["err_code"]) == ("SUCCESS", "NONE")
@@ -159,10 +161,10 @@ def test_a_limit_stops_the_command_and_nothing_of_it_is_left(
 ) -> None:
     command, code, held = LIMITS[limit]
     stay = Stay(narrow, limit.replace(" ", "-"))
-    wid = narrow.begun(unique_goal, f"{stay.begins}; {command}")
+    wid = narrow.start_run(unique_goal, f"{stay.begins}; {command}")
     provokes(wid, f"its command goes beyond its {limit}")
 
-    header = ended(narrow.stack, wid)
+    header = await_end(narrow.stack, wid)
 
     row = only(narrow.attempts(wid))
     assert (row["err_code"], row["attempt"], held(row)) == (code, 1, True)
@@ -176,10 +178,10 @@ def test_wall_time_stops_the_command_and_nothing_of_it_is_left(
 ) -> None:
     with bench(stacks, sandboxes.LOCAL | {"SBX_DEFAULT_TIMEOUT_MS": "2500"}) as hasty:
         stay = Stay(hasty, "wall")
-        wid = hasty.begun(unique_goal, f"{stay.begins}; sleep 600")
+        wid = hasty.start_run(unique_goal, f"{stay.begins}; sleep 600")
         provokes(wid, "its command takes too long")
 
-        header = ended(hasty.stack, wid)
+        header = await_end(hasty.stack, wid)
 
         row = only(hasty.attempts(wid))
         assert (row["err_code"], row["attempt"]) == ("TIMEOUT", 1)
@@ -194,14 +196,14 @@ def test_commands_end_with_the_worker_that_ran_them(
 ) -> None:
     stays = [Stay(local, f"orphan-{number}") for number in range(3)]
     marks = [local.shared / f"again-{number}" for number in range(3)]
-    wid = local.begun(
+    wid = local.start_run(
         unique_goal,
         *(
             f"[ -e {mark} ] && exit 0; {stay.begins}; touch {mark}; sleep 600"
             for stay, mark in zip(stays, marks, strict=True)
         ),
     )
-    advanced(local.stack, wid)
+    answer_open_gates(local.stack, wid)
     eventually(lambda: all(mark.exists() for mark in marks), deadline_s=60)
 
     assert local.stack.process("worker").kill() == -9
@@ -209,7 +211,7 @@ def test_commands_end_with_the_worker_that_ran_them(
     for stay in stays:
         stay.is_over(files, within_s=2)
     local.stack.process("worker").start()
-    assert ended(local.stack, wid)["status"] == "SUCCESS"
+    assert await_end(local.stack, wid)["status"] == "SUCCESS"
 
 
 class Stay:
@@ -249,7 +251,7 @@ def test_a_command_knows_nothing_of_the_engine_and_writes_nowhere_else(
         others = f"cat /proc/{narrow.stack.proc.pid('worker')}/environ /proc/$PPID/environ"
         mark = narrow.shared / "wrote"
 
-        header = narrow.ran(
+        header = narrow.complete_run(
             unique_goal, f"env; {attempts}; {others}; kill -9 $PPID; echo good > {mark}"
         )
 
@@ -279,7 +281,7 @@ def test_a_command_reaches_nobody_over_the_network(
         "except OSError: print('nobody', file=open(sys.argv[1], 'w'))"
     )
 
-    header = narrow.ran(unique_goal, f"/usr/bin/env python3 -c {shlex.quote(asks)} {mark}")
+    header = narrow.complete_run(unique_goal, f"/usr/bin/env python3 -c {shlex.quote(asks)} {mark}")
 
     assert narrow.stack.api.get("/healthz").status == 200
     assert only(narrow.attempts(header["workflowID"]))["err_code"] == "NONE"
@@ -339,12 +341,12 @@ def test_what_a_command_says_is_classified_by_whole_tokens(
 ) -> None:
     said, error = TEXTS[tries]
     commands = {f"echo {shlex.quote(text)} >&2; exit 1": code for text, code in said.items()}
-    wid = local.begun(unique_goal, *commands)
+    wid = local.start_run(unique_goal, *commands)
     provokes(wid, "its commands fail")
 
-    header = ended(local.stack, wid)
+    header = await_end(local.stack, wid)
 
-    rows = local.settled(wid, tries * len(said))
+    rows = local.await_rows(wid, tries * len(said))
     found = [(row["cmd"].removeprefix("true; "), row["err_code"], row["attempt"]) for row in rows]
     assert sorted(found) == sorted(
         (command, code, attempt)
@@ -376,27 +378,27 @@ def test_a_sandbox_that_does_not_boot_is_tried_three_times_and_no_more(
     stacks: Stacks, provokes: Provokes, rooms: Path, unique_goal: str
 ) -> None:
     with bench(stacks, sandboxes.LOCAL | {"SBX_LOCAL_DIR": str(rooms)}) as homeless:
-        never = homeless.begun(f"{unique_goal} never", "echo never")
+        never = homeless.start_run(f"{unique_goal} never", "echo never")
         provokes(never, "its sandbox does not boot")
 
-        failed = ended(homeless.stack, never)
+        failed = await_end(homeless.stack, never)
 
         assert tried(homeless, never) == [(1, "BOOT_FAIL"), (2, "BOOT_FAIL"), (3, "BOOT_FAIL")]
         assert gaps(homeless.attempts(never)) == [True, True]
-        assert homeless.executed(never) == []
+        assert homeless.read_execution_rows(never) == []
         why = "executeTask exceeded its maximum of 3 retries: SBX Infra Error [BOOT_FAIL]: local: "
         assert failed["error"]["message"].startswith(why)
 
-        late = homeless.begun(f"{unique_goal} late", "echo at last")
-        advanced(homeless.stack, late)
-        homeless.settled(late, 2)
+        late = homeless.start_run(f"{unique_goal} late", "echo at last")
+        answer_open_gates(homeless.stack, late)
+        homeless.await_rows(late, 2)
         rooms.mkdir(mode=0o755)
 
-        header = ended(homeless.stack, late)
+        header = await_end(homeless.stack, late)
 
         assert tried(homeless, late) == [(1, "BOOT_FAIL"), (2, "BOOT_FAIL"), (3, "NONE")]
         assert gaps(homeless.attempts(late)) == [True, True]
-        assert homeless.executed(late) == [{"attempt": 3, "code": "NONE"}]
+        assert homeless.read_execution_rows(late) == [{"attempt": 3, "code": "NONE"}]
         assert header["status"] == "SUCCESS"
         assert homeless.attempts(late)[2]["response"]["stdout"] == "at last\n"
 
@@ -411,17 +413,17 @@ def test_a_command_that_had_its_chance_has_one_attempt(
     narrow: Bench, provokes: Provokes, unique_goal: str
 ) -> None:
     commands = {"exit 3": "CMD_NONZERO", BUSY: "TIMEOUT", HUNGRY: "OOM"}
-    wid = narrow.begun(unique_goal, *commands)
+    wid = narrow.start_run(unique_goal, *commands)
     provokes(wid, "its commands fail")
 
-    header = ended(narrow.stack, wid)
+    header = await_end(narrow.stack, wid)
 
     found = {
         (row["cmd"].removeprefix("true; "), row["err_code"], row["attempt"])
         for row in narrow.attempts(wid)
     }
     assert found == {(command, code, 1) for command, code in commands.items()}
-    assert narrow.executed(wid) == [{"attempt": 1, "code": "CMD_NONZERO"}]
+    assert narrow.read_execution_rows(wid) == [{"attempt": 1, "code": "CMD_NONZERO"}]
     assert header["error"] == {"message": "SBX execution failed [CMD_NONZERO]"}
 
 
@@ -439,10 +441,10 @@ def test_a_provider_that_is_not_there_fails_by_its_name_and_nobody_stands_in(
     env, why = ABSENT[provider]
     with bench(stacks, env) as absent:
         smoke = engine(absent.stack, "sbx", "smoke")
-        wid = absent.begun(unique_goal, "echo never")
+        wid = absent.start_run(unique_goal, "echo never")
         provokes(wid, f"{provider} is not there")
 
-        header = ended(absent.stack, wid)
+        header = await_end(absent.stack, wid)
 
         assert smoke.code == 1
         assert f"provider {provider}: BOOT_FAIL: {why}" in smoke.stderr
@@ -452,7 +454,7 @@ def test_a_provider_that_is_not_there_fails_by_its_name_and_nobody_stands_in(
         assert {(row["provider"], row["err_code"], row["response"]["stdout"]) for row in rows} == {
             (provider, "BOOT_FAIL", "")
         }
-        assert absent.executed(wid) == []
+        assert absent.read_execution_rows(wid) == []
 
 
 @pytest.mark.claim("S14.live-evidence-bounded")
@@ -464,7 +466,7 @@ def test_the_record_of_a_smoke_says_what_ran_and_claims_no_more(
     smoke = engine(local.stack, "sbx", "smoke", "--samples", "3", "--out", str(record))
 
     told = json.loads(files.read(record) or b"")
-    header = local.ran(unique_goal, "echo live")
+    header = local.complete_run(unique_goal, "echo live")
     assert (smoke.code, smoke.stdout, smoke.stderr) == (0, "", "")
     version = told.pop("providerVersion")
     assert version.startswith("Linux ")

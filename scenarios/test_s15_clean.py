@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 
 from pytest_spec11.oracles.files import Files
-from scenarios.support.release.judges import BOARD, Court, boarded, verified
+from scenarios.support.release.judges import BOARD, Court, ask_board, ask_verifier
 from scenarios.support.release.throwaway_release import CLAIMS, LANES, PROOFS, SPEC11
 
 pytestmark = pytest.mark.S15
@@ -28,7 +28,7 @@ def test_an_untouched_release_is_go_to_gate_verifier_and_board(court: Court, fil
 
     document = json.loads(files.read(out) or b"")
     codes = {each["code"] for each in document["reasons"]}
-    assert (codes, verified(base).codes, said.codes) == (set(), set(), set())
+    assert (codes, ask_verifier(base).codes, said.codes) == (set(), set(), set())
     assert (gate.code, verifier.code) == (0, 0)
     assert (document["verdict"], document["reasons"], document["rehearsal"]) == ("GO", [], True)
     assert document["claims"] == dict.fromkeys(CLAIMS, "PASS")
@@ -54,4 +54,4 @@ def test_every_tile_refers_to_bytes_that_are_there(court: Court, files: Files) -
     shown = board["pfTiles"] + board["proofTiles"] + board["rollbackTriggers"]
     assert {tile["verdict"] for tile in shown} == {"GO"}
     assert [tile["id"] for tile in shown[:32]] == [tile["id"] for tile in tiles]
-    assert boarded(court.api).verdict == "GO"
+    assert ask_board(court.api).verdict == "GO"

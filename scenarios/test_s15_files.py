@@ -13,10 +13,10 @@ import pytest
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.stacks import Stack
 from scenarios.support.faults import wrong_clock
-from scenarios.support.release.forged_evidence import rebound, said, signed_off
-from scenarios.support.release.judges import Court, boarded, gated, verified
+from scenarios.support.release.forged_evidence import edit_signoff, rebound, sign_off
+from scenarios.support.release.judges import Court, ask_board, ask_gate, ask_verifier
 from scenarios.support.release.tampering import FORGED, HOUR_MS, JUDGED, SIGNED, SPOILT, later
-from scenarios.support.release.throwaway_release import SPEC11, Rehearsal, committed
+from scenarios.support.release.throwaway_release import SPEC11, Rehearsal, commit_tree
 
 pytestmark = pytest.mark.S15
 
@@ -32,7 +32,7 @@ BINDINGS = {
 @pytest.fixture
 def case(court: Court, tmp_path: Path) -> Rehearsal:
     """A copy of the release that is GO, to be spoilt."""
-    return court.base.copied(tmp_path)
+    return court.base.copy_to(tmp_path)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_what_is_of_another_build_is_refused_by_both_judges(
     code, spoil = FORGED[name]
     spoil(case)
 
-    gate, board = gated(files, case), court.show(case)
+    gate, board = ask_gate(files, case), court.show(case)
 
     assert (gate.verdict, gate.status, gate.codes) == ("NO_GO", 1, {code})
     assert (board.verdict, board.codes) == ("NO_GO", {code})
@@ -65,7 +65,7 @@ def test_what_is_bound_to_nothing_or_to_other_tools_is_refused(
     codes, spoil = BINDINGS[name]
     spoil(case)
 
-    gate = gated(files, case)
+    gate = ask_gate(files, case)
 
     assert (gate.verdict, gate.codes) == ("NO_GO", {*codes.split()})
 
@@ -75,7 +75,7 @@ def test_a_board_refuses_what_is_bound_to_nothing_and_what_nobody_told_it(
     court: Court, case: Rehearsal, untold: str
 ) -> None:
     court.show(court.base)
-    silent = boarded(court.stack.api_at(untold))
+    silent = ask_board(court.stack.api_at(untold))
     assert silent.about("E-BINDING") == {"commit", "tree"}
     assert (silent.verdict, silent.codes) == ("NO_GO", {"E-BINDING"})
 
@@ -90,17 +90,17 @@ def test_a_board_refuses_what_is_bound_to_nothing_and_what_nobody_told_it(
 def test_a_tree_that_changed_after_the_run_is_refused(
     court: Court, tmp_path: Path, files: Files
 ) -> None:
-    case = court.base.copied(tmp_path, tree=True)
+    case = court.base.copy_to(tmp_path, tree=True)
     proc, system = court.stack.proc, case.tree / "system.py"
     assert proc.run([*SPEC11, *case.gate_words()]).code == 0
     whole = system.read_bytes()
 
     (case.tree / "added.py").write_text("")
-    added = gated(files, case)
+    added = ask_gate(files, case)
     (case.tree / "added.py").unlink()
     system.write_bytes(whole + b" ")
-    edited = gated(files, case)
-    committed(proc, case.tree)
+    edited = ask_gate(files, case)
+    commit_tree(proc, case.tree)
     done = proc.run([*SPEC11, *case.gate_words("--json")])
 
     assert (added.verdict, added.codes) == ("NO_GO", {"E-DIRTY", "E-TREE"})
@@ -117,7 +117,7 @@ def test_what_is_not_of_the_last_day_is_refused_by_both_judges(
     codes, spoil = FORGED[name]
     spoil(case)
 
-    gate, board = gated(files, case), court.show(case)
+    gate, board = ask_gate(files, case), court.show(case)
 
     assert (gate.verdict, gate.codes) == ("NO_GO", {*codes.split()})
     assert (board.verdict, board.of_files) == ("NO_GO", {codes.split()[-1]})
@@ -134,7 +134,7 @@ def test_what_is_within_the_window_goes_and_the_board_says_of_when_it_is(
     for path in case.release.rglob("*"):
         assert files.sha256(path) if path.is_file() else True
 
-    gate, board = gated(files, case), court.show(case)
+    gate, board = ask_gate(files, case), court.show(case)
 
     assert (gate.verdict, board.verdict) == ("GO", "GO")
     assert court.api.get("/api/ops/signoff").json()["ts"] == newest + by_ms
@@ -147,7 +147,7 @@ def test_the_clock_is_that_of_the_database(court: Court, case: Rehearsal) -> Non
 
     with two_days_ahead(court.stack):
         now_ms = court.stack.app_sql.value("SELECT app.millis(clock_timestamp())")
-        said = boarded(court.api)
+        said = ask_board(court.api)
         board = court.api.get("/api/ops/signoff").json()
 
     freshness = board["rollbackTriggers"][-1]
@@ -161,14 +161,14 @@ def test_the_clock_is_that_of_the_database(court: Court, case: Rehearsal) -> Non
 def test_the_clock_of_the_boards_own_process_changes_nothing(
     court: Court, case: Rehearsal, tmp_path: Path
 ) -> None:
-    process = court.board("behind").using(wrong_clock.set_back(tmp_path / "clock", hours=48))
+    process = court.board("behind").using(wrong_clock.set_clock_back(tmp_path / "clock", hours=48))
     behind = court.stack.begin(process)
     api = court.stack.api_at("behind")
     try:
         court.show(case)
-        fresh, reply = boarded(api), api.get("/api/ops/signoff")
+        fresh, reply = ask_board(api), api.get("/api/ops/signoff")
         later(-25 * HOUR_MS)(case)
-        stale = boarded(api)
+        stale = ask_board(api)
     finally:
         behind.stop()
 
@@ -199,7 +199,7 @@ def test_bytes_that_are_not_there_as_they_were_are_refused_by_name(
     code, spoil = SPOILT[name]
     spoil(case)
 
-    gate, board = gated(files, case), court.show(case)
+    gate, board = ask_gate(files, case), court.show(case)
 
     assert (gate.verdict, gate.codes) == ("NO_GO", {code})
     assert (board.verdict, board.of_files) == ("NO_GO", {code})
@@ -208,7 +208,7 @@ def test_bytes_that_are_not_there_as_they_were_are_refused_by_name(
         assert {subject, *subject.split("/")} & gate.about(
             code
         )  # of a lane the gate names the tile
-    assert verified(case).verdict == "NO_GO"
+    assert ask_verifier(case).verdict == "NO_GO"
 
 
 LOOKS = {name for name, row in SIGNED.items() if row[1] in {"E-REF", "E-EMPTY", "E-DIGEST"}}
@@ -228,7 +228,7 @@ def test_references_to_what_is_none_are_refused(
 
     assert (board.verdict, board.of_files) == ("NO_GO", {of_board})
     assert board.about(of_board) == {ref}
-    assert verified(case).codes == {of_verifier}
+    assert ask_verifier(case).codes == {of_verifier}
 
 
 @pytest.mark.claim("S15.refs-resolve")
@@ -239,7 +239,7 @@ def test_a_directory_of_evidence_that_is_a_link_is_not_entered(
     blobs.rename(case.release.parent / "elsewhere")
     blobs.symlink_to(case.release.parent / "elsewhere")
 
-    gate, board = gated(files, case), court.show(case)
+    gate, board = ask_gate(files, case), court.show(case)
 
     assert (gate.verdict, gate.codes) == ("NO_GO", {"E-REF"})
     assert (board.verdict, board.of_files) == ("NO_GO", {"E-REF"})
@@ -258,7 +258,7 @@ def test_other_tiles_than_those_of_the_release_are_refused(
 
     assert files.sha256(case.signoff) != before
     assert (board.verdict, board.of_files) == ("NO_GO", {of_board})
-    assert verified(case).codes == {of_verifier}
+    assert ask_verifier(case).codes == {of_verifier}
 
 
 REPLAYS = {
@@ -278,8 +278,8 @@ def test_records_of_another_run_are_refused(
     codes, spoil = REPLAYS[name]
     spoil(case)
 
-    gate = gated(files, case)
-    case.gated.replace(case.signoff)
+    gate = ask_gate(files, case)
+    case.gated_file.replace(case.signoff)
     board = court.show(case)
 
     assert (gate.verdict, gate.codes) == ("NO_GO", {*codes.split()})
@@ -292,10 +292,10 @@ def test_a_go_written_by_hand_over_red_records_is_refused(
     court: Court, case: Rehearsal, files: Files
 ) -> None:
     JUDGED["failed"][1](case)
-    signed_off(case)
+    sign_off(case)
 
     done = court.stack.proc.run([*SPEC11, "verify", str(case.release), "--json"])
-    gate = gated(files, case)
+    gate = ask_gate(files, case)
 
     assert (gate.verdict, gate.codes) == ("NO_GO", {"E-FAILED"})
     assert gate.about("E-FAILED") == {"S00.holds"}
@@ -311,7 +311,7 @@ def test_a_go_written_by_hand_over_red_records_is_refused(
 def test_a_go_tile_without_evidence_is_a_false_green_by_its_name(
     court: Court, case: Rehearsal, files: Files
 ) -> None:
-    said(case, lambda made: made["proofTiles"][3].update(evidence=[]))
+    edit_signoff(case, lambda made: made["proofTiles"][3].update(evidence=[]))
     document = json.loads(files.read(case.signoff) or b"")
 
     board = court.show(case)
@@ -335,7 +335,7 @@ def test_evidence_that_refers_to_itself_is_refused(court: Court, case: Rehearsal
 
     assert (board.verdict, board.of_files) == ("NO_GO", {of_board})
     assert board.about(of_board) == {"./signoff.json"}
-    assert verified(case).codes == {of_verifier}
+    assert ask_verifier(case).codes == {of_verifier}
 
 
 @pytest.mark.claim("S15.planted-go")
@@ -345,7 +345,7 @@ def test_a_journal_written_outside_of_a_run_is_refused(
     planted = case.run / "journal-gw7.ndjson"
     planted.write_bytes(case.journal.read_bytes())
 
-    gate, verifier = gated(files, case), verified(case)
+    gate, verifier = ask_gate(files, case), ask_verifier(case)
 
     assert (gate.verdict, gate.codes) == ("NO_GO", {"E-LOST", "E-DUPLICATE"})
     assert "E-REPLAY" in verifier.codes

@@ -20,7 +20,7 @@ from pytest_spec11.oracles.files import Files
 from pytest_spec11.requirements.policy import load
 from pytest_spec11.run import Run
 from scenarios.support.contract.seeded_random import Dice
-from scenarios.support.release.judges import Court, Said, gated, verified
+from scenarios.support.release.judges import Court, Said, ask_gate, ask_verifier
 from scenarios.support.release.tampering import FORGED, JUDGED, SPOILT, Tamper, flip
 from scenarios.support.release.throwaway_release import SPEC11, Rehearsal
 
@@ -37,8 +37,8 @@ BYTES = 150
 
 def laid_down(files: Files, case: Rehearsal) -> Said:
     """What the gate says now, and its sign-off is the one that lies there."""
-    said = gated(files, case)
-    case.gated.replace(case.signoff)
+    said = ask_gate(files, case)
+    case.gated_file.replace(case.signoff)
     return said
 
 
@@ -46,12 +46,12 @@ def laid_down(files: Files, case: Rehearsal) -> Said:
 def test_two_judges_say_the_same_of_every_tampered_release(
     court: Court, files: Files, tmp_path: Path
 ) -> None:
-    clean = court.base.copied(tmp_path / "clean")
+    clean = court.base.copy_to(tmp_path / "clean")
     assert (laid_down(files, clean).verdict, court.show(clean).verdict) == ("GO", "GO")
 
     differ, refused = {}, 0
     for number, (name, spoil) in enumerate(TAMPERED.items()):
-        case = court.base.copied(tmp_path / str(number))
+        case = court.base.copy_to(tmp_path / str(number))
         spoil(case)
         gate, board = laid_down(files, case), court.show(case)
         refused += gate.verdict == board.verdict == "NO_GO"
@@ -66,7 +66,7 @@ def test_two_judges_say_the_same_of_every_tampered_release(
 def test_a_sign_off_that_the_records_do_not_bear_out_is_a_difference_between_judges(
     court: Court, files: Files, tmp_path: Path
 ) -> None:
-    case = court.base.copied(tmp_path)
+    case = court.base.copy_to(tmp_path)
     JUDGED["failed"][1](case)
     laid_down(files, case)
     document = json.loads(case.signoff.read_bytes())
@@ -132,7 +132,7 @@ def spoilt(dice: Dice, whole: bytes, among: Sequence[Edit]) -> tuple[str, bytes]
 def test_no_random_edit_of_the_evidence_is_ever_go(
     court: Court, files: Files, tmp_path: Path, spec11_run: Run
 ) -> None:
-    case, dice = court.base.copied(tmp_path), Dice(f"edits of {spec11_run.id}")
+    case, dice = court.base.copy_to(tmp_path), Dice(f"edits of {spec11_run.id}")
     targets = [case.journal, *(path for path in case.release.glob("*/*.json")), *case.blobs]
     terms = Terms(
         now_ms=json.loads(case.signoff.read_bytes())["judgedAt"], here=case.here, scope="signoff",
@@ -173,7 +173,7 @@ def test_no_random_edit_of_the_evidence_is_ever_go(
 def test_no_byte_of_the_sign_off_can_be_another(
     court: Court, files: Files, tmp_path: Path, spec11_run: Run
 ) -> None:
-    case, dice = court.base.copied(tmp_path), Dice(f"bytes of {spec11_run.id}")
+    case, dice = court.base.copy_to(tmp_path), Dice(f"bytes of {spec11_run.id}")
     whole = files.read(case.signoff) or b""
     assert court.show(case).verdict == "GO"
     words: Counter[str] = Counter()
@@ -193,7 +193,7 @@ def test_no_byte_of_the_sign_off_can_be_another(
 def test_every_byte_of_the_sign_off_is_under_its_seal(
     court: Court, files: Files, tmp_path: Path, spec11_run: Run
 ) -> None:
-    case, dice = court.base.copied(tmp_path), Dice(f"every byte of {spec11_run.id}")
+    case, dice = court.base.copy_to(tmp_path), Dice(f"every byte of {spec11_run.id}")
     whole = files.read(case.signoff) or b""
     small = tmp_path / "small"
     (small / "run").mkdir(parents=True)
@@ -241,7 +241,7 @@ GARBAGE: dict[str, Callable[[], bytes]] = {
 def test_garbage_is_no_bundle_and_no_sign_off(
     court: Court, files: Files, tmp_path: Path, name: str
 ) -> None:
-    case = court.base.copied(tmp_path)
+    case = court.base.copy_to(tmp_path)
     made = tmp_path / "garbage"
     made.write_bytes(GARBAGE[name]())
     case.signoff.write_bytes(made.read_bytes())
@@ -253,6 +253,6 @@ def test_garbage_is_no_bundle_and_no_sign_off(
     assert codes == [3, 3]
     assert (board.verdict, board.of_files) == ("NO_GO", {"E-TILE"})
     assert files.sha256(case.signoff) is not None
-    assert verified(case).verdict == "NO_GO"
+    assert ask_verifier(case).verdict == "NO_GO"
     with pytest.raises(BadInput):
         verify.verify(made)

@@ -19,19 +19,19 @@ from pytest_spec11.stacks import Stacks
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract.start_requests import start
 from scenarios.support.faults.outages import refusing
-from scenarios.support.release.forged_evidence import Line, rewritten, signed_off
-from scenarios.support.release.judges import BOARD, Court, Said, boarded, gated, point
+from scenarios.support.release.forged_evidence import Line, rewritten, sign_off
+from scenarios.support.release.judges import BOARD, Court, Said, ask_board, ask_gate, point
 from scenarios.support.release.tampering import HOUR_MS, blob, flip, later
 from scenarios.support.release.throwaway_release import (
     PROVOKED,
     SPEC11,
     Rehearsal,
-    committed,
-    planted,
+    commit_tree,
+    write_tree,
 )
-from scenarios.support.runs.gates import opened
-from scenarios.support.runs.operations import accepted, forked
-from scenarios.support.runs.run_lifecycle import answered, parked, reached, succeeded
+from scenarios.support.runs.gates import await_gates
+from scenarios.support.runs.operations import act_accepted, fork_run
+from scenarios.support.runs.run_lifecycle import answer_run, await_status, complete_run, park_run
 
 pytestmark = pytest.mark.S15
 
@@ -86,7 +86,7 @@ def live(court: Court, stacks: Stacks, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 def case(court: Court, tmp_path: Path) -> Rehearsal:
     """A copy of the release that is GO, to be spoilt."""
-    return court.base.copied(tmp_path)
+    return court.base.copy_to(tmp_path)
 
 
 def begun(live: Court, goal: str, count: int = SEVEN) -> list[str]:
@@ -128,7 +128,7 @@ def seen(live: Court, wid: str) -> tuple[Any, Any]:
 def red(live: Court, name: str) -> str:
     """Why a trigger is red, which is the one that is, and alone keeps the board from GO."""
     triggers = live.triggers()
-    said = boarded(live.api)
+    said = ask_board(live.api)
     assert [each for each, tile in triggers.items() if tile["verdict"] != "GO"] == [name]
     assert {f"trigger-{each}": tile["label"] for each, tile in triggers.items()} == {
         each.id: each.label for each in catalogue.load().triggers
@@ -207,7 +207,7 @@ def test_divergent_runs_are_counted_until_they_agree_or_are_old(
 def test_evidence_that_is_not_what_it_says_or_not_of_now_turns_its_trigger(
     live: Court, case: Rehearsal, files: Files, tmp_path: Path
 ) -> None:
-    stale = live.base.copied(tmp_path / "stale")
+    stale = live.base.copy_to(tmp_path / "stale")
     later(-25 * HOUR_MS)(stale)
     blob(lambda path: flip(path, 0))(case)
 
@@ -260,7 +260,7 @@ def test_a_way_to_run_that_proves_nothing_is_no_go_though_all_is_green(
     point(live.shown, live.base.release)
 
     posed = live.stack.begin(live.board(name, **env))
-    said, board = boarded(live.stack.api_at(name)), live.stack.api_at(name).get(BOARD).json()
+    said, board = ask_board(live.stack.api_at(name)), live.stack.api_at(name).get(BOARD).json()
     given = live.stack.proc.environ(name)
     posed.stop()
 
@@ -269,7 +269,7 @@ def test_a_way_to_run_that_proves_nothing_is_no_go_though_all_is_green(
     assert said.about("E-TRIGGER") == {"trigger-posture"}
     assert board["rollbackTriggers"][0]["reason"] == words
     assert {name: given[name] for name in env} == env
-    assert boarded(live.api).verdict == "GO"
+    assert ask_board(live.api).verdict == "GO"
 
 
 GATED = {
@@ -296,7 +296,7 @@ def test_the_gate_refuses_what_ran_otherwise(live: Court, case: Rehearsal, key: 
 def test_the_gate_refuses_a_demo_and_a_smoke_that_is_not_live(
     case: Rehearsal, files: Files
 ) -> None:
-    demo, smoke = gated(files, case, "demo"), gated(files, case, "live-smoke")
+    demo, smoke = ask_gate(files, case, "demo"), ask_gate(files, case, "live-smoke")
 
     assert (demo.verdict, demo.codes) == ("NO_GO", {"claim_scope_demo", "E-SCOPE"})
     assert (smoke.verdict, smoke.codes) == ("NO_GO", {"oc_mode_replay", "E-SCOPE"})
@@ -337,7 +337,7 @@ def test_what_a_test_that_passed_declares_is_not_counted_and_anything_else_is(
         assert live.stack.app_sql.value(NAMED, w=f"{PROVOKED}_s03") == 1
         assert (said.verdict, said.reasons) == ("GO", ())
     with provoked(live, f"{unique_goal}, undeclared", "ih_undeclared", kind):
-        undeclared = boarded(live.api)
+        undeclared = ask_board(live.api)
 
     assert f"{PROVOKED}_s03" in declared
     assert "ih_undeclared" not in declared
@@ -368,7 +368,7 @@ def test_what_no_test_that_passed_declares_is_counted(
     live: Court, case: Rehearsal, unique_goal: str, files: Files, change: Any
 ) -> None:
     rewritten(case.journal, change)
-    signed_off(case)
+    sign_off(case)
     assert live.show(case).verdict == "GO"
 
     with provoked(live, unique_goal, f"{PROVOKED}_s03", "fresh-failures"):
@@ -460,17 +460,17 @@ COLUMNS = "SELECT count(*) AS tables FROM pg_class WHERE relnamespace = 'app'::r
 def test_forked_and_resumed_runs_are_no_divergence_and_no_schema_refers_to_the_other(
     live: Court, unique_goal: str
 ) -> None:
-    worker = live.stack.begin(live.stack.filled("worker"))
-    done = succeeded(live.api, f"{unique_goal}, forked")["workflowID"]
-    fork = forked(live.api, done, 1)
-    reached(live.api, fork, {"WAITING_INPUT"}, deadline_s=30)
-    answered(live.api, fork)
-    wid = parked(live.api, f"{unique_goal}, resumed")["workflowID"]
-    accepted(live.api, wid, "cancel")
-    reached(live.api, wid, {"CANCELLED"}, deadline_s=30)
-    accepted(live.api, wid, "resume")
-    reached(live.api, wid, {"WAITING_INPUT"}, deadline_s=30)
-    answered(live.api, wid)
+    worker = live.stack.begin(live.stack.fill_process("worker"))
+    done = complete_run(live.api, f"{unique_goal}, forked")["workflowID"]
+    fork = fork_run(live.api, done, 1)
+    await_status(live.api, fork, {"WAITING_INPUT"}, deadline_s=30)
+    answer_run(live.api, fork)
+    wid = park_run(live.api, f"{unique_goal}, resumed")["workflowID"]
+    act_accepted(live.api, wid, "cancel")
+    await_status(live.api, wid, {"CANCELLED"}, deadline_s=30)
+    act_accepted(live.api, wid, "resume")
+    await_status(live.api, wid, {"WAITING_INPUT"}, deadline_s=30)
+    answer_run(live.api, wid)
     worker.stop()
     back(live, [done, fork, wid], 11)
 
@@ -487,15 +487,15 @@ TICKS = "SELECT count(*) FROM dbos.workflow_status WHERE name = 'Tick' AND statu
 def test_a_repair_and_what_a_schedule_begins_are_no_divergence(
     live: Court, provokes: Provokes, unique_goal: str
 ) -> None:
-    ticking = live.stack.filled("worker").using({"SPEC11_TICK_S": "1"}, name="ticking")
+    ticking = live.stack.fill_process("worker").using({"SPEC11_TICK_S": "1"}, name="ticking")
     worker = live.stack.begin(ticking)
-    wid = parked(live.api, unique_goal)["workflowID"]
+    wid = park_run(live.api, unique_goal)["workflowID"]
     provokes(wid, "refused, and repaired")
-    answered(live.api, wid, "no")
+    answer_run(live.api, wid, "no")
     again = live.api.post(f"/api/runs/{wid}/retry").json()["executionID"]
-    (gate,) = opened(live.api, wid)
+    (gate,) = await_gates(live.api, wid)
     gate.choose(live.api)
-    reached(live.api, wid, {"SUCCESS"}, deadline_s=30)
+    await_status(live.api, wid, {"SUCCESS"}, deadline_s=30)
     ticks = eventually(lambda: live.stack.sys_sql.value(TICKS), deadline_s=30, until=bool)
     worker.stop()
     back(live, [again], 11)
@@ -539,8 +539,8 @@ def test_without_a_database_the_board_is_500_and_the_gate_no_go_though_a_go_lies
     live: Court, tmp_path: Path, app_version: str
 ) -> None:
     tree, proc = tmp_path / "tree", live.stack.proc
-    planted(tree, app_version, OF_BOARD)
-    committed(proc, tree)
+    write_tree(tree, app_version, OF_BOARD)
+    commit_tree(proc, tree)
     case = replace(live.base, tree=tree, release=tmp_path / "release-r2")
     case.release.mkdir()
     case.signoff.write_bytes(live.base.signoff.read_bytes())
@@ -551,7 +551,7 @@ def test_without_a_database_the_board_is_500_and_the_gate_no_go_though_a_go_lies
 
     with refusing(live.stack):
         answer = live.api.get(BOARD)
-        proc.run([*SPEC11[:2], *run], env=live.stack.filled("api").env)
+        proc.run([*SPEC11[:2], *run], env=live.stack.fill_process("api").env)
     gate = proc.run([*SPEC11, *case.gate_words("--out", str(case.signoff))])
 
     assert (answer.status, b'"GO"' in answer.body) == (500, False)

@@ -17,18 +17,18 @@ from pytest_spec11.judge import Terms, judge
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.oracles.proc import Exit, Proc
 from pytest_spec11.requirements.policy import load
-from scenarios.support.release.forged_evidence import Line, resealed, rewritten
-from scenarios.support.release.judges import Court, Said, gated
+from scenarios.support.release.forged_evidence import Line, reseal_document, rewritten
+from scenarios.support.release.judges import Court, Said, ask_gate
 from scenarios.support.release.tampering import JUDGED
 from scenarios.support.release.throwaway_release import (
     CLAIMS,
     LANES,
     SPEC11,
     Rehearsal,
-    committed,
+    commit_tree,
     holding,
-    laned,
-    planted,
+    run_lanes,
+    write_tree,
 )
 
 pytestmark = pytest.mark.S15
@@ -39,22 +39,22 @@ RUN_S = 90.0
 @pytest.fixture
 def case(court: Court, tmp_path: Path) -> Rehearsal:
     """A copy of the release that is GO, to be spoilt."""
-    return court.base.copied(tmp_path)
+    return court.base.copy_to(tmp_path)
 
 
 @pytest.fixture
 def own(court: Court, tmp_path: Path) -> Rehearsal:
     """A copy with a tree of its own, to be changed."""
-    return court.base.copied(tmp_path, tree=True)
+    return court.base.copy_to(tmp_path, tree=True)
 
 
 def throwaway(court: Court, folder: Path, tests: str, conftest: str = "") -> Rehearsal:
     """A committed tree with these tests, and no release yet."""
     tree = folder / "throwaway"
-    planted(tree, court.base.app_version, tests)
+    write_tree(tree, court.base.app_version, tests)
     with (tree / "conftest.py").open("a", encoding="utf-8") as file:
         file.write(conftest)
-    committed(court.stack.proc, tree)
+    commit_tree(court.stack.proc, tree)
     release = folder / "release-r2"
     release.mkdir()
     return replace(court.base, tree=tree, release=release)
@@ -67,7 +67,7 @@ def ran(court: Court, case: Rehearsal, *more: str, limit_kb: int = 0) -> Exit:
     words = [*SPEC11[:2], "pytest", *words, "--spec11-scope=signoff"]
     words += [f"--spec11-dir={case.release}"]
     full = ["bash", "-c", f'ulimit -f {limit_kb}; exec "$@"', "limited", *words]
-    env = court.stack.filled("api").env
+    env = court.stack.fill_process("api").env
     return court.stack.proc.run(full if limit_kb else words, env=env, deadline_s=RUN_S)
 
 
@@ -138,7 +138,7 @@ def test_a_claim_that_is_missing_unknown_or_twice_is_refused_by_name(
     codes, spoil = JUDGED[name]
     spoil(case)
 
-    said = gated(files, case)
+    said = ask_gate(files, case)
 
     assert (said.verdict, said.codes) == ("NO_GO", {*codes.split()})
     assert INVENTORY[name] in said.about(OF_INVENTORY[name])
@@ -149,7 +149,7 @@ def test_evidence_of_another_catalogue_is_refused(own: Rehearsal, court: Court) 
     assert by_gate(court.stack.proc, own).verdict == "GO"
     path = own.tree / "catalogue.json"
     path.write_text(path.read_text().replace("S07 holds.", "S07 nearly holds."))
-    committed(court.stack.proc, own.tree)
+    commit_tree(court.stack.proc, own.tree)
 
     said = by_gate(court.stack.proc, own)
 
@@ -164,9 +164,9 @@ def test_a_slice_is_green_and_says_what_it_cannot_conclude(
     case = throwaway(court, tmp_path, holding("S02"))
 
     done = ran(court, case, "-m", "S02")
-    said = gated(files, case)
+    said = ask_gate(files, case)
 
-    document = json.loads(case.gated.read_bytes())
+    document = json.loads(case.gated_file.read_bytes())
     tiles = {tile["id"]: tile["verdict"] for tile in document["proofTiles"]}
     assert done.code == 0
     assert "S02  1 of 1 claims proven" in done.stdout
@@ -272,7 +272,7 @@ def test_whatever_is_not_a_pass_is_a_reason_by_its_claim(
     case = throwaway(court, tmp_path, no_proofs(), RERUN)
     done = ran(court, case, "-W", "default", "--deselect=test_rehearsal.py::test_s13")
 
-    said = gated(files, case)
+    said = ask_gate(files, case)
 
     found = {claim: {code for code, about in said.reasons if about == claim} for claim in CLAIMS}
     wanted = {f"{scenario}.holds": code for scenario, (_, code) in WAYS.items()}
@@ -324,10 +324,10 @@ def test_a_run_that_ends_before_its_tests_is_never_go(
 ) -> None:
     death, more, codes = DEATHS[name]
     case = throwaway(court, tmp_path, DYING.replace("{death}", death))
-    case.gated.write_bytes(court.base.signoff.read_bytes())
+    case.gated_file.write_bytes(court.base.signoff.read_bytes())
 
     ran(court, case, *more)
-    said = gated(files, case)
+    said = ask_gate(files, case)
 
     assert (said.verdict, said.status) == ("NO_GO", 1)
     assert codes <= said.codes
@@ -343,7 +343,7 @@ def test_a_disk_that_is_full_is_never_go(court: Court, files: Files, tmp_path: P
     case = throwaway(court, tmp_path, holding())
 
     done = ran(court, case, limit_kb=16)
-    said = gated(files, case)
+    said = ask_gate(files, case)
 
     (journal,) = case.release.glob("*/journal-main.ndjson")
     assert len(files.read(journal) or b"") <= 16 << 10
@@ -407,11 +407,11 @@ def test_a_policy_that_asks_for_less_than_it_did_at_the_run_is_refused_and_liste
     file, change, words = LOOSER[name]
     path = own.tree / file
     path.write_text(change(path.read_text()))
-    committed(court.stack.proc, own.tree)
+    commit_tree(court.stack.proc, own.tree)
 
-    said = gated(files, own)
+    said = ask_gate(files, own)
 
-    document = json.loads(own.gated.read_bytes())
+    document = json.loads(own.gated_file.read_bytes())
     assert (said.verdict, said.codes) == ("NO_GO", {"E-POLICY", "E-COMMIT", "E-TREE"})
     assert len(document["weakenings"]) == 1
     assert words in document["weakenings"][0]
@@ -426,11 +426,11 @@ def test_a_claim_that_is_dropped_and_a_marker_that_moved_are_listed(
     document["scenarios"][9]["claims"][0]["mandatory"] = False
     catalogue.write_text(json.dumps(document))
     tests.write_text(tests.read_text().replace('claim("S05.holds")', 'claim("S06.holds")'))
-    committed(court.stack.proc, own.tree)
+    commit_tree(court.stack.proc, own.tree)
 
-    said = gated(files, own)
+    said = ask_gate(files, own)
 
-    document = json.loads(own.gated.read_bytes())
+    document = json.loads(own.gated_file.read_bytes())
     assert said.verdict == "NO_GO"
     assert {"E-CATALOGUE", "E-TREE", "E-COMMIT"} <= said.codes
     assert document["weakenings"] == [
@@ -444,7 +444,7 @@ def test_a_marker_that_moved_during_the_run_is_refused(case: Rehearsal, files: F
     codes, spoil = JUDGED["markers moved"]
     spoil(case)
 
-    said = gated(files, case)
+    said = ask_gate(files, case)
 
     assert codes == "E-POLICY"
     assert (said.verdict, said.codes) == ("NO_GO", {"E-POLICY"})
@@ -473,7 +473,7 @@ def test_a_lane_that_is_red_missing_or_out_of_order_is_refused(
     codes, spoil = JUDGED[name]
     spoil(case)
 
-    said = gated(files, case)
+    said = ask_gate(files, case)
 
     assert (said.verdict, said.codes) == ("NO_GO", {*codes.split()})
 
@@ -483,7 +483,7 @@ def test_a_lane_that_is_red_missing_or_out_of_order_is_refused(
 def test_each_lane_is_asked_for(case: Rehearsal, files: Files, lane: str) -> None:
     shutil.rmtree(case.lane(lane).parent)
 
-    said = gated(files, case)
+    said = ask_gate(files, case)
 
     above = {"quick": {"pf-check"}, "check": {"pf-full"}}.get(lane, set())
     assert said.about("E-LANE") == {f"pf-{lane}"}
@@ -497,13 +497,13 @@ def test_the_policy_lane_is_red_without_its_scanner_or_what_it_scans(
 ) -> None:
     lost = own.tree / gone
     lost.rename(own.tree.parent / gone)
-    committed(court.stack.proc, own.tree)
+    commit_tree(court.stack.proc, own.tree)
     shutil.rmtree(own.lane("policy").parent)
     fresh = replace(own, release=own.release.rename(own.release.parent / "release-r3"))
 
-    done = laned(court.stack.proc, fresh, "policy")
+    done = run_lanes(court.stack.proc, fresh, "policy")
     record: dict[str, Any] = json.loads(files.read(fresh.lane("policy")) or b"")
-    said = gated(files, fresh)
+    said = ask_gate(files, fresh)
 
     assert done.code == 1
     assert record["exitCode"] != 0
@@ -515,9 +515,9 @@ def test_a_lane_of_another_tree_is_no_evidence_of_this_one(
     court: Court, own: Rehearsal, files: Files
 ) -> None:
     (own.tree / "added.py").write_text("")
-    committed(court.stack.proc, own.tree)
+    commit_tree(court.stack.proc, own.tree)
 
-    said = gated(files, own)
+    said = ask_gate(files, own)
 
     assert (said.verdict, said.codes) == ("NO_GO", {"E-TREE", "E-COMMIT"})
     assert said.about("E-TREE") >= {f"pf-{lane}/lane-{lane}.json" for lane in LANES}
@@ -534,7 +534,7 @@ def test_an_oracle_that_was_never_seen_red_is_refused(
     codes, spoil = JUDGED[name]
     spoil(case)
 
-    said = gated(files, case)
+    said = ask_gate(files, case)
 
     assert codes == "E-WEAK-ORACLE"
     assert (said.verdict, said.codes) == ("NO_GO", {"E-WEAK-ORACLE"})
@@ -556,7 +556,7 @@ def test_a_kill_counts_for_its_own_reason_between_two_greens(
 ) -> None:
     assert by_gate(court.stack.proc, case).verdict == "GO"
     cells = json.loads(case.kills.read_bytes())["cells"]
-    resealed(case.kills, "kills", cells=[{**cells[0], **CELLS[name]}, cells[1]])
+    reseal_document(case.kills, "kills", cells=[{**cells[0], **CELLS[name]}, cells[1]])
 
     said = by_gate(court.stack.proc, case)
 

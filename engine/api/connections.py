@@ -128,9 +128,9 @@ class Connection(HttpToolsProtocol):
     def _look_later(self) -> None:
         self._stop_looking()
         self._unsent = self.transport.get_write_buffer_size()
-        self._stall = self.loop.call_later(TAKE_S, self._looked)
+        self._stall = self.loop.call_later(TAKE_S, self._check_deadlines)
 
-    def _looked(self) -> None:
+    def _check_deadlines(self) -> None:
         if self.transport.get_write_buffer_size() < self._unsent:
             self._look_later()
         else:

@@ -23,10 +23,10 @@ from engine.store.gates import Gate, Interaction, Reply
 from engine.usecases import gates
 
 
-async def listed(request: Request) -> Response:
+async def list_gates(request: Request) -> Response:
     """``GET /api/runs/:wid/gates``: in the order of their creation."""
     async with http.ports(request).pool.connection() as tx:
-        found = await gates.listed(tx, request.path_params["wid"])
+        found = await gates.list_gates(tx, request.path_params["wid"])
     return http.reply_list([_view(gate) for gate in found])
 
 
@@ -35,7 +35,7 @@ async def one(request: Request) -> Response:
     wid, gate_key = request.path_params["wid"], _key(request)
     query = parsing.query(request, GateQuery)
     lent = http.ports(request)
-    gate = await gates.awaited(lent.pool, lent.notices, wid, gate_key, query.timeout_s)
+    gate = await gates.await_gate(lent.pool, lent.notices, wid, gate_key, query.timeout_s)
     return http.reply(_view(gate))
 
 
@@ -65,7 +65,7 @@ async def interactions(request: Request) -> Response:
 def _key(request: Request) -> str:
     gate_key: str = request.path_params["gateKey"]
     if not KEY.fullmatch(gate_key):
-        raise parsing.refused("gateKey", [(("gateKey",), f"must match {KEY.pattern}")])
+        raise parsing.make_refusal("gateKey", [(("gateKey",), f"must match {KEY.pattern}")])
     return gate_key
 
 

@@ -71,7 +71,7 @@ def _plain(view: View) -> dict[str, Any]:
     return view.model_dump(mode="json", exclude_unset=True)
 
 
-async def answered(handler: Handler, request: Request) -> Response:
+async def answer_request(handler: Handler, request: Request) -> Response:
     """What ``handler`` answers. The one place where an error becomes a status (D0).
 
     Whatever is no EngineError is a bug or an outage: the log learns all, the client nothing.
@@ -80,16 +80,16 @@ async def answered(handler: Handler, request: Request) -> Response:
         return await handler(request)
     except EngineError as error:
         refusal = Refusal.model_validate(_facts(error))
-        log.info("refused %s: %d %s", _asked(request), error.status, refusal.code or "")
+        log.info("refused %s: %d %s", _describe_request(request), error.status, refusal.code or "")
         return _refusal(refusal, error.status)
     except Exception:
-        log.exception("failed %s", _asked(request))
+        log.exception("failed %s", _describe_request(request))
         return _refusal(Refusal(error="internal error"), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 async def refuse_unknown(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer an unknown path, or a known one under another method (D0)."""
-    response = await answered(_nowhere, Request(scope, receive, send))
+    response = await answer_request(_nowhere, Request(scope, receive, send))
     await response(scope, receive, send)
 
 
@@ -98,7 +98,7 @@ async def _nowhere(request: Request) -> Response:
     raise Missing("not found")
 
 
-def _asked(request: Request) -> str:
+def _describe_request(request: Request) -> str:
     """The request as a log may show it: the path as sent, so on one line, and nothing besides."""
     return f"{request.method} {request.scope['raw_path'].decode('ascii', 'replace')}"
 

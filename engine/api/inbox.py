@@ -12,11 +12,11 @@ from engine.usecases import inbox
 from engine.usecases.inbox import Waiting
 
 
-async def listed(request: Request) -> Response:
+async def list_inbox(request: Request) -> Response:
     """``GET /api/hitl/inbox``: open gates, the most urgent first."""
     query = parsing.query(request, InboxQuery)
     async with http.ports(request).pool.connection() as tx:
-        found = await inbox.listed(tx, query.limit)
+        found = await inbox.list_inbox(tx, query.limit)
     return http.reply_list([_row(each) for each in found])
 
 

@@ -32,7 +32,7 @@ SCHEMES: Final = {
 }
 
 
-async def served(request: Request) -> Response:
+async def serve_document(request: Request) -> Response:
     """``GET /openapi.json``: the document of the table that is served."""
     text: bytes = request.app.state.openapi()
     return Response(text, media_type=JSON)
@@ -45,7 +45,7 @@ def document(operations: Sequence[Operation]) -> Json:
     paths: dict[str, Json] = {}
     for each in operations:
         at = paths.setdefault(each.path.replace(":path", ""), {})
-        at[each.method.lower()] = _described(each, refs)
+        at[each.method.lower()] = _describe_parameter(each, refs)
     return {
         "openapi": "3.1.0",
         "info": {"title": "spec11 reference engine", "version": "1"},
@@ -62,7 +62,7 @@ def _uses(each: Operation) -> Iterator[Use]:
             yield _model(kind), "serialization"
 
 
-def _described(each: Operation, refs: Mapping[Use, Json]) -> Json:
+def _describe_parameter(each: Operation, refs: Mapping[Use, Json]) -> Json:
     found: Json = {"summary": each.summary, "parameters": list(_parameters(each))}
     if each.body is not None:
         content = {JSON: {"schema": refs[each.body, "validation"]}}

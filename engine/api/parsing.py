@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from engine.contracts.base import Wire
 from engine.core.canon import MAX_SAFE_INTEGER, Json
 from engine.core.pointers import pointer
-from engine.errors import Malformed, counted
+from engine.errors import Malformed, count_faults
 
 MAX_BODY: Final = 1024 * 1024
 MAX_DRAINED: Final = 16 * MAX_BODY  # read and dropped, so that the client gets to read the refusal
@@ -31,25 +31,25 @@ Body = TypeVar("Body", bound=Wire)
 
 async def body(request: Request, model: type[Body]) -> Body:
     """The request's body as ``model``. Raises Malformed; runs before anything is written."""
-    return checked(model, strict_json(await raw(request)))
+    return parse_as(model, strict_json(await raw(request)))
 
 
 async def nothing(request: Request) -> None:
     """The request has no body, or an empty object. Raises Malformed for anything else."""
     if sent := (await raw(request)).strip():
-        checked(Wire, strict_json(sent), "body")
+        parse_as(Wire, strict_json(sent), "body")
 
 
 def query(request: Request, model: type[Body]) -> Body:
     """The request's query as ``model``, whole numbers read as such. Raises Malformed."""
     pairs = request.query_params.multi_items()
     if len(texts := dict(pairs)) < len(pairs):
-        raise refused("Query", [((), "a name may be given once")])
+        raise make_refusal("Query", [((), "a name may be given once")])
     if nuls := [name for name, text in pairs if "\0" in text]:
-        raise refused("Query", [((name,), "NUL in a text") for name in nuls])
+        raise make_refusal("Query", [((name,), "NUL in a text") for name in nuls])
     numbers = _numbers(model)
     values = {name: _read(text) if name in numbers else text for name, text in texts.items()}
-    return checked(model, values, "Query")
+    return parse_as(model, values, "Query")
 
 
 @cache
@@ -63,14 +63,14 @@ def _read(text: str) -> int | str:
     return int(text) if _WHOLE.fullmatch(text) else text
 
 
-def checked(model: type[Body], value: Any, name: str | None = None) -> Body:
+def parse_as(model: type[Body], value: Any, name: str | None = None) -> Body:
     """``value`` as ``model``. Raises Malformed, naming every fault by its JSON pointer."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
         named = ((_place(value, fault["loc"]), fault["msg"]) for fault in faults)
-        raise refused(name or model.__name__, named) from error
+        raise make_refusal(name or model.__name__, named) from error
 
 
 def _place(value: Any, path: tuple[str | int, ...]) -> Iterator[str | int]:
@@ -82,10 +82,10 @@ def _place(value: Any, path: tuple[str | int, ...]) -> Iterator[str | int]:
     yield from path[-1:]  # a key that is missing is in no value either
 
 
-def refused(name: str, faults: Iterable[tuple[Iterable[str | int], str]]) -> Malformed:
+def make_refusal(name: str, faults: Iterable[tuple[Iterable[str | int], str]]) -> Malformed:
     """The refusal of a ``name`` with these faults, each a path and what is wrong there."""
     details = [{"pointer": pointer(path), "message": message} for path, message in faults]
-    message = f"invalid {name}: {counted(len(details))}"
+    message = f"invalid {name}: {count_faults(len(details))}"
     return Malformed(message, code="invalid_request", details=details[:MAX_FAULTS])
 
 
@@ -121,14 +121,14 @@ async def _bytes(request: Request) -> bytes:
         raise _too_large()
     try:
         async with asyncio.timeout(BODY_S):
-            return await _gathered(request, declared)
+            return await _read_body(request, declared)
     except TimeoutError as error:
         raise Malformed("body too slow", code="body_too_slow") from error
     except ClientDisconnect as error:
         raise Malformed("body cut off", code="invalid_json") from error
 
 
-async def _gathered(request: Request, declared: int) -> bytes:
+async def _read_body(request: Request, declared: int) -> bytes:
     """All of the body; of one that is too large, nothing is kept while the rest is dropped."""
     kept, size = [], 0
     async for chunk in request.stream():

@@ -12,7 +12,7 @@ from engine.core.patches import Entry
 from engine.usecases import patches
 
 
-async def listed(request: Request) -> Response:
+async def list_patches(request: Request) -> Response:
     """``GET /api/runs/:wid/steps/:stepId/patches``: by index, without contents."""
     wid, step_id = request.path_params["wid"], request.path_params["stepId"]
     async with http.ports(request).pool.connection() as tx:

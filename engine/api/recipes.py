@@ -26,7 +26,7 @@ from engine.usecases import recipes, specs
 from engine.usecases.promotion import Step
 
 
-async def listed(request: Request) -> Response:
+async def list_recipes(request: Request) -> Response:
     """``GET /api/recipes``: each at its newest version in natural order."""
     async with http.ports(request).pool.connection() as tx:
         found = await recipes.newest(tx)
@@ -45,18 +45,18 @@ async def bring_in(request: Request) -> Response:
     bundle = await parsing.body(request, RecipeBundle)
     wanted = [version.to_core() for version in bundle.versions]
     if faults := await asyncio.to_thread(specs.faults, wanted):  # it may take a second
-        raise parsing.refused("RecipeBundle", faults)
+        raise parsing.make_refusal("RecipeBundle", faults)
     async with http.ports(request).pool.connection() as tx:
         kept = await recipes.bring_in(tx, wanted)
-    came_in = RecipeImported(id=bundle.id, versions=[_imported(recipe) for recipe in kept])
+    came_in = RecipeImported(id=bundle.id, versions=[_view_import(recipe) for recipe in kept])
     return http.reply(came_in, HTTPStatus.CREATED)
 
 
-async def exported(request: Request) -> Response:
+async def export_recipe(request: Request) -> Response:
     """``POST /api/recipes/export``: every version of a recipe, in canonical JSON."""
     wanted = await parsing.body(request, RecipeExportRequest)
     async with http.ports(request).pool.connection() as tx:
-        found = await recipes.exported(tx, wanted.id)
+        found = await recipes.export_specs(tx, wanted.id)
     return Response(canonical({"id": wanted.id, "versions": [*found]}), media_type=http.JSON)
 
 
@@ -65,16 +65,16 @@ async def promote(request: Request) -> Response:
     await parsing.nothing(request)
     names = request.path_params
     step = await http.ports(request).promotions.promote(names["id"], names["v"])
-    return http.reply(_promoted(step), HTTPStatus.OK if step.is_over else HTTPStatus.ACCEPTED)
+    return http.reply(_view_promotion(step), HTTPStatus.OK if step.is_over else HTTPStatus.ACCEPTED)
 
 
-def _imported(recipe: Recipe) -> ImportedVersion:
+def _view_import(recipe: Recipe) -> ImportedVersion:
     return ImportedVersion.model_validate(
         {"id": recipe.id, "v": recipe.v, "hash": recipe.hash, "status": recipe.status}
     )
 
 
-def _promoted(step: Step) -> Promoted:
+def _view_promotion(step: Step) -> Promoted:
     return Promoted.model_validate(
         {
             "id": step.recipe.id,

@@ -96,21 +96,21 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/api/runs/{wid}/steps",
-        handler=steps.listed,
+        handler=steps.list_steps,
         summary="The newest attempt of each of the run's steps",
         replies={200: list[StepView]},
     ),
     Operation(
         method="GET",
         path="/api/runs/{wid}/steps/{stepId}/patches",
-        handler=patches.listed,
+        handler=patches.list_patches,
         summary="What a step wrote to files: the newest entry of each patch, by index",
         replies={200: list[PatchView]},
     ),
     Operation(
         method="GET",
         path="/api/runs/{wid}/gates",
-        handler=gates.listed,
+        handler=gates.list_gates,
         summary="The run's gates in the order of their creation",
         replies={200: list[GateView]},
     ),
@@ -142,7 +142,7 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/api/hitl/inbox",
-        handler=inbox.listed,
+        handler=inbox.list_inbox,
         summary="Every gate that waits for a person, the most urgent first",
         query=InboxQuery,
         replies={200: list[InboxRow]},
@@ -189,7 +189,7 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/api/recipes",
-        handler=recipes.listed,
+        handler=recipes.list_recipes,
         summary="Each recipe at its newest version",
         replies={200: list[RecipeRow]},
     ),
@@ -212,7 +212,7 @@ OPERATIONS: Final = (
     Operation(
         method="POST",
         path="/api/recipes/export",
-        handler=recipes.exported,
+        handler=recipes.export_recipe,
         summary="Every version of a recipe as it was imported, oldest first",
         body=RecipeExportRequest,
         replies={200: ExportedRecipe},
@@ -236,7 +236,7 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/api/ops/throughput",
-        handler=throughput.shown,
+        handler=throughput.show_throughput,
         summary="The last hour of the queues and sandboxes, budgets exceeded, load lanes",
         replies={200: Throughput},
     ),
@@ -250,7 +250,7 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/api/ops/wf",
-        handler=workflows.listed,
+        handler=workflows.list_workflows,
         summary="Workflows of the durable engine, the newest first",
         query=WorkflowsQuery,
         replies={200: list[WorkflowSummary]},
@@ -337,7 +337,7 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/openapi.json",
-        handler=openapi.served,
+        handler=openapi.serve_document,
         summary="This document",
         replies={200: openapi.JSON},
     ),

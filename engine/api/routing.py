@@ -61,14 +61,14 @@ class Served(BaseRoute):
     def __init__(self, operation: Operation) -> None:
         self._method = operation.method
         self._path = re.compile(_pattern(operation.path))
-        self._answer = _guarded(operation)
+        self._answer = _guard_operation(operation)
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http" or scope["method"] != self._method:
             return Match.NONE, {}
         found = self._path.fullmatch(scope["raw_path"].decode("ascii", "replace"))
-        params = None if found is None else _decoded(found.groupdict())
+        params = None if found is None else _decode_parameters(found.groupdict())
         return (Match.NONE, {}) if params is None else (Match.FULL, {"path_params": params})
 
     @override
@@ -81,7 +81,7 @@ def _pattern(path: str) -> str:
     return _PARAMETER.sub(lambda name: f"(?P<{name[1]}>{'.+' if name[2] else '[^/]+'})", path)
 
 
-def _decoded(raw: Mapping[str, str]) -> dict[str, str] | None:
+def _decode_parameters(raw: Mapping[str, str]) -> dict[str, str] | None:
     """The parameters as text; None if one is not text that a database could hold."""
     try:
         params = {name: unquote_to_bytes(value).decode() for name, value in raw.items()}
@@ -90,21 +90,21 @@ def _decoded(raw: Mapping[str, str]) -> dict[str, str] | None:
     return None if any("\0" in value for value in params.values()) else params
 
 
-def _guarded(operation: Operation) -> Handler:
+def _guard_operation(operation: Operation) -> Handler:
     """The handler behind its door and its error lattice; a query it does not declare is refused."""
 
     async def handler(request: Request) -> Response:
         await http.ports(request).doors.admit(request, operation.admits, signed=operation.signed)
         if operation.query is None and request.scope["query_string"]:
             parsing.query(request, Wire)
-        crash_points.reached(f"api.{operation.point}.received")
+        crash_points.pass_point(f"api.{operation.point}.received")
         response = await operation.handler(request)
         if operation.enqueues and response.status_code != HTTPStatus.OK:  # no repeat of it
             http.ports(request).signals.send()
-        crash_points.reached(f"api.{operation.point}.committed")
+        crash_points.pass_point(f"api.{operation.point}.committed")
         return response
 
-    async def guarded(request: Request) -> Response:
-        return await http.answered(handler, request)
+    async def guard(request: Request) -> Response:
+        return await http.answer_request(handler, request)
 
-    return guarded
+    return guard

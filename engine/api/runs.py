@@ -35,7 +35,7 @@ async def start(request: Request) -> Response:
     ref = (body.recipe_ref.id, body.recipe_ref.v)
     async with lent.pool.connection() as tx:
         seen = await lent.ingress.start(tx, ref, body.form_data, options)
-    return _started(seen, lent.posture)
+    return _reply_to_start(seen, lent.posture)
 
 
 async def start_stored(request: Request) -> Response:
@@ -44,14 +44,14 @@ async def start_stored(request: Request) -> Response:
     lent = http.ports(request)
     async with lent.pool.connection() as tx:
         seen = await lent.ingress.start_stored(tx, body.intent_id, body.to_core())
-    return _started(seen, lent.posture)
+    return _reply_to_start(seen, lent.posture)
 
 
 async def header(request: Request) -> Response:
     """``GET /api/runs/:wid``."""
     lent = http.ports(request)
     async with lent.pool.connection() as tx:
-        seen = await runs.seen(tx, request.path_params["wid"])
+        seen = await runs.load_run(tx, request.path_params["wid"])
     return http.reply(RunHeader(**_fields(seen, lent.posture)))
 
 
@@ -68,7 +68,7 @@ async def status_stream(request: Request) -> Response:
     return StreamingResponse(lines(), media_type="application/x-ndjson")
 
 
-def _started(seen: Seen, posture: Posture) -> Response:
+def _reply_to_start(seen: Seen, posture: Posture) -> Response:
     status = HTTPStatus.OK if seen.is_replay else HTTPStatus.CREATED
     return http.reply(RunStarted(**_fields(seen, posture), is_replay=seen.is_replay), status)
 
@@ -82,7 +82,7 @@ def _fields(seen: Seen, posture: Posture) -> dict[str, Any]:
         "recipe_ref": RecipeRef(id=run.recipe_id, v=run.recipe_v),
         "recipe_hash": run.recipe_hash,
         "intent_hash": run.intent_hash,
-        "status": str(rules.merged(progress.status, workflow.status if workflow else None)),
+        "status": str(rules.merge_status(progress.status, workflow.status if workflow else None)),
         "durable_status": str(progress.status),
         "workflow_name": rules.WORKFLOW_NAME,
         "created_at": millis(progress.created_at),

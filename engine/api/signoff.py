@@ -20,15 +20,15 @@ async def board(request: Request) -> Response:
         SignoffBoard(
             verdict=found.verdict,
             posture=SignoffPosture(**asdict(lent.posture)),
-            pf_tiles=[*map(_shown, found.pf_tiles)],
-            proof_tiles=[*map(_shown, found.proof_tiles)],
-            rollback_triggers=[*map(_shown, found.triggers)],
+            pf_tiles=[*map(_view_tile, found.pf_tiles)],
+            proof_tiles=[*map(_view_tile, found.proof_tiles)],
+            rollback_triggers=[*map(_view_tile, found.triggers)],
             reasons=[SignoffReason(**asdict(each)) for each in found.reasons],
             ts=found.ts,
         )
     )
 
 
-def _shown(tile: Tile) -> SignoffTile:
+def _view_tile(tile: Tile) -> SignoffTile:
     values = {name: value for name, value in asdict(tile).items() if value is not None}
     return SignoffTile(evidence_refs=[*values.pop("evidence")], **values)

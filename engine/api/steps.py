@@ -14,7 +14,7 @@ from engine.usecases import artifacts
 from engine.usecases.artifacts import StepSeen
 
 
-async def listed(request: Request) -> Response:
+async def list_steps(request: Request) -> Response:
     """``GET /api/runs/:wid/steps``: the domain's steps, in the order they began (D9)."""
     async with http.ports(request).pool.connection() as tx:
         steps = await artifacts.steps(tx, request.path_params["wid"])
@@ -34,7 +34,7 @@ def _view(seen: StepSeen) -> StepView:
         step_id=step.step_id,
         name=step.step_id,
         phase=step.phase,
-        status="SUCCESS" if rules.succeeded(step.output) else "ERROR",
+        status="SUCCESS" if rules.has_succeeded(step.output) else "ERROR",
         attempt=step.attempt,
         started_at=millis(step.started_at),
         ended_at=millis(step.finished_at),

@@ -31,10 +31,10 @@ from engine.store.throughput import Fairness, Priority, Template, Violation
 from engine.usecases import throughput
 
 
-async def shown(request: Request) -> Response:
+async def show_throughput(request: Request) -> Response:
     """``GET /api/ops/throughput``."""
     lent = http.ports(request)
-    seen = await throughput.seen(lent.pool, lent.load_dir)
+    seen = await throughput.load_throughput(lent.pool, lent.load_dir)
     body = Throughput(
         fairness=[_fairness(row) for row in seen.fairness],
         priority=[_priority(row) for row in seen.priority],
@@ -88,7 +88,7 @@ def _template(row: Template) -> TemplateRow:
 
 
 def _load(file: LaneFile) -> LoadRow:
-    found, fault = _understood(file)
+    found, fault = _parse_load_file(file)
     return LoadRow(
         source=FILE,
         provenance="load lane",
@@ -121,7 +121,7 @@ def _figures(found: LoadFile | None) -> dict[str, Any]:
     }
 
 
-def _understood(file: LaneFile) -> tuple[LoadFile | None, str | None]:
+def _parse_load_file(file: LaneFile) -> tuple[LoadFile | None, str | None]:
     """What the file says, or why it says nothing."""
     if file.too_large:
         return None, "too large"

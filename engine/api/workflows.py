@@ -27,18 +27,18 @@ from engine.usecases import ops
 from engine.usecases.ops import By
 
 
-async def listed(request: Request) -> Response:
+async def list_workflows(request: Request) -> Response:
     """``GET /api/ops/wf``: the newest first, ties by id."""
     query = parsing.query(request, WorkflowsQuery)
     async with http.ports(request).pool.connection() as tx:
-        found = await store.listed(tx, query.status, query.name, query.limit)
+        found = await store.list_workflows(tx, query.status, query.name, query.limit)
     return http.reply_list([WorkflowSummary(**_fields(each)) for each in found])
 
 
 async def one(request: Request) -> Response:
     """``GET /api/ops/wf/:id``: with what was done to it, newest first."""
     async with http.ports(request).pool.connection() as tx:
-        summary, audit = await ops.seen(tx, _id(request))
+        summary, audit = await ops.load_workflow(tx, _id(request))
     rows = [AuditRow.model_validate(each) for each in audit]
     return http.reply(WorkflowDetail(**_fields(summary), audit=rows))
 
@@ -55,7 +55,7 @@ async def cancel(request: Request) -> Response:
     body = await parsing.body(request, Action)
     async with http.ports(request).pool.connection() as tx:
         await ops.cancel(tx, _id(request), By(body.actor, body.reason))
-    return _accepted(Accepted(accepted=True, workflow_id=_id(request)))
+    return _reply_accepted(Accepted(accepted=True, workflow_id=_id(request)))
 
 
 async def resume(request: Request) -> Response:
@@ -63,7 +63,7 @@ async def resume(request: Request) -> Response:
     body = await parsing.body(request, Action)
     async with http.ports(request).pool.connection() as tx:
         await ops.resume(tx, _id(request), By(body.actor, body.reason))
-    return _accepted(Accepted(accepted=True, workflow_id=_id(request)))
+    return _reply_accepted(Accepted(accepted=True, workflow_id=_id(request)))
 
 
 async def fork(request: Request) -> Response:
@@ -72,7 +72,7 @@ async def fork(request: Request) -> Response:
     by = By(body.actor, body.reason)
     async with http.ports(request).pool.connection() as tx:
         forked = await ops.fork(tx, _id(request), body.step_n, body.app_version, by)
-    return _accepted(
+    return _reply_accepted(
         ForkAccepted(accepted=True, workflow_id=_id(request), forked_workflow_id=forked)
     )
 
@@ -82,7 +82,7 @@ async def repair(request: Request) -> Response:
     await parsing.nothing(request)
     async with http.ports(request).pool.connection() as tx:
         wid, run_id, execution_id, step = await ops.repair(tx, request.path_params["wid"])
-    return _accepted(
+    return _reply_accepted(
         RepairAccepted(
             accepted=True,
             workflow_id=wid,
@@ -93,7 +93,7 @@ async def repair(request: Request) -> Response:
     )
 
 
-def _accepted(view: Accepted) -> Response:
+def _reply_accepted(view: Accepted) -> Response:
     return http.reply(view, HTTPStatus.ACCEPTED)
 
 

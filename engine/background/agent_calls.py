@@ -68,14 +68,14 @@ class Asking:
         call = _call(subject, wish, asked, NOBODY)
         answer = NOBODY
         try:
-            answer = await self._known(subject, call.op_key) or await self._fresh(asked)
-            return checked(asked, answer, wish.shape), _call(subject, wish, asked, answer)
+            answer = await self._find_answer(subject, call.op_key) or await self._fresh(asked)
+            return check_answer(asked, answer, wish.shape), _call(subject, wish, asked, answer)
         except RunFailed as error:
             failed = _call(subject, wish, asked, answer)
             await self.pool.insist(steps.keep_failed, subject, wish.step_id, failed, str(error))
             raise
 
-    async def _known(self, subject: Subject, op_key: str) -> Answer | None:
+    async def _find_answer(self, subject: Subject, op_key: str) -> Answer | None:
         if op_key not in subject.answered:
             return None
         given = await self.pool.insist(steps.answer, op_key)
@@ -107,7 +107,7 @@ def question(subject: Concern, agent: str, prompt: str, wanted: type[Wire]) -> Q
     )
 
 
-def checked(asked: Question, answer: Answer, wanted: type[Wanted]) -> Wanted:
+def check_answer(asked: Question, answer: Answer, wanted: type[Wanted]) -> Wanted:
     """The answer as ``wanted``. Raises RunFailed for a tool it may not use or another shape."""
     plans.require_tools(asked.agent, answer.tools)
     try:

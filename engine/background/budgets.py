@@ -12,7 +12,7 @@ from engine.contracts.budgets import Budget, BudgetViolation
 from engine.core import budgets as rules
 from engine.core.budgets import Excess, Limits, Metric, Spent
 from engine.core.executions import Execution
-from engine.errors import RunFailed, counted
+from engine.errors import RunFailed, count_faults
 from engine.store import Tx
 from engine.store import budgets as store
 from engine.store.pool import Pool
@@ -30,16 +30,16 @@ class Budgets:
 
     async def look(self, execution: Execution) -> dict[str, Any] | None:
         """The first limit that the run exceeds by now, as a document. Raises RunFailed."""
-        over = await self.pool.insist(_looked, execution.run_id)
+        over = await self.pool.insist(_find_excess, execution.run_id)
         return None if over is None else over.document
 
 
-async def _looked(tx: Tx, run_id: str) -> Excess | None:
-    limits = parsed(await store.limits(tx, run_id))
-    return rules.exceeded(limits, (await store.spent(tx, run_id)).observed)
+async def _find_excess(tx: Tx, run_id: str) -> Excess | None:
+    limits = parse_limits(await store.limits(tx, run_id))
+    return rules.find_excess(limits, (await store.load_spent(tx, run_id)).measurements)
 
 
-def parsed(stored: Any) -> Limits | None:
+def parse_limits(stored: Any) -> Limits | None:
     """The limits that a run's row holds; None where it has none.
 
     Raises RunFailed for a row of another shape: a budget that cannot be read is not kept to.
@@ -49,14 +49,16 @@ def parsed(stored: Any) -> Limits | None:
     try:
         found: Limits = Budget.model_validate(stored).model_dump()
     except ValidationError as error:
-        raise RunFailed(f"stored budget is malformed: {counted(error.error_count())}") from error
+        raise RunFailed(
+            f"stored budget is malformed: {count_faults(error.error_count())}"
+        ) from error
     return found
 
 
 def verdict(limits: Limits, spent: Spent, retries: int = 0) -> dict[str, Any]:
     """``minutes`` billed so far, and ``over``: the first limit exceeded, as a document or None."""
-    observed = {Metric.RETRIES: retries, **spent.observed}
-    over = rules.exceeded(limits, observed)
+    observed = {Metric.RETRIES: retries, **spent.measurements}
+    over = rules.find_excess(limits, observed)
     return {"minutes": spent.minutes, "over": None if over is None else over.document}
 
 

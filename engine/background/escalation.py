@@ -23,10 +23,10 @@ class Escalation:
 
     async def tell(self, run_id: str, gate_key: str) -> None:
         """One artifact says so. Its time is the deadline's: a repeat has the same bytes."""
-        await self.pool.insist(_told, run_id, gate_key)
+        await self.pool.insist(_record_escalation, run_id, gate_key)
 
 
-async def _told(tx: Tx, run_id: str, gate_key: str) -> None:
+async def _record_escalation(tx: Tx, run_id: str, gate_key: str) -> None:
     at = await store.overdue_at(tx, run_id, gate_key)
     said: Json = {
         "event": "TIMEOUT_ESCALATION",

@@ -40,7 +40,7 @@ class Presence:
         self._without_lock: dict[str, float] = {}  # others, and when that was first seen
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[asyncio.Task[None]]:
+    async def hold_lease(self) -> AsyncIterator[asyncio.Task[None]]:
         """The block runs as the executor. The task lent ends, with Lost, only when it no longer is.
 
         Raises InUse when another process bears the id.

@@ -30,7 +30,7 @@ class Hands:
         found = await asyncio.to_thread(self.workspace.read, entry.target_path)
         if rules.move(APPLY, entry, found.content) is Move.WRITE:
             await self._put(entry, postimage.encode())
-        crash_points.reached("worker.patch.written")
+        crash_points.pass_point("worker.patch.written")
         await store.mark_applied(self.tx, entry)
 
     async def take_back(self, entries: Sequence[Entry], why: Why) -> int:
@@ -59,7 +59,7 @@ class Hands:
                 await self._put_back(entry)
         await asyncio.to_thread(self.workspace.tidy, entry.target_path, entry.key, entry.dirs_made)
         if was_written:
-            crash_points.reached("worker.patch.restored")
+            crash_points.pass_point("worker.patch.restored")
             await store.mark_rolled_back(self.tx, entry)
         return was_written
 
@@ -116,5 +116,5 @@ class Pen:
             dirs_made=found.missing,
         )
         entry = await store.begin(self._hands.tx, beginning)
-        crash_points.reached("worker.patch.begun")
+        crash_points.pass_point("worker.patch.begun")
         return entry

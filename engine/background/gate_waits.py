@@ -29,17 +29,19 @@ class Waits:
 
     async def begin(self, execution: Execution, asks: Sequence[Ask], number: int) -> dict[str, Any]:
         """``leftS``: seconds until the first deadline. Every gate is open."""
-        return await self.pool.insist(_begun, execution, asks, number)
+        return await self.pool.insist(_open_gate, execution, asks, number)
 
     async def look(self, execution: Execution, keys: list[str], number: int) -> dict[str, Any]:
         """What came of the gates: ``leftS`` while the run has to wait, else ``refusal`` or None.
 
         A no, or silence past a deadline by the database's clock, speaks for all of them.
         """
-        return await self.pool.insist(_looked, execution, keys, number)
+        return await self.pool.insist(_read_gates, execution, keys, number)
 
 
-async def _begun(tx: Tx, execution: Execution, asks: Sequence[Ask], number: int) -> dict[str, Any]:
+async def _open_gate(
+    tx: Tx, execution: Execution, asks: Sequence[Ask], number: int
+) -> dict[str, Any]:
     keys = execution.gate_keys(asks)
     left_s = await store.open_all(tx, execution.id, dict(zip(keys, asks, strict=True)), number)
     if len(left_s) == len(keys):
@@ -49,7 +51,7 @@ async def _begun(tx: Tx, execution: Execution, asks: Sequence[Ask], number: int)
         return {"leftS": _left_s([*(await _standing(tx, execution, keys)).values()])}
 
 
-async def _looked(tx: Tx, execution: Execution, keys: list[str], number: int) -> dict[str, Any]:
+async def _read_gates(tx: Tx, execution: Execution, keys: list[str], number: int) -> dict[str, Any]:
     async with tx.transaction():
         await steps.hold(tx, execution.id)
         found = await _standing(tx, execution, keys)
@@ -57,7 +59,7 @@ async def _looked(tx: Tx, execution: Execution, keys: list[str], number: int) ->
         refusal = next((end for end in ends.values() if end.refuses), None)
         is_over = refusal is not None or all(end.state != State.PENDING for end in ends.values())
         if is_over:
-            ends = {key: end.given_up for key, end in ends.items()}
+            ends = {key: end.abandoned_end for key, end in ends.items()}
             await store.go_on(tx, execution.id, moves=refusal is None)
         for key, end in ends.items():
             if end.state != found[key].state:
@@ -104,7 +106,7 @@ class End:
         return self.decision == "no" or self.state == State.TIMED_OUT
 
     @property
-    def given_up(self) -> End:
+    def abandoned_end(self) -> End:
         """The same, unless nobody needs the answer any more."""
         return replace(self, state=State.CANCELLED) if self.state == State.PENDING else self
 
@@ -115,5 +117,5 @@ def _end(gate: Standing) -> End:
         return End(State(gate.state))
     if gate.result is None or gate.result["state"] == State.TIMED_OUT:
         return End(State.TIMED_OUT, "no" if asks_approval else None, TIMEOUT)
-    answer = rules.understood(gate.prompt["formSchema"], gate.result["payload"])
+    answer = rules.parse_answer(gate.prompt["formSchema"], gate.result["payload"])
     return End(State.RESOLVED, answer.decision, answer.rationale)

@@ -39,7 +39,7 @@ class Patching:
         """
         if not wanted:
             return []
-        return await self.pool.insist(_applied, self.workspace, execution, wanted)
+        return await self.pool.insist(_apply_patches, self.workspace, execution, wanted)
 
     async def undo(self, execution: Execution, error: str) -> str:
         """What the run failed of, once all that it wrote is taken back: ``error``, or worse.
@@ -53,7 +53,7 @@ class Patching:
 
         Raises RunFailed when one cannot be; the run's row says so, too.
         """
-        return await self.pool.insist(_compensated, self.workspace, run_id)
+        return await self.pool.insist(_compensate_run, self.workspace, run_id)
 
     async def reapply(self, execution: Execution) -> None:
         """What a cancellation took back of a run that now goes on is written again.
@@ -62,10 +62,10 @@ class Patching:
         step meets the cancellation.
         """
         with suppress(RunCanceled):
-            await self.pool.insist(_reapplied, self.workspace, execution)
+            await self.pool.insist(_reapply_patches, self.workspace, execution)
 
 
-async def _applied(
+async def _apply_patches(
     tx: Tx, workspace: Workspace, execution: Execution, wanted: Sequence[Patch]
 ) -> list[Entry]:
     async with store.alone(tx, execution.run_id):
@@ -111,7 +111,7 @@ async def _undone(tx: Tx, workspace: Workspace, execution: Execution, error: str
     return error
 
 
-async def _compensated(tx: Tx, workspace: Workspace, run_id: str) -> int:
+async def _compensate_run(tx: Tx, workspace: Workspace, run_id: str) -> int:
     async with store.alone(tx, run_id):
         if not await store.is_canceled(tx, run_id):
             return 0
@@ -124,7 +124,7 @@ async def _compensated(tx: Tx, workspace: Workspace, run_id: str) -> int:
             raise RunFailed(said) from why
 
 
-async def _reapplied(tx: Tx, workspace: Workspace, execution: Execution) -> None:
+async def _reapply_patches(tx: Tx, workspace: Workspace, execution: Execution) -> None:
     run_id = execution.run_id
     if not await store.are_any(tx, run_id):
         return

@@ -71,10 +71,10 @@ class Rehearsal:
         checks = recipe.spec["eval"]
         hashed: str | None = None
         try:
-            intent = _instantiated(recipe, fixture["formData"])
+            intent = _instantiate_fixture(recipe, fixture["formData"])
             hashed = identity.intent_hash(intent)
             name = f"{promotion_id}:{number}:{fixture_id}"
-            index = await self._ran(_scene(recipe, intent, name))
+            index = await self._run_scene(_scene(recipe, intent, name))
             found = await self.evals.judge(checks, index)
         except EngineError as error:
             found = [Finding(passed=False, reason=f"fixture:{error}") for _ in checks]
@@ -90,26 +90,28 @@ class Rehearsal:
 
     async def settle(self, promotion_id: str) -> str:
         """What the findings came to; passed, the version is stable and active with that word."""
-        return await self.pool.insist(_settled, promotion_id)
+        return await self.pool.insist(_settle_promotion, promotion_id)
 
-    async def _ran(self, scene: Scene) -> list[Artifact]:
+    async def _run_scene(self, scene: Scene) -> list[Artifact]:
         """What the run of the scene left behind. Raises RunFailed."""
         asked = agent_calls.question(scene, plans.PLAN, plans.plan_prompt(scene.intent), PlanAnswer)
-        plan = agent_calls.checked(asked, await self.agents.ask(asked), PlanAnswer).to_core(
+        plan = agent_calls.check_answer(asked, await self.agents.ask(asked), PlanAnswer).to_core(
             scene.intent["goal"]
         )
-        left = _left(scene, COMPILE, [Made("plan_card", "plan.json", plan.document)])
+        left = _make_artifacts(scene, COMPILE, [Made("plan_card", "plan.json", plan.document)])
         asked = agent_calls.question(
             scene, plans.BUILD, plans.build_prompt(_bare(plan)), BuildAnswer
         )
-        build = agent_calls.checked(asked, await self.agents.ask(asked), BuildAnswer).to_core()
+        build = agent_calls.check_answer(asked, await self.agents.ask(asked), BuildAnswer).to_core()
         made = [
             Made("patch", f"{path}.patch", {"path": path, "diff": diff})
             for path, diff in build.patches
         ]
-        left += _left(scene, DECIDE, made)
+        left += _make_artifacts(scene, DECIDE, made)
         for task in scene.execution.tasks(build):
-            left += tasks.left(scene.execution.run_id, self.sandbox.name, await self._task(task))
+            left += tasks.make_artifacts(
+                scene.execution.run_id, self.sandbox.name, await self._task(task)
+            )
         return [Artifact(each.uri, each.kind, each.inline) for each in left]
 
     async def _task(self, task: Task) -> Result:
@@ -124,7 +126,7 @@ class Rehearsal:
         return ended
 
 
-def _instantiated(recipe: Recipe, form: dict[str, Json]) -> dict[str, Json]:
+def _instantiate_fixture(recipe: Recipe, form: dict[str, Json]) -> dict[str, Json]:
     from engine.usecases.forms import Form  # noqa: PLC0415  # JSON Schema, for a promotion alone
 
     filled = recipes.with_defaults(recipe.form_schema, form)
@@ -140,11 +142,11 @@ def _bare(plan: Plan) -> dict[str, Json]:
     return plans.without_patches(plan.document)
 
 
-def _left(scene: Scene, step_id: str, made: Sequence[Made]) -> list[Left]:
+def _make_artifacts(scene: Scene, step_id: str, made: Sequence[Made]) -> list[Left]:
     return step_artifacts.artifacts(scene.execution.run_id, step_id, made)
 
 
-async def _settled(tx: Tx, promotion_id: str) -> str:
+async def _settle_promotion(tx: Tx, promotion_id: str) -> str:
     async with tx.transaction():
         subject = await store.subject(tx, promotion_id)
         recipe = await store.hold(tx, subject.id, subject.v)

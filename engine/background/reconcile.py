@@ -45,7 +45,7 @@ async def reconcile_once(tx: Tx) -> None:
 
 
 async def _end(tx: Tx, ended: Ended) -> None:
-    owner, status = await ops.locked(tx, ended.workflow_uuid)
+    owner, status = await ops.lock_workflow(tx, ended.workflow_uuid)
     if owner is None or owner.status in words.TERMINAL or status != ended.status:
         return  # somebody moved it since
     log.warning("workflow %s ended %s by itself", ended.workflow_uuid, status)

@@ -13,7 +13,7 @@ from engine.contracts.base import Wire
 from engine.contracts.plans import BuildAnswer, PlanAnswer
 from engine.core import plans
 from engine.core.executions import Execution
-from engine.errors import RunFailed, counted
+from engine.errors import RunFailed, count_faults
 from engine.store import Tx, steps
 from engine.store.pool import Pool
 from engine.store.steps import Subject
@@ -25,17 +25,17 @@ class Repairs:
 
     pool: Pool
 
-    async def known(self, execution: Execution) -> dict[str, Any]:
+    async def load_known_work(self, execution: Execution) -> dict[str, Any]:
         """``compiled``, ``decided`` (None: to be made), ``asked``, ``granted``, ``succeeded``.
 
         Raises RunFailed for a stored step of another shape, and for one whose agent used a tool
         that it may not use: nothing is made anew on top of it.
         """
         subject = await self.pool.insist(steps.subject, execution.id)
-        return await self.pool.insist(_known, subject)
+        return await self.pool.insist(_load_known_work, subject)
 
 
-async def _known(tx: Tx, subject: Subject) -> dict[str, Any]:
+async def _load_known_work(tx: Tx, subject: Subject) -> dict[str, Any]:
     made = await steps.newest_outputs(tx, subject.run_id)
     for agent, used in await steps.tools(tx, subject.run_id):
         plans.require_tools(agent, used)
@@ -48,12 +48,12 @@ async def _known(tx: Tx, subject: Subject) -> dict[str, Any]:
     compiled = {
         "plan": plan,
         "constraints": subject.intent["constraints"],
-        "budget": budgets.parsed(subject.budget),
+        "budget": budgets.parse_limits(subject.budget),
     }
     return {
         "compiled": plan and compiled,
-        "asked": await steps.granted(tx, subject.run_id, COMPILE),
-        "granted": await steps.granted(tx, subject.run_id, APPLY),
+        "asked": await steps.is_granted(tx, subject.run_id, COMPILE),
+        "granted": await steps.is_granted(tx, subject.run_id, APPLY),
         "decided": build and {"build": build, "place": place},
         "succeeded": await steps.successes(tx, subject.run_id),
     }
@@ -63,4 +63,6 @@ def _require(wanted: type[Wire], step_id: str, stored: dict[str, Any]) -> None:
     try:
         wanted.model_validate(stored)
     except ValidationError as error:
-        raise RunFailed(f"stored {step_id} is malformed: {counted(error.error_count())}") from error
+        raise RunFailed(
+            f"stored {step_id} is malformed: {count_faults(error.error_count())}"
+        ) from error

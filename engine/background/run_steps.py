@@ -40,7 +40,7 @@ class Stages:
     async def compile_plan(self, execution: Execution) -> dict[str, Any]:
         """CompileST: the ``plan`` that the agent proposes, ``constraints`` and ``budget``."""
         subject = await self._subject(execution)
-        budget = budgets.parsed(subject.budget)
+        budget = budgets.parse_limits(subject.budget)
         prompt = plans.plan_prompt(subject.intent)
         wish = Wish(step_id=COMPILE, agent=plans.PLAN, prompt=prompt, shape=PlanAnswer)
         answer, call = await self.asking.ask(subject, wish)
@@ -102,7 +102,7 @@ class Stages:
         Its attempt counts those of its tasks: it is as high as the highest of them.
         """
         subject = await self._subject(execution)
-        output = results.merged(ended)
+        output = results.merge_results(ended)
         decision = digest(build)
         receipt = Receipt(
             receipt_key=digest([subject.run_id, subject.attempt, EXECUTE, decision]),
@@ -126,7 +126,7 @@ class Stages:
 
         The limit that it went ``over`` is on record in the same transaction, or neither is (D6).
         """
-        await self.pool.insist(_failed, execution, error, over)
+        await self.pool.insist(_record_failure, execution, error, over)
 
     async def _subject(self, execution: Execution) -> Subject:
         return await self.pool.insist(steps.subject, execution.id)
@@ -135,7 +135,9 @@ class Stages:
         return await self.pool.insist(steps.keep, subject, outcome)
 
 
-async def _failed(tx: Tx, execution: Execution, error: str, over: Mapping[str, Any] | None) -> None:
+async def _record_failure(
+    tx: Tx, execution: Execution, error: str, over: Mapping[str, Any] | None
+) -> None:
     async with tx.transaction():
         if over is not None:
             await budgets.block(tx, execution, over)

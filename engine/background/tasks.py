@@ -43,34 +43,34 @@ class Tasks:
         exceeded, if one is: then the attempt was the last, or was not even begun.
         """
         standing = await self.pool.insist(store.standing, run_id, task.key, number)
-        limits = budgets.parsed(standing.budget)
+        limits = budgets.parse_limits(standing.budget)
         if limits is not None:
             return await self._within(limits, run_id, task, number, standing)
         if standing.response is not None:
             return standing.response
         await self.pool.insist(templates.select, run_id, task.key, number, standing)
         result = await self.sandbox.run(task, number)
-        crash_points.reached("worker.executeTask.ran")
-        return await self.pool.insist(store.keep, self._made(run_id, task, result))
+        crash_points.pass_point("worker.executeTask.ran")
+        return await self.pool.insist(store.keep, self._make_attempt(run_id, task, result))
 
     async def _within(
         self, limits: Limits, run_id: str, task: Task, number: int, standing: Standing
     ) -> dict[str, Any]:
         ended = standing.response
         if ended is None:
-            spent = await self.pool.insist(costs.spent, run_id)
+            spent = await self.pool.insist(costs.load_spent, run_id)
             before = budgets.verdict(limits, spent)
             if before["over"]:
                 return {"budget": before}
             await self.pool.insist(templates.select, run_id, task.key, number, standing)
-            result = await self._bounded(task, number, rules.time_left_ms(limits, spent))
-            crash_points.reached("worker.executeTask.ran")
-            ended = await self.pool.insist(self._kept, run_id, task, result, limits)
-        spent = await self.pool.insist(costs.spent, run_id)
+            result = await self._run_within_budget(task, number, rules.time_left_ms(limits, spent))
+            crash_points.pass_point("worker.executeTask.ran")
+            ended = await self.pool.insist(self._store_attempt, run_id, task, result, limits)
+        spent = await self.pool.insist(costs.load_spent, run_id)
         needed = results.retries(ended["errCode"], number)
         return {**ended, "budget": budgets.verdict(limits, spent, needed)}
 
-    async def _bounded(self, task: Task, number: int, left_ms: int) -> Result:
+    async def _run_within_budget(self, task: Task, number: int, left_ms: int) -> Result:
         """How the attempt ended, or that it was stopped because its run has no more time."""
         began_s = time.monotonic()
         timer = asyncio.timeout(left_ms / 1000 + SLACK_S)
@@ -83,27 +83,27 @@ class Tasks:
             wall_ms = round(1000 * (time.monotonic() - began_s))
             return results.cut_short(task.key, number, self.sandbox.name, wall_ms)
 
-    async def _kept(
+    async def _store_attempt(
         self, tx: Tx, run_id: str, task: Task, result: Result, limits: Limits
     ) -> dict[str, Any]:
         """The attempt is on record, with as much of its output as the budget has room for."""
         async with tx.transaction():
             await costs.hold(tx, run_id)
-            spent = await costs.spent(tx, run_id)
+            spent = await costs.load_spent(tx, run_id)
             cut = result.cut(rules.output_left(limits, spent.output_bytes))
-            return await store.keep(tx, self._made(run_id, task, cut))
+            return await store.keep(tx, self._make_attempt(run_id, task, cut))
 
-    def _made(self, run_id: str, task: Task, result: Result) -> Attempt:
+    def _make_attempt(self, run_id: str, task: Task, result: Result) -> Attempt:
         return Attempt(
             run_id=run_id,
             provider=self.sandbox.name,
             request=task.document,
             result=result,
-            artifacts=left(run_id, self.sandbox.name, result),
+            artifacts=make_artifacts(run_id, self.sandbox.name, result),
         )
 
 
-def left(run_id: str, provider: str, result: Result) -> list[Left]:
+def make_artifacts(run_id: str, provider: str, result: Result) -> list[Left]:
     """The artifacts of an attempt: an index of all the others, then they in the order of names."""
     made = sorted(_outputs(result), key=lambda each: each.name)
     listed = step_artifacts.artifacts(run_id, STEP, made, result.task_key)
@@ -116,7 +116,7 @@ def left(run_id: str, provider: str, result: Result) -> list[Left]:
 def _outputs(result: Result) -> list[Made]:
     return [
         *(Made("file", f"files/{path}", {"text": text}) for path, text in result.files.items()),
-        Made("timings", "metrics.json", {**result.measured}),
+        Made("timings", "metrics.json", {**result.budget_metrics}),
         Made("raw", "raw.json", result.raw),
         Made("stderr", "stderr.log", {"text": result.stderr}),
         Made("stdout", "stdout.log", {"text": result.stdout}),

@@ -61,10 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except EngineError as error:
-        return _refused(arguments.command, error)
+        return _report_refusal(arguments.command, error)
     except Exception as error:  # noqa: BLE001  # a bug: its trace, and a status of its own
         traceback.print_exc()
-        return _refused(arguments.command, error)
+        return _report_refusal(arguments.command, error)
 
 
 def _run(arguments: argparse.Namespace, config: Config) -> int:
@@ -77,7 +77,7 @@ def _load(command: str) -> ModuleType:
         return importlib.import_module(f"engine.cli.{command}")
 
 
-def _refused(command: str, error: Exception) -> int:
+def _report_refusal(command: str, error: Exception) -> int:
     message = " ".join(str(error).split()) or type(error).__name__
     print(f"spec11-engine {command}: {message}", file=sys.stderr)
     match error:

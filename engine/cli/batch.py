@@ -54,7 +54,7 @@ class Outcome:
         return json.dumps({name: each for name, each in told.items() if each is not None})
 
 
-def played(ids: Iterable[str], act: Callable[[str], Answer]) -> Iterator[Outcome]:
+def run_batch(ids: Iterable[str], act: Callable[[str], Answer]) -> Iterator[Outcome]:
     """What became of each id, in their order, a repeated one once.
 
     A refusal stops nobody. Where the API is gone nothing more is sent: the one that it was asked
@@ -66,7 +66,7 @@ def played(ids: Iterable[str], act: Callable[[str], Answer]) -> Iterator[Outcome
             yield Outcome(each, Word.NOT_SENT, why=gone)
             continue
         try:
-            outcome = _heard(each, act(each))
+            outcome = _read_outcome(each, act(each))
         except Unreachable as error:
             gone = str(error)
             word = Word.UNKNOWN if isinstance(error, Unanswered) else Word.NOT_SENT
@@ -76,7 +76,7 @@ def played(ids: Iterable[str], act: Callable[[str], Answer]) -> Iterator[Outcome
         yield outcome
 
 
-def _heard(workflow_id: str, answer: Answer) -> Outcome:
+def _read_outcome(workflow_id: str, answer: Answer) -> Outcome:
     body = answer.body if isinstance(answer.body, dict) else {}
     if answer.status == HTTPStatus.ACCEPTED and body.get("accepted") is True:
         forked = body.get("forkedWorkflowID")

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     began = time.monotonic()
     found: dict[str, Json] = {"mode": config.oc_mode, "strict": True, "ok": False}
     try:
-        found |= asyncio.run(_asked(config))
+        found |= asyncio.run(_ask_server(config))
     except RunFailed as error:
         found["reason"] = str(error)
     found["ms"] = round((time.monotonic() - began) * 1000)
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-async def _asked(config: Config) -> dict[str, Json]:
+async def _ask_server(config: Config) -> dict[str, Json]:
     daemon = Daemon(config.oc_base_url)
     try:
         health = await daemon.health()
@@ -66,10 +66,10 @@ async def _asked(config: Config) -> dict[str, Json]:
         await daemon.close()
     plans.require_tools(plans.PLAN, answer.tools)
     server: dict[str, Json] = {"kind": health.server, "version": health.version}
-    return {"ok": True, "server": server, **_claimed(answer)}
+    return {"ok": True, "server": server, **_state_claim(answer)}
 
 
-def _claimed(answer: Answer) -> dict[str, Json]:
+def _state_claim(answer: Answer) -> dict[str, Json]:
     """No more than was seen."""
     return {
         "servedBy": answer.served_by,

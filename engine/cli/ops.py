@@ -83,8 +83,8 @@ def _targets(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "id", nargs="+", type=_id, help="of a workflow; - for those on standard input"
     )
-    command.add_argument("--actor", required=True, type=_said, help="who acts, for the audit")
-    command.add_argument("--reason", required=True, type=_said, help="and why")
+    command.add_argument("--actor", required=True, type=_parse_text, help="who acts, for the audit")
+    command.add_argument("--reason", required=True, type=_parse_text, help="and why")
 
 
 def _step(command: argparse.ArgumentParser, verb: str) -> None:
@@ -93,18 +93,22 @@ def _step(command: argparse.ArgumentParser, verb: str) -> None:
             "--step", required=True, type=_number, metavar="N", help="the functionId to repeat from"
         )
     else:
-        command.add_argument("--step", required=True, type=_said, help="its name, as DecideST")
+        command.add_argument(
+            "--step", required=True, type=_parse_text, help="its name, as DecideST"
+        )
     command.add_argument("--app-version", help="for workers of that version")
 
 
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """0 when all of it went through."""
-    workflows = Workflows(remotes.found(arguments, config))
+    workflows = Workflows(remotes.find_remote(arguments, config))
     return _list(workflows, arguments) if arguments.verb == "list" else _act(workflows, arguments)
 
 
 def _list(workflows: Workflows, arguments: argparse.Namespace) -> int:
-    answer = workflows.listed(status=arguments.status, name=arguments.name, limit=arguments.limit)
+    answer = workflows.list_workflows(
+        status=arguments.status, name=arguments.name, limit=arguments.limit
+    )
     if answer.status != HTTPStatus.OK or not isinstance(answer.body, list):
         _note(f"refused {answer.status} {batch.reason(answer.body)}")
         return NOT_ALL
@@ -128,7 +132,7 @@ def _act(workflows: Workflows, arguments: argparse.Namespace) -> int:
     ids = [*_ids(arguments.id)]
     words: set[Word] = set()
     try:
-        for outcome in batch.played(ids, _action(workflows, arguments)):
+        for outcome in batch.run_batch(ids, _action(workflows, arguments)):
             words.add(outcome.word)
             _tell(outcome, as_json=arguments.json)
     except KeyboardInterrupt:
@@ -185,7 +189,7 @@ def _id(text: str) -> str:
     return text
 
 
-def _said(text: str) -> str:
+def _parse_text(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("says nothing")
     return text

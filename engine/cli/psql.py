@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """Never: the process becomes psql, whose exit status counts."""
     dsn = searching(where.running(arguments, config), PATHS[arguments.schema])
-    psql = Programs.installed().path("psql")
+    psql = Programs.find_installed().path("psql")
     words = [psql, "--dbname", without_password(dsn), *arguments.rest]
     secret = password(dsn)
     environment = {

@@ -20,7 +20,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
-def found(arguments: argparse.Namespace, config: Config) -> Remote:
+def find_remote(arguments: argparse.Namespace, config: Config) -> Remote:
     """The API that is meant."""
     url = arguments.url or remote.address(f"http://127.0.0.1:{config.port}")
     return Remote(url, _token(config))

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 def _make(arguments: argparse.Namespace, config: Config) -> int:
     """0, once the whole pack is where it was wanted. Raises Missing, Unreachable."""
     dsn = where.running(arguments, config)
-    made = asyncio.run(usecases.exported(dsn, arguments.run, config.secrets()))
+    made = asyncio.run(usecases.export_pack(dsn, arguments.run, config.secrets()))
     if arguments.out is None:
         sys.stdout.buffer.write(made)
         sys.stdout.flush()
@@ -92,17 +92,17 @@ def _keep(made: bytes, place: Path) -> None:
 
 def _verify(place: Path) -> int:
     try:
-        found = packs.checked(place.read_bytes())
+        found = packs.check_pack(place.read_bytes())
     except OSError as error:
         return _no_pack(place, str(error.strerror))
     except Unreadable as error:
         return _no_pack(place, str(error))
-    for line in _told(found):
+    for line in _describe_differences(found):
         print(f"{place}: {' '.join(line.split())}")
     return DIFFERS if found.differs else 0
 
 
-def _told(found: Checked) -> list[str]:
+def _describe_differences(found: Checked) -> list[str]:
     differs = [f"differs {each}" for each in found.differs]
     hidden = [f"redacted {each}: cannot be computed again" for each in found.untold]
     return [*differs, *hidden] if differs else [*hidden, f"holds: {found.holds} proofs"]

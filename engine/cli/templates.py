@@ -54,7 +54,7 @@ async def _register(arguments: argparse.Namespace, dsn: str) -> None:
 
 async def _list(arguments: argparse.Namespace, dsn: str) -> None:
     async with await pool.connect(dsn) as tx:
-        for each in await store.listed(tx):
+        for each in await store.list_templates(tx):
             _show(each, as_json=arguments.json)
 
 

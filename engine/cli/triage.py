@@ -52,7 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """0 when no level has a fault."""
     scene = Scene(
-        api=remotes.found(arguments, config),
+        api=remotes.find_remote(arguments, config),
         dsn=partial(where.running, arguments, config),
         wid=arguments.run,
         logs=arguments.log,

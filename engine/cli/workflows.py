@@ -21,7 +21,7 @@ class Workflows:
 
     api: Remote
 
-    def listed(self, **filters: str | int | None) -> Answer:
+    def list_workflows(self, **filters: str | int | None) -> Answer:
         """The newest of those that the filters let through; None is no filter."""
         query = urlencode({name: each for name, each in filters.items() if each is not None})
         return self.api.ask("GET", f"{ROOT}?{query}")

@@ -26,7 +26,7 @@ class Pattern:
         except SchemaError as error:
             raise ValueError("is no regular expression that is supported here") from error
 
-    def found_in(self, text: str) -> bool:
+    def matches(self, text: str) -> bool:
         """Whether some part of ``text`` matches."""
         return self._compiled.isinstance_python(text)
 
@@ -48,7 +48,7 @@ class Schema:
         return bool(self._validator.is_valid(value))
 
 
-def unsupported(pattern: str, at: Path) -> Iterator[Fault]:
+def find_unsupported(pattern: str, at: Path) -> Iterator[Fault]:
     """Why ``pattern`` is not one that we search for, if it is not."""
     try:
         Pattern(pattern)
@@ -60,7 +60,7 @@ _compiled: Final = lru_cache(maxsize=256)(Pattern)
 
 
 def _pattern(_: Any, text: str, value: Any, __: Any) -> Iterator[ValidationError]:
-    if isinstance(value, str) and not _compiled(text).found_in(value):
+    if isinstance(value, str) and not _compiled(text).matches(value):
         yield ValidationError(f"does not match {text}")
 
 

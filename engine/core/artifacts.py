@@ -33,6 +33,6 @@ def place(step_id: str) -> int:
     return STEPS.index(step_id) if step_id in STEPS else len(STEPS)
 
 
-def succeeded(output: Any) -> bool:
+def has_succeeded(output: Any) -> bool:
     """Whether a recorded step did what it was for; one without an error code did."""
     return not isinstance(output, dict) or output.get("errCode", NO_ERROR) == NO_ERROR

@@ -101,7 +101,7 @@ class Spent:
     active_ms: int
 
     @property
-    def observed(self) -> dict[Metric, int]:
+    def measurements(self) -> dict[Metric, int]:
         """It, in the units of the limits."""
         return {
             Metric.MINUTES: self.minutes,
@@ -110,7 +110,7 @@ class Spent:
         }
 
 
-def exceeded(
+def find_excess(
     limits: Limits | None, observed: Mapping[Metric, int], scope: Scope = Scope.RUNTIME
 ) -> Excess | None:
     """The first limit, in the order of ``observed``, that is exceeded; to meet one is allowed."""

@@ -53,7 +53,7 @@ def _text(value: Json) -> str:
         case str():
             return _quoted(value)
         case dict():
-            pairs = [f"{_quoted(key)}:{_text(value[key])}" for key in _ordered(value)]
+            pairs = [f"{_quoted(key)}:{_text(value[key])}" for key in _sort_keys(value)]
             return f"{{{','.join(pairs)}}}"
         case list():
             return f"[{','.join(map(_text, value))}]"
@@ -63,7 +63,7 @@ def _text(value: Json) -> str:
             return _integer(value) if isinstance(value, int) else _number(value)
 
 
-def _ordered(keys: Iterable[str]) -> list[str]:
+def _sort_keys(keys: Iterable[str]) -> list[str]:
     """``keys`` by UTF-16 code unit, which for ASCII is the order that strings have anyway."""
     if "".join(keys).isascii():
         return sorted(keys)

@@ -103,7 +103,7 @@ def subjects(pack: Pack) -> list[Subject]:
     ]
 
 
-def found(check: Callable[[], Finding]) -> dict[str, Any]:
+def view_check(check: Callable[[], Finding]) -> dict[str, Any]:
     """What ``check`` came to, for a card; a row that cannot be read proves nothing."""
     try:
         found = check()

@@ -86,7 +86,7 @@ class Verdict:
 class Matching(Protocol):
     """Schemas and patterns of others, evaluated."""
 
-    def searched(self, pattern: str, text: str) -> bool:
+    def search(self, pattern: str, text: str) -> bool:
         """Whether the pattern is found in ``text``."""
         ...
 
@@ -167,19 +167,19 @@ def distance(one: str, other: str, most: int) -> int:
     return min(row[-1], most + 1)
 
 
-def _found(glob: str, index: Sequence[Artifact]) -> Artifact | None:
+def _find_artifact(glob: str, index: Sequence[Artifact]) -> Artifact | None:
     fitting = (each for each in index if matches(glob, each.uri))
     return min(fitting, key=lambda each: each.uri, default=None)
 
 
 def _file_exists(check: Check, index: Sequence[Artifact], _: Matching) -> Finding:
-    if _found(check["glob"], index):
+    if _find_artifact(check["glob"], index):
         return Finding(passed=True, reason="file_exists:ok")
     return Finding(passed=False, reason=f"file_exists:missing:{check['glob']}")
 
 
 def _jsonschema(check: Check, index: Sequence[Artifact], matching: Matching) -> Finding:
-    artifact = _found(check["artifact"], index)
+    artifact = _find_artifact(check["artifact"], index)
     if artifact is None:
         return _missing(check, "artifact")
     try:
@@ -190,7 +190,7 @@ def _jsonschema(check: Check, index: Sequence[Artifact], matching: Matching) -> 
 
 
 def _rowcount_gte(check: Check, index: Sequence[Artifact], _: Matching) -> Finding:
-    artifact, least = _found(check["artifact"], index), check["n"]
+    artifact, least = _find_artifact(check["artifact"], index), check["n"]
     rows = artifact.rows if artifact else 0
     passed = rows >= least
     reason = f"ok:{rows}>={least}" if passed else f"fail:{rows}<{least}"
@@ -198,17 +198,17 @@ def _rowcount_gte(check: Check, index: Sequence[Artifact], _: Matching) -> Findi
 
 
 def _regex(check: Check, index: Sequence[Artifact], matching: Matching) -> Finding:
-    artifact = _found(check["artifact"], index)
+    artifact = _find_artifact(check["artifact"], index)
     if artifact is None:
         return _missing(check, "artifact")
-    found = matching.searched(check["re"], artifact.text)
+    found = matching.search(check["re"], artifact.text)
     return Finding(passed=found, reason=f"regex:{'ok' if found else 'miss'}")
 
 
 def _diff_le(check: Check, index: Sequence[Artifact], _: Matching) -> Finding:
     one, other, most = (
-        _found(check["artifactA"], index),
-        _found(check["artifactB"], index),
+        _find_artifact(check["artifactA"], index),
+        _find_artifact(check["artifactB"], index),
         check["max"],
     )
     if one is None or other is None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from engine.core.canon import Json
 from engine.core.identity import topic as topic_of
-from engine.errors import Conflict, Malformed, counted
+from engine.errors import Conflict, Malformed, count_faults
 
 KEY: Final = re.compile(r"[a-z0-9][a-z0-9:_-]{0,127}")
 TOPIC: Final = re.compile(rf"(human|sys):{KEY.pattern}")
@@ -114,19 +114,19 @@ class Answer:
     rationale: str | None
 
 
-def understood(form: Mapping[str, Any], payload: Mapping[str, Json]) -> Answer:
+def parse_answer(form: Mapping[str, Any], payload: Mapping[str, Json]) -> Answer:
     """What ``payload`` answers to the gate's ``form``. Raises Malformed for an unknown shape."""
     if asks_approval(form):
         if answer := approval(payload):
             return answer
-        raise _refused([{"pointer": "/payload", "message": "must be one yes or no"}])
+        raise _make_refusal([{"pointer": "/payload", "message": "must be one yes or no"}])
     if faults := list(_mismatches(form, payload)):
-        raise _refused(faults)
+        raise _make_refusal(faults)
     return Answer(None, None)
 
 
-def _refused(faults: list[dict[str, str]]) -> Malformed:
-    message = f"invalid GateReply: {counted(len(faults))}"
+def _make_refusal(faults: list[dict[str, str]]) -> Malformed:
+    message = f"invalid GateReply: {count_faults(len(faults))}"
     return Malformed(message, code="invalid_request", details=faults)
 
 

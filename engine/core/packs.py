@@ -15,8 +15,8 @@ from typing import Any, Final
 from engine.core import cards, proofs
 from engine.core.canon import canonical, digest, reread
 from engine.core.cards import UNREADABLE, Card, Pack, Verdict
-from engine.core.pointers import pointed
-from engine.core.redaction import is_redacted, redacted
+from engine.core.pointers import resolve_pointer
+from engine.core.redaction import is_redacted, redact
 
 SCHEMA_VERSION: Final = 1
 # Sections of rows, each with the columns by which its rows differ.
@@ -68,7 +68,7 @@ class Checked:
     untold: tuple[str, ...]
 
 
-def assembled(
+def assemble_pack(
     app: Mapping[str, Any], engine: Mapping[str, Any], audits: list[dict[str, Any]], wid: str
 ) -> dict[str, Any]:
     """The pack of the run of ``wid``, not yet sealed, of its rows by section (None: no rows)."""
@@ -88,12 +88,15 @@ def assembled(
 
 
 def _engine(rows: Mapping[str, Any], wid: str) -> dict[str, Any]:
-    def parted(section: str) -> tuple[list[Any], list[Any]]:
+    def split_section(section: str) -> tuple[list[Any], list[Any]]:
         every = rows[section] or []
         own = [row for row in every if row["workflow_uuid"] == wid]
         return own, [row for row in every if row["workflow_uuid"] != wid]
 
-    (parents, children), (parent_events, child_events) = parted("statuses"), parted("events")
+    (parents, children), (parent_events, child_events) = (
+        split_section("statuses"),
+        split_section("events"),
+    )
     return {
         **{name: rows.get(name) or [] for name in ENGINE_KEYS},
         "workflowScope": rows["workflowScope"] or [],
@@ -101,17 +104,17 @@ def _engine(rows: Mapping[str, Any], wid: str) -> dict[str, Any]:
         "childStatuses": children,
         "parentEvents": parent_events,
         "childEvents": child_events,
-        **{kind: _named(children, name) for kind, name in KINDS.items()},
+        **{kind: _collect_names(children, name) for kind, name in KINDS.items()},
     }
 
 
-def _named(rows: list[dict[str, Any]], name: str) -> list[str]:
+def _collect_names(rows: list[dict[str, Any]], name: str) -> list[str]:
     return sorted(row["workflow_uuid"] for row in rows if row["name"] == name)
 
 
-def sealed(pack: Mapping[str, Any], secrets: Iterable[str]) -> bytes:
+def seal_pack(pack: Mapping[str, Any], secrets: Iterable[str]) -> bytes:
     """The canonical bytes of the pack, its secrets taken out, with its own digest."""
-    clean, places = redacted({**pack}, secrets)
+    clean, places = redact({**pack}, secrets)
     if not isinstance(clean, dict):
         raise TypeError("a pack is an object")
     meta: dict[str, Any] = {
@@ -124,7 +127,7 @@ def sealed(pack: Mapping[str, Any], secrets: Iterable[str]) -> bytes:
     return canonical({**clean, "meta": {**meta, "sha256": digest(body)}})
 
 
-def checked(raw: bytes) -> Checked:
+def check_pack(raw: bytes) -> Checked:
     """What differs in a pack from what its own rows say. Raises Unreadable for what is none."""
     pack = _read(raw)
     faults = [*_form(pack, raw)]
@@ -215,7 +218,7 @@ def _belonging(pack: Pack) -> Iterator[str]:
 def _unhidden(pack: Pack) -> Iterator[str]:
     """Places that are told to be redacted, and are not: nobody hides a change behind them."""
     for place in pack["meta"]["redacted"]:
-        if not is_redacted(pointed(pack, place)):
+        if not is_redacted(resolve_pointer(pack, place)):
             yield f"meta.redacted: nothing was taken out at {place}"
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 def pointer(path: Iterable[str | int]) -> str:
     """``/opts/lane`` for the keys and indices of ``path``; "" for the whole document."""
-    return "".join(f"/{_escaped(str(part))}" for part in path)
+    return "".join(f"/{_escape_part(str(part))}" for part in path)
 
 
-def pointed(document: Any, place: str) -> Any:
+def resolve_pointer(document: Any, place: str) -> Any:
     """What stands at ``place``. Raises LookupError, TypeError or ValueError where nothing can."""
     for part in place.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
@@ -19,5 +19,5 @@ def pointed(document: Any, place: str) -> Any:
     return document
 
 
-def _escaped(part: str) -> str:
+def _escape_part(part: str) -> str:
     return part.replace("~", "~0").replace("/", "~1")

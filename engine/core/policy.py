@@ -53,7 +53,7 @@ class Violation:
     message: str
 
 
-def planned(recipe: Recipe, intent: Mapping[str, Json], options: Options, rules: Rules) -> Run:
+def plan_run(recipe: Recipe, intent: Mapping[str, Json], options: Options, rules: Rules) -> Run:
     """The run that this start asks for. Raises PolicyViolation, naming every rule it breaks."""
     hashed = identity.intent_hash(dict(intent))
     workflow = identity.workflow_id(hashed)
@@ -89,7 +89,7 @@ def violations(
     """Every rule that this start breaks, the queue's first."""
     yield from _queue(options, rules)
     yield from _blank(options)
-    yield from _restated(recipe, hashed, options)
+    yield from _find_contradictions(recipe, hashed, options)
     yield from _budget(options)
     yield from _caps(recipe, options)
     yield from _gate(intent, rules)
@@ -114,7 +114,7 @@ def _blank(options: Options) -> Iterator[Violation]:
         yield Violation("/opts/tenantId", "tenantId cannot be blank")
 
 
-def _restated(recipe: Recipe, hashed: str, options: Options) -> Iterator[Violation]:
+def _find_contradictions(recipe: Recipe, hashed: str, options: Options) -> Iterator[Violation]:
     """Options that may only say again what the pinned ref says (D4)."""
     table = (
         ("recipeName", options.recipe_name, recipe.id),
@@ -149,7 +149,7 @@ def _budget(options: Options) -> Iterator[Violation]:
         (Metric.WALL_CLOCK, "timeoutMS", options.timeout_ms or 0),
     )
     for metric, pointer, observed in table:
-        if over := budgets.exceeded(options.budget, {metric: observed}, Scope.INGRESS):
+        if over := budgets.find_excess(options.budget, {metric: observed}, Scope.INGRESS):
             yield Violation(f"/opts/{pointer}", over.reason)
 
 

@@ -41,7 +41,7 @@ def _identity(of: Subject) -> Iterator[Card]:
     yield Card(
         id=f"proof-{of.wid}-identity",
         claim="Intent identity",
-        **cards.found(check),
+        **cards.view_check(check),
         source=Source.SQL,
         ts=cards.ms(intent["created_at"]),
         provenance="app.intents.json app.runs.intent_hash",
@@ -64,7 +64,7 @@ def _recipe(of: Subject) -> Iterator[Card]:
     yield Card(
         id=f"proof-{of.wid}-recipe",
         claim="Pinned recipe",
-        **cards.found(check),
+        **cards.view_check(check),
         source=Source.POLICY,
         ts=cards.ms(recipe["created_at"]),
         provenance="app.recipe_versions.json app.runs.recipe_hash",
@@ -84,7 +84,7 @@ def _app_status(of: Subject) -> Iterator[Card]:
     yield Card(
         id=f"proof-{of.wid}-status-app",
         claim="Workflow status (app)",
-        **cards.found(check),
+        **cards.view_check(check),
         source=Source.SQL,
         ts=cards.ms(of.run["updated_at"]),
         provenance="app.runs.status",
@@ -99,7 +99,7 @@ def _engine_status(of: Subject) -> Iterator[Card]:
     yield Card(
         id=f"proof-{of.wid}-status-dbos",
         claim="Workflow status (engine) agrees with the app's",
-        **cards.found(partial(_agreement, of.run["status"], row)),
+        **cards.view_check(partial(_agreement, of.run["status"], row)),
         source=Source.DBOS,
         ts=cards.ms(of.run["updated_at"]) if row is None else row["updated_at"],
         provenance="dbos.workflow_status.status",
@@ -136,7 +136,7 @@ def _steps(of: Subject) -> Iterator[Card]:
         yield Card(
             id=f"proof-{of.wid}-step-{name}-{attempt}",
             claim=f"Step execution: {name}, attempt {attempt}",
-            **cards.found(partial(_order, of.run, step, left)),
+            **cards.view_check(partial(_order, of.run, step, left)),
             source=Source.SQL,
             ts=cards.ms(step["finished_at"]),
             provenance="app.run_steps",
@@ -171,7 +171,7 @@ def _artifacts(of: Subject) -> Iterator[Card]:
             yield Card(
                 id=f"proof-{of.wid}-art-{'-'.join(map(str, named))}",
                 claim=f"Artifact durability: {row['kind']}",
-                **cards.found(partial(_bytes, row)),
+                **cards.view_check(partial(_bytes, row)),
                 source=Source.ARTIFACT,
                 ts=cards.ms(row["created_at"]),
                 provenance=f"app.artifacts {row['uri']}",
@@ -192,7 +192,7 @@ def _ledger(of: Subject) -> Iterator[Card]:
         yield Card(
             id=f"proof-{of.wid}-ledger-{row['gate_key']}-{row['dedupe_key']}",
             claim=f"Accepted answer at {row['gate_key']}",
-            **cards.found(partial(_answer, row, gate)),
+            **cards.view_check(partial(_answer, row, gate)),
             source=Source.SQL,
             ts=cards.ms(row["created_at"]),
             provenance="app.human_interactions.payload_hash",
@@ -219,7 +219,7 @@ def _patches(of: Subject) -> Iterator[Card]:
         yield Card(
             id=f"proof-{of.wid}-patch-{row['step_id']}-{row['patch_index']}-{row['attempt']}",
             claim=f"Reversible patch {row['patch_index']}, attempt {row['attempt']}",
-            **cards.found(partial(_reversible, row)),
+            **cards.view_check(partial(_reversible, row)),
             source=Source.SQL,
             ts=cards.ms(row["rolled_back_at"] or row["applied_at"] or row["created_at"]),
             provenance=f"app.patch_history {row['target_path']}",
@@ -298,7 +298,7 @@ def _partition(of: Subject) -> Iterator[Card]:
     yield Card(
         id=f"proof-{of.wid}-partition",
         claim="Queue partition policy",
-        **cards.found(check),
+        **cards.view_check(check),
         source=Source.POLICY,
         ts=cards.ms(of.run["created_at"]),
         provenance="app.runs.queue_partition_key",

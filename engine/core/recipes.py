@@ -103,7 +103,7 @@ class Template:
         """
         scope = {"formData": dict(form)}
         _require_small(self.used, scope)
-        intent = _rendered(self.tree, scope)
+        intent = _render_template(self.tree, scope)
         if not _is_intent(intent):
             raise Malformed("invalid Intent: the recipe rendered no intent", code="invalid_request")
         constraints: Any = intent["constraints"]
@@ -144,22 +144,22 @@ def _is_strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _rendered(template: Any, scope: Mapping[str, Any]) -> Any:
+def _render_template(template: Any, scope: Mapping[str, Any]) -> Any:
     """``template`` with its ``{{path}}`` filled in: alone in a string a value keeps its type."""
     match template:
         case str():
             return _text(template, scope)
         case list():
-            return [_rendered(item, scope) for item in template]
+            return [_render_template(item, scope) for item in template]
         case dict():
-            return {key: _rendered(item, scope) for key, item in template.items()}
+            return {key: _render_template(item, scope) for key, item in template.items()}
         case _:
             return template
 
 
 def _require_small(used: Mapping[str, int], scope: Mapping[str, Any]) -> None:
     """What the template would become is counted before it is made. Raises Malformed."""
-    size = sum(times * len(canonical(_found(path, scope))) for path, times in used.items())
+    size = sum(times * len(canonical(_find_value(path, scope))) for path, times in used.items())
     if size > MAX_INTENT:
         message = f"invalid Intent: larger than {MAX_INTENT} bytes"
         raise Malformed(message, code="invalid_request")
@@ -181,16 +181,16 @@ def _texts(template: Any) -> Iterator[str]:
 
 def _text(template: str, scope: Mapping[str, Any]) -> Any:
     if whole := _WHOLE.fullmatch(template):
-        return _found(whole[1], scope)
-    return _WHOLE.sub(lambda path: _printed(_found(path[1], scope)), template)
+        return _find_value(whole[1], scope)
+    return _WHOLE.sub(lambda path: _format_value(_find_value(path[1], scope)), template)
 
 
-def _printed(value: Json) -> str:
+def _format_value(value: Json) -> str:
     """``value`` inside a sentence: a string as it is, else canonical JSON (1.0 is 1)."""
     return value if isinstance(value, str) else canonical(value).decode()
 
 
-def _found(path: str, scope: Mapping[str, Any]) -> Any:
+def _find_value(path: str, scope: Mapping[str, Any]) -> Any:
     value: Any = scope
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:

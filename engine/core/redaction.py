@@ -20,7 +20,7 @@ _OF_DSN: Final = re.compile(r"\b(?:host|hostaddr|port|user|dbname)=")
 Path: TypeAlias = "tuple[str | int, ...]"
 
 
-def redacted(value: Json, secrets: Iterable[str]) -> tuple[Json, list[str]]:
+def redact(value: Json, secrets: Iterable[str]) -> tuple[Json, list[str]]:
     """``value`` without any secret, and the JSON pointers of the strings that had one."""
     known = sorted({each for each in secrets if len(each) >= SHORTEST}, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, known))) if known else None

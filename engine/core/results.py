@@ -52,7 +52,7 @@ class Result:
     sandbox_ref: str
 
     @property
-    def measured(self) -> dict[str, int]:
+    def budget_metrics(self) -> dict[str, int]:
         """The metrics of the provider, and what follows from them for a budget."""
         wrote = (
             max(_bytes(self.stdout), self.metrics.get("stdoutBytes", 0)),
@@ -84,7 +84,7 @@ class Result:
             stderr=stderr,
             stdout=stdout,
             files=dict(zip(self.files, files, strict=True)),
-            metrics={**self.measured, "cutBytes": cut_bytes},
+            metrics={**self.budget_metrics, "cutBytes": cut_bytes},
         )
 
     @property
@@ -98,7 +98,7 @@ class Result:
             "stdout": self.stdout,
             "stderr": self.stderr,
             "filesOut": {**self.files},
-            "metrics": {**self.measured},
+            "metrics": {**self.budget_metrics},
             "sandboxRef": self.sandbox_ref,
         }
 
@@ -128,7 +128,7 @@ def retries(err_code: str, attempt: int) -> int:
     return attempt if goes_on else attempt - 1
 
 
-def lost(task_key: str, attempt: int, err_code: str, why: str) -> Result:
+def make_lost_result(task_key: str, attempt: int, err_code: str, why: str) -> Result:
     """The result of a command that the sandbox never began, or lost; ``why`` begins with whose."""
     return Result(
         task_key=task_key,
@@ -152,15 +152,15 @@ def _pattern(phrases: Sequence[str]) -> re.Pattern[str]:
 _SPOKEN: Final = {code: _pattern(phrases) for code, phrases in SPOKEN.items()}
 
 
-def spoken(told: str, otherwise: str) -> str:
+def classify_error(told: str, otherwise: str) -> str:
     """The class that ``told``, an error's text, names by whole tokens: "room" is no "oom" (B65)."""
     found = (code for code, pattern in _SPOKEN.items() if pattern.search(told))
     return next(found, otherwise)
 
 
-def classified(exit_code: int, stderr: str) -> str:
+def classify_exit(exit_code: int, stderr: str) -> str:
     """The class of a command that ran to its end, by what it said of it."""
-    return NO_ERROR if exit_code == 0 else spoken(stderr, NONZERO)
+    return NO_ERROR if exit_code == 0 else classify_error(stderr, NONZERO)
 
 
 def is_infrastructure(err_code: str) -> bool:
@@ -173,7 +173,7 @@ def attempts(results: Sequence[Mapping[str, Any]]) -> int:
     return max(int(each["attempt"]) for each in results)
 
 
-def merged(results: Sequence[dict[str, Any]]) -> dict[str, Json]:
+def merge_results(results: Sequence[dict[str, Any]]) -> dict[str, Json]:
     """One result of all tasks, in their order: the first failure speaks for them."""
     failed = [each for each in results if each["errCode"] != NO_ERROR]
     first = (failed or list(results))[0]

@@ -81,7 +81,7 @@ TERMINAL: Final = frozenset(
 )
 
 
-def merged(app: str, engine: str | None) -> Status:
+def merge_status(app: str, engine: str | None) -> Status:
     """The header's status: the further of the two rows, the app row's where they tie (D10).
 
     Raises KeyError for a word outside the tables.

@@ -122,7 +122,7 @@ class Survey:
         if name == "$defs" and at == ("$defs",) and isinstance(value, dict):
             return 0  # counted where it is referred to
         if name == "$ref":
-            return self._referred(value, at)
+            return self._measure_reference(value, at)
         return self._plain(name, value, at)
 
     def _plain(self, name: str, value: Any, at: Path) -> int:
@@ -135,7 +135,7 @@ class Survey:
             self.patterns.append((at, value))
         return len(value) if name == "enum" and isinstance(value, list) else 1
 
-    def _referred(self, ref: Any, at: Path) -> int:
+    def _measure_reference(self, ref: Any, at: Path) -> int:
         name = ref.removeprefix(OF_DEFINITION) if isinstance(ref, str) else ""
         if not isinstance(ref, str) or not ref.startswith(OF_DEFINITION) or not name.isidentifier():
             self.faults.append(

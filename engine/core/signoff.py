@@ -83,20 +83,20 @@ def faults(
 ) -> list[Fault]:
     """All that speaks against a sign-off of the right shape; ``sights`` by reference."""
     return [
-        *_told(document),
-        *_bound(document, release),
-        *_tiled(document),
-        *_timed(document, now_ms),
-        *_seen(references(document), sights),
+        *_check_verdict(document),
+        *_check_binding(document, release),
+        *_check_tiles(document),
+        *_check_times(document, now_ms),
+        *_check_references(references(document), sights),
     ]
 
 
-def _told(document: Mapping[str, Any]) -> Iterator[Fault]:
+def _check_verdict(document: Mapping[str, Any]) -> Iterator[Fault]:
     for each in document["reasons"]:
         yield Fault(each["code"], each["subject"], each["text"])
 
 
-def _bound(document: Mapping[str, Any], release: Release) -> Iterator[Fault]:
+def _check_binding(document: Mapping[str, Any], release: Release) -> Iterator[Fault]:
     binding = document["binding"]
     told = [
         ("E-COMMIT", "commit", release.commit),
@@ -116,16 +116,16 @@ def _bound(document: Mapping[str, Any], release: Release) -> Iterator[Fault]:
         yield Fault("E-SCOPE", "scope", f"is {document['scope']}, asked is {release.scope}")
 
 
-def _tiled(document: Mapping[str, Any]) -> Iterator[Fault]:
+def _check_tiles(document: Mapping[str, Any]) -> Iterator[Fault]:
     for name, wanted in (("pfTiles", PF_TILES), ("proofTiles", PROOF_TILES)):
         ids = tuple(tile["id"] for tile in document[name])
         if ids != wanted:
             yield Fault("E-TILE", name, "are not the tiles of a release, in their order")
         for tile in document[name]:
-            yield from _squared(tile, document["binding"])
+            yield from _check_tile(tile, document["binding"])
 
 
-def _squared(tile: Mapping[str, Any], binding: Mapping[str, Any]) -> Iterator[Fault]:
+def _check_tile(tile: Mapping[str, Any], binding: Mapping[str, Any]) -> Iterator[Fault]:
     id_ = tile["id"]
     if tile["verdict"] == "GO" and not tile["evidence"]:
         yield Fault("E-REF", id_, "says GO and refers to nothing")
@@ -135,7 +135,7 @@ def _squared(tile: Mapping[str, Any], binding: Mapping[str, Any]) -> Iterator[Fa
             yield Fault(code, id_, f"its {name} is {tile[name] or 'missing'}")
 
 
-def _timed(document: Mapping[str, Any], now_ms: int) -> Iterator[Fault]:
+def _check_times(document: Mapping[str, Any], now_ms: int) -> Iterator[Fault]:
     for each in document["evidence"]["journals"]:
         yield from _window(each["ref"], each["startedAt"], each["finishedAt"], now_ms)
     for tile in (*document["pfTiles"], *document["proofTiles"]):
@@ -152,7 +152,9 @@ def _window(subject: str, start: int, end: int, now_ms: int) -> Iterator[Fault]:
         yield Fault("E-STALE", subject, f"began {(now_ms - start) // 1000} s ago")
 
 
-def _seen(refs: Iterable[Mapping[str, Any]], sights: Mapping[str, Sight]) -> Iterator[Fault]:
+def _check_references(
+    refs: Iterable[Mapping[str, Any]], sights: Mapping[str, Sight]
+) -> Iterator[Fault]:
     for name, digest in dict.fromkeys((ref["ref"], ref["sha256"]) for ref in refs):
         sight = sights[name]
         if digest == NOTHING:
@@ -170,10 +172,10 @@ def tiles(
 ) -> tuple[Tile, ...]:
     """The tiles of ``wanted`` in their order; one that is missing, or accused, is NO_GO."""
     known = {tile["id"]: tile for tile in reversed(found)}
-    return tuple(_shown(id_, known.get(id_), against) for id_ in wanted)
+    return tuple(_judge_tile(id_, known.get(id_), against) for id_ in wanted)
 
 
-def _shown(id_: str, tile: Mapping[str, Any] | None, against: Sequence[Fault]) -> Tile:
+def _judge_tile(id_: str, tile: Mapping[str, Any] | None, against: Sequence[Fault]) -> Tile:
     if tile is None:
         return Tile(id=id_, label=id_, verdict="NO_GO", evidence=(), ts=0, reason=MISSING)
     names = {ref["ref"] for ref in tile["evidence"]} | {id_}

@@ -122,7 +122,7 @@ def _stances(stance: Stance) -> Iterator[str]:
         yield "queue_partition_off"
 
 
-def counted(
+def count_findings(
     trigger: Trigger, found: Sequence[Finding], declared: Collection[str], what: str
 ) -> Tile:
     """Red with the exact number of findings that nobody declared, and the first of them."""

@@ -31,7 +31,7 @@ class Fanout:
     slots: Slots
     task_flow: Any
 
-    async def ended(
+    async def run_tasks(
         self,
         execution: Execution,
         decided: Mapping[str, Any],
@@ -45,7 +45,7 @@ class Fanout:
         of, or OverBudget for the first that went too far: then no task is under way any more.
         """
         tasks = execution.tasks(BuildAnswer.model_validate(decided["build"]).to_core())
-        if over := budgets.exceeded(limits, {Metric.FANOUT: len(tasks)}):
+        if over := budgets.find_excess(limits, {Metric.FANOUT: len(tasks)}):
             raise OverBudget(over)
         wanted = [task for task in tasks if task.cmd not in known]
         under_way: deque[tuple[str, Handle]] = deque()
@@ -74,7 +74,7 @@ class Fanout:
         for task in tasks:
             while not budgets.has_room(limits, minutes, len(under_way)):
                 minutes = await self._collect(execution, under_way, ended)
-            under_way.append((task.cmd, await self._enqueued(execution.run_id, task, place)))
+            under_way.append((task.cmd, await self._enqueue_task(execution.run_id, task, place)))
         while under_way:
             await self._collect(execution, under_way, ended)
         return ended
@@ -88,7 +88,7 @@ class Fanout:
         for _, handle in under_way:
             await self.endings.wait(handle.get_workflow_id())
 
-    async def _enqueued(self, run_id: str, task: Task, place: Mapping[str, Any]) -> Handle:
+    async def _enqueue_task(self, run_id: str, task: Task, place: Mapping[str, Any]) -> Handle:
         """The task under way, in the partition and with the priority of its run (B52)."""
         options = SetEnqueueOptions(
             priority=place["priority"], queue_partition_key=place["partition"] or NOBODYS

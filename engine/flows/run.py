@@ -45,14 +45,14 @@ class RunFlow:
     async def start(self, execution: Execution) -> dict[str, Any]:
         """What the run put out, begun from nothing."""
         await self._made_good(execution)
-        return await self._guarded(execution, self._play(execution, NOTHING))
+        return await self._run_guarded(execution, self._play(execution, NOTHING))
 
     async def repair(self, execution: Execution) -> dict[str, Any]:
         """What the run put out, going on with what an earlier execution left whole (D14)."""
         await self._made_good(execution)
-        return await self._guarded(execution, self._repair(execution))
+        return await self._run_guarded(execution, self._repair(execution))
 
-    async def _guarded(
+    async def _run_guarded(
         self, execution: Execution, work: Awaitable[dict[str, Any]]
     ) -> dict[str, Any]:
         """What ``work`` returns. Whatever it raises, the run's row has said so before."""
@@ -80,7 +80,9 @@ class RunFlow:
             raise RunFailed(said) from error
 
     async def _repair(self, execution: Execution) -> dict[str, Any]:
-        return await self._play(execution, await self.step("Known", self.repairs.known, execution))
+        return await self._play(
+            execution, await self.step("Known", self.repairs.load_known_work, execution)
+        )
 
     async def _play(self, execution: Execution, known: Mapping[str, Any]) -> dict[str, Any]:
         stages = self.stages
@@ -88,16 +90,16 @@ class RunFlow:
         given, budget = compiled["constraints"], compiled["budget"]
         await self._within(execution, budget)
         if (asks := constraints.questions(given)) and not known["asked"]:
-            await self._answered(execution, asks, "Ask-user gate timed out")
+            await self._await_answers(execution, asks, "Ask-user gate timed out")
         plan = await self.step(APPLY, stages.apply_patches, execution, compiled["plan"])
         await self._within(execution, budget)
         if not known["granted"]:
-            await self._answered(
+            await self._await_answers(
                 execution, constraints.approvals(given), "Plan approval failed: no"
             )
         decided = known["decided"] or await self.step(DECIDE, stages.decide, execution, plan)
         await self._within(execution, budget)
-        ended = await self.fanout.ended(execution, decided, budget, known["succeeded"])
+        ended = await self.fanout.run_tasks(execution, decided, budget, known["succeeded"])
         await self._within(execution, budget)
         output = await self.step(EXECUTE, stages.execute, execution, decided["build"], ended)
         if output["errCode"] != NO_ERROR:
@@ -114,7 +116,7 @@ class RunFlow:
         if over := await self.step("Budget", self.budgets.look, execution):
             raise OverBudget(Excess.of(over))
 
-    async def _answered(self, execution: Execution, asks: Sequence[Ask], refused: str) -> None:
+    async def _await_answers(self, execution: Execution, asks: Sequence[Ask], refused: str) -> None:
         """People let the run go on. Raises RunFailed for a no and for silence.
 
         Waiting costs a coroutine: no thread, no slot of a queue (D11).

@@ -105,12 +105,12 @@ class Steps:
 
 
 async def _run(name: str, body: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    crash_points.reached(f"worker.{name}.before")
+    crash_points.pass_point(f"worker.{name}.before")
     try:
         made = await body(*args, **kwargs)
     except RunCanceled as error:
         raise DBOSWorkflowCancelledError(str(error)) from error
-    crash_points.reached(f"worker.{name}.after")
+    crash_points.pass_point(f"worker.{name}.after")
     return made
 
 

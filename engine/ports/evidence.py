@@ -37,7 +37,7 @@ class Evidence:
     def signoff(self) -> bytes | None:
         """The bytes of the sign-off; None when there is none. Raises Astray."""
         try:
-            with self._opened(SIGNOFF) as file:
+            with self._open_file(SIGNOFF) as file:
                 content = file.read(LARGEST_SIGNOFF + 1)
         except FileNotFoundError:
             return None
@@ -48,7 +48,7 @@ class Evidence:
     def sight(self, ref: str) -> Sight:
         """Digest and size of what ``ref`` leads to, or why it leads nowhere."""
         try:
-            with self._opened(ref) as file:
+            with self._open_file(ref) as file:
                 size = os.fstat(file.fileno()).st_size
                 return Sight(hashlib.file_digest(file, "sha256").hexdigest(), size)
         except FileNotFoundError:
@@ -58,7 +58,7 @@ class Evidence:
 
     def records(self, ref: str) -> Iterator[dict[str, Any]]:
         """The records of a journal, as far as it can be read. Raises Astray, FileNotFoundError."""
-        with self._opened(ref) as file:
+        with self._open_file(ref) as file:
             while line := file.readline(LONGEST_LINE):
                 try:
                     record = json.loads(line)
@@ -69,11 +69,11 @@ class Evidence:
 
     def chunks(self, ref: str) -> Iterator[bytes]:
         """The bytes that ``ref`` leads to, in pieces. Raises Astray, FileNotFoundError."""
-        with self._opened(ref) as file:
+        with self._open_file(ref) as file:
             while chunk := file.read(CHUNK):
                 yield chunk
 
-    def _opened(self, ref: str) -> BufferedReader:
+    def _open_file(self, ref: str) -> BufferedReader:
         parts = PurePosixPath(ref).parts
         if not parts or "\0" in ref or ref.startswith("/") or ".." in parts:
             raise Astray("leads out of the evidence")
@@ -81,12 +81,12 @@ class Evidence:
             at = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             ways.callback(os.close, at)
             for name in parts[:-1]:
-                at = _entered(name, OPEN | os.O_DIRECTORY, at)
+                at = _open_directory(name, OPEN | os.O_DIRECTORY, at)
                 ways.callback(os.close, at)
-            return _regular(_entered(parts[-1], OPEN, at))
+            return _regular(_open_directory(parts[-1], OPEN, at))
 
 
-def _entered(name: str, flags: int, at: int) -> int:
+def _open_directory(name: str, flags: int, at: int) -> int:
     try:
         return os.open(name, flags, dir_fd=at)
     except FileNotFoundError:

@@ -60,7 +60,7 @@ class Remote:
 
     def ask(self, method: str, path: str, body: Mapping[str, Json] | None = None) -> Answer:
         """The answer, whatever its status. Raises Unreachable, and Unanswered once it was asked."""
-        connection = self._connected()
+        connection = self._connect()
         try:
             headers = {**self._headers, "content-type": "application/json"}
             content = None if body is None else json.dumps(body).encode()
@@ -72,7 +72,7 @@ class Remote:
         finally:
             connection.close()
 
-    def _connected(self) -> HTTPConnection:
+    def _connect(self) -> HTTPConnection:
         kind = SCHEMES[self._url.scheme]
         connection = kind(self._url.hostname or "", self._url.port, timeout=TIMEOUT_S)
         try:

@@ -28,7 +28,7 @@ class Programs:
     directory: Path
 
     @classmethod
-    def installed(cls) -> Self:
+    def find_installed(cls) -> Self:
         """Those of the first provider found. Raises Misconfigured.
 
         The wheel is located, not imported: its import has side effects of its own.
@@ -53,7 +53,7 @@ class Programs:
         seen = (self.directory / "postgres").stat()
         return f"{self.directory}:{seen.st_size}:{seen.st_mtime_ns}"
 
-    def reached_by(self, account: Account) -> Programs:
+    def make_reachable(self, account: Account) -> Programs:
         """These, or a copy that ``account`` can enter. Raises Misconfigured."""
         if not account.lent or enterable((self.directory, *self.directory.parents)):
             return self

@@ -46,7 +46,7 @@ class Place:
         return SHORT / f"spec11-{os.geteuid()}-{key}"
 
     @property
-    def initialised(self) -> bool:
+    def is_initialised(self) -> bool:
         """Whether there is a whole cluster."""
         return (self.cluster / "PG_VERSION").exists()
 
@@ -62,7 +62,7 @@ class Place:
         account.lend(self.socket_dir)
 
     @contextmanager
-    def claimed(self, owner: int) -> Iterator[int]:
+    def claim_place(self, owner: int) -> Iterator[int]:
         """The descriptor of the lock; whoever inherits it keeps the place. Raises InUse.
 
         A server of the same ``owner`` or of one that is gone is ending: it is waited for.
@@ -77,14 +77,14 @@ class Place:
 
     def _take(self, lock: int, owner: int) -> None:
         end = time.monotonic() + HAND_OVER_S
-        while not _locked(lock):
+        while not _try_lock(lock):
             holder = os.pread(lock, 20, 0).decode()
             if _another(holder, owner) or time.monotonic() > end:
                 raise InUse(f"data directory {self.root} is in use by process {holder}")
             time.sleep(LOOK_EVERY_S)  # noqa: TID251  # the launcher's own bounded wait
 
 
-def _locked(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

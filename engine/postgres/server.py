@@ -83,9 +83,9 @@ class EmbeddedServer:
 
     def __enter__(self) -> Self:
         account = Account.of_server()
-        programs = Programs.installed().reached_by(account)
+        programs = Programs.find_installed().make_reachable(account)
         self.place = throw_away() if self.data is None else Place(self.data)
-        with self.place.claimed(self.owner or os.getpid()) as lock:
+        with self.place.claim_place(self.owner or os.getpid()) as lock:
             try:
                 self._begin(programs, account, lock)
             except BaseException:
@@ -95,7 +95,7 @@ class EmbeddedServer:
 
     def _begin(self, programs: Programs, account: Account, lock: int) -> None:
         self.place.prepare(account)
-        if not self.place.initialised:
+        if not self.place.is_initialised:
             self._create(programs, account)
         self._admit(account)
         self._start(programs, account, lock)
@@ -197,7 +197,7 @@ def address(place: Place, database: str, role: str) -> str:
 
 
 @contextmanager
-def connected(dsn: str) -> Iterator[Connection]:
+def connect(dsn: str) -> Iterator[Connection]:
     """An autocommit connection for administration."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         yield connection

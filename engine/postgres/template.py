@@ -17,7 +17,7 @@ from engine.postgres.server import EmbeddedServer
 UNUSED_S: Final = 14 * 24 * 3600.0  # a template that nobody took for this long is of old code
 
 
-def kept(cache: Path, key: str, furnish: Callable[[EmbeddedServer], None]) -> Path:
+def keep_template(cache: Path, key: str, furnish: Callable[[EmbeddedServer], None]) -> Path:
     """A cluster below ``cache`` that ``furnish`` has filled, made unless ``key`` is there already.
 
     Whoever comes second waits for the first; one killed half-way leaves nothing that counts.

@@ -15,7 +15,7 @@ from engine.store.steps import Left
 SQL: Final = sql.load("budgets")
 
 
-async def spent(tx: Tx, run_id: str) -> Spent:
+async def load_spent(tx: Tx, run_id: str) -> Spent:
     """What the execution that owns the run has cost so far."""
     async with tx.cursor(row_factory=class_row(Spent)) as rows:
         found = await (await rows.execute(SQL["spent"], {"run_id": run_id})).fetchone()

@@ -9,7 +9,7 @@ from psycopg import ProgrammingError, conninfo
 IDLE_MS: Final = 4000
 
 
-def normalised(text: str) -> str:
+def normalise_dsn(text: str) -> str:
     """``text``, a libpq connection string or URL, as key=value pairs. Raises ValueError."""
     try:
         parts = conninfo.conninfo_to_dict(text)

@@ -21,7 +21,7 @@ class Endings:
         self._pool = pool
         self._awaited: dict[str, set[asyncio.Event]] = {}
         channel = dsn, "LISTEN spec11_endings"
-        self._listener = Listener(channel, self._ended, self._look, look_again_s)
+        self._listener = Listener(channel, self._notify_end, self._look, look_again_s)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -34,7 +34,7 @@ class Endings:
         event, waiting = asyncio.Event(), self._awaited.setdefault(workflow_id, set())
         waiting.add(event)
         try:
-            while not await self._pool.insist(workflows.ended, [workflow_id]):
+            while not await self._pool.insist(workflows.find_ended, [workflow_id]):
                 await event.wait()
                 event.clear()
         finally:
@@ -44,9 +44,9 @@ class Endings:
 
     async def _look(self) -> None:
         if self._awaited:
-            for workflow_id in await self._pool.insist(workflows.ended, [*self._awaited]):
-                self._ended(workflow_id)
+            for workflow_id in await self._pool.insist(workflows.find_ended, [*self._awaited]):
+                self._notify_end(workflow_id)
 
-    def _ended(self, workflow_id: str) -> None:
+    def _notify_end(self, workflow_id: str) -> None:
         for event in self._awaited.get(workflow_id, ()):
             event.set()

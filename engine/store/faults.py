@@ -28,7 +28,7 @@ STATEMENTS: Final = "42"  # the class of states that speak of a statement, not o
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_faults() -> Iterator[None]:
     """A refused constraint leaves as its engine error; an unknown one stays a bug, hence a 500."""
     try:
         yield
@@ -40,7 +40,7 @@ def translated() -> Iterator[None]:
         raise kind(message, code=code) from error
 
 
-def said(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """``error`` for a log: its type, and its words only where they cannot quote a row or a request.
 
     Those are the words of the system and of the server about connections and about our own

@@ -190,7 +190,7 @@ async def accept(tx: Tx, gate: Gate, reply: Reply) -> bool:
         "payload": canonical(reply.payload).decode(),
         "payload_hash": reply.payload_hash,
     }
-    with faults.translated():
+    with faults.translate_faults():
         rows = await tx.execute(SQL["accept"], values)
     return rows.rowcount == 1
 

@@ -24,7 +24,7 @@ class Watch:
         self._noticed.set()
         self._noticed = asyncio.Event()
 
-    def noticed(self) -> asyncio.Event:
+    def next_notice(self) -> asyncio.Event:
         """Set by the next notice. Take it before reading, or a notice may be missed."""
         return self._noticed
 
@@ -46,7 +46,7 @@ class Notices:
 
     def __init__(self, dsn: str) -> None:
         self._watches: dict[str, Watch] = {}
-        self._channel = Channel(dsn, "LISTEN spec11_gates", self._changed, self._wake_all)
+        self._channel = Channel(dsn, "LISTEN spec11_gates", self._wake_waiters, self._wake_all)
         self._closed = False
 
     @contextmanager
@@ -81,7 +81,7 @@ class Notices:
         """Whether every change of a gate is heard now."""
         return self._channel.listening
 
-    def _changed(self, payload: str) -> None:
+    def _wake_waiters(self, payload: str) -> None:
         gate_key = payload.rpartition("/")[2]
         if watch := self._watches.get(gate_key):
             watch.notify()

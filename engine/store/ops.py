@@ -67,7 +67,7 @@ class Fork:
     app_version: str | None
 
 
-async def listed(tx: Tx, status: str | None, name: str | None, limit: int) -> list[Summary]:
+async def list_workflows(tx: Tx, status: str | None, name: str | None, limit: int) -> list[Summary]:
     """The newest workflows, ties by id."""
     async with tx.cursor(row_factory=class_row(Summary)) as rows:
         values = {"status": status, "name": name, "limit": limit}
@@ -91,7 +91,7 @@ async def operations(tx: Tx, workflow_id: str) -> list[Operation]:
         return await (await rows.execute(SQL["operations"], values)).fetchall()
 
 
-async def done(tx: Tx, workflow_id: str) -> list[Done]:
+async def load_done_steps(tx: Tx, workflow_id: str) -> list[Done]:
     """The same, as the rules look at it."""
     return [
         Done(each.function_id, each.function_name) for each in await operations(tx, workflow_id)
@@ -110,7 +110,7 @@ async def audit(tx: Tx, run_ids: Sequence[str]) -> list[dict[str, Any]]:
         return await (await rows.execute(SQL["audit"], {"run_ids": [*run_ids]})).fetchall()
 
 
-async def locked(tx: Tx, workflow_id: str) -> tuple[Owner | None, str]:
+async def lock_workflow(tx: Tx, workflow_id: str) -> tuple[Owner | None, str]:
     """The run that the workflow owns, if any, and its engine status; both locked.
 
     The run first: a step of the worker locks in the same order. Raises Missing.

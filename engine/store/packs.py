@@ -27,7 +27,7 @@ class Found:
     audits: list[dict[str, Any]]
 
 
-async def found(tx: Tx, wid: str) -> Found | None:
+async def load_pack(tx: Tx, wid: str) -> Found | None:
     """Everything about the run of this workflow id or run id; None when there is no such run.
 
     One snapshot, and no statement reads both schemas (D31).

@@ -48,7 +48,7 @@ class Pool:
         deadline = loop.time() + left_s
         await self._turn(left_s)
         try:
-            async with self._lent(deadline) as lent:
+            async with self._lend_connection(deadline) as lent:
                 yield lent
         finally:
             self._free.release()
@@ -64,7 +64,7 @@ class Pool:
         loop, tries = asyncio.get_running_loop(), 0
         while True:
             try:
-                async with self._free, self._lent(loop.time() + self._deadline_s) as tx:
+                async with self._free, self._lend_connection(loop.time() + self._deadline_s) as tx:
                     return await work(tx, *args, **kwargs)
             except AWAY as error:
                 pause = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
@@ -78,15 +78,15 @@ class Pool:
             await self._idle.pop().close()
 
     @asynccontextmanager
-    async def _lent(self, deadline: float) -> AsyncIterator[AsyncConnection[Any]]:
+    async def _lend_connection(self, deadline: float) -> AsyncIterator[AsyncConnection[Any]]:
         """A connection for whoever has a turn, severed at the deadline."""
-        lent = self._kept() or await self._opened(deadline)
+        lent = self._take_idle() or await self._open_connection(deadline)
         timer = asyncio.get_running_loop().call_at(deadline, _sever, lent)
         try:
             yield lent
         finally:
             timer.cancel()
-            await self._returned(lent)
+            await self._return_connection(lent)
 
     async def _turn(self, deadline_s: float) -> None:
         if self._free.locked():
@@ -95,18 +95,18 @@ class Pool:
         else:
             await self._free.acquire()
 
-    def _kept(self) -> AsyncConnection[Any] | None:
+    def _take_idle(self) -> AsyncConnection[Any] | None:
         while self._idle:
             if _is_quiet(found := self._idle.pop()):
                 return found
             found.pgconn.finish()
         return None
 
-    async def _opened(self, deadline: float) -> AsyncConnection[Any]:
+    async def _open_connection(self, deadline: float) -> AsyncConnection[Any]:
         async with asyncio.timeout_at(deadline):
             return await connect(self._dsn, max(CONNECT_S, int(self._deadline_s / 2)))
 
-    async def _returned(self, lent: AsyncConnection[Any]) -> None:
+    async def _return_connection(self, lent: AsyncConnection[Any]) -> None:
         if lent.pgconn.transaction_status == TransactionStatus.IDLE:
             self._idle.append(lent)
         else:

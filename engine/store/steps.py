@@ -142,10 +142,12 @@ async def keep(tx: Tx, of: Subject, outcome: Outcome) -> dict[str, Any]:
         "receipts": _records(outcome.receipts),
     }
     written = await tx.execute(SQL["keep"], values)
-    return dict(outcome.output) if written.rowcount == 1 else await _kept(tx, of, outcome.step_id)
+    return (
+        dict(outcome.output) if written.rowcount == 1 else await _load_step(tx, of, outcome.step_id)
+    )
 
 
-async def _kept(tx: Tx, of: Subject, step_id: str) -> dict[str, Any]:
+async def _load_step(tx: Tx, of: Subject, step_id: str) -> dict[str, Any]:
     values: dict[str, object] = {"run_id": of.run_id, "step_id": step_id, "attempt": of.attempt}
     async with tx.cursor(row_factory=scalar_row) as rows:
         found: dict[str, Any] | None = await (await rows.execute(SQL["output"], values)).fetchone()
@@ -211,7 +213,7 @@ async def successes(tx: Tx, run_id: str) -> dict[str, dict[str, Any]]:
     return dict(await rows.fetchall())
 
 
-async def granted(tx: Tx, run_id: str, step_id: str) -> bool:
+async def is_granted(tx: Tx, run_id: str, step_id: str) -> bool:
     """Whether people let the run go on where that step asked them last."""
     async with tx.cursor(row_factory=scalar_row) as rows:
         values = {"run_id": run_id, "step_id": step_id}

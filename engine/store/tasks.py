@@ -66,7 +66,7 @@ async def keep(tx: Tx, made: Attempt) -> dict[str, Any]:
         "request": Jsonb(made.request),
         "response": Jsonb(result.document),
         "err_code": result.err_code,
-        "metrics": Jsonb(result.measured),
+        "metrics": Jsonb(result.budget_metrics),
         "artifacts": json.dumps([asdict(each) for each in made.artifacts]),
     }
     written = await tx.execute(SQL["keep"], values)

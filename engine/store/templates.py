@@ -50,7 +50,7 @@ async def register(tx: Tx, made: Template) -> bool:
     return (await tx.execute(SQL["register"], values)).rowcount == 1
 
 
-async def listed(tx: Tx) -> list[Template]:
+async def list_templates(tx: Tx) -> list[Template]:
     """All of them, by key."""
     async with tx.cursor(row_factory=class_row(Template)) as rows:
         return await (await rows.execute(SQL["listed"])).fetchall()

@@ -42,7 +42,7 @@ async def find(tx: Tx, execution_id: str) -> Workflow | None:
         return await (await rows.execute(SQL["by_id"], {"execution_id": execution_id})).fetchone()
 
 
-async def ended(tx: Tx, workflow_ids: Sequence[str]) -> list[str]:
+async def find_ended(tx: Tx, workflow_ids: Sequence[str]) -> list[str]:
     """Which of the workflows are over, however they went."""
     async with tx.cursor(row_factory=scalar_row) as rows:
         values = {"workflow_ids": [*workflow_ids]}

@@ -65,10 +65,10 @@ async def content(tx: Tx, uri: str) -> tuple[bytes, str]:
     artifact = await store.by_uri(tx, uri)
     if artifact is None:
         raise Missing("artifact not found")
-    return _verified(artifact), rules.media_type(artifact.kind)
+    return _verify_bytes(artifact), rules.media_type(artifact.kind)
 
 
-def _verified(artifact: Artifact) -> bytes:
+def _verify_bytes(artifact: Artifact) -> bytes:
     served = rules.content(artifact.kind, artifact.inline)
     if sha256(served).hexdigest() != artifact.sha256:
         raise RuntimeError(f"{artifact.uri} does not have the digest that was recorded for it")

@@ -11,10 +11,10 @@ from engine.usecases.seed import seed
 def migrate(dsn: str) -> list[str]:
     """The names of the migrations applied now; repeating it changes nothing."""
     applied = migrations.migrate(dsn)
-    asyncio.run(_planted(dsn))
+    asyncio.run(_plant_recipes(dsn))
     return applied
 
 
-async def _planted(dsn: str) -> None:
+async def _plant_recipes(dsn: str) -> None:
     async with await pool.connect(dsn) as tx, tx.transaction():
         await seed(tx)

@@ -13,7 +13,7 @@ from typing import Final, LiteralString
 from engine.postgres import template
 from engine.postgres.binaries import Programs
 from engine.postgres.place import Place
-from engine.postgres.server import Connection, EmbeddedServer, address, connected
+from engine.postgres.server import Connection, EmbeddedServer, address, connect
 from engine.usecases import bootstrap
 
 TEMPLATE: Final = "spec11_template"
@@ -43,7 +43,7 @@ def running(data: Path | None, cache: Path, owner: int | None = None) -> Iterato
 
 def furnish(server: EmbeddedServer) -> None:
     """The server has the engine's roles and the newest ``TEMPLATE``; repeating it is harmless."""
-    with connected(server.dsn("postgres", "postgres")) as admin:
+    with connect(server.dsn("postgres", "postgres")) as admin:
         for role in ROLES:
             _unless(
                 admin, "SELECT FROM pg_roles WHERE rolname = %s", role, f"CREATE ROLE {role} LOGIN"
@@ -55,7 +55,7 @@ def furnish(server: EmbeddedServer) -> None:
 def _template(cache: Path) -> Path | None:
     """The kept cluster; None where nothing can be kept."""
     try:
-        return template.kept(cache / "templates", key(), furnish)
+        return template.keep_template(cache / "templates", key(), furnish)
     except OSError:
         return None
 
@@ -63,7 +63,7 @@ def _template(cache: Path) -> Path | None:
 def database(place: Place) -> str:
     """How to reach the newest ``DATABASE`` of the server on ``place``, made when missing."""
     copy = f"CREATE DATABASE {DATABASE} OWNER spec11 TEMPLATE {TEMPLATE} STRATEGY file_copy"
-    with connected(address(place, "postgres", "postgres")) as admin:
+    with connect(address(place, "postgres", "postgres")) as admin:
         _unless(admin, THERE, DATABASE, copy)
     found = address(place, DATABASE, "spec11")
     bootstrap.migrate(found)
@@ -77,7 +77,7 @@ def _unless(admin: Connection, query: LiteralString, name: str, make: LiteralStr
 
 def key() -> str:
     """What decides whether two fresh clusters are the same: build, account, schemas, seed."""
-    digest = sha256(f"{Programs.installed().build}:{metadata.version('dbos')}".encode())
+    digest = sha256(f"{Programs.find_installed().build}:{metadata.version('dbos')}".encode())
     for package, name in MADE_FROM:
         found = resources.files(package)
         files = [found / name] if name else sorted(found.iterdir(), key=lambda each: each.name)

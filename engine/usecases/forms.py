@@ -13,7 +13,7 @@ from engine.contracts.schemas import Schema
 from engine.core import plain_forms
 from engine.core.canon import Json
 from engine.core.pointers import pointer
-from engine.errors import Malformed, counted
+from engine.errors import Malformed, count_faults
 
 MAX_FAULTS: Final = 100
 MAX_VALUES: Final = 1_000
@@ -46,7 +46,7 @@ class Form:
                 for path, message in faults
             ]
             raise Malformed(
-                f"invalid form: {counted(len(details))}",
+                f"invalid form: {count_faults(len(details))}",
                 code="invalid_request",
                 details=details[:MAX_FAULTS],
             )
@@ -61,7 +61,7 @@ def _faults(error: ValidationError) -> Iterator[Fault]:
     if error.validator == "required":
         yield from (((*at, name), "required") for name in _missing(error))
     elif error.validator == "additionalProperties":
-        yield from (((*at, name), "the form has no such field") for name in _undeclared(error))
+        yield from (((*at, name), "the form has no such field") for name in _find_undeclared(error))
     else:
         yield at, f"breaks {error.validator}: {json.dumps(error.validator_value)}"
 
@@ -72,7 +72,7 @@ def _missing(error: ValidationError) -> Iterator[str]:
     return (name for name in required if name not in instance)
 
 
-def _undeclared(error: ValidationError) -> Iterator[str]:
+def _find_undeclared(error: ValidationError) -> Iterator[str]:
     instance: Any = error.instance
     schema: Any = error.schema
     return (name for name in instance if name not in schema.get("properties", {}))

@@ -15,13 +15,13 @@ from engine.store.notices import Notices
 from engine.store.pool import Pool
 
 
-async def listed(tx: Tx, wid: str) -> list[Gate]:
+async def list_gates(tx: Tx, wid: str) -> list[Gate]:
     """The run's gates in the order of their creation. Raises Missing."""
     run, _ = await runs.load(tx, wid)
     return await store.of_run(tx, run.id)
 
 
-async def seen(tx: Tx, wid: str, gate_key: str) -> Gate:
+async def load_gate(tx: Tx, wid: str, gate_key: str) -> Gate:
     """One gate. Raises Missing for the run or the gate."""
     if gate := await store.find(tx, wid, gate_key):
         return gate
@@ -29,17 +29,19 @@ async def seen(tx: Tx, wid: str, gate_key: str) -> Gate:
     raise Missing("gate not found")
 
 
-async def awaited(pool: Pool, notices: Notices, wid: str, gate_key: str, timeout_s: float) -> Gate:
+async def await_gate(
+    pool: Pool, notices: Notices, wid: str, gate_key: str, timeout_s: float
+) -> Gate:
     """The gate as soon as it is not PENDING, or as it is after ``timeout_s`` seconds (D21)."""
 
     async def load() -> Gate:
         async with pool.connection() as tx:
-            return await seen(tx, wid, gate_key)
+            return await load_gate(tx, wid, gate_key)
 
     deadline = asyncio.get_running_loop().time() + timeout_s
     with notices.watch(gate_key) as watch:
         while True:
-            noticed = watch.noticed()
+            noticed = watch.next_notice()
             gate = await (watch.read(wid, load) if notices.listening else load())
             if gate.state != State.PENDING or notices.is_closed():
                 return gate
@@ -63,10 +65,10 @@ async def reply(tx: Tx, wid: str, gate_key: str, offered: Reply) -> bool:
     payload or topic, IllegalState for a second answer or a closed gate.
     """
     rules.require_topic(gate_key, offered.topic)
-    gate = await seen(tx, wid, gate_key)
+    gate = await load_gate(tx, wid, gate_key)
     if offered.topic != (gate.topic if rules.is_human(offered.topic) else gate.listen_topic):
         raise await _unheard(tx, gate, offered)
-    rules.understood(gate.prompt["formSchema"], offered.payload)
+    rules.parse_answer(gate.prompt["formSchema"], offered.payload)
     if await store.accept(tx, gate, offered):
         return False
     if accepted := await store.answer(tx, gate):
@@ -89,7 +91,7 @@ async def _unheard(tx: Tx, gate: Gate, offered: Reply) -> EngineError:
 async def _too_late(tx: Tx, wid: str, gate_key: str) -> IllegalState:
     """The refusal of an answer to a gate that nobody answered and that takes no answer now."""
     _, progress = await runs.load(tx, wid)
-    gate = await seen(tx, wid, gate_key)
+    gate = await load_gate(tx, wid, gate_key)
     closed = State.TIMED_OUT if gate.state == State.PENDING else gate.state
     stands = closed if progress.status == RunState.WAITING_INPUT else progress.status
     return IllegalState(f"run not waiting for input: {stands}", code="run_not_waiting")

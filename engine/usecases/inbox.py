@@ -29,7 +29,7 @@ class Waiting:
         return self.gate.topic != identity.topic(self.gate.gate_key)
 
 
-async def listed(tx: Tx, limit: int) -> list[Waiting]:
+async def list_inbox(tx: Tx, limit: int) -> list[Waiting]:
     """The open gates, the most urgent first."""
     gates = await store.open_gates(tx, limit)
     there = await store.workflows(tx, [gate.escalation_id for gate in gates])

@@ -32,7 +32,7 @@ class By:
     reason: str
 
 
-async def seen(tx: Tx, workflow_id: str) -> tuple[Summary, list[dict[str, Any]]]:
+async def load_workflow(tx: Tx, workflow_id: str) -> tuple[Summary, list[dict[str, Any]]]:
     """The workflow, and what was done to it, newest first. Raises Missing. Writes nothing."""
     summary = await store.one(tx, workflow_id)
     run_id = await store.run_of(tx, workflow_id)
@@ -48,18 +48,18 @@ async def steps(tx: Tx, workflow_id: str) -> list[Operation]:
 async def cancel(tx: Tx, workflow_id: str, by: By) -> None:
     """The workflow has ended CANCELLED in both schemas (D12). Raises Missing, IllegalState."""
     async with tx.transaction():
-        owner, status = await store.locked(tx, workflow_id)
+        owner, status = await store.lock_workflow(tx, workflow_id)
         rules.require_cancelable(_standing(owner, status))
-        token = await _audited(tx, "cancel", workflow_id, by)
+        token = await _record_audit(tx, "cancel", workflow_id, by)
         await store.cancel(tx, workflow_id, owner, token)
 
 
 async def resume(tx: Tx, workflow_id: str, by: By) -> None:
     """The canceled workflow goes on under its own id. Raises Missing, IllegalState."""
     async with tx.transaction():
-        owner, status = await store.locked(tx, workflow_id)
+        owner, status = await store.lock_workflow(tx, workflow_id)
         rules.require_resumable(status)
-        await _audited(tx, "resume", workflow_id, by)
+        await _record_audit(tx, "resume", workflow_id, by)
         purposes = await store.resume(tx, workflow_id)
         if owner is not None:
             await store.resume_run(tx, owner.id, _next_action(purposes))
@@ -75,15 +75,15 @@ async def fork(tx: Tx, workflow_id: str, step_n: int, app_version: str | None, b
     A fork of a run is a run of its own. Raises Missing, IllegalState.
     """
     async with tx.transaction():
-        owner, _ = await store.locked(tx, workflow_id)
-        done = await store.done(tx, workflow_id)
+        owner, _ = await store.lock_workflow(tx, workflow_id)
+        done = await store.load_done_steps(tx, workflow_id)
         stand = owner is None or await store.patches_stand(tx, owner.id)
         start = rules.fork_start(done, step_n, patches_stand=stand)
         _, token = await store.now(tx)
         made = Fork(
             workflow_id=workflow_id, fork_id=f"fork_{token}", start=start, app_version=app_version
         )
-        await _audited(tx, "fork", workflow_id, by, made.fork_id)
+        await _record_audit(tx, "fork", workflow_id, by, made.fork_id)
         if owner is None:
             named = await store.named_inputs(tx, workflow_id)
             await store.fork_workflow(tx, made, CONTROL, named)
@@ -114,10 +114,10 @@ def _standing(owner: Owner | None, status: str) -> str:
     """The status that counts: a run that has ended has ended, though its engine row lags."""
     if owner is None or owner.status not in words.TERMINAL:
         return status
-    return str(words.merged(owner.status, status))
+    return str(words.merge_status(owner.status, status))
 
 
-async def _audited(tx: Tx, op: str, target: str, by: By, forked: str | None = None) -> str:
+async def _record_audit(tx: Tx, op: str, target: str, by: By, forked: str | None = None) -> str:
     """The action is on record with what it does; a token like no other."""
     at, token = await store.now(tx)
     said: dict[str, Json] = {

@@ -11,11 +11,11 @@ from typing import Any, Final
 from engine.core import cards as rules
 from engine.core import packs, proofs
 from engine.core.cards import Card
-from engine.core.redaction import redacted
+from engine.core.redaction import redact
 from engine.errors import Missing, Unreachable
 from engine.store import Tx
 from engine.store import packs as store
-from engine.store.faults import said
+from engine.store.faults import describe_error
 from engine.store.pool import AWAY, connect
 
 EXPORT_S: Final = 60.0  # nobody waits behind it
@@ -24,35 +24,35 @@ TEXTS: Final = ("id", "claim", "evidence", "provenance", "raw_ref")
 
 async def pack(tx: Tx, wid: str, secrets: Collection[str]) -> bytes:
     """The canonical bytes of the run's pack, without any of ``secrets``. Raises Missing."""
-    found = await store.found(tx, wid)
-    return await asyncio.to_thread(lambda: packs.sealed(_assembled(found, wid), secrets))
+    found = await store.load_pack(tx, wid)
+    return await asyncio.to_thread(lambda: packs.seal_pack(_assemble_pack(found, wid), secrets))
 
 
-async def exported(dsn: str, wid: str, secrets: Collection[str]) -> bytes:
+async def export_pack(dsn: str, wid: str, secrets: Collection[str]) -> bytes:
     """The pack over a connection of its own. Raises Missing, Unreachable."""
-    async with _reached(dsn) as tx:
+    async with _connect(dsn) as tx:
         return await pack(tx, wid, secrets)
 
 
-async def looked_up(dsn: str, wid: str, secrets: Collection[str]) -> list[Card]:
+async def load_cards(dsn: str, wid: str, secrets: Collection[str]) -> list[Card]:
     """The cards over a connection of their own. Raises Missing, Unreachable."""
-    async with _reached(dsn) as tx:
+    async with _connect(dsn) as tx:
         return await cards(tx, wid, secrets)
 
 
 @asynccontextmanager
-async def _reached(dsn: str) -> AsyncIterator[Tx]:
+async def _connect(dsn: str) -> AsyncIterator[Tx]:
     try:
         async with asyncio.timeout(EXPORT_S), await connect(dsn) as tx:
             yield tx
     except AWAY as error:
-        raise Unreachable(f"the database does not answer: {said(error)}") from error
+        raise Unreachable(f"the database does not answer: {describe_error(error)}") from error
 
 
 async def cards(tx: Tx, wid: str, secrets: Collection[str]) -> list[Card]:
     """The run's proof cards, without any of ``secrets``. Raises Missing."""
-    found = await store.found(tx, wid)
-    return await asyncio.to_thread(lambda: _cards(_assembled(found, wid), secrets))
+    found = await store.load_pack(tx, wid)
+    return await asyncio.to_thread(lambda: _cards(_assemble_pack(found, wid), secrets))
 
 
 def _cards(pack: dict[str, Any], secrets: Collection[str]) -> list[Card]:
@@ -60,11 +60,11 @@ def _cards(pack: dict[str, Any], secrets: Collection[str]) -> list[Card]:
 
 
 def _clean(card: Card, secrets: Collection[str]) -> Card:
-    texts: Any = redacted({name: getattr(card, name) for name in TEXTS}, secrets)[0]
+    texts: Any = redact({name: getattr(card, name) for name in TEXTS}, secrets)[0]
     return replace(card, **texts)
 
 
-def _assembled(found: store.Found | None, wid: str) -> dict[str, Any]:
+def _assemble_pack(found: store.Found | None, wid: str) -> dict[str, Any]:
     if found is None:
         raise Missing("run not found")
-    return packs.assembled(found.app, found.engine, found.audits, wid)
+    return packs.assemble_pack(found.app, found.engine, found.audits, wid)

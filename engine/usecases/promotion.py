@@ -54,7 +54,7 @@ class Promotions:
     async def promote(self, recipe_id: str, v: str) -> Step:
         """The version, one step further. Raises Missing, IllegalState with the cause."""
         async with self.pool.connection() as tx:
-            begun = await _begun(tx, recipe_id, v, self.app_version)
+            begun = await _begin_step(tx, recipe_id, v, self.app_version)
         if begun.promotion_id is None:
             return begun
         self.signals.send()
@@ -65,7 +65,7 @@ class Promotions:
             return await _came_to(tx, begun, begun.promotion_id)
 
 
-async def _begun(tx: Tx, recipe_id: str, v: str, app_version: str) -> Step:
+async def _begin_step(tx: Tx, recipe_id: str, v: str, app_version: str) -> Step:
     """The step of a draft, which is done at once; of a candidate, the promotion under way."""
     async with tx.transaction():
         recipe = await store.hold(tx, recipe_id, v)
@@ -85,7 +85,7 @@ async def _begun(tx: Tx, recipe_id: str, v: str, app_version: str) -> Step:
 async def _under_way(tx: Tx, recipe: Recipe, app_version: str) -> str:
     """The promotion of the candidate: the one that has not ended, or a new one."""
     if known := await store.under_way(tx, recipe):
-        if not await workflows.ended(tx, [known]):
+        if not await workflows.find_ended(tx, [known]):
             return known
         await store.end(tx, known, ABANDONED, None)  # it was canceled, or broke
     prefix = digest({"recipe": recipe.id, "v": recipe.v})[:32]
@@ -96,12 +96,12 @@ def _require_rehearsable(recipe: Recipe) -> None:
     """There is something to run, and something to look at. Raises IllegalState."""
     for part, name in (("fixtures", "fixture"), ("eval", "eval")):
         if not recipe.spec[part]:
-            raise _refused(recipe, f"it has no {name}")
+            raise _make_refusal(recipe, f"it has no {name}")
 
 
 async def _came_to(tx: Tx, begun: Step, promotion_id: str) -> Step:
     """What became of the promotion; the same step again while it runs. Raises IllegalState."""
-    ended = await workflows.ended(tx, [promotion_id])  # first: its verdict is written before
+    ended = await workflows.find_ended(tx, [promotion_id])  # first: its verdict is written before
     stands = await store.standing(tx, promotion_id)
     if stands.state == PASSED:
         recipe = replace(begun.recipe, status=stands.status)
@@ -112,11 +112,11 @@ async def _came_to(tx: Tx, begun: Step, promotion_id: str) -> Step:
     if stands.state == RUNNING and not ended:
         return replace(begun, is_over=False)
     if stands.outcome_hashes is None:
-        raise _refused(begun.recipe, f"{promotion_id} ended without a verdict")
-    raise _judged(begun.recipe, await store.results(tx, promotion_id))
+        raise _make_refusal(begun.recipe, f"{promotion_id} ended without a verdict")
+    raise _refuse_failed_checks(begun.recipe, await store.results(tx, promotion_id))
 
 
-def _judged(recipe: Recipe, results: Sequence[Result]) -> IllegalState:
+def _refuse_failed_checks(recipe: Recipe, results: Sequence[Result]) -> IllegalState:
     """The refusal of a recipe whose checks did not pass, or not twice, naming each of them."""
     by_check: dict[tuple[str, str], list[Result]] = {}
     for each in results:
@@ -132,7 +132,7 @@ def _judged(recipe: Recipe, results: Sequence[Result]) -> IllegalState:
         for (_, check), why in zip(flaky or failed, whys, strict=True)
     ]
     code = FLAKY if flaky else REFUSED
-    return _refused(recipe, whys[0], code, details=details[:MAX_DETAILS])
+    return _make_refusal(recipe, whys[0], code, details=details[:MAX_DETAILS])
 
 
 def _why(place: tuple[str, str], reasons: Sequence[str]) -> str:
@@ -141,6 +141,6 @@ def _why(place: tuple[str, str], reasons: Sequence[str]) -> str:
     return f"{'flaky ' if len(set(reasons)) > 1 else ''}check {check} of fixture {fixture}: {said}"
 
 
-def _refused(recipe: Recipe, why: str, code: str = REFUSED, **facts: object) -> IllegalState:
+def _make_refusal(recipe: Recipe, why: str, code: str = REFUSED, **facts: object) -> IllegalState:
     message = f"recipe {recipe.id}@{recipe.v} was not promoted: {why}"
     return IllegalState(message, code=code, **facts)

@@ -34,7 +34,7 @@ class Catalogue:
     def __init__(self) -> None:
         self._stable: OrderedDict[tuple[str, str], Pinned] = OrderedDict()
 
-    async def pinned(self, tx: Tx, recipe_id: str, v: str) -> Pinned:
+    async def pin_version(self, tx: Tx, recipe_id: str, v: str) -> Pinned:
         """The stable version ``recipe_id@v``. Raises Missing, and IllegalState for a draft (D7)."""
         key = (recipe_id, v)
         if known := self._stable.get(key):
@@ -100,6 +100,6 @@ async def _same(tx: Tx, recipe: Recipe) -> Recipe:
     return stored
 
 
-async def exported(tx: Tx, recipe_id: str) -> list[dict[str, Any]]:
+async def export_specs(tx: Tx, recipe_id: str) -> list[dict[str, Any]]:
     """The spec of every version of the recipe, oldest first. Raises Missing (B62)."""
     return [version.spec for version in reversed(await versions(tx, recipe_id))]

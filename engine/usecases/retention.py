@@ -19,7 +19,7 @@ from engine.errors import Unreachable
 from engine.ports.evidence import Evidence
 from engine.store import Tx, ops
 from engine.store import retention as store
-from engine.store.faults import said
+from engine.store.faults import describe_error
 from engine.store.pool import AWAY, connect
 from engine.store.retention import HeldRun, Member
 from engine.usecases import step_artifacts
@@ -67,7 +67,7 @@ async def remove_ended(dsn: str, order: Order, tell: Tell) -> Report:
         async with await connect(dsn) as tx, await connect(dsn) as lister:
             return await _remove(tx, lister, order, tell)
     except AWAY as error:
-        raise Unreachable(f"the database does not answer: {said(error)}") from error
+        raise Unreachable(f"the database does not answer: {describe_error(error)}") from error
 
 
 async def _remove(tx: Tx, lister: Tx, order: Order, tell: Tell) -> Report:

@@ -42,7 +42,7 @@ class Ingress:
         self, tx: Tx, ref: tuple[str, str], form: Mapping[str, Json], options: Options
     ) -> Seen:
         """The run of this form, started now or before (D2). Checks in the order of D5."""
-        pinned = await self._catalogue.pinned(tx, *ref)
+        pinned = await self._catalogue.pin_version(tx, *ref)
         filled = recipes.with_defaults(pinned.recipe.form_schema, form)
         pinned.form.require(filled)
         intent = pinned.template.render(filled)
@@ -53,27 +53,27 @@ class Ingress:
         intent = await store.intent(tx, intent_id)
         if intent is None:
             raise Missing(f"intent not found: {intent_id}")
-        pinned = await self._catalogue.pinned(tx, intent.recipe_id, intent.recipe_v)
+        pinned = await self._catalogue.pin_version(tx, intent.recipe_id, intent.recipe_v)
         return await self._enter(tx, pinned.recipe, intent.json, options)
 
     async def _enter(
         self, tx: Tx, recipe: recipes.Recipe, intent: dict[str, Json], options: Options
     ) -> Seen:
-        wanted = policy.planned(recipe, intent, options, self._rules)
+        wanted = policy.plan_run(recipe, intent, options, self._rules)
         for _ in range(ATTEMPTS):
             if started := await store.start(tx, wanted, intent):
-                return await _started(tx, wanted, started)
+                return await _view_start(tx, wanted, started)
             await _require_same_recipe(tx, wanted)
         raise RuntimeError(f"{wanted.workflow_id} is neither free nor taken")
 
 
-async def _started(tx: Tx, wanted: Run, started: Started) -> Seen:
+async def _view_start(tx: Tx, wanted: Run, started: Started) -> Seen:
     """The run as it stands now; only another execution of it is asked for once more."""
     run, progress, workflow = started.run, started.progress, started.workflow
     if started.is_replay:
         rules.require_same(wanted, run)
         if progress.execution_id != run.workflow_id or _has_ended_since(progress, workflow):
-            return await _seen(tx, run, progress)
+            return await _view_run(tx, run, progress)
     return Seen(run=run, progress=progress, workflow=workflow, is_replay=started.is_replay)
 
 
@@ -87,18 +87,18 @@ async def _require_same_recipe(tx: Tx, wanted: Run) -> None:
             raise rules.drift(wanted.workflow_id, found)
 
 
-async def seen(tx: Tx, wid: str) -> Seen:
+async def load_run(tx: Tx, wid: str) -> Seen:
     """The run with this workflow id or run id. Raises Missing."""
-    return await _seen(tx, *await store.load(tx, wid))
+    return await _view_run(tx, *await store.load(tx, wid))
 
 
-async def _seen(tx: Tx, run: Run, progress: Progress) -> Seen:
+async def _view_run(tx: Tx, run: Run, progress: Progress) -> Seen:
     workflow = await workflows.find(tx, progress.execution_id)
     if _has_ended_since(progress, workflow):
         # The row was read before its execution ended; what it says since then belongs to the end.
         run, later = await store.load(tx, run.workflow_id)
         if later.execution_id != progress.execution_id:
-            return await _seen(tx, run, later)
+            return await _view_run(tx, run, later)
         progress = later
     return Seen(run=run, progress=progress, workflow=workflow)
 

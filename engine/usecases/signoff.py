@@ -61,17 +61,17 @@ class Signoff:
         async with pool.connection() as tx:
             live = await store.live(tx)
         file = await asyncio.to_thread(_read, self.evidence)
-        return self._judged(file, live)
+        return self._judge_file(file, live)
 
-    def _judged(self, file: _File, live: Live) -> Board:
+    def _judge_file(self, file: _File, live: Live) -> Board:
         document, against = file.document or _BARE, [*file.wrong]
         if file.document is not None:
             against += signoff.faults(file.document, self.release, live.now_ms, file.sights)
         pf_tiles = signoff.tiles(document["pfTiles"], signoff.PF_TILES, against)
         proof_tiles = signoff.tiles(document["proofTiles"], signoff.PROOF_TILES, against)
         ts = max((tile.ts for tile in (*pf_tiles, *proof_tiles)), default=0)
-        watched = self._watched((*pf_tiles, *proof_tiles), against, live, file.declared, ts)
-        reasons = (*against, *_accused((*pf_tiles, *proof_tiles), watched, against))
+        watched = self._judge_triggers((*pf_tiles, *proof_tiles), against, live, file.declared, ts)
+        reasons = (*against, *_find_red_triggers((*pf_tiles, *proof_tiles), watched, against))
         go = document.get("verdict") == "GO" and not reasons
         return Board(
             verdict="GO" if go else "NO_GO",
@@ -82,7 +82,7 @@ class Signoff:
             ts=ts,
         )
 
-    def _watched(
+    def _judge_triggers(
         self,
         proven: tuple[Tile, ...],
         against: list[Fault],
@@ -96,16 +96,18 @@ class Signoff:
         ]
         return (
             triggers.posture(self.stance),
-            triggers.counted(triggers.BUDGET, live.budget, declared, "budget violations"),
-            triggers.counted(triggers.X1_DRIFT, live.doubled, (), "doubled side effects"),
-            triggers.counted(triggers.FRESH_FAILURES, live.failures, declared, "failed runs"),
-            triggers.counted(triggers.DIVERGENCE, apart, declared, "divergent runs"),
+            triggers.count_findings(triggers.BUDGET, live.budget, declared, "budget violations"),
+            triggers.count_findings(triggers.X1_DRIFT, live.doubled, (), "doubled side effects"),
+            triggers.count_findings(
+                triggers.FRESH_FAILURES, live.failures, declared, "failed runs"
+            ),
+            triggers.count_findings(triggers.DIVERGENCE, apart, declared, "divergent runs"),
             triggers.false_green(proven, against),
             triggers.freshness(ts, against),
         )
 
 
-def _accused(
+def _find_red_triggers(
     proven: tuple[Tile, ...], watched: tuple[Tile, ...], against: list[Fault]
 ) -> Iterator[Fault]:
     """Red triggers; and red tiles of a sign-off against which nothing speaks."""
@@ -124,7 +126,7 @@ def _read(evidence: Evidence) -> _File:
         return _File(None, (wrong,) if wrong else (), {}, frozenset())
     names = dict.fromkeys(ref["ref"] for ref in signoff.references(document))
     sights = {name: evidence.sight(name) for name in names}
-    return _File(document, (), sights, _declared(evidence, document, sights))
+    return _File(document, (), sights, _find_declared(evidence, document, sights))
 
 
 def load_document(evidence: Evidence) -> tuple[Mapping[str, Any] | None, Fault | None]:
@@ -147,18 +149,18 @@ def load_document(evidence: Evidence) -> tuple[Mapping[str, Any] | None, Fault |
     return document, None
 
 
-def _declared(
+def _find_declared(
     evidence: Evidence, document: Mapping[str, Any], sights: Mapping[str, Sight]
 ) -> frozenset[str]:
     """The workflows of which a test that passed says that it provoked what they came to (D30)."""
     found: set[str] = set()
     for journal in document["evidence"]["journals"]:
         if sights[journal["ref"]].sha256 == journal["sha256"]:
-            found |= _provoked(evidence, journal["ref"])
+            found |= _read_provocations(evidence, journal["ref"])
     return frozenset(found)
 
 
-def _provoked(evidence: Evidence, ref: str) -> set[str]:
+def _read_provocations(evidence: Evidence, ref: str) -> set[str]:
     told: dict[str, set[str]] = {}
     passed: set[str] = set()
     for record in evidence.records(ref):

@@ -24,12 +24,12 @@ def faults(specs: Sequence[dict[str, Any]]) -> list[Fault]:
         found.append((("versions",), f"have more than {MAX_PATTERNS} patterns"))
         patterns = []
     for at, text in patterns:
-        found += schemas.unsupported(text, at)
-    return [*_repeated(specs), *found]
+        found += schemas.find_unsupported(text, at)
+    return [*_find_repeated_names(specs), *found]
 
 
 def _schemas(specs: Sequence[dict[str, Any]]) -> Iterator[tuple[Path, Any]]:
-    for at, spec in _placed(specs):
+    for at, spec in _locate_specs(specs):
         yield (*at, "formSchema"), spec["formSchema"]
         for number, check in enumerate(spec["eval"]):
             if "schema" in check:
@@ -37,16 +37,16 @@ def _schemas(specs: Sequence[dict[str, Any]]) -> Iterator[tuple[Path, Any]]:
 
 
 def _expressions(specs: Sequence[dict[str, Any]]) -> Iterator[tuple[Path, str]]:
-    for at, spec in _placed(specs):
+    for at, spec in _locate_specs(specs):
         for number, check in enumerate(spec["eval"]):
             if "re" in check:
                 yield (*at, "eval", number, "re"), check["re"]
 
 
-def _repeated(specs: Sequence[dict[str, Any]]) -> Iterator[Fault]:
+def _find_repeated_names(specs: Sequence[dict[str, Any]]) -> Iterator[Fault]:
     """Names that are to tell things apart, and do not."""
     refs = [(spec["id"], spec["v"]) for spec in specs]
-    for at, spec in _placed(specs):
+    for at, spec in _locate_specs(specs):
         if (spec["id"], spec["v"]) in refs[: at[1]]:
             yield (*at, "v"), "is in the bundle twice"
         for part in ("eval", "fixtures"):
@@ -56,5 +56,7 @@ def _repeated(specs: Sequence[dict[str, Any]]) -> Iterator[Fault]:
                     yield (*at, part, number, "id"), "is there twice"
 
 
-def _placed(specs: Sequence[dict[str, Any]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+def _locate_specs(
+    specs: Sequence[dict[str, Any]],
+) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
     return ((("versions", number), spec) for number, spec in enumerate(specs))

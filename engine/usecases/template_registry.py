@@ -27,7 +27,9 @@ async def register(
     )
     if await store.register(tx, made):
         return made, True
-    (known,) = [each for each in await store.listed(tx) if each.template_key == made.template_key]
+    (known,) = [
+        each for each in await store.list_templates(tx) if each.template_key == made.template_key
+    ]
     if known.template_id != template_id:
         raise Conflict(f"template drift: {known.template_key} is {known.template_id}")
     return known, False

@@ -24,7 +24,7 @@ class Seen:
     load: list[LaneFile]
 
 
-async def seen(pool: Pool, load_dir: Path) -> Seen:
+async def load_throughput(pool: Pool, load_dir: Path) -> Seen:
     """The rows of one moment, and the files that load lanes left."""
     files = await asyncio.to_thread(lanes.files, load_dir)
     async with pool.connection() as tx, tx.transaction():

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from engine.core import packs
 from engine.core.cards import Card, Source, Verdict
 from engine.core.packs import Unreadable
-from engine.core.redaction import redacted
+from engine.core.redaction import redact
 from engine.core.runs import Status
 from engine.errors import EngineError
 from engine.ports.remote import Answer, Remote
@@ -60,9 +60,9 @@ class Scene:
     @cached_property
     def cards(self) -> list[Card]:
         """The run's cards by SQL alone. Raises Missing, Misconfigured, Unreachable."""
-        return asyncio.run(usecases.looked_up(self.dsn(), self.wid, self.secrets))
+        return asyncio.run(usecases.load_cards(self.dsn(), self.wid, self.secrets))
 
-    def asked(self, path: str) -> Answer:
+    def ask_api(self, path: str) -> Answer:
         """What the API answers about the run. Raises Unreachable."""
         return self.api.ask("GET", f"/api/runs/{quote(self.wid, safe='')}{path}")
 
@@ -87,7 +87,7 @@ def _why(look: Callable[[Scene], str | None], scene: Scene) -> str | None:
         found = look(scene)
     except EngineError as error:
         found = str(error)
-    clean = redacted(found, scene.secrets)[0]
+    clean = redact(found, scene.secrets)[0]
     return None if clean is None else " ".join(str(clean).split())
 
 
@@ -103,7 +103,7 @@ def _healthz(scene: Scene) -> str | None:
 
 
 def _run(scene: Scene) -> str | None:
-    answer = scene.asked("")
+    answer = scene.ask_api("")
     match answer.body:
         case {"workflowID": wid, "runId": run_id, "status": status, "error": error} if (
             answer.status == HTTPStatus.OK and scene.wid in {wid, run_id}
@@ -119,24 +119,24 @@ def _refusal(answer: Answer) -> str:
 
 
 def _app_sql(scene: Scene) -> str | None:
-    return _failed(scene.cards, {Source.SQL, Source.POLICY})
+    return _find_failure(scene.cards, {Source.SQL, Source.POLICY})
 
 
 def _engine_sql(scene: Scene) -> str | None:
-    return _failed(scene.cards, {Source.DBOS})
+    return _find_failure(scene.cards, {Source.DBOS})
 
 
-def _failed(found: Sequence[Card], sources: Collection[Source]) -> str | None:
+def _find_failure(found: Sequence[Card], sources: Collection[Source]) -> str | None:
     failed = [card for card in found if card.source in sources and card.verdict is Verdict.FAIL]
     return f"{failed[0].id}: {failed[0].evidence}" if failed else None
 
 
 def _repro(scene: Scene) -> str | None:
-    answer = scene.asked("/repro")
+    answer = scene.ask_api("/repro")
     if answer.status != HTTPStatus.OK:
         return _refusal(answer)
     try:
-        found = packs.checked(answer.content)
+        found = packs.check_pack(answer.content)
     except Unreadable as error:
         return str(error)
     meta: dict[str, Any] = answer.body["meta"]

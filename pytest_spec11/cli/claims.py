@@ -74,7 +74,7 @@ def _table(title: str, rows: Mapping[str, str]) -> Iterator[str]:
 
 def _text(claim: Claim) -> str:
     """The claim, and where it is asked for when that is not everywhere."""
-    only = "" if claim.needed("signoff") else f" Needed at scope {', '.join(claim.scopes)} only."
+    only = "" if claim.is_needed("signoff") else f" Needed at scope {', '.join(claim.scopes)} only."
     return _cell(claim.text) + only
 
 

@@ -43,7 +43,7 @@ def add_question(made: argparse.ArgumentParser) -> None:
     made.add_argument("--shards", type=_names, default=frozenset(), metavar="A,B,C", help=_SHARDS)
 
 
-def asked(arguments: argparse.Namespace) -> Question:
+def read_question(arguments: argparse.Namespace) -> Question:
     """The question of a command line."""
     return Question(
         bundles=arguments.bundles,
@@ -65,7 +65,7 @@ def _names(text: str) -> frozenset[str]:
 def run(arguments: argparse.Namespace) -> int:
     """0 for GO, 1 for NO_GO."""
     _forget(arguments.out)
-    found = evaluate(asked(arguments))
+    found = evaluate(read_question(arguments))
     document = found.document()
     if arguments.out:
         documents.write(arguments.out, "signoff", document)

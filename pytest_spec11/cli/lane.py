@@ -33,12 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
     """0 when every lane is green, 1 when one is red."""
     root: Path = arguments.root.resolve()
     wished = policy.load(root)
-    known = lanes.declared(wished)
+    known = lanes.read_lanes(wished)
     if not arguments.lane:
         _list(known)
         return 0
     wanted = [each for name in arguments.lane for each in lanes.chain(known, name)]
-    release = _release(arguments, root, wished.released(arguments.app_version))
+    release = _release(arguments, root, wished.choose_version(arguments.app_version))
     for lane in dict.fromkeys(wanted):
         if lane.name not in arguments.lane and release.green(lane):
             continue  # what it stands on was proven in this release run, of this very tree

@@ -63,8 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     """0 when every cell was killed and no twin killed any, else 1."""
     claims = catalogue.load(arguments.catalogue)
     wished = policy.load(arguments.root)
-    planned = _planned(claims, wished, arguments)
-    version = wished.released(arguments.app_version)
+    planned = _plan_cells(claims, wished, arguments)
+    version = wished.choose_version(arguments.app_version)
     here = binding.measure(arguments.root, version, arguments.scope, claims.digest)
     began, nonce = time.time_ns() // 1_000_000, secrets.token_hex(16)
     name = f"sabotage-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{nonce[:8]}"
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     for each in (logs, place):
         each.mkdir(parents=True, exist_ok=True)
     with Campaign(arguments, logs) as campaign:
-        cells = campaign.fought(planned)
+        cells = campaign.run_cells(planned)
     span = (began, time.time_ns() // 1_000_000)
     found = kill_matrix.document(cells, {"id": name, "nonce": nonce}, here, span)
     documents.write(place / FILE, "kills", found)
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if all(each.good for each in cells) else 1
 
 
-def _planned(
+def _plan_cells(
     claims: catalogue.Catalogue, wished: policy.Policy, arguments: argparse.Namespace
 ) -> dict[str, list[str]]:
     """Claims by saboteur: those that were named, else those that the sign-off needs.
@@ -95,7 +95,7 @@ def _planned(
     if arguments.jobs < 1:
         raise BadInput("--jobs takes a number from 1 on")
     needed = [
-        id_ for id_, c in claims.claims.items() if c.needed(arguments.scope, wished.mandatory)
+        id_ for id_, c in claims.claims.items() if c.is_needed(arguments.scope, wished.mandatory)
     ]
     some = arguments.claim or needed
     planned = kill_matrix.cells_of(claims, arguments.scenario, arguments.saboteur, some)
@@ -121,7 +121,7 @@ class Campaign:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._over = False
-        self._before = signal.signal(signal.SIGTERM, _interrupted)
+        self._before = signal.signal(signal.SIGTERM, _interrupt)
 
     def __enter__(self) -> Self:
         return self
@@ -140,18 +140,18 @@ class Campaign:
         for each in left:
             each.wait()
 
-    def fought(self, planned: Mapping[str, Sequence[str]]) -> list[kill_matrix.Cell]:
+    def run_cells(self, planned: Mapping[str, Sequence[str]]) -> list[kill_matrix.Cell]:
         """Every planned cell, and one for each twin and claim that was tried under it."""
         claims = sorted({claim for some in planned.values() for claim in some})
-        shown = self._shown(claims) if self._arguments.green else {}
+        shown = self._read_evidence(claims) if self._arguments.green else {}
         cells = sum(map(len, planned.values()))
         self._say(f"{cells} cells: {len(planned)} saboteurs against {len(claims)} claims")
-        before = shown or self._shared("before", claims)
+        before = shown or self._run_in_parallel("before", claims)
         green = {claim for claim, found in before.items() if found.word == kill_matrix.PASS}
         during = self._during(planned, green)
         nodes = {each.node for some in during.values() for each in some.values()}
         touched = sorted({claim for some in during.values() for claim in some})
-        after = self._shared("after", touched, TWINS, nodes)
+        after = self._run_in_parallel("after", touched, TWINS, nodes)
         rows = list(kill_matrix.rows(planned, before, during, after))
         twins = dict.fromkeys(TWINS, touched)
         return rows + [
@@ -160,7 +160,7 @@ class Campaign:
             if each.hits or each.during != kill_matrix.PASS
         ]
 
-    def _shown(self, claims: Sequence[str]) -> dict[str, Found]:
+    def _read_evidence(self, claims: Sequence[str]) -> dict[str, Found]:
         """What evidence says of each claim. Raises BadInput for that of another tree."""
         given = self._arguments
         asked = Question(
@@ -180,7 +180,7 @@ class Campaign:
         for claim in claims:
             self._files.setdefault(claim, set()).add(node.partition("::")[0])
 
-    def _shared(
+    def _run_in_parallel(
         self,
         name: str,
         claims: Sequence[str],
@@ -191,7 +191,7 @@ class Campaign:
         shares = _shares(claims, self._arguments.jobs)
         names = [name if len(shares) == 1 else f"{name}-{number}" for number in range(len(shares))]
         tries = [
-            partial(self._tried, each, share, saboteurs, where)
+            partial(self._run_claims, each, share, saboteurs, where)
             for each, share in zip(names, shares, strict=True)
         ]
         return {claim: found for some in self._all(tries) for claim, found in some.items()}
@@ -202,7 +202,7 @@ class Campaign:
         todo = {each: [c for c in claims if c in green] for each, claims in planned.items()}
         todo = {each: claims for each, claims in todo.items() if claims}
         tries = [
-            partial(self._tried, each, some, (each,), self._files_of(some))
+            partial(self._run_claims, each, some, (each,), self._files_of(some))
             for each, some in todo.items()
         ]
         return dict(zip(todo, self._all(tries), strict=True))
@@ -221,7 +221,7 @@ class Campaign:
                 self._break_off()
                 raise
 
-    def _tried(
+    def _run_claims(
         self,
         name: str,
         claims: Sequence[str],
@@ -280,7 +280,7 @@ class Campaign:
         print(what, file=sys.stderr, flush=True)
 
 
-def _interrupted(*_: object) -> None:
+def _interrupt(*_: object) -> None:
     """Being asked to end is what Ctrl-C is."""
     raise KeyboardInterrupt
 

@@ -35,18 +35,18 @@ def run(arguments: argparse.Namespace) -> int:
     if zipfile.is_zipfile(arguments.file):
         content = archive.member(arguments.file, archive.SIGNOFF)
         before = archive.member(arguments.file, archive.ENVELOPE)
-        archive.put(arguments.file, archive.ENVELOPE, _signed(content or b"", before, key))
+        archive.put(arguments.file, archive.ENVELOPE, _sign_content(content or b"", before, key))
     else:
         beside = arguments.file.with_name(archive.ENVELOPE)
         before = beside.read_bytes() if beside.is_file() else None
-        documents.replace(beside, _signed(documents.content(arguments.file), before, key))
+        documents.replace(beside, _sign_content(documents.content(arguments.file), before, key))
     print(f"signed by {attestation.public(key)}")
     return 0
 
 
-def _signed(content: bytes, before: bytes | None, key: Ed25519PrivateKey) -> bytes:
-    _, damage = documents.parsed(content, "signoff")
+def _sign_content(content: bytes, before: bytes | None, key: Ed25519PrivateKey) -> bytes:
+    _, damage = documents.parse_document(content, "signoff")
     if damage:
         raise BadInput(f"signoff.json: {damage}")
-    kept = attestation.opened(before) if before is not None else None
-    return attestation.signed(attestation.statement(json.loads(content), content), kept, key)
+    kept = attestation.open_envelope(before) if before is not None else None
+    return attestation.sign_payload(attestation.statement(json.loads(content), content), kept, key)

@@ -41,7 +41,7 @@ def export(
             files[name] = _regular(path)
     temporary = out.with_name(f".{out.name}.part")
     try:
-        manifest = _written(temporary, files)
+        manifest = _write_archive(temporary, files)
         temporary.replace(out)
     except OSError as error:
         raise BadInput(f"{out}: {error}") from error
@@ -76,7 +76,7 @@ def _regular(path: Path) -> Path:
     raise BadInput(f"{path}: not a regular file")
 
 
-def _written(out: Path, files: Mapping[str, Path]) -> dict[str, Any]:
+def _write_archive(out: Path, files: Mapping[str, Path]) -> dict[str, Any]:
     listed = []
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, path in sorted(files.items()):

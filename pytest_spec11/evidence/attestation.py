@@ -63,7 +63,9 @@ def _subject(here: Mapping[str, Any]) -> dict[str, str]:
     return {"gitTree": here["tree"], "gitCommit": here["commit"]}
 
 
-def signed(payload: bytes, envelope: Mapping[str, Any] | None, key: Ed25519PrivateKey) -> bytes:
+def sign_payload(
+    payload: bytes, envelope: Mapping[str, Any] | None, key: Ed25519PrivateKey
+) -> bytes:
     """The envelope around ``payload`` with one signature more, or with that key's anew.
 
     Raises BadInput when ``envelope`` is around something else.
@@ -84,7 +86,7 @@ def _id(signature: Any) -> object:
     return signature.get("keyid") if isinstance(signature, dict) else None
 
 
-def opened(content: bytes) -> Mapping[str, Any]:
+def open_envelope(content: bytes) -> Mapping[str, Any]:
     """The envelope in ``content``. Raises BadInput when it is none."""
     try:
         found = json.loads(content)

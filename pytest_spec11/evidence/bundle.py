@@ -172,7 +172,7 @@ class Bundle:
         return _group((each.node, each) for each in self.flaws)
 
     @cached_property
-    def left_out(self) -> Mapping[str, tuple[str, ...]]:
+    def deselected_tests(self) -> Mapping[str, tuple[str, ...]]:
         """Tests of every claim that were taken out of the run and ended in no other."""
         return _group(
             (claim, node)
@@ -331,7 +331,7 @@ class Fold:
             facts = _facts(record)
             return sha256(facts).hexdigest(), len(facts)
         if name not in self._known:
-            self._known[name] = _stored(self._blobs, name)
+            self._known[name] = _measure_blob(self._blobs, name)
         return name, self._known[name]
 
     def _sight(self, said: Data) -> Sight | None:
@@ -446,7 +446,7 @@ def _logs(blobs: Path, documents: Sequence[Document]) -> Iterator[Flaw]:
     for each in documents:
         if each.kind == "lane" and not each.damage:
             for log in (each.data["log"], *(step["log"] for step in each.data["steps"])):
-                found = _stored(blobs, log["sha256"])
+                found = _measure_blob(blobs, log["sha256"])
                 if isinstance(found, str):
                     yield Flaw(each.name, log["sha256"], found)
                 elif found != log["bytes"]:
@@ -466,7 +466,7 @@ def _facts(record: Record) -> bytes:
     return canonical(record.data["facts"])
 
 
-def _stored(blobs: Path, name: str) -> int | Problem:
+def _measure_blob(blobs: Path, name: str) -> int | Problem:
     """The number of bytes kept under ``name``, or what is wrong with them."""
     path = blobs / name[:2] / name
     if len(name) != sha256().digest_size * 2 or not _HEX.issuperset(name):

@@ -82,7 +82,7 @@ def replace(path: Path, made: bytes) -> None:
 def read(path: Path, kind: str) -> Document:
     """What the file holds. Raises BadInput for what is no regular file or is too large."""
     found = content(path)
-    data, damage = parsed(found, kind)
+    data, damage = parse_document(found, kind)
     return Document(path, kind, sha256(found).hexdigest(), len(found), data, damage)
 
 
@@ -97,7 +97,7 @@ def content(path: Path) -> bytes:
         raise BadInput(f"{path}: {error}") from error
 
 
-def parsed(content: bytes, kind: str) -> tuple[Mapping[str, Any], str]:
+def parse_document(content: bytes, kind: str) -> tuple[Mapping[str, Any], str]:
     """The document in ``content``, and what is wrong with it; empty when nothing is."""
     try:
         data = json.loads(content, object_pairs_hook=_once)

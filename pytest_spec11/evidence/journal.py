@@ -318,13 +318,13 @@ def _check(body: object, seq: int, prev: str, line: bytes) -> Record | str:
         return f"broken chain at record {seq}"
     if type(body["at"]) is not int or not isinstance(body["kind"], str):
         return f"record {seq} has no time or kind"
-    wrong = _misshapen(body["kind"], body["data"]) or _misplaced(body, seq, prev)
+    wrong = _misshapen(body["kind"], body["data"]) or _find_misplaced(body, seq, prev)
     if wrong:
         return f"record {seq}: {wrong}"
     return Record(seq, body["kind"], body["at"], body["data"], line)
 
 
-def _misplaced(body: Mapping[str, Any], seq: int, prev: str) -> str:
+def _find_misplaced(body: Mapping[str, Any], seq: int, prev: str) -> str:
     data = body["data"]
     if (body["kind"] == "start") != (seq == 0):
         return "start is the first record and only that"
@@ -344,10 +344,10 @@ def _misshapen(kind: str, data: object) -> str:
     for key, types in shape.items():
         if key not in data or type(data[key]) not in types:
             return f"{kind} without a proper {key}"
-    return _misfilled(kind, data)
+    return _find_misfilled(kind, data)
 
 
-def _misfilled(kind: str, data: Mapping[str, Any]) -> str:
+def _find_misfilled(kind: str, data: Mapping[str, Any]) -> str:
     if kind == "outcome":
         voids = all(isinstance(each, dict) and _strings([*each.values()]) for each in data["voids"])
         good = data["outcome"] in OUTCOMES and _strings(data["claims"]) and voids

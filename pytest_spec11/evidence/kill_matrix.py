@@ -105,11 +105,11 @@ def by_claim(findings: Iterable[Mapping[str, Any]]) -> dict[str, Found]:
     found: dict[str, Found] = {}
     for each in findings:
         for claim in each["claims"]:
-            found[claim] = _joined(found.get(claim), each, claim)
+            found[claim] = _join_finding(found.get(claim), each, claim)
     return found
 
 
-def _joined(known: Found | None, finding: Mapping[str, Any], claim: str) -> Found:
+def _join_finding(known: Found | None, finding: Mapping[str, Any], claim: str) -> Found:
     expected = {each: words.get(claim, "") for each, words in finding["expected"].items()}
     new = Found(
         finding["outcome"],

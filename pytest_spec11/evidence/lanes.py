@@ -52,7 +52,7 @@ class Lane:
     steps: tuple[Step, ...]
 
 
-def declared(policy: Policy) -> dict[str, Lane]:
+def read_lanes(policy: Policy) -> dict[str, Lane]:
     """The lanes of a policy. Raises BadInput for one that stands on none, or on itself."""
     tables = policy.document.get("lanes", {})
     found = {name: _lane(name, table) for name, table in tables.items()}
@@ -114,12 +114,12 @@ class Release:
         (bundle / "blobs").mkdir(parents=True, exist_ok=True)
         before, begun = self.measure(), _now_ms()
         deadline = time.monotonic() + lane.deadline_s
-        steps = [*self._stepped(lane, bundle, deadline)]
+        steps = [*self._run_steps(lane, bundle, deadline)]
         code = next((step["exitCode"] for step in steps if step["exitCode"]), 0)
         if (after := self.measure()) != before:
             moved = sorted(key for key in before if before[key] != after.get(key))
             steps.append(
-                _refused("tree", f"changed while the lane ran: {', '.join(moved)}", bundle)
+                _write_refusal("tree", f"changed while the lane ran: {', '.join(moved)}", bundle)
             )
             code = code or 1
         document = {
@@ -132,19 +132,21 @@ class Release:
             "exitCode": code,
             "startedAt": begun,
             "finishedAt": _now_ms(),
-            "log": _kept(canonical([[s["name"], s["exitCode"], s["log"]] for s in steps]), bundle),
+            "log": _store_blob(
+                canonical([[s["name"], s["exitCode"], s["log"]] for s in steps]), bundle
+            ),
             "steps": steps,
         }
         documents.write(bundle / f"lane-{lane.name}.json", "lane", document)
         return code
 
-    def _stepped(self, lane: Lane, bundle: Path, deadline: float) -> Iterator[dict[str, Any]]:
+    def _run_steps(self, lane: Lane, bundle: Path, deadline: float) -> Iterator[dict[str, Any]]:
         for step in lane.steps:
             self.say(f"{lane.name}: {step.name} …")
             words = [word.replace("{release}", str(self.folder)) for word in step.command]
             begun = _now_ms()
             log = bundle / f"{step.name}.log"
-            code = _ended(words, log, self.root, deadline)
+            code = _run_command(words, log, self.root, deadline)
             content = log.read_bytes() or b"(it printed nothing)\n"
             log.unlink()
             ended = _now_ms()
@@ -157,7 +159,7 @@ class Release:
                 "exitCode": code,
                 "startedAt": begun,
                 "finishedAt": ended,
-                "log": _kept(content, bundle),
+                "log": _store_blob(content, bundle),
             }
             if code:
                 return
@@ -172,15 +174,15 @@ def _tail(content: bytes, lines: int = 30) -> str:
     return "\n".join(f"    {line}" for line in shown)
 
 
-def _refused(name: str, text: str, bundle: Path) -> dict[str, Any]:
+def _write_refusal(name: str, text: str, bundle: Path) -> dict[str, Any]:
     now = _now_ms()
     return {
         "name": name, "command": ["spec11", "lane"], "exitCode": 1, "startedAt": now,
-        "finishedAt": now, "log": _kept(f"{text}\n".encode(), bundle),
+        "finishedAt": now, "log": _store_blob(f"{text}\n".encode(), bundle),
     }  # fmt: skip
 
 
-def _ended(words: Sequence[str], log: Path, root: Path, deadline: float) -> int:
+def _run_command(words: Sequence[str], log: Path, root: Path, deadline: float) -> int:
     """The command's exit status; its whole process group has ended, also after Ctrl-C."""
     with log.open("wb") as output:
         try:
@@ -202,10 +204,10 @@ def _ended(words: Sequence[str], log: Path, root: Path, deadline: float) -> int:
             output.write(b"\nstopped: the lane's time is over\n")
             return TIMED_OUT
         finally:
-            _stopped(process)
+            _stop_group(process)
 
 
-def _stopped(process: subprocess.Popen[bytes]) -> None:
+def _stop_group(process: subprocess.Popen[bytes]) -> None:
     """The group is gone: asked first, as by Ctrl-C, so that it can stop what it started."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
@@ -225,7 +227,7 @@ def _environment() -> dict[str, str]:
     return clean | {"PATH": f"{tools}{os.pathsep}{clean.get('PATH', os.defpath)}"}
 
 
-def _kept(content: bytes, bundle: Path) -> dict[str, Any]:
+def _store_blob(content: bytes, bundle: Path) -> dict[str, Any]:
     """A blob of the bundle: its digest and size."""
     name = sha256(content).hexdigest()
     path = bundle / "blobs" / name[:2] / name

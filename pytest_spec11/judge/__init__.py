@@ -20,18 +20,18 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Reason]], ...]] = (
     journals.check_journals,
     journals.check_workers,
     journals.check_single_run,
-    journals.shards,
+    journals.check_shards,
     bound.check_binding,
-    bound.scoped,
+    bound.check_scope,
     bound.check_posture,
-    bound.fresh,
-    claims.blobs,
-    journals.conserved,
-    claims.known,
-    claims.unclaimed,
+    bound.check_age,
+    claims.check_blobs,
+    journals.check_outcomes,
+    claims.check_claim_names,
+    claims.check_red_tests,
     flakes.check_kept,
-    lanes.lanes,
-    lanes.order,
+    lanes.check_lanes,
+    lanes.check_lane_order,
 )
 
 
@@ -43,19 +43,19 @@ def judge(
     ``kept`` are other runs of the same tree. They prove nothing, and speak against what was red.
     """
     case = Case(catalogue, bundle, terms, kept)
-    found = [item for rule in _RULES for item in _decided(rule, case)]
+    found = [item for rule in _RULES for item in _apply_rule(rule, case)]
     broken = any(item.code in _BROKEN for item in found)
     standings: dict[str, Standing] = {}
     for claim in catalogue.claims.values():
-        against = list(claims.against(case, claim))
+        against = list(claims.find_objections(case, claim))
         standings[claim.id] = _standing(against, broken=broken)
-        found += against if case.needed(claim.id) else ()
-    found += _decided(kills.kills, case)  # last: what is not green cannot be seen red
+        found += against if case.is_needed(claim.id) else ()
+    found += _apply_rule(kills.check_kills, case)  # last: what is not green cannot be seen red
     reasons = tuple(dict.fromkeys(found))
     return Verdict("NO_GO" if reasons else "GO", reasons, MappingProxyType(standings))
 
 
-def _decided(rule: Callable[[Case], Iterator[Reason]], case: Case) -> list[Reason]:
+def _apply_rule(rule: Callable[[Case], Iterator[Reason]], case: Case) -> list[Reason]:
     """What a rule finds; one that cannot decide blocks, and the others are heard all the same."""
     found: list[Reason] = []
     try:

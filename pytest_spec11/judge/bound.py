@@ -28,7 +28,7 @@ _HOUR_MS: Final = 3_600_000
 _NAMING: Final = frozenset({"oc_mode", "sbx_mode"})  # codes that name what was found
 
 
-def fresh(case: Case) -> Iterator[Reason]:
+def check_age(case: Case) -> Iterator[Reason]:
     """No evidence is too old, or from the future, or ended before it began."""
     for leaf in case.bundle.leaves:
         if leaf.reading.times:
@@ -104,12 +104,12 @@ def _short(value: object) -> str:
     return str(value)[:12] or "empty"
 
 
-def scoped(case: Case) -> Iterator[Reason]:
+def check_scope(case: Case) -> Iterator[Reason]:
     """The scope is one to release at, and all evidence is of it."""
     claims, scope = case.catalogue.claims.values(), case.terms.scope
     if scope == "demo":
         yield reason("claim_scope_demo", "demo", "the scope demo is never GO")
-    elif not any(claim.needed(scope) for claim in claims):
+    elif not any(claim.is_needed(scope) for claim in claims):
         yield reason("E-SCOPE", scope, "no claim of the catalogue is of this scope")
     for name, binding in _bindings(case):
         said = binding.get("scope")

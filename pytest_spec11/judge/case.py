@@ -46,10 +46,10 @@ class Case:
         """The documents that can be read."""
         return tuple(each for each in self.bundle.documents if not each.damage)
 
-    def needed(self, claim: str) -> bool:
+    def is_needed(self, claim: str) -> bool:
         """Whether GO needs this claim."""
         found, asked = self.catalogue.find(claim), self.terms.policy.mandatory
-        return found is not None and found.needed(self.terms.scope, asked)
+        return found is not None and found.is_needed(self.terms.scope, asked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ _PROBLEMS: Final[Mapping[Problem, tuple[str, str]]] = MappingProxyType(
 _MESSAGE_SHOWN: Final = 120
 
 
-def known(case: Case) -> Iterator[Reason]:
+def check_claim_names(case: Case) -> Iterator[Reason]:
     """Names of claims that the catalogue does not hold."""
     bundle = case.bundle
     named = {claim for claims in bundle.deselected.values() for claim in claims}
@@ -46,7 +46,7 @@ def known(case: Case) -> Iterator[Reason]:
         yield reason("E-UNKNOWN-CLAIM", claim, text)
 
 
-def blobs(case: Case) -> Iterator[Reason]:
+def check_blobs(case: Case) -> Iterator[Reason]:
     """Bytes that are not what records say of them."""
     for flaw in case.bundle.flaws:
         yield _flaw_reason(flaw.problem, flaw.blob, flaw.node)
@@ -57,24 +57,24 @@ def _flaw_reason(problem: Problem, subject: str, node: str) -> Reason:
     return reason(code, subject, f"{text}: {node}")
 
 
-def unclaimed(case: Case) -> Iterator[Reason]:
+def check_red_tests(case: Case) -> Iterator[Reason]:
     """What a red test says, also when it proves no claim that is needed."""
     bundle = case.bundle
-    needed = filter(case.needed, case.catalogue.claims)
+    needed = filter(case.is_needed, case.catalogue.claims)
     proving = {node for claim in needed for node in bundle.nodes.get(claim, ())}
     for node in bundle.outcomes:
         if node not in proving:
             yield from (item for item in _ends(bundle, node, node) if item.code in RED)
 
 
-def against(case: Case, claim: Claim) -> Iterator[Reason]:
+def find_objections(case: Case, claim: Claim) -> Iterator[Reason]:
     """Everything that speaks against one claim."""
     bundle = case.bundle
     nodes = bundle.nodes.get(claim.id, ())
-    left = bundle.left_out.get(claim.id, ())
+    left = bundle.deselected_tests.get(claim.id, ())
     ends = {node: list(_ends(bundle, node, claim.id, claim.scenario)) for node in nodes}
     for node, against in ends.items():
-        yield from against or _watched(bundle, node, claim)
+        yield from against or _check_sources(bundle, node, claim)
         if not against:
             yield from flakes.check_test(case, node, claim)
     for node in left:
@@ -115,7 +115,7 @@ def _end(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield code if code in _VOIDS else "E-FAILED", "no proof"
 
 
-def _watched(bundle: Bundle, node: str, claim: Claim) -> Iterator[Reason]:
+def _check_sources(bundle: Bundle, node: str, claim: Claim) -> Iterator[Reason]:
     command = command_of(node, claim.scenario)
     if node not in bundle.sights:
         yield reason("E-EMPTY", claim.id, f"observed nothing: {node}", command)

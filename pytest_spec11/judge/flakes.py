@@ -43,7 +43,9 @@ def check_test(case: Case, node: str, claim: Claim) -> Iterator[Reason]:
 def count_runs(case: Case) -> Tally:
     """On how many kept runs of this tree a verdict stands, those that are judged included."""
     bundle = case.bundle
-    needed = {node for claim in bundle.nodes if case.needed(claim) for node in bundle.nodes[claim]}
+    needed = {
+        node for claim in bundle.nodes if case.is_needed(claim) for node in bundle.nodes[claim]
+    }
     runs: dict[str, bool] = {}
     for end in bundle.ends:
         if end.node in needed:

@@ -69,7 +69,7 @@ def _crew(run: str, leaves: list[JournalFile]) -> Iterator[Reason]:
         yield reason("E-LOST", role, f"run {run}: more than one journal of this role")
 
 
-def conserved(case: Case) -> Iterator[Reason]:
+def check_outcomes(case: Case) -> Iterator[Reason]:
     """What was collected came to an outcome, under the claims that it was collected with."""
     bundle = case.bundle
     for node in sorted(bundle.items.keys() - bundle.outcomes.keys()):
@@ -105,7 +105,7 @@ def check_single_run(case: Case) -> Iterator[Reason]:
             yield reason("E-REPLAY", run.partition(" ")[0], text)
 
 
-def shards(case: Case) -> Iterator[Reason]:
+def check_shards(case: Case) -> Iterator[Reason]:
     """Every shard that has to have run did, once, and no other."""
     expected = case.terms.shards.union(case.terms.policy.shards)
     runs = {leaf.run: str(leaf.start.get("shard", "")) for leaf in case.bundle.leaves}

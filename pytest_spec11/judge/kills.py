@@ -11,9 +11,9 @@ from pytest_spec11.judge.case import Case
 from pytest_spec11.judge.reasons import Reason, reason
 
 
-def kills(case: Case) -> Iterator[Reason]:
+def check_kills(case: Case) -> Iterator[Reason]:
     """Every cell that the catalogue asks for was tried and killed, and no benign twin killed."""
-    cells = {cell for cell in case.catalogue.cells if case.needed(cell[1])}
+    cells = {cell for cell in case.catalogue.cells if case.is_needed(cell[1])}
     if not cells:
         return
     if len(case.bundle.kills) != 1:
@@ -26,11 +26,11 @@ def kills(case: Case) -> Iterator[Reason]:
         for row in each.data.get("cells", ()) if not each.damage else ():
             tried[row["saboteur"], row["claim"]].append(row)
     if tried:
-        yield from _exercised(cells, tried)
+        yield from _check_twins(cells, tried)
         yield from _twins(cells, tried)
 
 
-def _exercised(
+def _check_twins(
     cells: set[tuple[str, str]], tried: Mapping[tuple[str, str], list[Mapping[str, Any]]]
 ) -> Iterator[Reason]:
     for saboteur, claim in sorted(cells - tried.keys()):

@@ -12,7 +12,7 @@ from pytest_spec11.judge.reasons import Reason, reason
 NESTED: Final = ("quick", "check", "full")  # red in one makes the higher ones red
 
 
-def lanes(case: Case) -> Iterator[Reason]:
+def check_lanes(case: Case) -> Iterator[Reason]:
     """Every lane that the catalogue asks for is on record, once, and green."""
     for lane in case.catalogue.lanes:
         found = case.bundle.lanes.get(lane, ())
@@ -42,7 +42,7 @@ def _faults(lane: str, data: Mapping[str, Any], damage: str) -> Iterator[Reason]
             yield _reason("E-TIME", lane, f"{step['name']} is outside of its lane's time")
 
 
-def order(case: Case) -> Iterator[Reason]:
+def check_lane_order(case: Case) -> Iterator[Reason]:
     """A higher lane is green only after the lower one, in the same release run."""
     known = {
         each.data["lane"]: each.data

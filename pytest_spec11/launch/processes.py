@@ -18,7 +18,7 @@ from pytest_spec11.errors import NotObserved, TargetFailed
 from pytest_spec11.launch.fork_servers import Forked, ForkServers
 from pytest_spec11.launch.reaper import Reaper, end_groups
 from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
-from pytest_spec11.target import Process, filled
+from pytest_spec11.target import Process, fill_placeholders
 from pytest_spec11.waiting import Patience, eventually, wait_in_turns
 
 TAIL_LINES: Final = 20
@@ -67,7 +67,7 @@ class Running:
         return self.process.name
 
     @property
-    def started(self) -> bool:
+    def was_started(self) -> bool:
         """Whether it was ever started; it may have ended since."""
         return self._popen is not None
 
@@ -92,17 +92,17 @@ class Running:
         """The process begins, its placeholders filled; :meth:`readiness` says when it is ready."""
         if self.alive:
             raise TargetFailed(f"{self.name} runs already, pid {self.pid}")
-        command = [filled(part, values) for part in self.process.command]
-        env = {name: filled(value, values) for name, value in self.process.env.items()}
+        command = [fill_placeholders(part, values) for part in self.process.command]
+        env = {name: fill_placeholders(value, values) for name, value in self.process.env.items()}
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._offset = output.tell()
-            self._popen = self._popened(command, env, output.fileno())
+            self._popen = self._open_process(command, env, output.fileno())
         self.started_at = time.monotonic()
         self._patience = Patience(self.process.deadline_s)
         self._reaper.tell("group", self._popen.pid)
 
-    def _popened(
+    def _open_process(
         self, command: Sequence[str], env: Mapping[str, str], output: int
     ) -> subprocess.Popen[bytes] | Forked:
         server = self.process.fork_server
@@ -142,7 +142,7 @@ class Running:
             raise TargetFailed(f"{self.name} ended with {ended} before it was ready{self.tail()}")
         if self._patience.is_over():
             raise TargetFailed(
-                f"{self.name} was not ready within {self._patience.spent}{self.tail()}"
+                f"{self.name} was not ready within {self._patience.description}{self.tail()}"
             )
 
     def output(self) -> str:

@@ -57,7 +57,7 @@ class Reaper:
         """The write end of the sidecar's standard input; starts the sidecar when there is none."""
         if self._sidecar is None:
             read_end, self._write_end = os.pipe()
-            with _blocked():
+            with _block_signals():
                 self._sidecar = subprocess.Popen(  # noqa: S603  # our own interpreter and module
                     [sys.executable, "-S", "-E", "-c", _MAIN, str(_HERE)],
                     stdin=read_end,
@@ -69,7 +69,7 @@ class Reaper:
 
 
 @contextmanager
-def _blocked() -> Iterator[None]:
+def _block_signals() -> Iterator[None]:
     """What is started in the block does not hear the polite signals, from its first moment on."""
     before = signal.pthread_sigmask(
         signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -82,7 +82,7 @@ def _blocked() -> Iterator[None]:
 
 def main() -> None:
     """The sidecar's whole life: read orders to the end of file, then end what is left."""
-    groups, dirs, drops = _left(json.loads(line) for line in sys.stdin.buffer)
+    groups, dirs, drops = _read_orders(json.loads(line) for line in sys.stdin.buffer)
     end_groups(groups)
     for dsn, name in drops:
         _drop(dsn, name)
@@ -92,16 +92,16 @@ def main() -> None:
 
 def end_groups(groups: Iterable[int], grace_s: float = GRACE_S) -> None:
     """Every process group is gone: asked first, killed after ``grace_s`` seconds."""
-    asked = [group for group in groups if _signalled(group, signal.SIGTERM)]
+    asked = [group for group in groups if _signal_group(group, signal.SIGTERM)]
     for group in asked:
-        _signalled(group, signal.SIGCONT)  # a stopped process hears nothing
+        _signal_group(group, signal.SIGCONT)  # a stopped process hears nothing
     with suppress(NotObserved):
-        eventually(lambda: not any(_signalled(group, 0) for group in asked), deadline_s=grace_s)
+        eventually(lambda: not any(_signal_group(group, 0) for group in asked), deadline_s=grace_s)
     for group in asked:
-        _signalled(group, signal.SIGKILL)
+        _signal_group(group, signal.SIGKILL)
 
 
-def _left(orders: Iterable[list[str]]) -> tuple[list[int], list[str], list[tuple[str, str]]]:
+def _read_orders(orders: Iterable[list[str]]) -> tuple[list[int], list[str], list[tuple[str, str]]]:
     open_orders: dict[Order, None] = {}
     for verb, *what in orders:
         if verb == "gone":
@@ -115,7 +115,7 @@ def _left(orders: Iterable[list[str]]) -> tuple[list[int], list[str], list[tuple
     return groups, dirs, drops
 
 
-def _signalled(group: int, signum: int) -> bool:
+def _signal_group(group: int, signum: int) -> bool:
     """Whether the group still had a process that could be signalled."""
     try:
         os.killpg(group, signum)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pytest_spec11.addresses import Address, Values, address_of
 from pytest_spec11.launch.processes import LOOK_EVERY_S, Running, Site, end, launch
 from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
-from pytest_spec11.target import PLACEHOLDER, Process, Target, filled, placeholders
+from pytest_spec11.target import PLACEHOLDER, Process, Target, fill_placeholders, placeholders
 from pytest_spec11.waiting import eventually
 
 
@@ -53,11 +53,11 @@ class Parts:
         self.running[process.name] = running = Running(process, log, self._site)
         return running
 
-    def filled(self, name: str) -> Process:
+    def fill_process(self, name: str) -> Process:
         """The process of that name with its placeholders filled in."""
         process = self.running[name].process
-        command = tuple(filled(part, self.values) for part in process.command)
-        env = {key: filled(value, self.values) for key, value in process.env.items()}
+        command = tuple(fill_placeholders(part, self.values) for part in process.command)
+        env = {key: fill_placeholders(value, self.values) for key, value in process.env.items()}
         return replace(process, command=command, env=env)
 
     def _begin_fork_servers(self, processes: Iterable[Process]) -> None:
@@ -73,7 +73,7 @@ class Parts:
             return
         from pytest_spec11.launch import databases  # noqa: PLC0415  # brings psycopg, which few need
 
-        admin = filled(template.admin_dsn, self.values)
+        admin = fill_placeholders(template.admin_dsn, self.values)
         name = f"spec11_{self._site.run}_{self.name}".lower().replace("-", "_")
         self._database = (admin, name)
         if not placeholders([template.admin_dsn]):  # a server that outlives the run
@@ -81,33 +81,33 @@ class Parts:
         databases.copy(replace(template, admin_dsn=admin), name)
         self.values["database", "name"] = name
         if self.target.admin_dsn is not None:
-            self._planted = filled(self.target.admin_dsn, self.values)
-            self._site.armed.planted(self._planted)
+            self._planted = fill_placeholders(self.target.admin_dsn, self.values)
+            self._site.armed.plant_in_database(self._planted)
 
     def _make_dir(self, plan: Sequence[Process]) -> None:
         if any(("stack", "dir") in process.needs for process in plan):
             self._dir = Path(tempfile.mkdtemp(prefix="spec11-"))
             self._site.reaper.tell("dir", str(self._dir))
             self.values["stack", "dir"] = str(self._dir)
-            self._site.armed.made(self._dir)
+            self._site.armed.enter_directory(self._dir)
 
     @property
-    def armed(self) -> ActiveSaboteurs:
+    def active_saboteurs(self) -> ActiveSaboteurs:
         """The faults between the stack and the prover."""
         return self._site.armed
 
     @property
     def address(self) -> Address:
         """Where it answers now; a restarted process may have moved."""
-        pids = {name: each.pid for name, each in self.running.items() if each.started}
+        pids = {name: each.pid for name, each in self.running.items() if each.was_started}
         logs = {name: each.log for name, each in self.running.items()}
         return address_of(self.target, self.values, pids, logs)
 
     def address_at(self, process: str) -> Address:
         """Where the process of that name answers, in place of the one that base_url names."""
         owners = {each.name for each in self.target.processes}
-        base_url = renamed(self.target.base_url, owners, process)
-        return replace(self.address, base_url=filled(base_url, self.values))
+        base_url = rename_placeholders(self.target.base_url, owners, process)
+        return replace(self.address, base_url=fill_placeholders(base_url, self.values))
 
     def relaunch(self, name: str) -> None:
         """The process of that name is ready again; its values are those of the new start."""
@@ -125,7 +125,7 @@ class Parts:
             if not keep_database:
                 steps.callback(self._drop_database)
             if self._planted:
-                steps.callback(self._site.armed.dropping, self._planted)
+                steps.callback(self._site.armed.leave_database, self._planted)
             return end(self.running.values())
 
     def _drop_database(self) -> None:
@@ -143,6 +143,6 @@ class Parts:
             self._dir = None
 
 
-def renamed(text: str, owners: Collection[str], to: str) -> str:
+def rename_placeholders(text: str, owners: Collection[str], to: str) -> str:
     """``text`` with each placeholder of one of ``owners`` naming the process ``to`` instead."""
     return PLACEHOLDER.sub(lambda hit: f"{{{to}.{hit[2]}}}" if hit[1] in owners else hit[0], text)

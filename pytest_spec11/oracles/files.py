@@ -17,7 +17,7 @@ class Files:
 
     def read(self, path: Path | str) -> bytes | None:
         """The bytes of the file; None when there is no such file."""
-        self._armed.reading(Path(path))
+        self._armed.before_read(Path(path))
         try:
             data = Path(path).read_bytes()
         except FileNotFoundError:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import httpx
 
 from pytest_spec11.errors import NotProvable
-from pytest_spec11.oracles.witness import Witness, fingerprint, shown, without_password
+from pytest_spec11.oracles.witness import Witness, fingerprint, hide_secrets, without_password
 from pytest_spec11.waiting import Stopwatch
 
 TIMEOUT_S: Final = 120.0  # above the longest poll of such an API, on a busy machine, too
@@ -127,9 +127,11 @@ class Api:
         request = self._open.client.build_request(
             method, path, content=sent, headers=names, timeout=timeout or TIMEOUT_S
         )
-        return self._sent(request, {"method": method, **_asked(path, sent, names)})
+        return self._send_request(
+            request, {"method": method, **_describe_request(path, sent, names)}
+        )
 
-    def _sent(self, request: httpx.Request, asked: dict[str, Any]) -> Reply:
+    def _send_request(self, request: httpx.Request, asked: dict[str, Any]) -> Reply:
         begin, watch = time.perf_counter(), Stopwatch()
         ref = f"{asked['method']} {asked['path']}"
         try:
@@ -141,7 +143,9 @@ class Api:
         took = time.perf_counter() - begin
         reply = Reply(answer.status_code, dict(answer.headers), answer.content, took, watch.own_s)
         nothing = reply.body.strip() in _NOTHING
-        self._witness("api", ref, {**asked, **_answered(reply)}, body=reply.body, empty=nothing)
+        self._witness(
+            "api", ref, {**asked, **_describe_reply(reply)}, body=reply.body, empty=nothing
+        )
         return reply
 
 
@@ -151,20 +155,20 @@ def _payload(json: object, content: bytes | str | None) -> bytes | None:
     return content.encode() if isinstance(content, str) else content
 
 
-def _asked(path: str, sent: bytes | None, headers: Mapping[str, str]) -> dict[str, Any]:
+def _describe_request(path: str, sent: bytes | None, headers: Mapping[str, str]) -> dict[str, Any]:
     body = sent or b""
     return {
         "path": _without_secrets(path),
-        "requestHeaders": shown(headers.items()),
+        "requestHeaders": hide_secrets(headers.items()),
         "requestBytes": len(body),
         "requestSha256": fingerprint(body),
     }
 
 
-def _answered(reply: Reply) -> dict[str, Any]:
+def _describe_reply(reply: Reply) -> dict[str, Any]:
     return {
         "status": reply.status,
-        "responseHeaders": shown(reply.headers.items()),
+        "responseHeaders": hide_secrets(reply.headers.items()),
         "responseBytes": len(reply.body),
         "responseSha256": fingerprint(reply.body),
         "elapsedMs": round(reply.elapsed_s * 1000, 3),
@@ -175,5 +179,5 @@ def _without_secrets(path: str) -> str:
     parts = urlsplit(path)
     if parts.query:
         pairs = parse_qsl(parts.query, keep_blank_values=True)
-        path = urlunsplit(parts._replace(query=urlencode(shown(pairs))))
+        path = urlunsplit(parts._replace(query=urlencode(hide_secrets(pairs))))
     return without_password(path)

@@ -14,7 +14,7 @@ import psutil
 from pytest_spec11.canon import Json
 from pytest_spec11.errors import NotProvable
 from pytest_spec11.launch.reaper import end_groups
-from pytest_spec11.oracles.witness import Witness, fingerprint, shown, without_password
+from pytest_spec11.oracles.witness import Witness, fingerprint, hide_secrets, without_password
 from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
 from pytest_spec11.target import Process
 from pytest_spec11.waiting import wait_in_turns
@@ -70,7 +70,7 @@ class Proc:
     def alive(self, name: str) -> bool:
         """Whether the process exists and is no zombie."""
         found = _exists(self.pid(name))
-        self._saw(name, "alive", found)
+        self._record_observation(name, "alive", found)
         return found
 
     def exists(self, pid: int) -> bool:
@@ -93,31 +93,31 @@ class Proc:
             for each in process.net_connections(kind="tcp")
             if each.status == psutil.CONN_LISTEN
         )
-        self._saw(name, "sockets", [f"{each.host}:{each.port}" for each in found])
+        self._record_observation(name, "sockets", [f"{each.host}:{each.port}" for each in found])
         return found
 
     def threads(self, name: str) -> int:
         """The number of threads of the process itself."""
         found = psutil.Process(self.pid(name)).num_threads()
-        self._saw(name, "threads", found)
+        self._record_observation(name, "threads", found)
         return found
 
     def memory(self, name: str) -> int:
         """Resident bytes of the process itself."""
         found = psutil.Process(self.pid(name)).memory_info().rss
-        self._saw(name, "memory", found)
+        self._record_observation(name, "memory", found)
         return found
 
     def environ(self, name: str) -> dict[str, str]:
         """The environment the process was started with, as the process table shows it."""
         found = psutil.Process(self.pid(name)).environ()
-        self._saw(name, "environ", dict(shown(found.items())))
+        self._record_observation(name, "environ", dict(hide_secrets(found.items())))
         return found
 
     def children(self, name: str) -> list[int]:
         """Process ids of all its descendants, sorted."""
         found = sorted(child.pid for child in _tree(self.pid(name))[1:])
-        self._saw(name, "children", list(found))
+        self._record_observation(name, "children", list(found))
         return found
 
     def run(
@@ -148,20 +148,20 @@ class Proc:
             finally:
                 end_groups([command.pid], grace_s=0)
         ended = Exit(command.returncode, out, err)
-        self._ran(argv, env or {}, ended)
+        self._record_command(argv, env or {}, ended)
         return ended
 
-    def _ran(self, argv: Sequence[str], env: Mapping[str, str], ended: Exit) -> None:
+    def _record_command(self, argv: Sequence[str], env: Mapping[str, str], ended: Exit) -> None:
         printed = without_password(f"{ended.stdout}\n{ended.stderr}").encode()
         facts: dict[str, Json] = {
             "argv": _harmless(argv),
-            "env": dict(shown(env.items())),
+            "env": dict(hide_secrets(env.items())),
             "exitCode": ended.code,
             "outputSha256": fingerprint(printed),
         }
         self._witness("process", f"run {facts['argv']}", facts, body=printed)
 
-    def _saw(self, name: str, what: str, value: Json) -> None:
+    def _record_observation(self, name: str, what: str, value: Json) -> None:
         facts: dict[str, Json] = {"process": name, "pid": self._pids[name], what: value}
         self._witness("process", f"{name}.{what}", facts)
 

@@ -63,7 +63,7 @@ def take(witness: Sql, *, but: Mapping[str, str] | None = None) -> Snapshot:
     with witness.door.reading("repeatable") as reading:
         found = _tables(reading.connection, witness)
         rows = _digests(
-            reading.connection, [each for each in found if _dotted(each) not in left_out]
+            reading.connection, [each for each in found if _quote_name(each) not in left_out]
         )
         sequences = reading.connection.execute(_SEQUENCES).fetchall()
     witness.record_observation(
@@ -85,7 +85,7 @@ def control(*witnesses: Sql, but: Mapping[str, str] | None = None) -> list[str]:
 
 
 @contextmanager
-def unchanged(*witnesses: Sql, but: Mapping[str, str] | None = None) -> Iterator[None]:
+def assert_unchanged(*witnesses: Sql, but: Mapping[str, str] | None = None) -> Iterator[None]:
     """The block wrote nothing that the oracles can see. Raises AssertionError naming the tables.
 
     The A/A control runs first: what changes by itself would make the comparison void.
@@ -125,11 +125,11 @@ def _digests(connection: Connection, names: list[tuple[str, str]]) -> list[Row]:
     if not names:
         return []
     each = [
-        sql.SQL(_DIGEST).format(label=sql.Literal(_dotted(name)), table=sql.Identifier(*name))
+        sql.SQL(_DIGEST).format(label=sql.Literal(_quote_name(name)), table=sql.Identifier(*name))
         for name in names
     ]
     return connection.execute(sql.SQL(" UNION ALL ").join(each)).fetchall()
 
 
-def _dotted(name: tuple[str, str]) -> str:
+def _quote_name(name: tuple[str, str]) -> str:
     return ".".join(name)

@@ -53,7 +53,7 @@ class SqlDoor:
         """
         with self._lock:
             if self._connection is None or self._connection.closed:
-                self._connection = self._connected()
+                self._connection = self._connect()
             connection = self._connection
             connection.execute(_BEGIN[reads])
             try:
@@ -64,7 +64,7 @@ class SqlDoor:
                 if not connection.closed:
                     connection.rollback()
 
-    def _connected(self) -> Connection:
+    def _connect(self) -> Connection:
         given = psycopg.conninfo.conninfo_to_dict(self._dsn).get("options") or ""
         options = f"{given} {_READ_ONLY.format(schema=self.schema)}".strip()
         name = f"spec11 {self.source}"
@@ -101,14 +101,14 @@ class Sql:
             with self.door.reading("committed") as reading:
                 rows = reading.connection.execute(sql, params).fetchall()
         except psycopg.Error as error:
-            self._failed(sql, params, error)
+            self._record_failure(sql, params, error)
             raise
         self.record_observation(sql, params, rows, reading.now_ms)
         return rows
 
-    def _failed(self, sql: str, params: Mapping[str, Any], error: psycopg.Error) -> None:
+    def _record_failure(self, sql: str, params: Mapping[str, Any], error: psycopg.Error) -> None:
         said = without_password(f"{type(error).__name__}: {error}")
-        facts = {**_asked(sql, params), "error": said}
+        facts = {**_describe_query(sql, params), "error": said}
         self._witness(self.source, _ref(sql), facts, empty=True)
 
     def one(self, sql: str, /, **params: Any) -> Row:
@@ -131,7 +131,7 @@ class Sql:
         """The reading is on record: query, row count, digest of the rows, the server's clock."""
         body = json.dumps(rows, default=str, ensure_ascii=False, sort_keys=True).encode()
         facts = {
-            **_asked(sql, params),
+            **_describe_query(sql, params),
             "rows": len(rows),
             "rowsSha256": fingerprint(body),
             "databaseMs": now_ms,
@@ -139,7 +139,7 @@ class Sql:
         self._witness(self.source, _ref(sql), facts, body=body, empty=not rows)
 
 
-def _asked(sql: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_query(sql: str, params: Mapping[str, Any]) -> dict[str, Any]:
     return {"query": sql, "params": {name: repr(each) for name, each in params.items()}}
 
 
@@ -167,7 +167,7 @@ class Admin:
         self._witness("provocation", _ref(sql), facts)
         return rows
 
-    def tried(self, role: str, statement: str) -> str | int:
+    def try_statement(self, role: str, statement: str) -> str | int:
         """What ``role`` gets for a statement: the constraint that refuses it, else rows affected.
 
         Nothing of the statement stays. Raises psycopg.Error on any other refusal.

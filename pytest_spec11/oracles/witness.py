@@ -40,7 +40,7 @@ def is_secret(name: str) -> bool:
     return _SECRET.search(name) is not None
 
 
-def shown(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def hide_secrets(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """``pairs`` as a dict, the values of secret-looking names hidden."""
     return {name: HIDDEN if is_secret(name) else without_password(value) for name, value in pairs}
 

@@ -29,7 +29,7 @@ class Claim:
     mandatory: bool
     saboteurs: tuple[str, ...]
 
-    def needed(self, scope: str, besides: Collection[str] = ()) -> bool:
+    def is_needed(self, scope: str, besides: Collection[str] = ()) -> bool:
         """Whether a sign-off of ``scope`` has to prove this claim; a demo is a try at one.
 
         ``besides``: ids that a policy asks for, whatever the catalogue says.
@@ -152,12 +152,12 @@ def load(path: Path | None = None) -> Catalogue:
 @lru_cache(maxsize=16)
 def _load(path: Path) -> Catalogue:
     try:
-        return parsed(json.loads(path.read_bytes()))
+        return parse_catalogue(json.loads(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"catalogue {path}: {type(error).__name__}: {error}") from error
 
 
-def parsed(document: dict[str, Any]) -> Catalogue:
+def parse_catalogue(document: dict[str, Any]) -> Catalogue:
     """The catalogue that a document is. Raises KeyError, TypeError or BadInput when it is none."""
     scenarios = tuple(_scenario(item) for item in document["scenarios"])
     for legend in ("sources", "words"):
@@ -232,7 +232,7 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(_word(item) for item in value)
 
 
-def weakened(old: Catalogue, new: Catalogue) -> Iterator[str]:
+def find_weakenings(old: Catalogue, new: Catalogue) -> Iterator[str]:
     """What ``new`` asks for less than ``old`` did: one sentence each."""
     for id_, before in old.claims.items():
         if (now := new.find(id_)) is None:

@@ -46,7 +46,7 @@ class Policy:
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
 
-    def released(self, told: str) -> str:
+    def choose_version(self, told: str) -> str:
         """The version that is to be released: the one that a command was told, else its own."""
         return told or self.app_version
 
@@ -120,7 +120,9 @@ def _paths(table: Table, before: str = "") -> Iterator[str]:
             yield from _paths(value, f"{before}{key}.")
 
 
-def _closed(checks: Mapping[str, Callable[[Any], str]]) -> Callable[[str, Table], Iterator[str]]:
+def _close_table(
+    checks: Mapping[str, Callable[[Any], str]],
+) -> Callable[[str, Table], Iterator[str]]:
     def check(name: str, table: Table) -> Iterator[str]:
         for key, value in table.items():
             if key not in checks:
@@ -132,7 +134,7 @@ def _closed(checks: Mapping[str, Callable[[Any], str]]) -> Callable[[str, Table]
 
 
 def _signing(name: str, table: Table) -> Iterator[str]:
-    yield from _closed({"threshold": _count, "keys": _keys})(name, table)
+    yield from _close_table({"threshold": _count, "keys": _keys})(name, table)
     threshold, keys = table.get("threshold"), table.get("keys")
     if type(threshold) is not int or not isinstance(keys, list) or threshold > len(keys):
         yield f"{name}: needs a threshold and at least that many keys"
@@ -205,11 +207,11 @@ def _commands(value: Any) -> str:
     return "" if good else "is not a table of commands, each a list of words"
 
 
-_LANE: Final = _closed({"after": _name, "deadline_s": _at_most(86_400), "steps": _commands})
+_LANE: Final = _close_table({"after": _name, "deadline_s": _at_most(86_400), "steps": _commands})
 
 _TABLES: Final[Mapping[str, Callable[[str, Table], Iterator[str]]]] = MappingProxyType(
     {
-        "release": _closed(
+        "release": _close_table(
             {
                 "app_version": _version,
                 "mandatory": _names,
@@ -226,7 +228,7 @@ _TABLES: Final[Mapping[str, Callable[[str, Table], Iterator[str]]]] = MappingPro
 )
 
 
-def weakened(old: Policy, new: Policy) -> Iterator[str]:
+def find_weakenings(old: Policy, new: Policy) -> Iterator[str]:
     """What ``new`` asks for less than ``old`` did: one sentence each."""
     for name in sorted({*old.mandatory} - {*new.mandatory}):
         yield f"policy: {name} is no longer asked for"
@@ -243,10 +245,10 @@ def weakened(old: Policy, new: Policy) -> Iterator[str]:
         yield f"policy: key {key[:12]} may sign now"
     if new.rehearsal and not old.rehearsal:
         yield "policy: this tree became a rehearsal"
-    yield from _loosened(old, new)
+    yield from _find_loosened_limits(old, new)
 
 
-def _loosened(old: Policy, new: Policy) -> Iterator[str]:
+def _find_loosened_limits(old: Policy, new: Policy) -> Iterator[str]:
     for name, bounds in sorted(old.thresholds.items()):
         for word, before in sorted(bounds.items()):
             now = new.thresholds.get(name, {}).get(word)

@@ -17,7 +17,7 @@ class FileTwin(FileSaboteur):
     """Every file is opened before it is read, and left as it is."""
 
     @override
-    def reading(self, path: Path) -> None:
+    def before_read(self, path: Path) -> None:
         """Looked at."""
         if path.is_file():
             path.open("rb").close()

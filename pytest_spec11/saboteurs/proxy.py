@@ -198,7 +198,7 @@ class Carried:
         if body is None and self._read is not None:
             body = self._read
         if body is not None:
-            framed = head.framed(len(body)) if body or self.head.length != 0 else head
+            framed = head.frame_body(len(body)) if body or self.head.length != 0 else head
             await target.send(bytes(framed) + body)
             return await _reply_head(target)
         await target.send(bytes(head))
@@ -258,7 +258,7 @@ class Proxy:
 
     async def _listen(self) -> int:
         server = await self._loop.create_server(
-            lambda: asyncio.StreamReaderProtocol(Ear(), self._served),
+            lambda: asyncio.StreamReaderProtocol(Ear(), self._serve_connection),
             "127.0.0.1",
             0,
             backlog=1024,
@@ -286,13 +286,15 @@ class Proxy:
             raise
         return Dialled(sock)
 
-    async def _served(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """One connection of the prover, to its end."""
         task = asyncio.current_task()
         assert task is not None and isinstance(reader, Ear)  # noqa: PT018, S101  # as listened for
         self._links.add(task)
         try:
-            while await self._heard(Heard(reader, writer), reader.ended):
+            while await self._serve_exchange(Heard(reader, writer), reader.ended):
                 pass
         except (Refused, asyncio.CancelledError, *_BROKEN):
             writer.transport.abort()
@@ -300,7 +302,7 @@ class Proxy:
             self._links.discard(task)
             writer.close()
 
-    async def _heard(self, prover: Link, ended: asyncio.Event) -> bool:
+    async def _serve_exchange(self, prover: Link, ended: asyncio.Event) -> bool:
         """Whether another request may follow; a prover that goes ends the one under way."""
         exchange = asyncio.ensure_future(self._exchange(prover))
         going = asyncio.ensure_future(ended.wait())

@@ -33,7 +33,7 @@ class Registry:
         """All of them."""
         return tuple(self._by_id)
 
-    def named(self, ids: Iterable[str]) -> list[Saboteur]:
+    def select_saboteurs(self, ids: Iterable[str]) -> list[Saboteur]:
         """Those of ``ids``, in that order. Raises pytest.UsageError for one that is not there."""
         wanted = tuple(ids)
         if missing := [each for each in wanted if each not in self._by_id]:
@@ -42,7 +42,7 @@ class Registry:
         return [self._by_id[each] for each in wanted]
 
 
-def known_to(config: pytest.Config) -> Registry:
+def load_registry(config: pytest.Config) -> Registry:
     """The twins, and what the hook ``pytest_spec11_saboteurs`` gives."""
     given = config.hook.pytest_spec11_saboteurs(config=config)
     return Registry([*twins(), *(each for some in given for each in some)])

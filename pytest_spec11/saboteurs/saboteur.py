@@ -37,7 +37,7 @@ class Saboteur:
         """Whether it is the benign one of its family: the same machinery, no fault."""
         return self.id.endswith(".none")
 
-    def expected(self, claim: str) -> str:
+    def expected_reason(self, claim: str) -> str:
         """Words that the reason against the claim must hold; empty when none are known."""
         return self._expected.get(claim, self._expected.get("*", ""))
 
@@ -45,7 +45,7 @@ class Saboteur:
         """The fault took effect once more."""
         self._hits += 1
 
-    def hits(self) -> int:
+    def count_hits(self) -> int:
         """How often the fault, or the twin's machinery, took effect so far."""
         return self._hits
 
@@ -65,16 +65,16 @@ class Saboteur:
         """Whether the process of that name is started, now that it was asked for."""
         return process != ""
 
-    def planted(self, dsn: str) -> None:
+    def plant_in_database(self, dsn: str) -> None:
         """A database is there, named by a superuser's DSN; nobody else knows it yet."""
 
-    def dropping(self, dsn: str) -> None:
+    def leave_database(self, dsn: str) -> None:
         """That database is about to go."""
 
-    def made(self, directory: Path) -> None:
+    def enter_directory(self, directory: Path) -> None:
         """A stack has a private directory."""
 
-    def reading(self, path: Path) -> None:
+    def before_read(self, path: Path) -> None:
         """The prover is about to read a file."""
 
     def close(self) -> None:
@@ -92,9 +92,9 @@ class ActiveSaboteurs:
         for each in self.saboteurs:
             each.awake = up
 
-    def hits(self) -> dict[str, int]:
+    def count_hits(self) -> dict[str, int]:
         """How often each took effect so far."""
-        return {each.id: each.hits() for each in self.saboteurs}
+        return {each.id: each.count_hits() for each in self.saboteurs}
 
     def route(self, address: Address) -> Address:
         """Where the prover has to dial."""
@@ -120,25 +120,25 @@ class ActiveSaboteurs:
         heard = [each.allows_start(process) for each in self.saboteurs]  # as above
         return all(heard)
 
-    def planted(self, dsn: str) -> None:
+    def plant_in_database(self, dsn: str) -> None:
         """A database is there, named by a superuser's DSN."""
         for each in self.saboteurs:
-            each.planted(dsn)
+            each.plant_in_database(dsn)
 
-    def dropping(self, dsn: str) -> None:
+    def leave_database(self, dsn: str) -> None:
         """That database is about to go."""
         for each in self.saboteurs:
-            each.dropping(dsn)
+            each.leave_database(dsn)
 
-    def made(self, directory: Path) -> None:
+    def enter_directory(self, directory: Path) -> None:
         """A stack has a private directory."""
         for each in self.saboteurs:
-            each.made(directory)
+            each.enter_directory(directory)
 
-    def reading(self, path: Path) -> None:
+    def before_read(self, path: Path) -> None:
         """The prover is about to read a file."""
         for each in self.saboteurs:
-            each.reading(path)
+            each.before_read(path)
 
     def close(self) -> None:
         """Nothing that they started is left."""

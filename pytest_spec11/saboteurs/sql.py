@@ -50,7 +50,7 @@ class SqlSaboteur(Saboteur):
         return self.id.partition(".")[2].replace("-", "_")
 
     @override
-    def planted(self, dsn: str) -> None:
+    def plant_in_database(self, dsn: str) -> None:
         """The fault stands in that database."""
         with _superuser(dsn) as connection:
             there = connection.execute("SELECT to_regnamespace(%s)", (self._needs,)).fetchone()
@@ -58,22 +58,22 @@ class SqlSaboteur(Saboteur):
                 return
             counter = _COUNTER.format(name=self._sequence)
             connection.execute(counter.encode())
-            connection.execute(self._filled(self._script))
+            connection.execute(self._fill_script(self._script))
         self._counts[dsn] = 0
 
     @override
-    def dropping(self, dsn: str) -> None:
+    def leave_database(self, dsn: str) -> None:
         """What it did in that database is added up."""
         if dsn in self._counts:
             self._hits += self._count(dsn)
             del self._counts[dsn]
 
     @override
-    def hits(self) -> int:
+    def count_hits(self) -> int:
         """How often it took effect, in all databases."""
         return self._hits + sum(self._count(dsn) for dsn in self._counts)
 
-    def _filled(self, text: str) -> bytes:
+    def _fill_script(self, text: str) -> bytes:
         return text.replace("{hit}", f"nextval('saboteur.{self._sequence}')").encode()
 
     def _count(self, dsn: str) -> int:
@@ -118,8 +118,8 @@ class RestlessFault(SqlSaboteur):
         self._ends: dict[str, tuple[threading.Thread, threading.Event]] = {}
 
     @override
-    def planted(self, dsn: str) -> None:
-        super().planted(dsn)
+    def plant_in_database(self, dsn: str) -> None:
+        super().plant_in_database(dsn)
         if dsn in self._counts:
             over = threading.Event()
             thread = threading.Thread(target=self._run, args=(dsn, over), daemon=True)
@@ -127,15 +127,15 @@ class RestlessFault(SqlSaboteur):
             thread.start()
 
     @override
-    def dropping(self, dsn: str) -> None:
+    def leave_database(self, dsn: str) -> None:
         if dsn in self._ends:
             thread, over = self._ends.pop(dsn)
             over.set()
             thread.join()
-        super().dropping(dsn)
+        super().leave_database(dsn)
 
     def _run(self, dsn: str, over: threading.Event) -> None:
-        statement = self._filled(self._tick.statement)
+        statement = self._fill_script(self._tick.statement)
         with _superuser(dsn) as connection:
             while not over.wait(self._tick.every_s):
                 connection.execute(statement)

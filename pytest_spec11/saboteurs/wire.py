@@ -36,7 +36,7 @@ class Head:
         """The same with this header, and no other of that lower-case name."""
         return replace(self, lines=(*self._without({name}), f"{name}: {value}"))
 
-    def framed(self, length: int) -> Head:
+    def frame_body(self, length: int) -> Head:
         """The same for a body of that many bytes."""
         return replace(self, lines=(*self._without(_OF_FRAMING), f"content-length: {length}"))
 
@@ -68,7 +68,7 @@ class Reply:
     body: bytes = b""
 
     def __bytes__(self) -> bytes:
-        head = replace(self.head, first=f"HTTP/1.1 {self.status} -").framed(len(self.body))
+        head = replace(self.head, first=f"HTTP/1.1 {self.status} -").frame_body(len(self.body))
         return bytes(head) + self.body
 
 

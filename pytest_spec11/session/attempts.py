@@ -87,11 +87,11 @@ class Trial:
         phases[when] = max(phases.get(when, outcome), outcome, key=_WORSE.__getitem__)
         self.attempt.message = self.attempt.message or message
 
-    def observed(self) -> None:
+    def note_observation(self) -> None:
         """An oracle looked at something for this test."""
         self.attempt.observations += 1
 
-    def asserted(self) -> bool:
+    def note_assertion(self) -> bool:
         """Whether an assertion that held is this test's: not of a thread from before it began."""
         if threading.current_thread() in self._strangers:
             return False

@@ -55,7 +55,7 @@ def faults_of(item: pytest.Item, known: Catalogue) -> Iterator[str]:
             yield f"{item.nodeid}: claim {claim!r} needs marker {scenario}; the test has {marked}"
 
 
-def shadowed_in(path: Path) -> Iterator[str]:
+def find_shadowed_tests(path: Path) -> Iterator[str]:
     """Tests of a file that never run, because a later one bears the same name; one sentence each.
 
     Nothing when the file is no Python source.

@@ -83,7 +83,7 @@ class ProofSession:
         faults = [fault for item in items for fault in markers.faults_of(item, self._catalogue())]
         for path in {item.path for item in items} - self._checked:
             self._checked.add(path)
-            faults += markers.shadowed_in(path)
+            faults += markers.find_shadowed_tests(path)
         if faults:
             raise collector.CollectError("\n".join(faults))
 
@@ -91,7 +91,7 @@ class ProofSession:
         """What selected tests need begins to start; a journal opens once one has to prove."""
         self.runtime.lease.want(needs)
         if RECORD in needs and self.recorder is None:
-            self.recorder = self._opened()
+            self.recorder = self._open_recorder()
             self.config.pluginmanager.register(Watch(self.recorder), "spec11-watch")
 
     @pytest.hookimpl(tryfirst=True)
@@ -131,7 +131,9 @@ class ProofSession:
         if PRIVATE in needs:
             self.runtime.begin_fork_servers()
         if self.recorder is not None:
-            self.recorder.collected(map(_listed, session.items), map(_listed, self._deselected))
+            self.recorder.record_collection(
+                map(_describe_item, session.items), map(_describe_item, self._deselected)
+            )
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -172,7 +174,7 @@ class ProofSession:
             for line in self.runtime.timings.lines():
                 terminalreporter.line(line)
 
-    def _opened(self) -> Recorder:
+    def _open_recorder(self) -> Recorder:
         run, target = self.runtime.run, self.runtime.target
         try:
             journal = Journal(run.path / f"journal-{run.role}.ndjson", run.path / "blobs")
@@ -219,7 +221,7 @@ class ProofSession:
             raise pytest.UsageError(str(error)) from error
 
 
-def _listed(item: pytest.Item) -> dict[str, Any]:
+def _describe_item(item: pytest.Item) -> dict[str, Any]:
     return {
         "node": item.nodeid,
         "scenarios": list(markers.scenarios_of(item)),

@@ -32,7 +32,7 @@ class Recorder:
         """The test under way in this process."""
         return self._trial
 
-    def collected(
+    def record_collection(
         self, items: Iterable[Mapping[str, Any]], deselected: Iterable[Mapping[str, Any]]
     ) -> None:
         """What will be run, with its claims, and what was left out of the selection."""
@@ -48,7 +48,7 @@ class Recorder:
         """The block runs this test; its end writes every attempt and makes the journal durable."""
         trial = self._trial = Trial(node)
         before = threading.excepthook
-        threading.excepthook = _noted(trial, before)
+        threading.excepthook = _wrap_thread_hook(trial, before)
         try:
             yield trial
         finally:
@@ -81,22 +81,22 @@ class Recorder:
             size, digest = len(read), blob or sha256(read).hexdigest()
             ref = self._redaction.text(ref)
             seen = {"source": source, "ref": ref, "empty": empty, "blob": blob}
-            self._saw(trial, shown, {**seen, "size": size, "digest": digest})
+            self._record_facts(trial, shown, {**seen, "size": size, "digest": digest})
 
         return record_observation
 
-    def provoked(self, workflow_id: str, why: str) -> None:
+    def record_provocation(self, workflow_id: str, why: str) -> None:
         """The test under way provoked this on purpose: no trigger may count it (D30)."""
         node = self._trial.node if self._trial else ""
         self._journal.write("provocation", node=node, workflowId=workflow_id, why=why)
 
-    def asserted(self, line: int, text: str) -> None:
+    def record_assertion(self, line: int, text: str) -> None:
         """An assertion of the test under way held."""
         trial = self._trial
-        if trial is not None and trial.asserted():
+        if trial is not None and trial.note_assertion():
             self._journal.write("assertion", node=trial.node, line=line, text=text[:_TEXT_KEPT])
 
-    def lost(self, role: str, why: str) -> None:
+    def record_lost_worker(self, role: str, why: str) -> None:
         """A process of the run is gone without having sealed its journal."""
         self._lost.append(role)
         self._journal.write("note", lost=role, why=why)
@@ -114,18 +114,20 @@ class Recorder:
         """The journal is complete."""
         self._journal.seal(exitStatus=exit_status)
 
-    def _saw(self, trial: Trial | None, facts: dict[str, Any], seen: dict[str, Any]) -> None:
+    def _record_facts(
+        self, trial: Trial | None, facts: dict[str, Any], seen: dict[str, Any]
+    ) -> None:
         with self._lock:
             if trial is not None and trial is not self._trial:
                 seen, node = {**seen, "lateFor": trial.node}, ""
             else:
                 node = trial.node if trial else ""
                 if trial is not None:
-                    trial.observed()
+                    trial.note_observation()
             self._journal.write("observation", node=node, facts=facts, **seen)
 
 
-def _noted(trial: Trial, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _wrap_thread_hook(trial: Trial, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def hook(args: threading.ExceptHookArgs) -> None:
         trial.void("E-THREAD", f"a thread raised {args.exc_type.__name__}")
         then(args)

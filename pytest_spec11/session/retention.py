@@ -18,19 +18,19 @@ def prune(folder: Path, keep: int, now: datetime) -> list[str]:
     """The runs that are gone from ``folder``: all finished ones but the newest ``keep``."""
     found = [each for each in folder.iterdir() if _RUN.fullmatch(each.name)]
     runs = sorted(each for each in found if each.is_dir() and not each.is_symlink())
-    gone = [each for each in runs[: max(len(runs) - keep, 0)] if _ended(each, now)]
+    gone = [each for each in runs[: max(len(runs) - keep, 0)] if _has_ended(each, now)]
     for each in gone:
         shutil.rmtree(each, ignore_errors=True)
     return [each.name for each in gone]
 
 
-def _ended(run: Path, now: datetime) -> bool:
+def _has_ended(run: Path, now: datetime) -> bool:
     begun = datetime.strptime(run.name.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     journals = list(run.glob("journal-*.ndjson"))
-    return now - begun > _LONGEST or (bool(journals) and all(map(_sealed, journals)))
+    return now - begun > _LONGEST or (bool(journals) and all(map(_is_sealed, journals)))
 
 
-def _sealed(journal: Path) -> bool:
+def _is_sealed(journal: Path) -> bool:
     with journal.open("rb") as file:
         file.seek(max(journal.stat().st_size - _TAIL, 0))
         return _SEAL in file.read()

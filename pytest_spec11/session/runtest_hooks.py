@@ -58,7 +58,7 @@ class Watch:
     def pytest_assertion_pass(self, item: pytest.Item, lineno: int, orig: str) -> None:
         """An assertion held; those inside installed packages are not the test's."""
         if assertion_hook.is_of_tests(item.path):
-            self._recorder.asserted(lineno, orig)
+            self._recorder.record_assertion(lineno, orig)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:

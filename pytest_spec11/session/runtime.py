@@ -21,7 +21,7 @@ from pytest_spec11.launch.timings import Timings
 from pytest_spec11.options import Settings
 from pytest_spec11.run import Run
 from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
-from pytest_spec11.target import Target, attached
+from pytest_spec11.target import Target, describe_attached
 
 if TYPE_CHECKING:  # they bring psycopg and httpx, which only a test that looks may load
     from pytest_spec11.oracles.access import Access
@@ -45,9 +45,9 @@ class Runtime:
     def target(self) -> Target:
         """The system under test. Raises pytest.UsageError when nobody describes one."""
         settings = self.settings
-        if settings.attached:
+        if settings.is_attached:
             addresses = (settings.base_url, settings.app_dsn, settings.sys_dsn)
-            return attached(*addresses, settings.app_version)
+            return describe_attached(*addresses, settings.app_version)
         try:
             found = self.config.hook.pytest_spec11_target(config=self.config)
         except ValueError as error:
@@ -70,7 +70,9 @@ class Runtime:
         """Where this process's processes run."""
         name = f"{self.run.short}_{self.run.role}"
         servers = self.fork_servers
-        return Site(name, self._logs, self.reaper, armed=self.armed, fork_servers=servers)
+        return Site(
+            name, self._logs, self.reaper, armed=self.active_saboteurs, fork_servers=servers
+        )
 
     @cached_property
     def fork_servers(self) -> ForkServers:
@@ -89,14 +91,14 @@ class Runtime:
         return self.run.path / "logs" / self.run.role
 
     @cached_property
-    def armed(self) -> ActiveSaboteurs:
+    def active_saboteurs(self) -> ActiveSaboteurs:
         """The faults between target and prover. Raises pytest.UsageError for an unknown one."""
         wanted = self.settings.saboteurs
         if not wanted:
             return ActiveSaboteurs()
-        from pytest_spec11.saboteurs.registry import known_to  # noqa: PLC0415  # few runs have one
+        from pytest_spec11.saboteurs.registry import load_registry  # noqa: PLC0415  # few runs have one
 
-        armed = ActiveSaboteurs(known_to(self.config).named(wanted))
+        armed = ActiveSaboteurs(load_registry(self.config).select_saboteurs(wanted))
         self._made.callback(armed.close)
         return armed
 
@@ -111,7 +113,7 @@ class Runtime:
 
     def _make_lease(self) -> Lease:
         settings = self.settings
-        if settings.attached:
+        if settings.is_attached:
             given = attached_address(settings.base_url, settings.app_dsn, settings.sys_dsn)
             return Attached(given)
         if self.run.borrows:
@@ -125,7 +127,7 @@ class Runtime:
         from pytest_spec11.oracles.access import Access  # noqa: PLC0415  # see TYPE_CHECKING
 
         with self.timings.phase("wait for stack main"):
-            access = Access(self.lease.main(), self.armed)
+            access = Access(self.lease.main(), self.active_saboteurs)
         self._made.callback(access.close)
         return access
 

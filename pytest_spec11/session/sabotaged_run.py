@@ -53,7 +53,7 @@ class Sabotage:
 
     def __init__(self, session: ProofSession) -> None:
         self._session = session
-        self._armed = session.runtime.armed
+        self._armed = session.runtime.active_saboteurs
         self._killed: set[str] = set()
         self._finding: Finding | None = None
         self._before: dict[str, int] = {}
@@ -67,7 +67,7 @@ class Sabotage:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """A test begins and ends."""
-        self._before = self._armed.hits()
+        self._before = self._armed.count_hits()
         proves = list(claims.claims_of(item))
         self._finding = finding = Finding(item.nodeid, proves)
         try:
@@ -106,20 +106,22 @@ class Sabotage:
             if report.outcome != "passed" and finding.outcome == "PASS":
                 own = call.when == "call" and _is_own(call.excinfo, item.path)
                 finding.outcome = "FAIL" if own else "UNKNOWN"
-                finding.text = _told(call.excinfo, item.config.rootpath)
+                finding.text = _describe_failure(call.excinfo, item.config.rootpath)
         return report
 
     def _keep(self, finding: Finding) -> None:
         self._note_voids(finding)
         finding.took_s, finding.at = round(finding.took_s, 2), time.time_ns() // 1_000_000
-        after = self._armed.hits()
+        after = self._armed.count_hits()
         for each in self._armed.saboteurs:
             since = 0 if each.lasting else self._before[each.id]
             finding.hits[each.id] = after[each.id] - since
-            finding.expected[each.id] = {claim: each.expected(claim) for claim in finding.claims}
+            finding.expected[each.id] = {
+                claim: each.expected_reason(claim) for claim in finding.claims
+            }
             if finding.outcome == "FAIL":
                 self._killed |= {
-                    claim for claim in finding.claims if each.expected(claim) in finding.text
+                    claim for claim in finding.claims if each.expected_reason(claim) in finding.text
                 }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as out:
@@ -148,7 +150,7 @@ def _is_own(excinfo: pytest.ExceptionInfo[BaseException] | None, test: Path) -> 
     return any(_statement(test, entry).startswith("assert ") for entry in own)
 
 
-def _told(excinfo: pytest.ExceptionInfo[BaseException] | None, root: Path) -> str:
+def _describe_failure(excinfo: pytest.ExceptionInfo[BaseException] | None, root: Path) -> str:
     """What was raised, and the statements of the team's own files that led there, the last first.
 
     They name the assertion by its text, which stays when lines move.

@@ -37,4 +37,4 @@ class XdistController:
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
         """A worker that ended before its time."""
         if error and (recorder := self._session.recorder) is not None:
-            recorder.lost(node.workerinput["workerid"], f"{error}"[:300])
+            recorder.record_lost_worker(node.workerinput["workerid"], f"{error}"[:300])

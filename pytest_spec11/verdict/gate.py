@@ -66,7 +66,7 @@ def evaluate(asked: Question, hear: Callable[[Record], object] = ignore_record) 
     terms = Terms(
         now_ms=time.time_ns() // 1_000_000,
         here=binding.measure(
-            asked.root, wanted.released(asked.app_version), asked.scope, claims.digest
+            asked.root, wanted.choose_version(asked.app_version), asked.scope, claims.digest
         ),
         scope=asked.scope,
         policy=wanted,

@@ -17,7 +17,7 @@ from pytest_spec11.requirements.catalogue import Catalogue
 from pytest_spec11.requirements.policy import Policy
 from pytest_spec11.run import Run
 from pytest_spec11.verdict.gate import find_kept
-from pytest_spec11.verdict.summary import Summary, wrapped
+from pytest_spec11.verdict.summary import Summary, wrap_text
 
 _ELSEWHERE: Final = codes_with(Trait.ELSEWHERE)
 _INCOMPLETE: Final = codes_with(Trait.INCOMPLETE)
@@ -51,11 +51,11 @@ class Closing:
             each
             for each in self.verdict.reasons
             if each.code in _INCOMPLETE
-            or (each.subject in self._collected and each.code not in _ELSEWHERE)
+            or (each.subject in self._collected_claims and each.code not in _ELSEWHERE)
         ]
 
     @cached_property
-    def _collected(self) -> frozenset[str]:
+    def _collected_claims(self) -> frozenset[str]:
         """All claims of the tests that were selected."""
         return frozenset[str]().union(*self.seen.items.values())
 
@@ -68,7 +68,7 @@ class Closing:
         yield from voice.scenarios(self.seen.scenarios)
         yield from voice.conclusion()
         if green and self.hollow:
-            yield from wrapped(f"exit status 1, though no test failed: {self.hollow[0].text}")
+            yield from wrap_text(f"exit status 1, though no test failed: {self.hollow[0].text}")
         yield f"evidence: {self._near}"
         yield f"next: {self._next()}"
 
@@ -77,7 +77,7 @@ class Closing:
         ran = self.seen.scenarios
         claims = {id_ for id_, each in self.catalogue.claims.items() if each.scenario in ran}
         open_ = [each for each in self.verdict.reasons if each.subject in claims]
-        tried = [each for each in open_ if each.subject in self._collected]
+        tried = [each for each in open_ if each.subject in self._collected_claims]
         if tried:
             return tried[0].command
         if open_:

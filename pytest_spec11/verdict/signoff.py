@@ -52,7 +52,7 @@ class Signoff:
             "proofTiles": proof_tiles,
             "claims": dict(verdict.claims),
             "reasons": [asdict(each) for each in verdict.reasons],
-            "notClaimed": [each for each in verdict.claims if not self.case.needed(each)],
+            "notClaimed": [each for each in verdict.claims if not self.case.is_needed(each)],
             "shards": sorted(terms.shards.union(terms.policy.shards)),
             "mergeBase": self.drift.base,
             "weakenings": list(self.drift.weakenings),
@@ -70,7 +70,7 @@ class Signoff:
         return next(iter(self._leaves), None)
 
     @cached_property
-    def _untrusted(self) -> Reason | None:
+    def _first_distrust(self) -> Reason | None:
         """The first reason against the evidence as a whole."""
         return next((each for each in self.verdict.reasons if each.code in _UNTRUSTED), None)
 
@@ -91,15 +91,15 @@ class Signoff:
 
     def _proof_tiles(self) -> Iterator[dict[str, Any]]:
         for tile in self.case.catalogue.tiles:
-            needed = [claim for claim in tile.claims if self.case.needed(claim)]
+            needed = [claim for claim in tile.claims if self.case.is_needed(claim)]
             refs = [*self._journals_of(needed), *self._blobs_of(needed)]
-            refs += [_named(each) for each in self.case.bundle.kills if tile.kills]
+            refs += [_reference_document(each) for each in self.case.bundle.kills if tile.kills]
             yield self._tile(tile.id, needed, self._against(tile, needed), refs)
 
     def _against(self, tile: Tile, needed: Sequence[str]) -> str:
         """Why a tile is not GO; empty when it is."""
-        if self._untrusted is not None:
-            return _words(self._untrusted)
+        if self._first_distrust is not None:
+            return _words(self._first_distrust)
         if not needed:
             return "no claim of this tile is asked for"
         open_ = [claim for claim in needed if self.verdict.claims[claim] != "PASS"]
@@ -115,7 +115,9 @@ class Signoff:
             id_ = f"pf-{lane}"
             records = self.case.bundle.lanes.get(lane, ())
             against = [each for each in self.verdict.reasons if self._is_about(each, id_, records)]
-            yield self._tile(id_, [], _words(against[0]) if against else "", map(_named, records))
+            yield self._tile(
+                id_, [], _words(against[0]) if against else "", map(_reference_document, records)
+            )
 
     def _is_about(self, reason: Reason, tile: str, records: Sequence[Document]) -> bool:
         """Whether a reason speaks against a lane: against it, its record, its tree, its log."""
@@ -217,7 +219,7 @@ def _kept_run(run: KeptRun) -> dict[str, Any]:
     }
 
 
-def _named(document: Document) -> Ref:
+def _reference_document(document: Document) -> Ref:
     return {
         "kind": document.kind,
         "ref": document.name,
@@ -227,4 +229,4 @@ def _named(document: Document) -> Ref:
 
 
 def _paper(document: Document) -> dict[str, Any]:
-    return {key: value for key, value in _named(document).items() if key != "kind"}
+    return {key: value for key, value in _reference_document(document).items() if key != "kind"}

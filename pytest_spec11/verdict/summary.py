@@ -41,24 +41,24 @@ class Summary:
         if rest:
             total = sum(len(item.claims) for item in rest)
             names = " ".join(item.id for item in rest)
-            yield from wrapped(f"not run: {names} ({total} claim{'s' * (total != 1)})")
+            yield from wrap_text(f"not run: {names} ({total} claim{'s' * (total != 1)})")
 
     def conclusion(self) -> Iterator[str]:
         """GO or NO_GO, and why, in one sentence."""
         if not self.verdict.reasons:
-            total = len(self._needed)
+            total = len(self._needed_claims)
             yield f"GO for the release: {total} of {total} needed claims proven"
         else:
             why = "; ".join(filter(None, (self._missing(), self._besides())))
-            yield from wrapped(f"NO_GO for the release: {why}")
+            yield from wrap_text(f"NO_GO for the release: {why}")
 
     @cached_property
-    def _needed(self) -> list[str]:
-        return [each.id for each in self.catalogue.claims.values() if each.needed(self.scope)]
+    def _needed_claims(self) -> list[str]:
+        return [each.id for each in self.catalogue.claims.values() if each.is_needed(self.scope)]
 
     def _missing(self) -> str:
-        count = sum(self.verdict.claims[claim] != "PASS" for claim in self._needed)
-        return f"{count} of {len(self._needed)} needed claims unproven" if count else ""
+        count = sum(self.verdict.claims[claim] != "PASS" for claim in self._needed_claims)
+        return f"{count} of {len(self._needed_claims)} needed claims unproven" if count else ""
 
     def _besides(self) -> str:
         """What speaks against the evidence as a whole: the first in words, the rest by code."""
@@ -80,14 +80,14 @@ class Summary:
         for claim in open_:
             groups.setdefault(self._words(claim), []).append(claim.partition(".")[2] or claim)
         for words, names in groups.items():
-            yield from wrapped(f"{', '.join(names)}: {words}", _INDENT)
+            yield from wrap_text(f"{', '.join(names)}: {words}", _INDENT)
 
     def _words(self, claim: str) -> str:
         reason = self.first.get(claim)
         return reason.text if reason else f"not needed at scope {self.scope}, and not proven"
 
 
-def wrapped(text: str, indent: str = "") -> list[str]:
+def wrap_text(text: str, indent: str = "") -> list[str]:
     """``text`` in lines of at most ``WIDTH`` characters, where its words allow."""
     return textwrap.wrap(
         text,

@@ -69,7 +69,7 @@ def _of_policy(root: Path, base: str, asked: Policy) -> Iterator[str]:
     text = _then(root, base, root / policy.FILE)
     try:
         if text is not None:
-            yield from policy.weakened(policy.read(text.encode()), asked)
+            yield from policy.find_weakenings(policy.read(text.encode()), asked)
     except BadInput as error:
         yield f"the merge base's {error}"
 
@@ -78,7 +78,7 @@ def _of_catalogue(root: Path, base: str, path: Path, known: Catalogue) -> Iterat
     text = _then(root, base, path)
     try:
         if text is not None:
-            yield from catalogue.weakened(catalogue.parsed(json.loads(text)), known)
+            yield from catalogue.find_weakenings(catalogue.parse_catalogue(json.loads(text)), known)
     except (BadInput, ValueError, KeyError, TypeError, AttributeError) as error:
         yield f"the merge base's catalogue cannot be read: {type(error).__name__}"
 

@@ -23,7 +23,7 @@ def verify(path: Path, trusted: Path | None = None) -> Report:
     for what is no bundle.
     """
     keys = _load_keys(trusted)
-    with store.opened(path) as files:
+    with store.open_store(path) as files:
         return Check(files, path.resolve().name, keys).report()
 
 

@@ -139,13 +139,13 @@ def _record(line: bytes, journal: Journal, prev: str) -> dict[str, Any]:
         raise ValueError(f"number {body['seq']} where {journal.records} belongs")
     if body["prev"] != prev:
         raise ValueError(f"the record before, {journal.records - 1}, is not the one it followed")
-    _shaped(body)
+    _check_shape(body)
     if journal.records == 0 or body["kind"] in _ENDS:
-        _placed(body, journal, prev)
+        _check_place(body, journal, prev)
     return body
 
 
-def _shaped(body: Data) -> None:
+def _check_shape(body: Data) -> None:
     data, shape = body["data"], _TYPES[body["kind"]]
     if type(body["at"]) is not int or type(data) is not dict:
         raise ValueError("a record without time or data")
@@ -154,7 +154,7 @@ def _shaped(body: Data) -> None:
             raise ValueError(f"{body['kind']} without a proper {key}")
 
 
-def _placed(body: dict[str, Any], journal: Journal, prev: str) -> None:
+def _check_place(body: dict[str, Any], journal: Journal, prev: str) -> None:
     kind, data = body["kind"], body["data"]
     if (kind == "start") != (journal.records == 0):
         raise ValueError("a start that is not the first record, or none that is")

@@ -79,7 +79,7 @@ class Check:
         bad = bool(self._findings.all)
         word: Ruling = "UNKNOWN" if not said else said["verdict"]
         names = sorted(journals)
-        roots = [journals[name].root for name in _ordered(said, names)]
+        roots = [journals[name].root for name in _order_journals(said, names)]
         roots += [self._digests[self._place(each)] for each in _papers(said, documents)]
         return Report(
             verdict="NO_GO" if bad else word,
@@ -121,11 +121,11 @@ class Check:
                 folder, _, file = place.rpartition("/")
                 kind = "kills" if file == "kills.json" else "lane"
                 if folder == home and _is_document(file):
-                    data = self._sealed(place, kind)
+                    data = self._read_sealed(place, kind)
                     if data:
                         yield f"{run}/{file}", data
 
-    def _sealed(self, place: str, kind: str) -> Mapping[str, Any]:
+    def _read_sealed(self, place: str, kind: str) -> Mapping[str, Any]:
         """A document that is whole; else empty, and a finding says why."""
         if self._files.sizes[place] > _MAX_DOCUMENT:
             raise BadInput(f"{place}: more than {_MAX_DOCUMENT} bytes")
@@ -170,7 +170,7 @@ class Check:
     def _signoff(self) -> Mapping[str, Any]:
         if _SIGNOFF not in self._files.sizes:
             return {}
-        found = self._sealed(_SIGNOFF, "signoff")
+        found = self._read_sealed(_SIGNOFF, "signoff")
         return found or {"verdict": "NO_GO"}
 
     def _compare(
@@ -182,7 +182,7 @@ class Check:
     ) -> None:
         if "evidence" not in said:
             return
-        self._listed(said["evidence"], journals, documents)
+        self._compare_evidence(said["evidence"], journals, documents)
         catalogue = self._by_digest(said["binding"]["catalogue"])
         policy = self._by_digest(said["binding"]["policy"])
         if catalogue is None or policy is None:
@@ -199,12 +199,12 @@ class Check:
         evidence = Evidence(journals, documents, digests, *parts)
         try:
             Release(said, evidence, self._findings).check()
-            self._signed(said, policy)
+            self._check_signatures(said, policy)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             text = f"cannot be compared: {type(error).__name__}: {error}"[:300]
             self._findings.add("E-UNKNOWN", _SIGNOFF, text)
 
-    def _listed(
+    def _compare_evidence(
         self,
         said: Mapping[str, Any],
         journals: Mapping[str, Journal],
@@ -236,7 +236,7 @@ class Check:
                     return table(json.loads(content))
         return None
 
-    def _signed(self, said: Mapping[str, Any], policy: Mapping[str, Any]) -> None:
+    def _check_signatures(self, said: Mapping[str, Any], policy: Mapping[str, Any]) -> None:
         """As many of the keys as have to have signed did, and what they signed is this."""
         signing = table(policy.get("signing"))
         threshold, keys = self._keys or (signing.get("threshold", 0), signing.get("keys", []))
@@ -265,7 +265,7 @@ class Check:
         """An exported bundle holds the files of its manifest, and those that sign it."""
         if _MANIFEST not in self._files.sizes:
             return
-        said = self._sealed(_MANIFEST, "bundle")
+        said = self._read_sealed(_MANIFEST, "bundle")
         listed = {each["path"]: each["sha256"] for each in said.get("files", ())}
         for place in sorted({*self._files.sizes} - {*listed, _MANIFEST, signatures.NAME}):
             self._findings.add("E-REPLAY", place, "is in the bundle, and not in its manifest")
@@ -308,7 +308,7 @@ def _is_told(journal: Journal, said: Mapping[str, Any]) -> bool:
     )
 
 
-def _ordered(said: Mapping[str, Any], names: list[str]) -> list[str]:
+def _order_journals(said: Mapping[str, Any], names: list[str]) -> list[str]:
     listed = [each["ref"] for each in table(said.get("evidence")).get("journals", ())]
     return [name for name in listed if name in names] or names
 

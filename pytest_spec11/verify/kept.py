@@ -78,6 +78,6 @@ class KeptRuns:
                 if listed[node] != "crashed":  # a process that died leaves no record of it
                     yield run["ref"], f"red in the sign-off, and not in its records: {node}"
 
-    def spoilt(self) -> list[str]:
+    def list_damaged(self) -> list[str]:
         """Journals of this tree that are damaged, so that nobody can say what was red in them."""
         return [*self._spoilt.values()]

@@ -40,11 +40,11 @@ class Proofs:
         self.blobs: dict[str, tuple[int, str]] = {}  # size and first place, by name
         self.orders: list[tuple[Journal, Data]] = []
         self._hearing: Mapping[str, Callable[[Journal, Data], str]] = {
-            "collected": self._collected,
-            "observation": self._observed,
-            "assertion": self._asserted,
-            "outcome": self._ended,
-            "workers": self._ordered,
+            "collected": self._take_collection,
+            "observation": self._take_observation,
+            "assertion": self._take_assertion,
+            "outcome": self._take_outcome,
+            "workers": self._take_workers,
         }
 
     def hear(self, journal: Journal, kind: str, data: Data) -> str:
@@ -52,7 +52,7 @@ class Proofs:
         heard = self._hearing.get(kind)
         return heard(journal, data) if heard else ""
 
-    def _collected(self, _: Journal, data: Data) -> str:
+    def _take_collection(self, _: Journal, data: Data) -> str:
         for item in data["items"]:
             test = self.tests[item["node"]]
             test.collected = True
@@ -61,7 +61,7 @@ class Proofs:
             self.deselected[item["node"]].update(item["claims"])
         return ""
 
-    def _observed(self, journal: Journal, data: Data) -> str:
+    def _take_observation(self, journal: Journal, data: Data) -> str:
         name, size = data["blob"], data["size"]
         test = self.tests[data["node"]] if data["node"] else None
         if name is None:
@@ -78,13 +78,13 @@ class Proofs:
             test.looked.add(journal.name)
         return ""
 
-    def _asserted(self, journal: Journal, data: Data) -> str:
+    def _take_assertion(self, journal: Journal, data: Data) -> str:
         test = self.tests.get(data["node"])
         if test is not None and journal.name in test.looked:
             test.checked = True
         return ""
 
-    def _ended(self, _: Journal, data: Data) -> str:
+    def _take_outcome(self, _: Journal, data: Data) -> str:
         test = self.tests[data["node"]]
         test.outcomes += 1
         test.ended.update(data["claims"])
@@ -94,7 +94,7 @@ class Proofs:
         test.red = test.red or bool(words & {"failed", "error"}) or bool(data["voids"])
         return ""
 
-    def _ordered(self, journal: Journal, data: Data) -> str:
+    def _take_workers(self, journal: Journal, data: Data) -> str:
         self.orders.append((journal, data))
         return ""
 
@@ -120,7 +120,7 @@ class Proofs:
             if claim in tests and claim not in left and _prove(tests[claim], sources, spoilt)
         }
 
-    def unconserved(self) -> list[str]:
+    def find_unconserved(self) -> list[str]:
         """Tests that were collected and never ended, or ended and never were collected."""
         return [
             node

@@ -59,23 +59,23 @@ class Release:
 
     def check(self) -> None:
         """Every difference is among the findings."""
-        self._claimed()
+        self._check_claims()
         for where, text in self._evidence.kept.disagreements():
             self._findings.add("E-JUDGES", where, text)
-        self._tiled()
+        self._check_tiles()
         if self._said["verdict"] == "GO":
-            self._bound()
+            self._check_binding()
             self._timely()
-            self._manned()
-            self._laned()
-            self._killed()
+            self._check_workers()
+            self._check_lanes()
+            self._check_kills()
             self._steady()
 
-    def _needed(self, claim: Mapping[str, Any]) -> bool:
+    def _is_needed(self, claim: Mapping[str, Any]) -> bool:
         mandatory = claim.get("mandatory", True) and self._said["scope"] in claim["scopes"]
         return bool(mandatory) or claim["id"] in self._asked
 
-    def _claimed(self) -> None:
+    def _check_claims(self) -> None:
         """The claims that it calls proven are those that the records prove."""
         needs = {id_: each["sources"] for id_, each in self._claims.items()}
         proven = self._evidence.proofs.proven(needs, self._evidence.spoilt) - self._flaky
@@ -85,12 +85,12 @@ class Release:
             self._findings.add("E-JUDGES", id_, f"the sign-off says {word}, the records do not")
         if {*self._claims} != {*self._said["claims"]}:
             self._findings.add("E-CATALOGUE", "signoff.json", "it is about other claims")
-        needed = {id_ for id_, each in self._claims.items() if self._needed(each)}
+        needed = {id_ for id_, each in self._claims.items() if self._is_needed(each)}
         for id_ in sorted(needed - proven) if self._said["verdict"] == "GO" else ():
             self._findings.add("E-JUDGES", id_, "needed for GO, and the records do not prove it")
         if {*self._claims} - needed != {*self._said["notClaimed"]}:
             self._findings.add("E-CATALOGUE", "signoff.json", "it leaves out other claims")
-        for node in self._evidence.proofs.unconserved()[:20]:
+        for node in self._evidence.proofs.find_unconserved()[:20]:
             self._findings.add("E-CONSERVATION", node, "collected and ended are not the same")
 
     @property
@@ -106,10 +106,10 @@ class Release:
     def _steady(self) -> None:
         """No kept run of this tree speaks against it."""
         kept = self._said["kept"]
-        needed = {id_ for id_, each in self._claims.items() if self._needed(each)}
+        needed = {id_ for id_, each in self._claims.items() if self._is_needed(each)}
         for id_ in sorted(self._flaky & needed):
             self._findings.add("E-FLAKY", id_, "GO, though it was red in a kept run of this tree")
-        for name in self._evidence.kept.spoilt():
+        for name in self._evidence.kept.list_damaged():
             self._findings.add("E-FLAKY", name, "GO over a kept run of this tree that is damaged")
         if kept["green"] != kept["runs"]:
             text = f"GO, though green in {kept['green']} of {kept['runs']} kept runs of this tree"
@@ -120,7 +120,7 @@ class Release:
         """Whether journals are damaged, so that a judge calls nothing proven."""
         return self._findings.has("E-CHAIN", "E-TRUNCATED", "E-UNSEALED")
 
-    def _tiled(self) -> None:
+    def _check_tiles(self) -> None:
         """The tiles are those of the catalogue, in its order, each on references that resolve."""
         scenarios = self._evidence.catalogue["scenarios"]
         plain = [{"id": f"proof-{each['id'].lower()}"} for each in scenarios]
@@ -152,7 +152,7 @@ class Release:
         for name, document in self._evidence.documents.items():
             yield name, table(document.get("binding"))
 
-    def _bound(self) -> None:
+    def _check_binding(self) -> None:
         """All evidence is of the tree, the commit and the rest that the sign-off is about."""
         here = self._said["binding"]
         versions = {str(each.get("appVersion")) for _, each in self._bindings()}
@@ -188,7 +188,7 @@ class Release:
             if end < begin or low <= 0:
                 self._findings.add("E-TIME", name, "ended before it began")
 
-    def _manned(self) -> None:
+    def _check_workers(self) -> None:
         """Of each run every process left its journal, and every shard ran."""
         roles: dict[str, list[str]] = defaultdict(list)
         expected: dict[str, set[str]] = defaultdict(set)
@@ -208,7 +208,7 @@ class Release:
         if self._shards and shards != self._shards:
             self._findings.add("E-SHARD", "signoff.json", "not the shards that were asked for")
 
-    def _laned(self) -> None:
+    def _check_lanes(self) -> None:
         """Every lane is on record and green, the nested ones in their order."""
         lanes = {
             str(each["lane"]): each
@@ -224,7 +224,7 @@ class Release:
             if low["finishedAt"] > high["startedAt"] or low["release"] != high["release"]:
                 self._findings.add("E-LANE-ORDER", f"pf-{high['lane']}", "not after the lower one")
 
-    def _killed(self) -> None:
+    def _check_kills(self) -> None:
         """Every cell of the catalogue is a kill in the one matrix."""
         matrices = [
             each for name, each in self._evidence.documents.items() if name.endswith("/kills.json")
@@ -232,7 +232,7 @@ class Release:
         rows = [row for each in matrices for row in each["cells"]]
         killed = {(row["saboteur"], row["claim"]) for row in rows if _is_kill(row)}
         for id_, claim in self._claims.items():
-            for name in claim.get("saboteurs", ()) if self._needed(claim) else ():
+            for name in claim.get("saboteurs", ()) if self._is_needed(claim) else ():
                 if (name, id_) not in killed:
                     self._findings.add("E-WEAK-ORACLE", id_, f"GO, though {name} did not kill it")
         for row in rows:

@@ -70,7 +70,7 @@ def disagreements(payload: bytes, tree: str, digests: Mapping[str, str], result:
         found.append("it gives another verdict")
     named = {
         str(table(each).get("name")): table(table(each).get("digest")).get("sha256")
-        for each in _listed(predicate.get("configuration"))
+        for each in _as_list(predicate.get("configuration"))
     }
     found += [
         f"it names another {name}" for name, said in digests.items() if named.get(name) != said
@@ -78,5 +78,5 @@ def disagreements(payload: bytes, tree: str, digests: Mapping[str, str], result:
     return found
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []

@@ -48,7 +48,7 @@ class Store(Protocol):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Store]:
+def open_store(path: Path) -> Iterator[Store]:
     """The store at ``path``. Raises BadInput for what is neither a directory nor an archive."""
     try:
         if path.is_dir():
@@ -73,7 +73,7 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self._root = root
         self.sizes: Mapping[str, int] = dict(self._walk())
-        _bounded(self.sizes)
+        _check_sizes(self.sizes)
 
     def _walk(self) -> Iterator[tuple[str, int]]:
         pending, count = [""], 0
@@ -106,7 +106,7 @@ class Archive:
         for member in archive.infolist():
             self._admit(member)
             packed += member.compress_size
-        _bounded(self.sizes)
+        _check_sizes(self.sizes)
         if packed > size or sum(self.sizes.values()) > MAX_RATIO * size + _SLACK:
             raise BadInput("the archive holds more than its size can")
 
@@ -129,6 +129,6 @@ class Archive:
         return self._archive.open(name)
 
 
-def _bounded(sizes: Mapping[str, int]) -> None:
+def _check_sizes(sizes: Mapping[str, int]) -> None:
     if sum(sizes.values()) > MAX_BYTES:
         raise BadInput(f"more than {MAX_BYTES} bytes")

@@ -56,12 +56,12 @@ class Typed:
             yield f"exit code {self.code}"
         if line.prints is not None and not re.fullmatch(line.prints, text):
             yield f"not {line.prints}"
-        if missing := [key for key in line.keys if self._selected().get(key) is None]:
+        if missing := [key for key in line.keys if self._find_selection().get(key) is None]:
             yield f"without {', '.join(missing)}"
         if line.columns:
             yield from self._faults_of_table(text.splitlines())
 
-    def _selected(self) -> Mapping[str, Any]:
+    def _find_selection(self) -> Mapping[str, Any]:
         """The object that jq printed last, or the first of the list that it printed."""
         try:
             found = json.loads(self.printed)
@@ -85,31 +85,31 @@ def course() -> dict[str, list[Line]]:
     return {lesson: [Line(lesson=lesson, **each) for each in all_] for lesson, all_ in read.items()}
 
 
-def stood_in() -> tuple[str, ...]:
+def find_missing_tools() -> tuple[str, ...]:
     """The course's tools that this machine does not have."""
     return tuple(tool for tool in TOOLS if shutil.which(tool) is None)
 
 
-def walked(
+def walk_lessons(
     stack: Stack, lessons: Sequence[str], place: Path, stand_ins: Sequence[str]
 ) -> tuple[Exit, list[Typed]]:
     """How a shell ended in which one typed these lessons at the stack, and each of their lines."""
     lines = [line for lesson in lessons for line in course()[lesson]]
-    shim = stack.filled("api")
+    shim = stack.fill_process("api")
     script = _script(stack, lines, place, stand_ins)
     ended = stack.proc.run(["bash", "-c", script], env=shim.env, deadline_s=180)
     parts = ended.stdout.split(LINE)[1:]
-    return ended, [_typed(line, part) for line, part in zip(lines, parts, strict=False)]
+    return ended, [_make_typed(line, part) for line, part in zip(lines, parts, strict=False)]
 
 
-def _typed(line: Line, part: str) -> Typed:
+def _make_typed(line: Line, part: str) -> Typed:
     printed, _, code = part.partition(CODE)
     return Typed(line, int(code or "-1"), printed)
 
 
 def _script(stack: Stack, lines: Sequence[Line], place: Path, stand_ins: Sequence[str]) -> str:
     """The lines, each between marks, after what makes the words of the course commands here."""
-    program = shlex.join(stack.filled("api").command[:-1])
+    program = shlex.join(stack.fill_process("api").command[:-1])
     (place / ".tmp").mkdir()
     return "\n".join(
         [
@@ -118,7 +118,7 @@ def _script(stack: Stack, lines: Sequence[Line], place: Path, stand_ins: Sequenc
             f"BASE={shlex.quote(stack.api.base_url)}",
             f'spec11-engine(){{ {program} "$@"; }}',
             *(_function(tool) for tool in stand_ins),
-            *(_marked(line.run.strip(), place) for line in lines),
+            *(_mark_line(line.run.strip(), place) for line in lines),
         ]
     )
 
@@ -128,5 +128,5 @@ def _function(tool: str) -> str:
     return f'{tool}(){{ {program} "$@"; }}'
 
 
-def _marked(run: str, place: Path) -> str:
+def _mark_line(run: str, place: Path) -> str:
     return f"printf '{LINE}'\n{run.replace(PLACE, f'{place}/')}\nprintf '{CODE}%s' $?"

@@ -41,7 +41,7 @@ class Daemon(serving.Handler):
     agents: dict[str, str]  # the agent that each session was asked of
 
     @override
-    def handled(self, method: str) -> None:
+    def handle_request(self, method: str) -> None:
         """The request is written down, and answered."""
         path, body = self.path.partition("?")[0], self.body()
         operation = _operation(method, path)
@@ -65,7 +65,7 @@ class Daemon(serving.Handler):
             case None:
                 self.answer_json(good)
             case _:
-                self.answer_json(_merged(good, fault))
+                self.answer_json(_merge_changes(good, fault))
 
     def _good(self, operation: str, path: str) -> Any:
         agent = self.agents.get(_session(path), "")
@@ -93,11 +93,11 @@ def _operation(method: str, path: str) -> str:
     return OPERATIONS.get((method, path.partition("?")[0].rpartition("/")[2]), "unknown")
 
 
-def _recorded() -> dict[tuple[str, str], Any]:
+def _load_recording() -> dict[tuple[str, str], Any]:
     """The first good answer to each operation: by the agent that was asked last, and by any."""
     found: dict[tuple[str, str], Any] = {}
     agent = ""
-    for each in wire.kept():
+    for each in wire.load_recording():
         operation = _operation(each["method"], each["path"])
         if each["status"] == OK:
             agent = (each["sent"] or {}).get("agent", agent)
@@ -106,16 +106,18 @@ def _recorded() -> dict[tuple[str, str], Any]:
     return found
 
 
-RECORDED = _recorded()
-REFUSED = next((each["said"], each["status"]) for each in wire.kept() if each["status"] == BROKEN)
+RECORDED = _load_recording()
+REFUSED = next(
+    (each["said"], each["status"]) for each in wire.load_recording() if each["status"] == BROKEN
+)
 
 
-def _merged(good: Any, changes: Any) -> Any:
+def _merge_changes(good: Any, changes: Any) -> Any:
     """``good`` with ``changes`` laid over it, key by key; of a list each of its items."""
     if isinstance(good, list) and isinstance(changes, dict):
-        return [_merged(each, changes) for each in good]
+        return [_merge_changes(each, changes) for each in good]
     if isinstance(good, dict) and isinstance(changes, dict):
-        return good | {key: _merged(good.get(key), value) for key, value in changes.items()}
+        return good | {key: _merge_changes(good.get(key), value) for key, value in changes.items()}
     return changes
 
 

@@ -26,7 +26,7 @@ class Model(serving.Handler):
     """One completion, streamed."""
 
     @override
-    def handled(self, method: str) -> None:
+    def handle_request(self, method: str) -> None:
         """``POST /v1/chat/completions``."""
         asked = self.body()
         said = json.dumps(asked["messages"])

@@ -18,13 +18,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # the name that the base looks for
         """A GET."""
-        self.handled("GET")
+        self.handle_request("GET")
 
     def do_POST(self) -> None:  # the name that the base looks for
         """A POST."""
-        self.handled("POST")
+        self.handle_request("POST")
 
-    def handled(self, method: str) -> None:
+    def handle_request(self, method: str) -> None:
         """The request, answered."""
         raise NotImplementedError(method)
 

@@ -29,7 +29,7 @@ class Tap(serving.Handler):
     turn = threading.Lock()
 
     @override
-    def handled(self, method: str) -> None:
+    def handle_request(self, method: str) -> None:
         """The request goes through, and is written down with its answer."""
         sent = self.body()
         wire = http.client.HTTPConnection(self.tapped, timeout=WITHIN_S)

@@ -28,7 +28,7 @@ SAME = (
 Exchange = dict[str, Any]
 
 
-def kept() -> list[Exchange]:
+def load_recording() -> list[Exchange]:
     """The recording."""
     return read(KEPT.read_bytes())
 

@@ -125,14 +125,16 @@ class Answers(HttpSaboteur):
     def _change(self, path: Path) -> None:
         before = path.read_bytes()
         document = json.loads(before)
-        if (path, before) in self._changed or not self.changed(document["answer"]["structured"]):
+        if (path, before) in self._changed or not self.change_answer(
+            document["answer"]["structured"]
+        ):
             return
         after = json.dumps(document).encode()
         path.write_bytes(after)
         self._changed.add((path, after))
         self.hit()
 
-    def changed(self, structured: dict[str, Any]) -> bool:
+    def change_answer(self, structured: dict[str, Any]) -> bool:
         """Whether the answer was one to change, which it now is."""
         raise NotImplementedError
 
@@ -141,7 +143,7 @@ class FixtureSwap(Answers):
     """A plan with other risks."""
 
     @override
-    def changed(self, structured: dict[str, Any]) -> bool:
+    def change_answer(self, structured: dict[str, Any]) -> bool:
         if "risks" not in structured:
             return False
         structured["risks"] = ["as it was recorded of another"]
@@ -152,7 +154,7 @@ class FakeShell(Answers):
     """Commands that print nothing, do nothing and exit 0."""
 
     @override
-    def changed(self, structured: dict[str, Any]) -> bool:
+    def change_answer(self, structured: dict[str, Any]) -> bool:
         if "test_command" not in structured:
             return False
         structured["test_command"] = "exit 0 #"
@@ -163,7 +165,7 @@ class EffectTwice(Answers):
     """Each command does what it does twice."""
 
     @override
-    def changed(self, structured: dict[str, Any]) -> bool:
+    def change_answer(self, structured: dict[str, Any]) -> bool:
         if not structured.get("tests"):
             return False
         structured["tests"] = [f"{test}\n{test}" for test in structured["tests"]]

@@ -21,7 +21,7 @@ CREATED, ACCEPTED, BROKEN = 201, 202, 500
 FALSE_ID = "ih_" + "0" * 64
 
 
-def said(reply: Reply) -> Any:
+def parse_body(reply: Reply) -> Any:
     """The body as JSON; None when it is none."""
     try:
         return json.loads(reply.body)
@@ -42,13 +42,13 @@ class Lie(HttpSaboteur):
     @override
     async def answer(self, exchange: Exchange) -> Reply:
         reply = await exchange.forward()
-        changed = self.told(exchange, reply)
+        changed = self.falsify_reply(exchange, reply)
         if changed is None:
             return reply
         self.hit()
         return changed
 
-    def told(self, exchange: Exchange, reply: Reply) -> Reply | None:
+    def falsify_reply(self, exchange: Exchange, reply: Reply) -> Reply | None:
         """The reply in place of the true one; None for the true one."""
         raise NotImplementedError
 
@@ -57,8 +57,8 @@ class Redone(Lie):
     """A lie about the JSON of a reply that went well; override :meth:`redone`."""
 
     @override
-    def told(self, exchange: Exchange, reply: Reply) -> Reply | None:
-        before = said(reply) if reply.status < REFUSED else None
+    def falsify_reply(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        before = parse_body(reply) if reply.status < REFUSED else None
         after = None if before is None else self.redone(before)
         if after is None:
             return None
@@ -80,10 +80,10 @@ class RefusalAsOk(Lie):
     """Whatever was refused was welcome: the code says so, and whoever reads on sees the reasons."""
 
     @override
-    def told(self, exchange: Exchange, reply: Reply) -> Reply | None:
+    def falsify_reply(self, exchange: Exchange, reply: Reply) -> Reply | None:
         if reply.status < REFUSED:
             return None
-        why = said(reply)
+        why = parse_body(reply)
         welcome = {"ok": True, "isReplay": False, "status": "ENQUEUED"}
         return _json(200, reply, {**welcome, **why} if isinstance(why, dict) else welcome)
 
@@ -92,7 +92,7 @@ class RefusalMute(Lie):
     """A refusal that does not say why."""
 
     @override
-    def told(self, exchange: Exchange, reply: Reply) -> Reply | None:
+    def falsify_reply(self, exchange: Exchange, reply: Reply) -> Reply | None:
         return _json(reply.status, reply, {"error": ""}) if reply.status >= REFUSED else None
 
 
@@ -100,10 +100,10 @@ class MissingAsEmpty(Lie):
     """What is not there is there, and empty."""
 
     @override
-    def told(self, exchange: Exchange, reply: Reply) -> Reply | None:
+    def falsify_reply(self, exchange: Exchange, reply: Reply) -> Reply | None:
         if reply.status != MISSING:
             return None
-        as_list = exchange.method == "GET" and self.hits() % 2
+        as_list = exchange.method == "GET" and self.count_hits() % 2
         return _json(200, reply, [] if as_list else {})
 
 
@@ -111,7 +111,7 @@ class ErrorAs400(Lie):
     """The server's fault is the client's."""
 
     @override
-    def told(self, exchange: Exchange, reply: Reply) -> Reply | None:
+    def falsify_reply(self, exchange: Exchange, reply: Reply) -> Reply | None:
         if reply.status != BROKEN:
             return None
         reply.status = REFUSED
@@ -122,7 +122,7 @@ class CreatedAs202(Lie):
     """What was made is only promised."""
 
     @override
-    def told(self, exchange: Exchange, reply: Reply) -> Reply | None:
+    def falsify_reply(self, exchange: Exchange, reply: Reply) -> Reply | None:
         if reply.status != CREATED:
             return None
         reply.status = ACCEPTED
@@ -135,7 +135,7 @@ class Crash500(Lie):
     _asked = 0
 
     @override
-    def told(self, exchange: Exchange, reply: Reply) -> Reply | None:
+    def falsify_reply(self, exchange: Exchange, reply: Reply) -> Reply | None:
         self._asked += 1
         if self._asked % 5 != 1:
             return None
@@ -149,8 +149,8 @@ class ExtraRoute(Lie):
     where = re.compile(r"^POST /api/ops/wf/")
 
     @override
-    def told(self, exchange: Exchange, reply: Reply) -> Reply | None:
-        if reply.status != MISSING or said(reply) != {"error": "not found"}:
+    def falsify_reply(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        if reply.status != MISSING or parse_body(reply) != {"error": "not found"}:
             return None
         return _json(ACCEPTED, reply, {"accepted": True})
 
@@ -201,14 +201,14 @@ class CountLie(Redone):
 
     @override
     def redone(self, body: Any) -> Any:
-        return _raised(body)
+        return _raise_counts(body)
 
 
-def _raised(body: Any) -> Any:
+def _raise_counts(body: Any) -> Any:
     if isinstance(body, list):
-        return [_raised(each) for each in body]
+        return [_raise_counts(each) for each in body]
     if isinstance(body, dict):
-        return {name: _raised(value) for name, value in body.items()}
+        return {name: _raise_counts(value) for name, value in body.items()}
     return body + 1 if isinstance(body, int) and not isinstance(body, bool) else body
 
 
@@ -222,19 +222,19 @@ class PackEdit(Redone):
     @override
     def redone(self, body: Any) -> Any:
         for kind in (self.DIGEST, self.TEXT):
-            edited, done = _edited(body, kind)
+            edited, done = _edit_text(body, kind)
             if done:
                 return edited
         return None
 
 
-def _edited(body: Any, kind: re.Pattern[str]) -> tuple[Any, bool]:
+def _edit_text(body: Any, kind: re.Pattern[str]) -> tuple[Any, bool]:
     """The body with the first character of its first text of that kind changed."""
     pairs = list(enumerate(body) if isinstance(body, list) else body.items())
     for key, value in pairs:
         new, done = value, False
         if isinstance(value, (dict, list)):
-            new, done = _edited(value, kind)
+            new, done = _edit_text(value, kind)
         elif isinstance(value, str) and kind.fullmatch(value):
             new, done = ("1" if value[0] == "0" else "0") + value[1:], True
         if done:

@@ -15,12 +15,12 @@ from pytest_spec11.saboteurs.proxy import Exchange
 from pytest_spec11.saboteurs.saboteur import Saboteur
 from pytest_spec11.saboteurs.wire import Reply
 from pytest_spec11.target import Process
-from scenarios.saboteurs.false_replies import said, waits
+from scenarios.saboteurs.false_replies import parse_body, waits
 
 JAIL: Final = ".tmp"
 
 
-def jailed(path: Path) -> bool:
+def is_in_jail(path: Path) -> bool:
     """Whether a path is of a workspace that plans may write to."""
     return JAIL in path.parts
 
@@ -35,8 +35,8 @@ class TamperWorkspace(FileSaboteur):
     """A patched file has a byte more."""
 
     @override
-    def reading(self, path: Path) -> None:
-        if self.awake and jailed(path) and path.is_file():
+    def before_read(self, path: Path) -> None:
+        if self.awake and is_in_jail(path) and path.is_file():
             self.hit()
             path.write_bytes(path.read_bytes() + b"!")
 
@@ -45,8 +45,8 @@ class KeepCreated(FileSaboteur):
     """A file that is gone is there again."""
 
     @override
-    def reading(self, path: Path) -> None:
-        if self.awake and jailed(path) and not path.exists():
+    def before_read(self, path: Path) -> None:
+        if self.awake and is_in_jail(path) and not path.exists():
             self.hit()
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"kept")
@@ -84,8 +84,8 @@ class EscapeWrite(FileSaboteur):
     """What a plan wanted outside of its jail is there."""
 
     @override
-    def reading(self, path: Path) -> None:
-        if self.awake and not jailed(path) and path.is_file() and "outside" in str(path):
+    def before_read(self, path: Path) -> None:
+        if self.awake and not is_in_jail(path) and path.is_file() and "outside" in str(path):
             self.hit()
             path.write_bytes(b"escaped")
 
@@ -106,7 +106,7 @@ class TornWrite(Jails, HttpSaboteur):
     @override
     async def answer(self, exchange: Exchange) -> Reply:
         reply = await exchange.forward()
-        if waits(said(reply)):
+        if waits(parse_body(reply)):
             for path in files_of(self._jails):
                 if whole := self._half(path):
                     await asyncio.sleep(self.TORN_S)
@@ -132,7 +132,7 @@ class PackEdit(FileSaboteur):
     """A pack that a command wrote says something else in one place."""
 
     @override
-    def reading(self, path: Path) -> None:
+    def before_read(self, path: Path) -> None:
         if self.awake and path.name == "pack.json" and path.is_file():
             self.hit()
             path.write_bytes(path.read_bytes().replace(b"ih_", b"Ih_", 1))
@@ -149,7 +149,7 @@ class TreeTouch(FileSaboteur):
         self._reads = 0
 
     @override
-    def reading(self, path: Path) -> None:
+    def before_read(self, path: Path) -> None:
         self.close()
         if self.awake and path == self.TRACKED:
             self._reads += 1
@@ -180,7 +180,7 @@ class HealTamper(Jails, HttpSaboteur):
         self._pack = b""
 
     @override
-    def reading(self, path: Path) -> None:
+    def before_read(self, path: Path) -> None:
         self._learn()
         if not self._pack or path.suffix != ".json" or not path.is_file():
             return

@@ -12,7 +12,7 @@ from pytest_spec11.oracles.sql import Admin
 from pytest_spec11.saboteurs.http import HttpSaboteur
 from pytest_spec11.saboteurs.proxy import Exchange
 from pytest_spec11.saboteurs.wire import Reply
-from scenarios.saboteurs.false_replies import REFUSED, said
+from scenarios.saboteurs.false_replies import REFUSED, parse_body
 
 INTENT = """
 INSERT INTO app.intents (id, intent_hash, goal, json, recipe_id, recipe_v, recipe_hash)
@@ -48,7 +48,7 @@ class Haunting(HttpSaboteur):
         self._dsns: dict[str, str] = {}
 
     @override
-    def planted(self, dsn: str) -> None:
+    def plant_in_database(self, dsn: str) -> None:
         self._dsns[_database(dsn)] = dsn
 
     async def run(self, exchange: Exchange, statement: str, **params: Any) -> list[dict[str, Any]]:
@@ -64,7 +64,7 @@ class GhostWrite(Haunting):
     async def answer(self, exchange: Exchange) -> Reply:
         reply = await exchange.forward()
         if _is_refusal(reply) or _is_replay(reply):
-            await self.run(exchange, (INTENT, TOUCH, MESSAGE)[self.hits() % 3])
+            await self.run(exchange, (INTENT, TOUCH, MESSAGE)[self.count_hits() % 3])
             self.hit()
         return reply
 
@@ -102,7 +102,7 @@ def _is_refusal(reply: Reply) -> bool:
 
 
 def _is_replay(reply: Reply) -> bool:
-    body = said(reply)
+    body = parse_body(reply)
     return isinstance(body, dict) and body.get("isReplay") is True
 
 

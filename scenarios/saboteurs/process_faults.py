@@ -18,7 +18,7 @@ from pytest_spec11.saboteurs.proc import ProcSaboteur
 from pytest_spec11.saboteurs.proxy import Exchange
 from pytest_spec11.saboteurs.wire import Reply
 from pytest_spec11.target import Process
-from scenarios.saboteurs.false_replies import REFUSED, said, waits
+from scenarios.saboteurs.false_replies import REFUSED, parse_body, waits
 from scenarios.saboteurs.phantom_writes import Haunting
 
 VERSION: Final = "v-under-test"
@@ -252,22 +252,22 @@ class PauseWorker(Haunting):
         return reply
 
     async def _in_time(self, exchange: Exchange, reply: Reply) -> bool:
-        header, calls = said(reply), "live-worker" in exchange.target.pids
+        header, calls = parse_body(reply), "live-worker" in exchange.target.pids
         if exchange.method == "POST":
             return reply.status < REFUSED and await self._begins_to_move(exchange)
         if not waits(header):
             return calls and _moves(header)
-        return not await self._timed(exchange)
+        return not await self._time_exchange(exchange)
 
     async def _begins_to_move(self, exchange: Exchange) -> bool:
         """Whether a run with such a bound was answered; it moves by now."""
         for _ in range(self.LOOKS):
-            found = await self._timed(exchange)
+            found = await self._time_exchange(exchange)
             if not found or found[0]["moves"]:
                 return bool(found)
         return False
 
-    async def _timed(self, exchange: Exchange) -> list[dict[str, Any]]:
+    async def _time_exchange(self, exchange: Exchange) -> list[dict[str, Any]]:
         bound_ms = 1000 * self.PAUSE_S
         return await self.run(exchange, TIMED, wid=exchange.path.split("/")[3], ms=bound_ms)
 

@@ -189,7 +189,7 @@ RESTLESS: Final[Mapping[str, tuple[str, str, Tick]]] = {
 }
 
 
-def gang() -> list[Saboteur]:
+def list_saboteurs() -> list[Saboteur]:
     """Each ready to be armed."""
     reasons = tomllib.loads(REASONS.read_text(encoding="utf-8"))
     of = reasons.get

@@ -46,7 +46,7 @@ class Spoiler(ProcSaboteur):
 
     @override
     def process(self, process: Process) -> Process:
-        case = gates(process.command) if self.awake and not self.hits() else None
+        case = gates(process.command) if self.awake and not self.count_hits() else None
         if case is not None:
             self._tamper(case)
             self.hit()
@@ -69,7 +69,7 @@ def scanner_gone(case: Rehearsal) -> None:
     (case.tree / "scan.py").unlink()
 
 
-def undeclared(case: Rehearsal) -> None:
+def remove_declaration(case: Rehearsal) -> None:
     """A failure that was provoked is no longer declared, and every link fits."""
 
     def drop(found: list[Line]) -> list[Line]:
@@ -95,7 +95,7 @@ SPOILERS: Final[Mapping[str, tuple[str, Tamper]]] = {
     "file.strip-binding": ("binds the evidence to no commit", JUDGED["no commit"][1]),
     "file.swap-tiles": ("exchanges two tiles", SIGNED["tiles exchanged"][-1]),
     "file.symlink-blob": ("a blob is a link to equal bytes", tampering.blob(tampering.link)),
-    "file.undeclare": ("removes a declared provocation", undeclared),
+    "file.undeclare": ("removes a declared provocation", remove_declaration),
 }
 
 
@@ -115,7 +115,7 @@ class JudgeSwap(Archive):
     """Whoever reads what the gate wrote finds the sign-off of the release that was GO."""
 
     @override
-    def reading(self, path: Path) -> None:
+    def before_read(self, path: Path) -> None:
         if self.awake and self._whole is not None and path.name == GATED:
             shutil.copy(self._whole.signoff, path)
             self.hit()
@@ -140,12 +140,12 @@ class HealTamper(Archive, file_edits.HealTamper):
         return super().process(process)
 
     @override
-    def reading(self, path: Path) -> None:
+    def before_read(self, path: Path) -> None:
         release = next((each for each in path.parents if RELEASE.fullmatch(each.name)), None)
         if release is not None and self.awake:
             self._mend(release)
         if release is None and path.name != GATED:  # neither is a pack
-            super().reading(path)
+            super().before_read(path)
 
     @override
     async def answer(self, exchange: Exchange) -> Reply:

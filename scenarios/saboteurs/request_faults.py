@@ -99,12 +99,12 @@ class RewriteBody(HttpSaboteur):
             body = json.loads(await exchange.body())
         except ValueError:
             return await exchange.forward()
-        if not isinstance(body, dict) or (changed := self._changed(body)) == body:
+        if not isinstance(body, dict) or (changed := self._change_body(body)) == body:
             return await exchange.forward()
         self.hit()
         return await exchange.forward(json.dumps(changed).encode())
 
-    def _changed(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _change_body(self, body: dict[str, Any]) -> dict[str, Any]:
         made = json.loads(json.dumps(body))
         budget = (made.get("opts") or {}).get("budget")
         if isinstance(budget, dict):

@@ -38,12 +38,12 @@ EXECUTE FUNCTION saboteur.{name}();
 """
 
 
-def swallowed(table: str, when: str = "true") -> str:
+def swallow_rows(table: str, when: str = "true") -> str:
     """Rows of that kind never arrive."""
     return rowwise(f"BEFORE INSERT ON {table}", "RETURN NULL;", when)
 
 
-def doubled(table: str, columns: str, values: str, when: str = "true") -> str:
+def double_rows(table: str, columns: str, values: str, when: str = "true") -> str:
     """Each row of that kind gets a twin; ``columns`` of the twin are ``values`` of NEW."""
     name = f"{next(_NUMBERS)}"
     return _DOUBLED.format(name=name, table=table, columns=columns, values=values, when=when)
@@ -160,7 +160,7 @@ POINTER_MOVE = rowwise(
     "UPDATE app.recipes SET active_v = NEW.v WHERE id = NEW.id;",
     "NEW.status = 'candidate'",
 )
-SWALLOW_BUDGET = swallowed("app.artifacts", "NEW.step_id = 'BUDGET'")
+SWALLOW_BUDGET = swallow_rows("app.artifacts", "NEW.step_id = 'BUDGET'")
 BUDGET_SHAPE = rowwise(
     "BEFORE INSERT ON app.artifacts",
     """NEW.inline := NEW.inline
@@ -198,7 +198,7 @@ STATUS_FLIP = SOURCE_FLIP + rowwise(
     "NEW.status := 'failed';",
     "NEW.status = 'canceled' AND OLD.status <> 'canceled'",
 )
-SWALLOW_AUDIT = swallowed("app.artifacts", "NEW.step_id = 'OPS'")
+SWALLOW_AUDIT = swallow_rows("app.artifacts", "NEW.step_id = 'OPS'")
 # The starts of S07 come through, since it is their repairs that must not.
 SWALLOW_ENQUEUE = """
 CREATE FUNCTION saboteur.swallow() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $fault$
@@ -218,7 +218,7 @@ SWALLOW_ROLLBACK = rowwise(
     "NEW.rolled_back_at := NULL;",
     "OLD.rolled_back_at IS NULL AND NEW.rolled_back_at IS NOT NULL",
 )
-SWALLOW_SEND = swallowed("dbos.notifications")
+SWALLOW_SEND = swallow_rows("dbos.notifications")
 SYS_FLIP = rowwise(
     "BEFORE UPDATE OF status ON dbos.workflow_status",
     "NEW.status := 'ERROR';",
@@ -239,12 +239,12 @@ TIME_WARP = (
         "NEW.created_at := NEW.created_at - NEW.attempt * interval '2 s';",
     )
 )
-TWIN_EVENT = doubled(
+TWIN_EVENT = double_rows(
     "dbos.workflow_events_history",
     "workflow_uuid, function_id, key, value, serialization",
     "NEW.workflow_uuid, NEW.function_id + 1000, NEW.key, NEW.value, NEW.serialization",
     "NEW.key LIKE 'ui:%' OR NEW.key LIKE 'decision:%'",
-) + doubled(
+) + double_rows(
     "dbos.workflow_status",
     "workflow_uuid, status, name, queue_name, executor_id, application_version, priority",
     "'twin:' || NEW.workflow_uuid, 'SUCCESS', NEW.name, NEW.queue_name, NEW.executor_id,"
@@ -254,14 +254,14 @@ TWIN_EVENT = doubled(
 TWIN_LEDGER = """
 ALTER TABLE app.human_interactions
     DROP CONSTRAINT human_interactions_once, DROP CONSTRAINT human_interactions_one_answer;
-""" + doubled(
+""" + double_rows(
     "app.human_interactions",
     "run_id, workflow_id, gate_key, topic, dedupe_key, payload_hash, payload, origin, created_at",
     "NEW.run_id, NEW.workflow_id, NEW.gate_key, NEW.topic, NEW.dedupe_key, NEW.payload_hash,"
     " NEW.payload, NEW.origin, NEW.created_at",
 )
 TWIN_RECEIPT = rowwise("BEFORE INSERT ON app.mock_receipts", "NEW.seen_count := 2;")
-TWIN_RUN = "ALTER TABLE app.runs DROP CONSTRAINT runs_workflow_key;" + doubled(
+TWIN_RUN = "ALTER TABLE app.runs DROP CONSTRAINT runs_workflow_key;" + double_rows(
     "app.runs",
     "id, workflow_id, intent_id, intent_hash, recipe_id, recipe_v, recipe_hash, execution_id,"
     " queue_name, lane, priority, gate_ttl_s, app_version",
@@ -275,25 +275,25 @@ ALTER TABLE app.run_steps DROP CONSTRAINT run_steps_pkey;
 ALTER TABLE app.artifacts DROP CONSTRAINT artifacts_pkey;
 ALTER TABLE app.sbx_runs DROP CONSTRAINT sbx_runs_pkey;
 """
-    + doubled(
+    + double_rows(
         "app.run_steps",
         "run_id, step_id, attempt, phase, output, started_at, finished_at",
         "NEW.run_id, NEW.step_id, NEW.attempt, NEW.phase, NEW.output, NEW.started_at,"
         " NEW.finished_at",
     )
-    + doubled(
+    + double_rows(
         "app.artifacts",
         "run_id, step_id, task_key, idx, attempt, kind, uri, inline, sha256",
         "NEW.run_id, NEW.step_id, NEW.task_key, NEW.idx, NEW.attempt, NEW.kind, NEW.uri,"
         " NEW.inline, NEW.sha256",
     )
-    + doubled(
+    + double_rows(
         "app.sbx_runs",
         "run_id, step_id, task_key, attempt, provider, request, response, err_code, metrics",
         "NEW.run_id, NEW.step_id, NEW.task_key, NEW.attempt, NEW.provider, NEW.request,"
         " NEW.response, NEW.err_code, NEW.metrics",
     )
-    + doubled("app.marks", "workflow_id, mark, at", "NEW.workflow_id, NEW.mark, NEW.at")
+    + double_rows("app.marks", "workflow_id, mark, at", "NEW.workflow_id, NEW.mark, NEW.at")
 )
 VERSION_EDIT = rowwise(
     "BEFORE UPDATE OF status ON dbos.workflow_status",

@@ -16,7 +16,7 @@ from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
 from scenarios.support.contract.seeded_random import Dice
 from scenarios.support.crowds.load_clients import Load
-from scenarios.support.faults.crash_points import UNFINISHED, ended
+from scenarios.support.faults.crash_points import UNFINISHED, await_end
 from scenarios.support.faults.kill_log import Ledger
 from scenarios.support.faults.servers import POSTMASTER, on_a_server_of_its_own
 from scenarios.support.runs import exactly_once
@@ -44,23 +44,23 @@ def test_kills_at_random_under_load_lose_and_double_nothing(
     target = replace(target, processes=(*target.processes, second.using({"SPEC11_DSN": own})))
     dice = Dice(unique_goal)
     with stacks.of(target).start(env={"CHAOS_SLEEP_EXECUTE": "500"}) as stack:
-        with loaded(stack, unique_goal) as load:
+        with put_under_load(stack, unique_goal) as load:
             hits = 0
             while hits < soak_kills:
                 load.moves()
-                hits += killed(stack, load, dice.pick(VICTIMS), ledger)
+                hits += kill_process(stack, load, dice.pick(VICTIMS), ledger)
         for wid in load.wids:
-            ended(stack, wid)
+            await_end(stack, wid)
 
         assert len(load.wids) > CLIENTS
         for wid in load.wids:
-            assert exactly_once.facts(stack, wid) == exactly_once.succeeded(wid)
+            assert exactly_once.facts(stack, wid) == exactly_once.expect_success(wid)
         assert exactly_once.divergent(stack) == []
         assert stack.sys_sql.value(UNFINISHED) == 0
 
 
 @contextmanager
-def loaded(stack: Stack, goal: str) -> Iterator[Load]:
+def put_under_load(stack: Stack, goal: str) -> Iterator[Load]:
     """The block runs while clients start runs and answer them."""
     load = Load(lambda: stack.base_url, goal, CLIENTS)
     load.begin()
@@ -70,7 +70,7 @@ def loaded(stack: Stack, goal: str) -> Iterator[Load]:
         load.end()
 
 
-def killed(stack: Stack, load: Load, victim: str, ledger: Ledger) -> bool:
+def kill_process(stack: Stack, load: Load, victim: str, ledger: Ledger) -> bool:
     """Whether the kill hit unfinished work: a frozen process is looked at, and never wakes up."""
     process = stack.process(victim)
     if not process.alive:  # so slow that it was declared lost, and ended itself: here is its `up`

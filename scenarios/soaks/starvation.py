@@ -9,7 +9,7 @@ import pytest
 
 from pytest_spec11.stacks import Stack, Stacks
 from scenarios.support.crowds.backlog_log import Backlogs, Met
-from scenarios.support.runs.queues import flooded, met, working
+from scenarios.support.runs.queues import flood_runs, measure_start, working
 
 pytestmark = pytest.mark.S10
 
@@ -27,11 +27,11 @@ def test_a_start_behind_a_very_long_queue_of_others_is_not_held_up(
     tenants: list[str],
 ) -> None:
     with stacks.start(only=("api",)) as stack:
-        few = _met(stack, f"{unique_goal} few", tenants, FEW)
+        few = _measure_start(stack, f"{unique_goal} few", tenants, FEW)
     with stacks.start(only=("api",)) as stack:
-        many = _met(stack, f"{unique_goal} many", tenants, soak_flood)
+        many = _measure_start(stack, f"{unique_goal} many", tenants, soak_flood)
     for seen in (few, many):
-        backlogs.saw(", ".join(tenants), seen)
+        backlogs.record_backlog(", ".join(tenants), seen)
 
     assert many.backlog >= soak_flood // 2
     assert many.start_ms <= 5000
@@ -39,9 +39,9 @@ def test_a_start_behind_a_very_long_queue_of_others_is_not_held_up(
     assert many.parked_ms <= 10_000
 
 
-def _met(stack: Stack, goal: str, tenants: list[str], flood: int) -> Met:
+def _measure_start(stack: Stack, goal: str, tenants: list[str], flood: int) -> Met:
     """What a start meets while the tenants together have ``flood`` runs before it."""
     for tenant in tenants:
-        flooded(stack, [f"{goal} {tenant} {n}" for n in range(flood // len(tenants))], tenant)
+        flood_runs(stack, [f"{goal} {tenant} {n}" for n in range(flood // len(tenants))], tenant)
     with working(stack, "w0"):
-        return met(stack, f"{goal} mine", "mine")
+        return measure_start(stack, f"{goal} mine", "mine")

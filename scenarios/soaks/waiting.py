@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from pytest_spec11.stacks import Stacks
-from scenarios.support.crowds.many_parked_runs import books, filled, let_go, taken_ms, workflows
-from scenarios.support.runs.run_lifecycle import parked
+from scenarios.support.crowds.many_parked_runs import books, let_go, park_runs, taken_ms, workflows
+from scenarios.support.runs.run_lifecycle import park_run
 
 pytestmark = pytest.mark.S10
 
@@ -24,9 +24,9 @@ def test_very_many_waiting_runs_hold_up_no_other(
     stacks: Stacks, unique_goal: str, soak_runs: int, say: Callable[[str], None]
 ) -> None:
     with stacks.start(env=SLOTS) as stack:
-        cost = filled(stack, unique_goal, soak_runs)
-        say(cost.told())
-        fresh = parked(stack.api, f"{unique_goal} fresh")["workflowID"]
+        cost = park_runs(stack, unique_goal, soak_runs)
+        say(cost.describe_cost())
+        fresh = park_run(stack.api, f"{unique_goal} fresh")["workflowID"]
         say(f"one more was taken after {taken_ms(stack, fresh)} ms")
 
         assert taken_ms(stack, fresh) <= 2000

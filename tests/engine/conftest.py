@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.postgres.server import EmbeddedServer, connected
+from engine.postgres.server import EmbeddedServer, connect
 from engine.usecases import bootstrap
 from tests.engine.postgres_process import Postgres
 from tests.engine.processes import left_on, nothing_is_left
@@ -30,7 +30,7 @@ NUMBERS = count()
 def server() -> Iterator[EmbeddedServer]:
     """A running server with the migrated database ``TEMPLATE``."""
     with EmbeddedServer() as running:
-        with connected(running.dsn("postgres", "postgres")) as admin:
+        with connect(running.dsn("postgres", "postgres")) as admin:
             admin.execute("CREATE ROLE spec11 LOGIN")
             admin.execute("CREATE ROLE spec11_reader LOGIN")
             admin.execute(f"CREATE DATABASE {TEMPLATE} OWNER spec11")
@@ -44,7 +44,7 @@ def clone(server: EmbeddedServer) -> Callable[[], str]:
 
     def make() -> str:
         name = f"engine_{next(NUMBERS)}"
-        with connected(server.dsn("postgres", "postgres")) as admin:
+        with connect(server.dsn("postgres", "postgres")) as admin:
             admin.execute(
                 f"CREATE DATABASE {name} OWNER spec11 TEMPLATE {TEMPLATE} STRATEGY file_copy"
             )

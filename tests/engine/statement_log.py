@@ -10,7 +10,7 @@ from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict
 
-from engine.postgres.server import EmbeddedServer, connected
+from engine.postgres.server import EmbeddedServer, connect
 
 PREFIX: Final = "~~%d|%a|%p|"  # database, application, backend
 RECORD: Final = re.compile(r"(.*?)\|(.*?)\|(\d+)\|(LOG|DETAIL): +(.*)", re.DOTALL)
@@ -77,7 +77,7 @@ class StatementLog:
     def open(cls, server: EmbeddedServer, dsn: str) -> StatementLog:
         """Make the server log every statement that sessions begun from now on send to ``dsn``."""
         name = str(conninfo_to_dict(dsn)["dbname"])
-        with connected(server.dsn("postgres", "postgres")) as admin:
+        with connect(server.dsn("postgres", "postgres")) as admin:
             admin.execute(f"ALTER SYSTEM SET log_line_prefix = '{PREFIX}'")
             admin.execute("SELECT pg_reload_conf()")
             admin.execute(f"ALTER DATABASE {name} SET log_statement = 'all'")

@@ -17,7 +17,7 @@ from engine import crash_points
 from pytest_spec11.waiting import GIVE_UP_S
 crash_points.arm(sys.argv[1], int(sys.argv[2]))
 for name in sys.argv[3:]:
-    crash_points.reached(name)
+    crash_points.pass_point(name)
     print(name, flush=True)
 """
 
@@ -46,7 +46,7 @@ def test_points_have_names_of_their_own() -> None:
 
 @pytest.mark.parametrize("text", ["worker.tick.after", "worker.tick.after:1"])
 def test_a_name_alone_means_its_first_pass(text: str) -> None:
-    assert crash_points.parsed(text) == ("worker.tick.after", 1)
+    assert crash_points.parse_point(text) == ("worker.tick.after", 1)
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_a_name_alone_means_its_first_pass(text: str) -> None:
 )  # fmt: skip
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a crash point"):
-        crash_points.parsed(text)
+        crash_points.parse_point(text)

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from engine.postgres.server import EmbeddedServer, connected
+from engine.postgres.server import EmbeddedServer, connect
 
 
 def test_a_throw_away_server_answers_and_leaves_nothing_behind() -> None:
     with EmbeddedServer() as server:
-        with connected(server.dsn("postgres", "postgres")) as admin:
+        with connect(server.dsn("postgres", "postgres")) as admin:
             seen = admin.execute("SELECT current_user").fetchone()
         place = server.place
 

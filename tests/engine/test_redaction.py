@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from engine.logs import FORMAT, Lines
-from engine.postgres.server import EmbeddedServer, connected
+from engine.postgres.server import EmbeddedServer, connect
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.processes import ENGINE, environment
 from tests.engine.shim_process import start_body
@@ -178,7 +178,7 @@ def test_no_secret_and_no_body_reaches_a_log_or_a_refusal(
 def outage(server: EmbeddedServer, dsn: str) -> Iterator[None]:
     """The block runs while the database takes nobody in."""
     name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
-    with connected(server.dsn("postgres", "postgres")) as admin:
+    with connect(server.dsn("postgres", "postgres")) as admin:
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)

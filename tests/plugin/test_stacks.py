@@ -21,7 +21,7 @@ def test_environments_are_laid_over_the_target_s(stacks, api):
     with stacks.start(env={"MODE": "odd"}, only=["api"]) as stack:
         assert mode(stack) == "odd"
         assert api.get("/healthz").json()["mode"] == "plain"
-        assert stack.filled("shadow").command[-4] == stack.api.base_url.rpartition(":")[2]
+        assert stack.fill_process("shadow").command[-4] == stack.api.base_url.rpartition(":")[2]
 
 def test_a_killed_process_starts_again_and_has_moved(stacks):
     with stacks.start(only=["api"]) as stack:

@@ -83,9 +83,9 @@ def test_the_machine_counts_its_idle_processors() -> None:
 def test_a_wait_says_what_others_took_of_it() -> None:
     machine = Machine()
     patience = machine.patience(2)
-    assert patience.spent == "2 s"
+    assert patience.description == "2 s"
     machine.now_s += 7.4
-    assert patience.spent == "2 s (7 s beside others)"
+    assert patience.description == "2 s (7 s beside others)"
 
 
 @pytest.mark.parametrize(

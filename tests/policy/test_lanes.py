@@ -13,7 +13,7 @@ from pytest_spec11.evidence import lanes
 from pytest_spec11.requirements import catalogue, policy
 
 ROOT = Path(__file__).parents[2]
-LANES = lanes.declared(policy.load(ROOT))
+LANES = lanes.read_lanes(policy.load(ROOT))
 
 
 def test_there_is_a_lane_for_every_tile() -> None:

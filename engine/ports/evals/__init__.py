@@ -24,14 +24,14 @@ class Evals:
 
     async def judge(self, checks: Sequence[Check], index: Sequence[Artifact]) -> list[Finding]:
         """What each check finds. One that takes too long, or was never come to, fails."""
-        told = await self._told(checks, index)
+        told = await self._ask_child(checks, index)
         unheard = (
             Finding(passed=False, reason=f"{check['kind']}:unanswered")
             for check in checks[len(told) :]
         )
         return [*told, *unheard]
 
-    async def _told(self, checks: Sequence[Check], index: Sequence[Artifact]) -> list[Finding]:
+    async def _ask_child(self, checks: Sequence[Check], index: Sequence[Artifact]) -> list[Finding]:
         asked = {
             "checks": list(checks),
             "index": [asdict(each) for each in index],

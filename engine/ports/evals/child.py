@@ -26,11 +26,11 @@ EVALUATED: Final = frozenset({"jsonschema", "regex"})
 class Matching:
     """Schemas and patterns, evaluated in here. What evaluates them is loaded where one is there."""
 
-    def searched(self, pattern: str, text: str) -> bool:
+    def search(self, pattern: str, text: str) -> bool:
         """Whether the pattern is found in ``text``."""
         from engine.contracts.schemas import Pattern  # noqa: PLC0415  # half a second
 
-        return Pattern(pattern).found_in(text)
+        return Pattern(pattern).matches(text)
 
     def fits(self, schema: Mapping[str, Any], value: Json) -> bool:
         """Whether ``value`` fits the schema."""
@@ -48,12 +48,12 @@ def main() -> None:
     if any(check["kind"] in EVALUATED for check in asked["checks"]):
         import_module("engine.contracts.schemas")  # before anybody's time runs
     for check in asked["checks"]:
-        found = _found(check, index, limit)
+        found = _evaluate_check(check, index, limit)
         sys.stdout.write(f"{json.dumps(asdict(found))}\n")
         sys.stdout.flush()
 
 
-def _found(check: Check, index: list[Artifact], limit_s: int) -> Finding:
+def _evaluate_check(check: Check, index: list[Artifact], limit_s: int) -> Finding:
     try:
         with _within(limit_s):
             return evals.look(check, index, Matching())

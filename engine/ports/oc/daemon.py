@@ -62,17 +62,17 @@ class Daemon:
 
     async def health(self) -> wire.Health:
         """That it is well, and its version."""
-        return await self._asked(Call("health", "GET", "/global/health"), wire.HEALTH)
+        return await self._ask_as(Call("health", "GET", "/global/health"), wire.HEALTH)
 
     async def agents(self) -> list[str]:
         """The names of its agents."""
-        found = await self._asked(Call("agents", "GET", "/agent"), wire.AGENTS)
+        found = await self._ask_as(Call("agents", "GET", "/agent"), wire.AGENTS)
         return [agent.name for agent in found]
 
     async def create_session(self, title: str, permission: list[Json]) -> wire.Session:
         """A session just made, in which only what ``permission`` allows may be called."""
         body: dict[str, Json] = {"title": title, "permission": permission}
-        return await self._asked(Call("createSession", "POST", "/session", body), wire.SESSION)
+        return await self._ask_as(Call("createSession", "POST", "/session", body), wire.SESSION)
 
     async def prompt(
         self, session_id: str, body: Mapping[str, Json], within_s: float
@@ -89,7 +89,7 @@ class Daemon:
         query = {"limit": "1"}  # page by page, the newest first
         while True:
             call = Call("messages", "GET", f"/session/{session_id}/message", query=query)
-            raw = await self._answered(call)
+            raw = await self._call_within(call)
             if raw.status == httpx.codes.BAD_REQUEST and _refusal(raw).startswith(QUESTION):
                 return tuple(used)
             found = self._read(call, raw, wire.MESSAGES)
@@ -101,27 +101,27 @@ class Daemon:
     async def children(self, session_id: str) -> list[wire.Session]:
         """The sessions that were opened from within the session."""
         call = Call("children", "GET", f"/session/{session_id}/children")
-        return await self._asked(call, wire.SESSIONS)
+        return await self._ask_as(call, wire.SESSIONS)
 
     async def abort(self, session_id: str) -> None:
         """Whatever goes on in the session has ended."""
         call = Call("abort", "POST", f"/session/{session_id}/abort", within_s=1.0)
-        await self._asked(call, wire.TRUTH)
+        await self._ask_as(call, wire.TRUTH)
 
     async def revert(self, session_id: str, message_id: str) -> None:
         """The message and all that came of it are taken back."""
         body: dict[str, Json] = {"messageID": message_id}
         call = Call("revert", "POST", f"/session/{session_id}/revert", body, within_s=2.0)
-        await self._asked(call, wire.SESSION)
+        await self._ask_as(call, wire.SESSION)
 
     async def close(self) -> None:
         """No connection is left."""
         await self._client.aclose()
 
-    async def _asked(self, call: Call, shape: TypeAdapter[T]) -> T:
-        return self._read(call, await self._answered(call), shape)
+    async def _ask_as(self, call: Call, shape: TypeAdapter[T]) -> T:
+        return self._read(call, await self._call_within(call), shape)
 
-    async def _answered(self, call: Call) -> Raw:
+    async def _call_within(self, call: Call) -> Raw:
         try:
             return await self._within(call)
         except TimeoutError as error:
@@ -132,12 +132,12 @@ class Daemon:
         """The answer, read to its end. Raises TimeoutError, AgentsUnavailable."""
         try:
             async with asyncio.timeout(call.within_s):
-                return await self._sent(call)
+                return await self._send_call(call)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = f"{type(error).__name__}: {error}".rstrip(": ")
             raise AgentsUnavailable.of(call.operation, why) from error
 
-    async def _sent(self, call: Call) -> Raw:
+    async def _send_call(self, call: Call) -> Raw:
         request = self._client.build_request(
             call.method, call.path, json=call.body, params=call.query
         )
@@ -167,7 +167,7 @@ class Daemon:
 def _refusal(raw: Raw) -> str:
     """How the daemon said no, in its own words where it has any."""
     try:
-        said = wire.REFUSAL.validate_json(raw.content).said
+        said = wire.REFUSAL.validate_json(raw.content).description
     except ValidationError:
         said = httpx.codes.get_reason_phrase(raw.status)
     return " ".join(said.split())[:SAID_AT_MOST]

@@ -40,7 +40,7 @@ class Live:
         )
         if session.parent_id is not None:
             raise plans.child_session(session.id)
-        message = await self._prompted(session.id, question)
+        message = await self._prompt_session(session.id, question)
         tools = await self.daemon.tools(session.id)
         if children := await self.daemon.children(session.id):
             raise plans.child_session(children[0].id)
@@ -55,7 +55,7 @@ class Live:
             server_version=f"{health.server} {health.version}",
         )
 
-    async def _prompted(self, session_id: str, question: Question) -> wire.Message:
+    async def _prompt_session(self, session_id: str, question: Question) -> wire.Message:
         """The answer to the first prompt, or, once that was taken back, to a shorter one."""
         for number in range(ONCE_MORE):
             text = question.prompt + (CONCISE if number else "")
@@ -64,13 +64,13 @@ class Live:
             try:
                 return await self.daemon.prompt(session_id, body, self.timeout_s)
             except TimeoutError:
-                await self._taken_back(session_id, message_id, last=number + 1 == ONCE_MORE)
+                await self._abort_prompt(session_id, message_id, last=number + 1 == ONCE_MORE)
         raise RunFailed(
             f"oc_timeout_terminal: agent {question.agent} gave no answer"
             f" within {ONCE_MORE} x {self.timeout_s:g} s"
         )
 
-    async def _taken_back(self, session_id: str, message_id: str, *, last: bool) -> None:
+    async def _abort_prompt(self, session_id: str, message_id: str, *, last: bool) -> None:
         """Nobody works on the prompt any more; only before another one does it matter that."""
         try:
             await self.daemon.abort(session_id)
@@ -115,7 +115,7 @@ def _require_answer(question: Question, message: wire.Message) -> None:
     """Raises AgentsUnavailable for an error in place of an answer, and for one off the schema."""
     operation = "promptStructured"
     if message.info.error is not None:
-        raise AgentsUnavailable.of(operation, message.info.error.said)
+        raise AgentsUnavailable.of(operation, message.info.error.description)
     faults: list[Any] = [
         *Draft202012Validator(question.schema).iter_errors(message.info.structured)
     ]

@@ -77,11 +77,11 @@ class Replay:
         state = (seen.st_mtime_ns, seen.st_size)
         known = self._known.get(path)
         if known is None or known[0] != state:
-            known = self._known[path] = (state, _parsed(path))
+            known = self._known[path] = (state, _parse_fixture(path))
         return known[1]
 
 
-def _parsed(path: Path) -> Fixture:
+def _parse_fixture(path: Path) -> Fixture:
     try:
         raw = path.read_bytes()
         document = json.loads(raw)

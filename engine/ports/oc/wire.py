@@ -50,7 +50,7 @@ class NamedError(Part):
     data: ErrorData = ErrorData()
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """Its name and its words."""
         return f"{self.name}: {self.data.message}" if self.data.message else self.name
 

@@ -73,15 +73,15 @@ class Hosted:
         try:
             machine = await self._machine()
         except Exception as error:  # noqa: BLE001  # an SDK raises what its transports raise
-            return self._lost(task, attempt, error)
+            return self._make_lost_result(task, attempt, error)
         try:
-            return await self._ran(machine, task, attempt)
+            return await self._run_command(machine, task, attempt)
         except Exception as error:  # noqa: BLE001  # likewise
-            return self._lost(task, attempt, error)
+            return self._make_lost_result(task, attempt, error)
         finally:
-            await self._ended(machine)
+            await self._end_machine(machine)
 
-    async def _ended(self, machine: Machine) -> None:
+    async def _end_machine(self, machine: Machine) -> None:
         try:
             await machine.end()
         except Exception as error:  # noqa: BLE001  # likewise
@@ -96,12 +96,12 @@ class Hosted:
             raise LookupError(f"its SDK is missing: pytest-spec11[{self.name}]") from error
         return await self.host.machine(sdk)
 
-    async def _ran(self, machine: Machine, task: Task, attempt: int) -> Result:
+    async def _run_command(self, machine: Machine, task: Task, attempt: int) -> Result:
         out, err, begun = Stream(), Stream(), time.monotonic()
         env = {"SPEC11_TASK": task.key, "SPEC11_ATTEMPT": str(attempt)}
         try:
             code = await machine.shell(task.cmd, env, out, err)
-            err_code = results.classified(code, err.text)
+            err_code = results.classify_exit(code, err.text)
         except TimeoutError:
             code, err_code = 1, results.TIMEOUT
         return Result(
@@ -118,14 +118,14 @@ class Hosted:
                 "memPeakMB": 0,
                 "stdoutBytes": out.size,
                 "stderrBytes": err.size,
-                "truncated": int(out.truncated or err.truncated),
+                "truncated": int(out.is_truncated or err.is_truncated),
             },
             sandbox_ref=self.name,
         )
 
-    def _lost(self, task: Task, attempt: int, error: Exception) -> Result:
+    def _make_lost_result(self, task: Task, attempt: int, error: Exception) -> Result:
         """The command never had its chance, or nobody knows what became of it: infrastructure."""
         told = " ".join(str(error).split()) or type(error).__name__
-        code = results.spoken(told, results.BOOT)
+        code = results.classify_error(told, results.BOOT)
         code = code if results.is_infrastructure(code) else results.BOOT
-        return results.lost(task.key, attempt, code, f"{self.name}: {told}")
+        return results.make_lost_result(task.key, attempt, code, f"{self.name}: {told}")

@@ -64,7 +64,9 @@ class Local:
         """How the command ended, in the end of all its processes."""
         report = await self._report(task, attempt)
         if "boot" in report:
-            return results.lost(task.key, attempt, results.BOOT, f"{self.name}: {report['boot']}")
+            return results.make_lost_result(
+                task.key, attempt, results.BOOT, f"{self.name}: {report['boot']}"
+            )
         return Result(
             task_key=task.key,
             attempt=attempt,
@@ -87,7 +89,7 @@ class Local:
             return results.TIMEOUT
         if report["memPeakMB"] >= FULL * self.limits.memory_mb:
             return results.MEMORY
-        return results.classified(report["exit"], report["stderr"])
+        return results.classify_exit(report["exit"], report["stderr"])
 
     def _note(self, why: str) -> str:
         of = self.limits
@@ -116,21 +118,21 @@ class Local:
         )  # fmt: skip
         try:
             async with asyncio.timeout(self.limits.wall_ms / 1000 + SLACK_S):
-                return await _told(supervisor, json.dumps(spec).encode() + b"\n")
+                return await _read_report(supervisor, json.dumps(spec).encode() + b"\n")
         except TimeoutError:
             return {"boot": "its supervisor did not answer in time"}
         finally:
-            await _gone(supervisor)
+            await _end_supervisor(supervisor)
 
 
-async def _told(supervisor: Process, spec: bytes) -> dict[str, Any]:
+async def _read_report(supervisor: Process, spec: bytes) -> dict[str, Any]:
     """What the supervisor reports. Its standard input stays open: that is our hold on it."""
-    hold = _piped(supervisor.stdin)
+    hold = _require_pipe(supervisor.stdin)
     with suppress(ConnectionError):  # it has ended, and says why below
         hold.write(spec)
         await hold.drain()
     said, trouble = await asyncio.gather(
-        _piped(supervisor.stdout).read(), _piped(supervisor.stderr).read()
+        _require_pipe(supervisor.stdout).read(), _require_pipe(supervisor.stderr).read()
     )
     try:
         report: dict[str, Any] = json.loads(said)
@@ -140,9 +142,9 @@ async def _told(supervisor: Process, spec: bytes) -> dict[str, Any]:
     return report
 
 
-async def _gone(supervisor: Process) -> None:
+async def _end_supervisor(supervisor: Process) -> None:
     """It has let go of everything, and ended."""
-    _piped(supervisor.stdin).close()
+    _require_pipe(supervisor.stdin).close()
     try:
         async with asyncio.timeout(SLACK_S):
             await supervisor.wait()
@@ -151,7 +153,7 @@ async def _gone(supervisor: Process) -> None:
             supervisor.kill()
 
 
-def _piped(stream: T | None) -> T:
+def _require_pipe(stream: T | None) -> T:
     """The stream, which is there because a pipe was asked for."""
     if stream is None:
         raise RuntimeError("no pipe")

@@ -30,7 +30,7 @@ class Mock:
         succeeded = code == NO_ERROR
         said = f"OK: {task.cmd}\n" if succeeded else ""
         files = {"out.json": "{}"} if succeeded else {}
-        padded = _claimed(task, "mb") * MIB - sum(map(len, files.values()))
+        padded = _read_claim(task, "mb") * MIB - sum(map(len, files.values()))
         return Result(
             task_key=task.key,
             attempt=attempt,
@@ -39,12 +39,12 @@ class Mock:
             stdout=said.ljust(padded, "."),
             stderr="" if succeeded else f"mock: {code}\n",
             files=files,
-            metrics={**METRICS, "wallMs": _claimed(task, "minutes") * MINUTE_MS or 1},
+            metrics={**METRICS, "wallMs": _read_claim(task, "minutes") * MINUTE_MS or 1},
             sandbox_ref=REF,
         )
 
 
-def _claimed(task: Task, what: str) -> int:
+def _read_claim(task: Task, what: str) -> int:
     found = re.search(rf"\b{what}=(\d{{1,3}})\b", task.cmd)
     return int(found[1]) if found else 0
 

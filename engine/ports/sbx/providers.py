@@ -20,7 +20,7 @@ def sandbox(settings: Settings) -> Sandbox:
 def _live(settings: Settings) -> Sandbox:
     match settings.provider:
         case "e2b" | "microsandbox":
-            return _hosted(settings)
+            return _make_hosted(settings)
         case _:
             from engine.ports.sbx.local import Local  # noqa: PLC0415  # see the module
 
@@ -28,7 +28,7 @@ def _live(settings: Settings) -> Sandbox:
             return Local(limits=settings.limits, base=base, shared=shared, net=settings.net)
 
 
-def _hosted(settings: Settings) -> Sandbox:
+def _make_hosted(settings: Settings) -> Sandbox:
     from engine.ports.sbx.e2b import E2b  # noqa: PLC0415  # see the module
     from engine.ports.sbx.hosted import Hosted  # noqa: PLC0415  # as above
     from engine.ports.sbx.microsandbox import Microsandbox  # noqa: PLC0415  # as above

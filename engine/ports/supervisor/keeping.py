@@ -51,7 +51,7 @@ class Command:
         pipes = {name: os.pipe() for name in (*self.streams, "trouble")}
         self._pid = os.fork()
         if self._pid == 0:
-            _become(within, words, extra, {name: end for name, (_, end) in pipes.items()})
+            _become_command(within, words, extra, {name: end for name, (_, end) in pipes.items()})
         for _, end in pipes.values():
             os.close(end)
         if trouble := _all_of(pipes["trouble"][0]):
@@ -64,9 +64,9 @@ class Command:
     def watch(self) -> str:
         """Why it is over."""
         while True:
-            if LEFT in self._heard(LOOK_S):
+            if LEFT in self._read_streams(LOOK_S):
                 return LEFT
-            self._saw(kin.reaped())
+            self._record_exits(kin.reap_children())
             if self.status is not None:
                 return EXITED
             if why := self._excess():
@@ -74,15 +74,15 @@ class Command:
 
     def finish(self, uid: int | None) -> None:
         """None of it is left, and all that it said is taken."""
-        self._saw(kin.end(uid))
+        self._record_exits(kin.end(uid))
         self._selector.unregister(OWNER)
-        while self._heard(0.0):
+        while self._read_streams(0.0):
             pass
         reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
         self.census = kin.census()
         self.peak = max(self.peak, reaped.ru_maxrss * 1024)
 
-    def _heard(self, wait_s: float) -> set[str]:
+    def _read_streams(self, wait_s: float) -> set[str]:
         """Who said something; a stream that ended is listened to no longer."""
         ready = {key.data: key.fd for key, _ in self._selector.select(wait_s)}
         for name, pipe in ready.items():
@@ -95,7 +95,7 @@ class Command:
                 os.close(pipe)
         return {*ready}
 
-    def _saw(self, ended: Mapping[int, int]) -> None:
+    def _record_exits(self, ended: Mapping[int, int]) -> None:
         self.status = ended.get(self._pid, self.status)
 
     def _excess(self) -> str | None:
@@ -123,13 +123,13 @@ def main() -> None:
     _keep_only()
     spec = json.loads(sys.stdin.buffer.readline())
     try:
-        report = _kept(spec)
+        report = _keep_command(spec)
     except OSError as error:
         report = {"boot": str(error)}
     sys.stdout.write(json.dumps(report))
 
 
-def _kept(spec: Mapping[str, Any]) -> dict[str, Any]:
+def _keep_command(spec: Mapping[str, Any]) -> dict[str, Any]:
     kernel.prctl(kernel.SUBREAPER, 1)
     uid, beside = cage.own_uid(), 0 if os.geteuid() == 0 else _processes_of_user()
     room = Room(spec["base"], uid)
@@ -160,7 +160,7 @@ def _kept(spec: Mapping[str, Any]) -> dict[str, Any]:
         **{f"{name}Bytes": stream.size for name, stream in command.streams.items()},
         "files": files,
         "filesLeftOut": left_out,
-        "truncated": any(stream.truncated for stream in command.streams.values()),
+        "truncated": any(stream.is_truncated for stream in command.streams.values()),
         "wallMs": round(wall_s * 1000),
         "cpuMs": round(command.census.cpu_s * 1000),
         "memPeakMB": -(-command.peak // cage.MIB),
@@ -168,7 +168,7 @@ def _kept(spec: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _become(
+def _become_command(
     within: Cage, words: list[str], extra: Mapping[str, str], ends: Mapping[str, int]
 ) -> None:
     """The child's part: it becomes the command, or tells why it cannot."""

@@ -45,7 +45,7 @@ class _Beneath(ctypes.Structure):
 
 def prctl(option: int, value: int) -> None:
     """The process has this attribute. Raises OSError."""
-    _checked(_libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
+    _check_result(_libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
 
 
 def unshare(flags: int) -> bool:
@@ -74,13 +74,13 @@ def confine(readable: Iterable[str], writable: Iterable[str], *, net: bool) -> b
         NO_STRANGERS if version >= SCOPES_SINCE else 0,
     )
     known = 8 if version < TCP_SINCE else 16 if version < SCOPES_SINCE else 24
-    ruleset = _checked(_libc.syscall(CREATE_RULESET, ctypes.byref(rules), known, 0))
+    ruleset = _check_result(_libc.syscall(CREATE_RULESET, ctypes.byref(rules), known, 0))
     try:
         for path in readable:
             _allow(ruleset, path, READ)
         for path in writable:
             _allow(ruleset, path, everything)
-        _checked(_libc.syscall(RESTRICT_SELF, ruleset, 0))
+        _check_result(_libc.syscall(RESTRICT_SELF, ruleset, 0))
     finally:
         os.close(ruleset)
     return True
@@ -95,12 +95,12 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
     try:
         allowed = rights if os.path.isdir(path) else rights & OF_A_FILE
         rule = _Beneath(allowed, place)
-        _checked(_libc.syscall(ADD_RULE, ruleset, BENEATH, ctypes.byref(rule), 0))
+        _check_result(_libc.syscall(ADD_RULE, ruleset, BENEATH, ctypes.byref(rule), 0))
     finally:
         os.close(place)
 
 
-def _checked(answer: int) -> int:
+def _check_result(answer: int) -> int:
     if answer < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

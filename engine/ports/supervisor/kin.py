@@ -55,7 +55,7 @@ def everyone() -> list[int]:
     return found
 
 
-def reaped() -> dict[int, int]:
+def reap_children() -> dict[int, int]:
     """The wait status of every child that has ended since the last look."""
     ended: dict[int, int] = {}
     with suppress(ChildProcessError):
@@ -70,7 +70,7 @@ def end(uid: int | None) -> dict[int, int]:
     ``uid`` is nobody's but theirs: one call of the kernel then ends all at once, forks under way
     included. Without one they are stopped first, so that they cannot outrun the sweep.
     """
-    ended = reaped()
+    ended = reap_children()
     deadline = time.monotonic() + ENDS_S
     while left := everyone():
         if time.monotonic() > deadline:
@@ -81,7 +81,7 @@ def end(uid: int | None) -> dict[int, int]:
             for pid in everyone():
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signum)
-        ended |= reaped()
+        ended |= reap_children()
         select.select([], [], [], LOOK_S)
     return ended
 

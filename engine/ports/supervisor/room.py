@@ -40,13 +40,13 @@ class Room:
 
     def remove(self) -> None:
         """It is gone. Raises OSError with its path when it is not."""
-        if self._removed():
+        if self._remove_directory():
             return
         _run("chmod", "-R", "u+rwx", self._around)  # its owner's own doing
-        if not self._removed():
+        if not self._remove_directory():
             raise OSError(f"{self._around} cannot be removed")
 
-    def _removed(self) -> bool:
+    def _remove_directory(self) -> bool:
         return _run("rm", "-rf", "--", self._around)
 
 

@@ -21,7 +21,7 @@ class Stream:
         self.kept += data[: MOST_KEPT - len(self.kept)]
 
     @property
-    def truncated(self) -> bool:
+    def is_truncated(self) -> bool:
         """Whether less is kept than there was."""
         return self.size > len(self.kept)
 

@@ -27,7 +27,7 @@ def engine_process(stack: Stack, *words: str) -> Control:
 
 def _process(stack: Stack, words: tuple[str, ...], env: Mapping[str, str]) -> Process:
     """The api-shim's command with other words behind the program."""
-    shim = stack.filled("api")
+    shim = stack.fill_process("api")
     assert shim.command[-1] == "api"
     return Process(
         name=f"{words[-1].strip('-')}-{next(_NUMBERS)}",

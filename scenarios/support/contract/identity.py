@@ -14,7 +14,7 @@ PRIMITIVES = ["Collect", "Fetch", "Extract", "Normalize", "Decide", "Act", "Repo
 _PATH = re.compile(r"\{\{\s*([A-Za-z0-9_.]+)\s*\}\}")
 
 
-def compiled(goal: str, topic: str = "alpha") -> dict[str, Any]:
+def compile_intent(goal: str, topic: str = "alpha") -> dict[str, Any]:
     """The intent that ``compile-default@v1`` stands for with this form."""
     return {
         "goal": f"Goal: {goal} (Collect report for {topic})",
@@ -25,7 +25,7 @@ def compiled(goal: str, topic: str = "alpha") -> dict[str, Any]:
 
 def intent_hash(goal: str, topic: str = "alpha") -> str:
     """64 hex digits: the hash of ``compile-default@v1`` with this form."""
-    return digest(compiled(goal, topic))
+    return digest(compile_intent(goal, topic))
 
 
 def workflow_id(goal: str, topic: str = "alpha") -> str:
@@ -49,29 +49,29 @@ def reread(text: str) -> Any:
     return json.loads(text, parse_int=float)
 
 
-def instantiated(spec: Mapping[str, Any], form: Mapping[str, Any]) -> Any:
+def instantiate_intent(spec: Mapping[str, Any], form: Mapping[str, Any]) -> Any:
     """The intent of a recipe spec and a form, by the prover's own rendering.
 
     Raises KeyError for a template key that neither the form nor a default provides.
     """
     properties = spec["formSchema"].get("properties", {})
     defaults = {name: rule["default"] for name, rule in properties.items() if "default" in rule}
-    return _rendered(spec["intentTmpl"], {"formData": {**defaults, **form}})
+    return _render_template(spec["intentTmpl"], {"formData": {**defaults, **form}})
 
 
-def _rendered(template: Any, scope: Mapping[str, Any]) -> Any:
+def _render_template(template: Any, scope: Mapping[str, Any]) -> Any:
     if isinstance(template, str):
         if whole := _PATH.fullmatch(template):  # alone in its string a value keeps its type
-            return _found(whole[1], scope)
-        return _PATH.sub(lambda path: str(_found(path[1], scope)), template)
+            return _find_value(whole[1], scope)
+        return _PATH.sub(lambda path: str(_find_value(path[1], scope)), template)
     if isinstance(template, list):
-        return [_rendered(item, scope) for item in template]
+        return [_render_template(item, scope) for item in template]
     if isinstance(template, dict):
-        return {key: _rendered(item, scope) for key, item in template.items()}
+        return {key: _render_template(item, scope) for key, item in template.items()}
     return template
 
 
-def _found(path: str, scope: Any) -> Any:
+def _find_value(path: str, scope: Any) -> Any:
     for name in path.split("."):
         scope = scope[name]
     return scope

@@ -44,7 +44,7 @@ def operations(api: Api) -> list[Operation]:
     document = api.get("/openapi.json").json()
     schemas = document["components"]["schemas"]
     return [
-        _operation(path, method.upper(), _resolved(described, schemas))
+        _operation(path, method.upper(), _resolve_schema(described, schemas))
         for path, methods in document["paths"].items()
         for method, described in methods.items()
     ]
@@ -72,13 +72,13 @@ def _operation(path: str, method: str, described: dict[str, Any]) -> Operation:
     )
 
 
-def _resolved(value: Any, schemas: dict[str, Any]) -> Any:
+def _resolve_schema(value: Any, schemas: dict[str, Any]) -> Any:
     match value:
         case {"$ref": str(ref)}:
-            return _resolved(schemas[ref.rpartition("/")[2]], schemas)
+            return _resolve_schema(schemas[ref.rpartition("/")[2]], schemas)
         case dict():
-            return {name: _resolved(item, schemas) for name, item in value.items()}
+            return {name: _resolve_schema(item, schemas) for name, item in value.items()}
         case list():
-            return [_resolved(item, schemas) for item in value]
+            return [_resolve_schema(item, schemas) for item in value]
         case _:
             return value

@@ -103,14 +103,14 @@ class StandIn:
         """From now on it does this wrong, by operation, and nothing else."""
         write_faults(self._directory, faults)
 
-    def asked(self) -> list[dict[str, Any]]:
+    def list_requests(self) -> list[dict[str, Any]]:
         """Every request, in order."""
         lines = (self._directory / "requests.ndjson").read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
 
     def of_session(self, title: str) -> list[str]:
         """The operations asked for within the one session of that title, in order."""
-        asked = self.asked()
+        asked = self.list_requests()
         opened = [n for n, each in enumerate(asked) if (each["body"] or {}).get("title") == title]
         return [each["operation"] for each in asked[opened[0] :]] if opened else []
 
@@ -142,4 +142,4 @@ def standing_in(stacks: Stacks, directory: Path, **env: str) -> Iterator[StandIn
 
 def begin_worker(stack: Stack, **env: str) -> Control:
     """A worker of the stack that asks its server, ready."""
-    return stack.begin(stack.filled("worker").using({**LIVE, **env}, name="live-worker"))
+    return stack.begin(stack.fill_process("worker").using({**LIVE, **env}, name="live-worker"))

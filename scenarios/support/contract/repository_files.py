@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 GIT = shutil.which("git") or "git"
 
 
-def tracked(files: Files) -> dict[str, str]:
+def digest_tracked_files(files: Files) -> dict[str, str]:
     """One digest over all tracked files by each top-level name; a missing one counts, too."""
     listed = subprocess.run(  # noqa: S603  # our own words only
         [GIT, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True

@@ -25,7 +25,7 @@ class Backlogs:
     def __init__(self, keep: Callable[[str, Any], None]) -> None:
         self._keep = keep
 
-    def saw(self, tenants: str, met: Met) -> None:
+    def record_backlog(self, tenants: str, met: Met) -> None:
         """A start came while ``tenants`` had queued what it met."""
         self._keep(PROPERTY, " ".join(map(str, (*met, tenants))))
 

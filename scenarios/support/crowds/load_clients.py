@@ -47,9 +47,9 @@ class Load:
     def moves(self) -> None:
         """One more run has ended since. Raises NotObserved when none does, or what a client did."""
         before = self._ended
-        eventually(lambda: self._ended > before or self._failed(), deadline_s=PATIENCE_S)
+        eventually(lambda: self._ended > before or self._has_failed(), deadline_s=PATIENCE_S)
 
-    def _failed(self) -> bool:
+    def _has_failed(self) -> bool:
         for client in self._running:
             if client.done():
                 client.result()
@@ -69,21 +69,23 @@ class Load:
                 self._ended += 1
 
     def _one(self, http: httpx.Client, goal: str) -> None:
-        wid = str(self._told(http, "POST", "/api/run", start(goal))["workflowID"])
+        wid = str(self._ask_until_answered(http, "POST", "/api/run", start(goal))["workflowID"])
         self.wids.append(wid)
         eventually(
-            lambda: self._pushed(http, wid) in TERMINAL, deadline_s=PATIENCE_S, every_s=LOOK_S
+            lambda: self._push_run(http, wid) in TERMINAL, deadline_s=PATIENCE_S, every_s=LOOK_S
         )
 
-    def _pushed(self, http: httpx.Client, wid: str) -> str:
-        status = str(self._told(http, "GET", f"/api/runs/{wid}")["status"])
+    def _push_run(self, http: httpx.Client, wid: str) -> str:
+        status = str(self._ask_until_answered(http, "GET", f"/api/runs/{wid}")["status"])
         if status == "WAITING_INPUT":
-            for gate in self._told(http, "GET", f"/api/runs/{wid}/gates"):
+            for gate in self._ask_until_answered(http, "GET", f"/api/runs/{wid}/gates"):
                 path = f"/api/runs/{wid}/gates/{gate['gateKey']}/reply"
-                self._told(http, "POST", path, reply())
+                self._ask_until_answered(http, "POST", path, reply())
         return status
 
-    def _told(self, http: httpx.Client, method: str, path: str, body: Any = None) -> Any:
+    def _ask_until_answered(
+        self, http: httpx.Client, method: str, path: str, body: Any = None
+    ) -> Any:
         """What the answer says, once there is one that is no failure of the server."""
 
         def answer() -> httpx.Response | None:

@@ -45,7 +45,7 @@ class Polls:
         """How many are unanswered as far as we listened."""
         return len(self._selector.get_map())
 
-    def ended(self, within_s: float, *, most: int) -> list[Ended]:
+    def collect_answers(self, within_s: float, *, most: int) -> list[Ended]:
         """Those answered within the time, no more than ``most``; 0 s is what there is now."""
         until = time.monotonic() + within_s
         found: list[Ended] = []
@@ -54,10 +54,10 @@ class Polls:
             if not ready:
                 break
             at_s = time.time()
-            found += [self._answered(key, at_s) for key, _ in ready]
+            found += [self._read_answer(key, at_s) for key, _ in ready]
         return found
 
-    def _answered(self, key: selectors.SelectorKey, at_s: float) -> Ended:
+    def _read_answer(self, key: selectors.SelectorKey, at_s: float) -> Ended:
         """What the server says on this connection until it hangs up."""
         self._selector.unregister(key.fileobj)
         line = key.fileobj

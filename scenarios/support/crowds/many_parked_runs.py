@@ -50,7 +50,7 @@ class Cost:
     sessions: dict[str, int]
     ungranted: int
 
-    def told(self) -> str:
+    def describe_cost(self) -> str:
         """All of it on one line."""
         sessions = ", ".join(f"{name} {n}" for name, n in sorted(self.sessions.items()))
         return (
@@ -60,20 +60,20 @@ class Cost:
         )
 
 
-def filled(stack: Stack, goal: str, runs: int) -> Cost:
+def park_runs(stack: Stack, goal: str, runs: int) -> Cost:
     """``runs`` runs of ``goal`` and a number are parked."""
     before = stack.app_sql.value(WAITING)
     memory, began = stack.proc.memory("worker"), time.monotonic()
     with ThreadPoolExecutor(DOORS) as pool:
-        started = list(pool.map(partial(_started, stack.api), goals(goal, runs)))
+        started = list(pool.map(partial(_start_run, stack.api), goals(goal, runs)))
     assert Counter(started) == {201: runs}
     ungranted: list[int] = []
 
-    def parked() -> bool:
+    def are_parked() -> bool:
         ungranted.append(stack.app_sql.value(UNGRANTED))
         return bool(stack.app_sql.value(WAITING) == before + runs)
 
-    eventually(parked, deadline_s=10 + runs * 0.6, every_s=0.25)
+    eventually(are_parked, deadline_s=10 + runs * 0.6, every_s=0.25)
     return Cost(
         parked_s=time.monotonic() - began,
         threads=stack.proc.threads("worker"),
@@ -88,26 +88,26 @@ def goals(goal: str, runs: int) -> list[str]:
     return [f"{goal} {number}" for number in range(runs)]
 
 
-def _started(api: Api, goal: str) -> int:
+def _start_run(api: Api, goal: str) -> int:
     return api.post("/api/run", json=start(goal)).status
 
 
 def let_go(stack: Stack, goal: str, runs: int, deadline_s: float) -> Counter[tuple[int, bool]]:
     """Status and isReplay of three identical replies to each; all have ended SUCCESS."""
     with ThreadPoolExecutor(HANDS) as pool:
-        told = list(pool.map(partial(_answered, stack.api), goals(goal, runs)))
-    eventually(lambda: _succeeded(stack) >= runs, deadline_s=deadline_s, every_s=0.25)
+        told = list(pool.map(partial(_answer_run, stack.api), goals(goal, runs)))
+    eventually(lambda: _count_succeeded(stack) >= runs, deadline_s=deadline_s, every_s=0.25)
     return Counter(each for answers in told for each in answers)
 
 
-def _answered(api: Api, goal: str) -> Sequence[tuple[int, bool]]:
+def _answer_run(api: Api, goal: str) -> Sequence[tuple[int, bool]]:
     wid = identity.workflow_id(goal)
     path = f"/api/runs/{wid}/gates/{identity.gate_key(identity.run_id(wid))}/reply"
     replies = [api.post(path, json=reply()) for _ in range(REPLIES)]
     return [(each.status, each.json().get("isReplay")) for each in replies]
 
 
-def _succeeded(stack: Stack) -> int:
+def _count_succeeded(stack: Stack) -> int:
     """How many runs have succeeded in both schemas."""
     runs = {row["status"]: int(row["runs"]) for row in stack.app_sql.rows(STANDING)}
     return min(runs.get("succeeded", 0), workflows(stack).get(("RunIntent", "SUCCESS"), 0))

@@ -44,7 +44,7 @@ HOUR_MS = 3_600_000
 PLAIN = ("source", "provenance", "rawRef")
 
 
-def shown(api: Api) -> dict[str, list[dict[str, Any]]]:
+def read_throughput(api: Api) -> dict[str, list[dict[str, Any]]]:
     """What the route says now."""
     found: dict[str, list[dict[str, Any]]] = api.get(URL).json()
     return found
@@ -70,7 +70,7 @@ def fairness(rows: Iterable[Row]) -> list[dict[str, Any]]:
             "oldestCreatedAt": min(row["created"] for row in group),
             "newestCreatedAt": max(row["created"] for row in group),
         }
-        for (queue, tenant, status), group in _grouped(rows, "queue", "tenant", "status")
+        for (queue, tenant, status), group in _group_rows(rows, "queue", "tenant", "status")
     ]  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def priority(rows: Iterable[Row]) -> list[dict[str, Any]]:
             "avgLatencyMs": _mean(_waits(group)), "p95LatencyMs": _p95(_waits(group)),
             "maxLatencyMs": max(_waits(group), default=None),
         }
-        for (queue, level, status), group in _grouped(rows, "queue", "priority", "status")
+        for (queue, level, status), group in _group_rows(rows, "queue", "priority", "status")
     ]  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def templates(app_sql: Sql) -> dict[tuple[str, str | None], tuple[int, float, fl
             sum(max(0.0, row["taken_ms"] - row["exec_ms"]) for row in group) / len(group),
             sum(row["exec_ms"] for row in group) / len(group),
         )
-        for (key, template), group in _grouped(app_sql.rows(ATTEMPTS), "key", "template")
+        for (key, template), group in _group_rows(app_sql.rows(ATTEMPTS), "key", "template")
     }
 
 
@@ -106,7 +106,7 @@ def again(stack: Stack, row: Mapping[str, Any]) -> Any:
     return stack.sys_sql.value(AGAIN[relation], q=queue, s=status, one=one)
 
 
-def _grouped(rows: Iterable[Row], *columns: str) -> list[tuple[tuple[Any, ...], list[Row]]]:
+def _group_rows(rows: Iterable[Row], *columns: str) -> list[tuple[tuple[Any, ...], list[Row]]]:
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
         groups[tuple(row[name] for name in columns)].append(row)

@@ -21,12 +21,12 @@ UNFINISHED = "SELECT count(*) FROM dbos.workflow_status WHERE status IN ('PENDIN
 ENDED = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
 
 
-def armed(process: Process, point: str, **env: str) -> Process:
+def arm_process(process: Process, point: str, **env: str) -> Process:
     """``process`` with its death at ``point``, under a name of its own."""
     return process.using({"SPEC11_CRASH_AT": point, **env}, name=f"armed-{point}".replace(".", "-"))
 
 
-def died(control: Control) -> None:
+def await_death(control: Control) -> None:
     """The armed process is gone by its own SIGKILL: the fault hit."""
     assert control.wait_exit(deadline_s=DIES_S) == -signal.SIGKILL
 
@@ -47,7 +47,7 @@ def cut_off(ask: Callable[[], Reply]) -> None:
     raise AssertionError(f"answered {answer.status}, so the process did not die under it")
 
 
-def advanced(stack: Stack, wid: str, choice: str = "yes") -> dict[str, Any]:
+def answer_open_gates(stack: Stack, wid: str, choice: str = "yes") -> dict[str, Any]:
     """The run's header, after its open gates, if any, were answered as a client repeats it."""
     header: dict[str, Any] = stack.api.get(f"/api/runs/{wid}").json()
     if header["status"] == "WAITING_INPUT":
@@ -58,10 +58,10 @@ def advanced(stack: Stack, wid: str, choice: str = "yes") -> dict[str, Any]:
     return header
 
 
-def ended(stack: Stack, wid: str, choice: str = "yes") -> dict[str, Any]:
+def await_end(stack: Stack, wid: str, choice: str = "yes") -> dict[str, Any]:
     """The header of the run once it, and the workflow that worked on it, have ended."""
     header = eventually(
-        lambda: advanced(stack, wid, choice),
+        lambda: answer_open_gates(stack, wid, choice),
         deadline_s=ENDS_S,
         until=lambda seen: seen["status"] in TERMINAL,
     )

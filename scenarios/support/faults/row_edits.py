@@ -17,7 +17,7 @@ _NUMBERS = count(1)
 
 
 @contextmanager
-def changed(stack: Stack, table: str, sets: str, where: str, **values: Any) -> Iterator[None]:
+def edit_row(stack: Stack, table: str, sets: str, where: str, **values: Any) -> Iterator[None]:
     """One column of one row is other than it was, for as long as the block runs."""
     column = sets.partition(" = ")[0]
     kept = f"public.kept_{next(_NUMBERS)}"

@@ -30,7 +30,7 @@ datetime.datetime = Behind
 """
 
 
-def set_back(folder: Path, *, hours: int) -> dict[str, str]:
+def set_clock_back(folder: Path, *, hours: int) -> dict[str, str]:
     """The environment in which a process of Python takes it to be that many hours ago."""
     folder.mkdir()
     text = _BEHIND.format(by_s=hours * 3600)

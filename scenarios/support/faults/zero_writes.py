@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pytest_spec11.oracles.snapshot import control, unchanged
+from pytest_spec11.oracles.snapshot import assert_unchanged, control
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
 
@@ -18,7 +18,7 @@ BUSY = (  # executing, or it wrote and has not committed
 
 
 @contextmanager
-def frozen(stack: Stack) -> Iterator[None]:
+def freeze_worker(stack: Stack) -> Iterator[None]:
     """The block runs while the stack's worker stands still, its heartbeat included.
 
     It stands between two transactions, and nothing that it sent is still under way.
@@ -36,7 +36,7 @@ def zero_writes(stack: Stack) -> Iterator[None]:
 
     Raises AssertionError that names the tables.
     """
-    with frozen(stack), unchanged(stack.app_sql, stack.sys_sql):
+    with freeze_worker(stack), assert_unchanged(stack.app_sql, stack.sys_sql):
         yield
 
 

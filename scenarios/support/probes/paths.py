@@ -64,7 +64,7 @@ def no_routes(known: Sequence[Operation]) -> list[tuple[str, str]]:
 
 def off_bounds(each: Operation, about: Subject) -> Iterator[tuple[str, str]]:
     """Queries that the operation does not allow, each with the JSON pointer of what is wrong."""
-    right = {name: about.needed(name) for name in each.needed}
+    right = {name: about.required_value(name) for name in each.needed}
     yield urlencode({**right, "bogus": 1}), "/bogus"
     for name in each.query:
         for value in _misfits(each.path, name):

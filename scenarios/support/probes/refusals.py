@@ -36,7 +36,7 @@ from scenarios.support.probes.requests import (
 from scenarios.support.probes.subjects import Subject, subject
 from scenarios.support.runs.promotions import EXPORT, IMPORT
 from scenarios.support.runs.promotions import url as step_of
-from scenarios.support.runs.run_lifecycle import parked, succeeded
+from scenarios.support.runs.run_lifecycle import complete_run, park_run
 
 # Answers that a gate asking for a yes or a no does not understand (D18).
 MUMBLED: tuple[dict[str, Any], ...] = (
@@ -87,8 +87,8 @@ class Ground:
 def ground(stack: Stack, goal: str) -> Ground:
     """All that the battery needs, made on ``stack``."""
     places = posts(stack, goal)
-    ended = succeeded(stack.api, f"{goal}, ended")["workflowID"]
-    late = parked(stack.api, f"{goal}, late")["workflowID"]
+    ended = complete_run(stack.api, f"{goal}, ended")["workflowID"]
+    late = park_run(stack.api, f"{goal}, late")["workflowID"]
     assert stack.admin.execute(OVERDUE, w=late) == [{"state": "PENDING"}]
     spec = recipes.spec(stack.app_sql)
     newer, twin, draft, bare = (f"{kind} for {goal}" for kind in ("newer", "twin", "draft", "bare"))
@@ -113,7 +113,7 @@ def ground(stack: Stack, goal: str) -> Ground:
 def battery(on: Ground) -> Iterator[Refusal]:
     """All of them."""
     yield from _drifts(on)  # S02
-    yield from _malformed(on)  # S03, and so are the next three
+    yield from _list_malformed(on)  # S03, and so are the next three
     yield from _forbidden(on)
     yield from _nowhere(on)
     yield from _off_bounds(on)
@@ -124,24 +124,24 @@ def battery(on: Ground) -> Iterator[Refusal]:
     yield from _budgets(on)  # S11
 
 
-def _posted(status: int, url: str, body: object) -> Refusal:
+def _make_refusal(status: int, url: str, body: object) -> Refusal:
     return Refusal(status, "POST", url, json.dumps(body).encode())
 
 
 def _drifts(on: Ground) -> Iterator[Refusal]:
     goal, wid = waiting(on.goal), on.waits.wid
     for change, _ in CHANGES.values():
-        yield _posted(409, START, start(goal, **{**OPTS, **change}))
+        yield _make_refusal(409, START, start(goal, **{**OPTS, **change}))
     for ref in on.refs:
-        yield _posted(409, START, {**start(goal, **OPTS), "recipeRef": ref})
-    yield _posted(409, STORED, {"intentId": wid, **OPTS, "queuePartitionKey": "elsewhere"})
-    yield _posted(404, STORED, {"intentId": f"{wid}0", **OPTS})
+        yield _make_refusal(409, START, {**start(goal, **OPTS), "recipeRef": ref})
+    yield _make_refusal(409, STORED, {"intentId": wid, **OPTS, "queuePartitionKey": "elsewhere"})
+    yield _make_refusal(404, STORED, {"intentId": f"{wid}0", **OPTS})
     for wish in INERT:
-        yield _posted(400, START, start(on.goal, **wish))
-        yield _posted(400, STORED, {"intentId": wid, **OPTS, **wish})
+        yield _make_refusal(400, START, start(on.goal, **wish))
+        yield _make_refusal(400, STORED, {"intentId": wid, **OPTS, **wish})
 
 
-def _malformed(on: Ground) -> Iterator[Refusal]:
+def _list_malformed(on: Ground) -> Iterator[Refusal]:
     for place in on.places.values():
         takes_body = place.operation.body is not None
         for what, content in unreadable(place.around_hole).items():
@@ -151,20 +151,20 @@ def _malformed(on: Ground) -> Iterator[Refusal]:
             yield Refusal(400, "POST", place.url, text.encode())
         yield Refusal(400, "POST", place.url, b" " * (1024 * 1024 + 1))
         for mutant in mutants(place.operation.body, place.body) if place.operation.body else ():
-            yield _posted(400, place.url, mutant.body)
+            yield _make_refusal(400, place.url, mutant.body)
 
 
 def _forbidden(on: Ground) -> Iterator[Refusal]:
     for form, _ in FORMS:
-        yield _posted(400, START, {**start(""), "formData": form})
+        yield _make_refusal(400, START, {**start(""), "formData": form})
     for wish in (*WISHES, *OVER):
-        yield _posted(400, START, start(on.goal, **wish.opts))
+        yield _make_refusal(400, START, start(on.goal, **wish.opts))
     for blank in BLANKS:
-        yield _posted(400, START, start(on.goal, queuePartitionKey=blank))
-        yield _posted(400, STORED, {"intentId": on.waits.wid, "queuePartitionKey": blank})
+        yield _make_refusal(400, START, start(on.goal, queuePartitionKey=blank))
+        yield _make_refusal(400, STORED, {"intentId": on.waits.wid, "queuePartitionKey": blank})
     unknown = {**RECIPE, "v": "v99"}
-    yield _posted(404, START, {**start(on.goal), "recipeRef": unknown})
-    yield _posted(409, START, {**start(on.goal), "recipeRef": on.draft})
+    yield _make_refusal(404, START, {**start(on.goal), "recipeRef": unknown})
+    yield _make_refusal(409, START, {**start(on.goal), "recipeRef": on.draft})
 
 
 def _nowhere(on: Ground) -> Iterator[Refusal]:
@@ -198,32 +198,34 @@ def _answers(on: Ground) -> Iterator[Refusal]:
             nobody = replace(on.waits, gate_key="approve-plan-0")
             yield Refusal(404, each.method, nobody.url(each), sent)
     for payload in MUMBLED:
-        yield _posted(400, on.url(REPLY, on.waits), {**reply(), "payload": payload})
-    yield _posted(409, on.url(REPLY, on.ended), reply("no"))  # the accepted key, another payload
-    yield _posted(409, on.url(REPLY, on.ended), reply("yes", key="qa-2"))
-    yield _posted(409, on.url(REPLY, on.ended), reply("no", key="qa-2"))
-    yield _posted(409, on.url(REPLY, on.late), reply())
+        yield _make_refusal(400, on.url(REPLY, on.waits), {**reply(), "payload": payload})
+    yield _make_refusal(
+        409, on.url(REPLY, on.ended), reply("no")
+    )  # the accepted key, another payload
+    yield _make_refusal(409, on.url(REPLY, on.ended), reply("yes", key="qa-2"))
+    yield _make_refusal(409, on.url(REPLY, on.ended), reply("no", key="qa-2"))
+    yield _make_refusal(409, on.url(REPLY, on.late), reply())
 
 
 def _events(on: Ground) -> Iterator[Refusal]:
     wid, gate = on.waits.wid, on.waits.gate_key
     for topic in NO_TOPICS:
-        yield _posted(400, EVENTS, event(wid, gate, topic=topic))
+        yield _make_refusal(400, EVENTS, event(wid, gate, topic=topic))
     for origin in ("legacy", "Manual", None):
-        yield _posted(400, EVENTS, event(wid, gate, origin=origin))
-    yield _posted(409, EVENTS, event(wid, gate, topic="human:wrong"))
-    yield _posted(404, EVENTS, event("ih_nobody", gate))
-    yield _posted(404, EVENTS, event(wid, "approve-plan-0"))
+        yield _make_refusal(400, EVENTS, event(wid, gate, origin=origin))
+    yield _make_refusal(409, EVENTS, event(wid, gate, topic="human:wrong"))
+    yield _make_refusal(404, EVENTS, event("ih_nobody", gate))
+    yield _make_refusal(404, EVENTS, event(wid, "approve-plan-0"))
     for gone in (on.ended, on.late):
-        yield _posted(409, EVENTS, event(gone.wid, gone.gate_key, dedupeKey="fresh"))
+        yield _make_refusal(409, EVENTS, event(gone.wid, gone.gate_key, dedupeKey="fresh"))
 
 
 def _actions(on: Ground) -> Iterator[Refusal]:
     by = {"actor": "qa", "reason": "to be refused"}
-    yield _posted(409, on.url(CANCEL, on.ended), by)
-    yield _posted(409, on.url(RESUME, on.ended), by)
-    yield _posted(409, on.url(RESUME, on.waits), by)
-    yield _posted(409, on.url(FORK, on.waits), {**by, "stepN": 1000})
+    yield _make_refusal(409, on.url(CANCEL, on.ended), by)
+    yield _make_refusal(409, on.url(RESUME, on.ended), by)
+    yield _make_refusal(409, on.url(RESUME, on.waits), by)
+    yield _make_refusal(409, on.url(FORK, on.waits), {**by, "stepN": 1000})
     yield Refusal(409, "POST", on.url(RETRY, on.ended))
     yield Refusal(409, "POST", on.url(RETRY, on.waits))
     yield Refusal(409, "POST", on.url(DEMO, replace(on.waits, demo=on.waits.wid)))  # a run's own id
@@ -232,19 +234,19 @@ def _actions(on: Ground) -> Iterator[Refusal]:
 def _recipes(on: Ground) -> Iterator[Refusal]:
     fresh = {**on.spec, "id": f"fresh for {on.goal}"}
     for bad in hostile_recipes.specs(fresh).values():
-        yield _posted(400, IMPORT, {"id": "x", "versions": [bad]})
-        yield _posted(400, IMPORT, {"id": "x", "versions": [{**fresh, "v": "v0"}, bad]})
+        yield _make_refusal(400, IMPORT, {"id": "x", "versions": [bad]})
+        yield _make_refusal(400, IMPORT, {"id": "x", "versions": [{**fresh, "v": "v0"}, bad]})
     changed = {**on.spec, **on.draft, "tags": ["changed"]}
     for taken in (on.spec, {**on.spec, "tags": ["changed"]}, changed):
-        yield _posted(409, IMPORT, {"id": "x", "versions": [fresh, taken]})
-    yield _posted(404, EXPORT, {"id": f"nobody's, {on.goal}"})
+        yield _make_refusal(409, IMPORT, {"id": "x", "versions": [fresh, taken]})
+    yield _make_refusal(404, EXPORT, {"id": f"nobody's, {on.goal}"})
     yield Refusal(409, "POST", step_of(on.spec))  # it is stable
     yield Refusal(409, "POST", step_of(on.bare))
     yield Refusal(404, "POST", step_of({**on.spec, "v": "v99"}))
-    yield _posted(409, START, {**start(on.goal), "recipeRef": on.bare})
+    yield _make_refusal(409, START, {**start(on.goal), "recipeRef": on.bare})
 
 
 def _budgets(on: Ground) -> Iterator[Refusal]:
     for value, _ in NO_BUDGETS:
-        yield _posted(400, START, start(on.goal, budget=value))
-        yield _posted(400, STORED, {"intentId": on.waits.wid, **OPTS, "budget": value})
+        yield _make_refusal(400, START, start(on.goal, budget=value))
+        yield _make_refusal(400, STORED, {"intentId": on.waits.wid, **OPTS, "budget": value})

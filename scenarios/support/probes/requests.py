@@ -16,7 +16,7 @@ from scenarios.support.probes.malformed_bodies import HOLE
 from scenarios.support.probes.subjects import Subject, subject
 from scenarios.support.runs import promotions
 from scenarios.support.runs.promotions import EXPORT, IMPORT, PROMOTE
-from scenarios.support.runs.run_lifecycle import parked
+from scenarios.support.runs.run_lifecycle import park_run
 
 START, STORED, REPLY = "/api/run", "/api/runs", "/api/runs/{wid}/gates/{gateKey}/reply"
 CANCEL, RESUME, FORK = "/api/ops/wf/{id}/cancel", "/api/ops/wf/{id}/resume", "/api/ops/wf/{id}/fork"
@@ -86,7 +86,7 @@ def posts(stack: Stack, goal: str) -> dict[str, Place]:
 
     Raises AssertionError for a route that this suite has no body for.
     """
-    wid = parked(stack.api, waiting(goal), **OPTS)["workflowID"]
+    wid = park_run(stack.api, waiting(goal), **OPTS)["workflowID"]
     about, bodies = subject(stack.api, wid), _perfect(goal)
     found = {each.path: each for each in operations(stack.api) if each.method == "POST"}
     assert found.keys() == NAMES.keys(), "a POST route that has no body in here, or is gone"
@@ -94,7 +94,7 @@ def posts(stack: Stack, goal: str) -> dict[str, Place]:
     return {path: _place(found[path], about, bodies.get(path, {})) for path in NAMES}
 
 
-def accepted(stack: Stack, places: dict[str, Place]) -> dict[str, int]:
+def send_accepted(stack: Stack, places: dict[str, Place]) -> dict[str, int]:
     """How each place answers its perfect body: as ANSWERS says, or refusals prove nothing."""
     return {
         path: stack.api.request("POST", places[path].url, content=places[path].text).status

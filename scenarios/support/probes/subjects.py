@@ -23,7 +23,7 @@ class Subject:
 
     def url(self, each: Operation) -> str:
         """Where ``each`` is for this subject, with the queries that must be there."""
-        query = urlencode({name: self.needed(name) for name in each.needed})
+        query = urlencode({name: self.required_value(name) for name in each.needed})
         return f"{self.path(each)}?{query}" if query else self.path(each)
 
     def path(self, each: Operation) -> str:
@@ -33,7 +33,7 @@ class Subject:
         run = {"wid": self.wid, "gateKey": self.gate_key, "uri": self.uri, "stepId": STEP}
         return each.at(**run, id=named, v=RECIPE_V)
 
-    def needed(self, name: str) -> str:
+    def required_value(self, name: str) -> str:
         """The value of a query parameter that must be there."""
         return {"wf": self.demo}[name]
 

@@ -38,7 +38,7 @@ def rewritten(path: Path, change: Callable[[list[Line]], list[Line]]) -> None:
     path.write_bytes(made)
 
 
-def resealed(path: Path, kind: str, **changes: Any) -> None:
+def reseal_document(path: Path, kind: str, **changes: Any) -> None:
     """The document with other values and a sum that fits."""
     document = json.loads(path.read_bytes())
     del document["sum"]
@@ -56,11 +56,11 @@ def rebound(case: Rehearsal, **changes: Any) -> None:
     rewritten(case.journal, of_journal)
     for path, kind in papers(case):
         binding = json.loads(path.read_bytes())["binding"]
-        resealed(path, kind, binding=binding | changes)
-    signed_off(case, **changes)
+        reseal_document(path, kind, binding=binding | changes)
+    sign_off(case, **changes)
 
 
-def moved(case: Rehearsal, by_ms: int) -> None:
+def move_in_time(case: Rehearsal, by_ms: int) -> None:
     """All evidence is of another time, and a sign-off of that time says GO to it."""
 
     def of_journal(lines: list[Line]) -> list[Line]:
@@ -68,8 +68,8 @@ def moved(case: Rehearsal, by_ms: int) -> None:
 
     rewritten(case.journal, of_journal)
     for path, kind in papers(case):
-        resealed(path, kind, **_times(json.loads(path.read_bytes()), by_ms))
-    signed_off(case)
+        reseal_document(path, kind, **_times(json.loads(path.read_bytes()), by_ms))
+    sign_off(case)
 
 
 def _times(document: Mapping[str, Any], by_ms: int) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def papers(case: Rehearsal) -> list[tuple[Path, str]]:
     return [*((case.lane(name), "lane") for name in LANES), (case.kills, "kills")]
 
 
-def signed_off(case: Rehearsal, **changes: Any) -> None:
+def sign_off(case: Rehearsal, **changes: Any) -> None:
     """A sign-off lies there that says GO to the evidence as it is now, whatever a judge would."""
     seen = bundle.load(case.bundles)
     ends = [leaf.reading.times.last for leaf in seen.leaves if leaf.reading.times]
@@ -96,7 +96,7 @@ def signed_off(case: Rehearsal, **changes: Any) -> None:
     documents.write(case.signoff, "signoff", made.document())
 
 
-def said(case: Rehearsal, change: Callable[[dict[str, Any]], object]) -> None:
+def edit_signoff(case: Rehearsal, change: Callable[[dict[str, Any]], object]) -> None:
     """The sign-off with something changed in it, and a sum that fits, whatever its schema says."""
     document = json.loads(case.signoff.read_bytes())
     del document["sum"]

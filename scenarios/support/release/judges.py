@@ -46,9 +46,9 @@ class Said:
         return {subject for each, subject in self.reasons if each == code}
 
 
-def gated(files: Files, case: Rehearsal, scope: str = "signoff") -> Said:
+def ask_gate(files: Files, case: Rehearsal, scope: str = "signoff") -> Said:
     """What ``spec11 gate`` says of every bundle, as it writes it down."""
-    out = case.gated
+    out = case.gated_file
     files.read(case.signoff)  # a witness of the release that is about to be judged
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         status = main(case.gate_words("--out", str(out), scope=scope))
@@ -59,13 +59,13 @@ def gated(files: Files, case: Rehearsal, scope: str = "signoff") -> Said:
     return Said(document["verdict"], _pairs(document["reasons"], "subject"), status)
 
 
-def verified(case: Rehearsal) -> Said:
+def ask_verifier(case: Rehearsal) -> Said:
     """What the verifier says of sign-off and evidence."""
     report = verify.verify(case.release)
     return Said(report.verdict, tuple((each.code, each.where) for each in report.findings))
 
 
-def boarded(api: Api) -> Said:
+def ask_board(api: Api) -> Said:
     """What the engine's board says."""
     answer = api.get(BOARD)
     assert answer.status == 200, answer.text
@@ -98,12 +98,12 @@ class Court:
             "SIGNOFF_TREE": str(self.base.here["tree"]),
             "CLAIM_SCOPE": "signoff",
         }
-        return self.stack.filled("api").using(told | env, name=name)
+        return self.stack.fill_process("api").using(told | env, name=name)
 
     def show(self, case: Rehearsal) -> Said:
         """What the board says of a case: the next look is at its files."""
         point(self.shown, case.release)
-        return boarded(self.api)
+        return ask_board(self.api)
 
     def triggers(self) -> dict[str, Mapping[str, Any]]:
         """The triggers of the board by name; the files are those of the base."""

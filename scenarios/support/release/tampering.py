@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from scenarios.support.release.forged_evidence import (
     Line,
-    moved,
+    edit_signoff,
+    move_in_time,
     rebound,
-    resealed,
+    reseal_document,
     rewritten,
-    said,
-    signed_off,
+    sign_off,
 )
 from scenarios.support.release.throwaway_release import Rehearsal
 
@@ -56,14 +56,14 @@ def swap(one: Path, other: Path) -> None:
     other.write_bytes(ours)
 
 
-def bound(**changes: Any) -> Tamper:
+def edit_binding(**changes: Any) -> Tamper:
     """All of it measured something else."""
     return lambda case: rebound(case, **changes)
 
 
 def later(by_ms: int) -> Tamper:
     """All of it happened at another time."""
-    return lambda case: moved(case, by_ms)
+    return lambda case: move_in_time(case, by_ms)
 
 
 def blob(change: Callable[[Path], object]) -> Tamper:
@@ -73,7 +73,7 @@ def blob(change: Callable[[Path], object]) -> Tamper:
 
 def lane(name: str, **changes: Any) -> Tamper:
     """The record of a lane says something else."""
-    return lambda case: resealed(case.lane(name), "lane", **changes)
+    return lambda case: reseal_document(case.lane(name), "lane", **changes)
 
 
 def records(change: Callable[[list[Line]], list[Line]]) -> Tamper:
@@ -116,9 +116,9 @@ def outcome(**changes: Any) -> Tamper:
     return of_kind("outcome", lambda data: data.update(changes))
 
 
-def forged(change: Callable[[dict[str, Any]], object]) -> Tamper:
+def forge(change: Callable[[dict[str, Any]], object]) -> Tamper:
     """The sign-off says something else, and its sum fits."""
-    return lambda case: said(case, change)
+    return lambda case: edit_signoff(case, change)
 
 
 def ends_before_it_began(case: Rehearsal) -> None:
@@ -129,16 +129,16 @@ def ends_before_it_began(case: Rehearsal) -> None:
         return found
 
     rewritten(case.journal, turn)
-    signed_off(case)
+    sign_off(case)
 
 
 def without_time(case: Rehearsal) -> None:
     """The tests' records are of no time."""
     rewritten(case.journal, lambda found: [{**line, "at": 0} for line in found])
-    signed_off(case)
+    sign_off(case)
 
 
-def replayed(case: Rehearsal) -> None:
+def copy_run(case: Rehearsal) -> None:
     """The same run lies there twice."""
     shutil.copytree(case.run, case.release / "again")
 
@@ -148,44 +148,44 @@ def another_lane(case: Rehearsal) -> None:
     shutil.copy(case.lane("quick"), case.lane("check"))
 
 
-def inverted(case: Rehearsal) -> None:
+def invert_lanes(case: Rehearsal) -> None:
     """A red lane under a green one."""
     step = json.loads(case.lane("check").read_bytes())["steps"][0]
-    resealed(case.lane("check"), "lane", exitCode=1, steps=[{**step, "exitCode": 1}])
+    reseal_document(case.lane("check"), "lane", exitCode=1, steps=[{**step, "exitCode": 1}])
 
 
 def overlapping(case: Rehearsal) -> None:
     """A lane that ended after the higher one began."""
     end = json.loads(case.lane("full").read_bytes())["finishedAt"]
-    resealed(case.lane("check"), "lane", finishedAt=end)
+    reseal_document(case.lane("check"), "lane", finishedAt=end)
 
 
 def never_hit(case: Rehearsal) -> None:
     """A kill of a saboteur that took no effect."""
     cells = json.loads(case.kills.read_bytes())["cells"]
-    resealed(case.kills, "kills", cells=[{**cells[0], "hits": 0}, *cells[1:]])
+    reseal_document(case.kills, "kills", cells=[{**cells[0], "hits": 0}, *cells[1:]])
 
 
 def no_twin(case: Rehearsal) -> None:
     """No benign twin was tried."""
     cells = json.loads(case.kills.read_bytes())["cells"]
-    resealed(case.kills, "kills", cells=cells[:1])
+    reseal_document(case.kills, "kills", cells=cells[:1])
 
 
-def survived(case: Rehearsal) -> None:
+def add_survivor(case: Rehearsal) -> None:
     """A saboteur that the claim did not see."""
     cells = json.loads(case.kills.read_bytes())["cells"]
-    resealed(case.kills, "kills", cells=[{**cells[0], "during": "PASS"}, *cells[1:]])
+    reseal_document(case.kills, "kills", cells=[{**cells[0], "during": "PASS"}, *cells[1:]])
 
 
 # Codes of the gate, all of them, and how to come to them.
 # What a forger who makes every sum anew is refused for, by gate and board alike.
 FORGED: Final[dict[str, tuple[str, Tamper]]] = {
-    "another commit": ("E-COMMIT", bound(commit="f" * 40)),
-    "another tree": ("E-TREE", bound(tree="f" * 40)),
-    "another version": ("E-APPVERSION", bound(appVersion="v-other")),
-    "another scope": ("E-SCOPE", bound(scope="live-smoke")),
-    "not committed": ("E-DIRTY", bound(dirty=True)),
+    "another commit": ("E-COMMIT", edit_binding(commit="f" * 40)),
+    "another tree": ("E-TREE", edit_binding(tree="f" * 40)),
+    "another version": ("E-APPVERSION", edit_binding(appVersion="v-other")),
+    "another scope": ("E-SCOPE", edit_binding(scope="live-smoke")),
+    "not committed": ("E-DIRTY", edit_binding(dirty=True)),
     "25 hours old": ("E-STALE", later(-25 * HOUR_MS)),
     "a minute too old": ("E-STALE", later(-24 * HOUR_MS - 60_000)),
     "an hour ahead": ("E-FUTURE", later(HOUR_MS)),
@@ -207,13 +207,13 @@ SPOILT: Final[dict[str, tuple[str, Tamper]]] = {
 }
 # What the gate alone can see, which reads every record.
 JUDGED: Final[dict[str, tuple[str, Tamper]]] = {
-    "no commit": ("E-BINDING E-COMMIT", bound(commit="")),
-    "no tree": ("E-BINDING E-TREE", bound(tree="")),
-    "no version": ("E-APPVERSION E-BINDING", bound(appVersion="")),
-    "another plugin": ("E-BINDING", bound(plugin="0.0.0")),
-    "another lock": ("E-BINDING", bound(lock="f" * 64)),
-    "another catalogue": ("E-CATALOGUE", bound(catalogue="f" * 64)),
-    "another policy": ("E-POLICY", bound(policy="f" * 64)),
+    "no commit": ("E-BINDING E-COMMIT", edit_binding(commit="")),
+    "no tree": ("E-BINDING E-TREE", edit_binding(tree="")),
+    "no version": ("E-APPVERSION E-BINDING", edit_binding(appVersion="")),
+    "another plugin": ("E-BINDING", edit_binding(plugin="0.0.0")),
+    "another lock": ("E-BINDING", edit_binding(lock="f" * 64)),
+    "another catalogue": ("E-CATALOGUE", edit_binding(catalogue="f" * 64)),
+    "another policy": ("E-POLICY", edit_binding(policy="f" * 64)),
     "cut journal": ("E-TRUNCATED E-UNSEALED", lambda case: cut(case.journal)),
     "no seal": ("E-UNSEALED", lines(lambda found: found[:-1])),
     "empty journal": (UNREADABLE, lambda case: case.journal.write_bytes(b"")),
@@ -240,50 +240,50 @@ JUDGED: Final[dict[str, tuple[str, Tamper]]] = {
     "record misstated": ("E-DIGEST", of_kind("observation", lambda data: data.update(size=1))),
     "renamed claim": (
         "E-NOT-RUN E-UNKNOWN-CLAIM",
-        records(lambda found: _named(found, "S00.helds")),
+        records(lambda found: _name_other_claim(found, "S00.helds")),
     ),
-    "claim not run": ("E-NOT-RUN", records(lambda found: _named(found, "S01.holds"))),
+    "claim not run": ("E-NOT-RUN", records(lambda found: _name_other_claim(found, "S01.holds"))),
     "markers moved": ("E-POLICY", outcome(claims=["S01.holds"])),
     "failed run": ("E-CONSERVATION", of_kind("seal", lambda data: data.update(exitStatus=1))),
     "broken run": ("E-ERROR", of_kind("seal", lambda data: data.update(exitStatus=2))),
     "journal of a worker": ("E-LOST", of_kind("start", lambda data: data.update(role="gw0"))),
-    "the same run twice": ("E-DUPLICATE E-LOST E-REPLAY", replayed),
+    "the same run twice": ("E-DUPLICATE E-LOST E-REPLAY", copy_run),
     "red lane": ("E-LANE", lane("policy", exitCode=1)),
     "lane missing": ("E-LANE", lambda case: shutil.rmtree(case.lane("deps").parent)),
     "another lane's record": ("E-LANE-ORDER E-REF E-TILE", another_lane),
-    "red under green": ("E-LANE E-LANE-ORDER", inverted),
+    "red under green": ("E-LANE E-LANE-ORDER", invert_lanes),
     "lanes at once": ("E-LANE-ORDER", overlapping),
     "lane of another release": ("E-LANE-ORDER", lane("quick", release="r0")),
     "no kill matrix": ("E-WEAK-ORACLE", lambda case: shutil.rmtree(case.kills.parent)),
     "kill without a hit": ("E-WEAK-ORACLE", never_hit),
-    "survivor": ("E-WEAK-ORACLE", survived),
+    "survivor": ("E-WEAK-ORACLE", add_survivor),
     "no benign twin": ("E-WEAK-ORACLE", no_twin),
 }
 # Of the sign-off itself, which the gate writes and never reads: verifier and board see it.
 SIGNED: Final[dict[str, tuple[str, str, Tamper]]] = {
-    "tiles exchanged": ("E-TILE", "E-TILE", forged(lambda made: _turned(made["proofTiles"]))),
+    "tiles exchanged": ("E-TILE", "E-TILE", forge(lambda made: _turn_tiles(made["proofTiles"]))),
     "tile renamed": (
-        "E-TILE", "E-TILE", forged(lambda made: made["proofTiles"][3].update(id="proof-x"))
+        "E-TILE", "E-TILE", forge(lambda made: made["proofTiles"][3].update(id="proof-x"))
     ),
-    "tile gone": ("E-TILE", "E-TILE", forged(lambda made: made["pfTiles"].pop())),
+    "tile gone": ("E-TILE", "E-TILE", forge(lambda made: made["pfTiles"].pop())),
     "red tile": (
         "E-TILE",
         "E-TILE",
-        forged(lambda made: made["pfTiles"][0].update(verdict="NO_GO", reason="red")),
+        forge(lambda made: made["pfTiles"][0].update(verdict="NO_GO", reason="red")),
     ),
     "reference to nowhere": (
-        "E-REF", "E-REF", forged(lambda made: _refer(made, ref="gone/blobs/aa/aa"))
+        "E-REF", "E-REF", forge(lambda made: _refer(made, ref="gone/blobs/aa/aa"))
     ),
-    "reference out": ("E-REF", "E-REF", forged(lambda made: _refer(made, ref="../tree/system.py"))),
-    "digest of nothing": ("E-DIGEST", "E-EMPTY", forged(lambda made: _refer(made, sha256=NOTHING))),
-    "another digest": ("E-DIGEST", "E-DIGEST", forged(lambda made: _refer(made, sha256="f" * 64))),
+    "reference out": ("E-REF", "E-REF", forge(lambda made: _refer(made, ref="../tree/system.py"))),
+    "digest of nothing": ("E-DIGEST", "E-EMPTY", forge(lambda made: _refer(made, sha256=NOTHING))),
+    "another digest": ("E-DIGEST", "E-DIGEST", forge(lambda made: _refer(made, sha256="f" * 64))),
     "refers to itself": (
-        "E-REF", "E-DIGEST", forged(lambda made: _refer(made, ref="./signoff.json"))
+        "E-REF", "E-DIGEST", forge(lambda made: _refer(made, ref="./signoff.json"))
     ),
 }  # fmt: skip
 
 
-def _turned(tiles: list[dict[str, Any]]) -> None:
+def _turn_tiles(tiles: list[dict[str, Any]]) -> None:
     tiles[0], tiles[1] = tiles[1], tiles[0]
 
 
@@ -297,7 +297,7 @@ def _bare(found: list[Line], kind: str) -> list[Line]:
     return [line for line in found if line["kind"] != kind or line["data"]["node"] != node]
 
 
-def _named(found: list[Line], claim: str) -> list[Line]:
+def _name_other_claim(found: list[Line], claim: str) -> list[Line]:
     """The first test proves another claim."""
     (collected,) = (line["data"] for line in found if line["kind"] == "collected")
     collected["items"][0]["claims"] = [claim]

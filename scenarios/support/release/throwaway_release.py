@@ -132,7 +132,8 @@ POSTURE: Final = [
 def claims() -> dict[str, Any]:
     """The catalogue of a rehearsal: the tiles and lanes of a release over one claim a scenario."""
     tiles = [
-        {"id": id_, "claims": [_shown(id_)], "kills": id_.endswith("strength")} for id_ in PROOFS
+        {"id": id_, "claims": [_pick_claim(id_)], "kills": id_.endswith("strength")}
+        for id_ in PROOFS
     ]
     scenarios = [
         {"id": scenario, "title": scenario, "claims": [_claim(scenario)]} for scenario in SCENARIOS
@@ -140,7 +141,7 @@ def claims() -> dict[str, Any]:
     return {"lanes": [*LANES], "posture": POSTURE, "tiles": tiles, "scenarios": scenarios}
 
 
-def _shown(tile: str) -> str:
+def _pick_claim(tile: str) -> str:
     """The claim of a tile: its scenario's, else that of the first one."""
     scenario = tile.removeprefix("proof-").upper()
     return f"{scenario if scenario in SCENARIOS else 'S00'}.holds"
@@ -190,7 +191,7 @@ class Rehearsal:
         return self.release / "signoff.json"
 
     @property
-    def gated(self) -> Path:
+    def gated_file(self) -> Path:
         """What the gate said last of this release, which is none of its evidence."""
         return self.release.parent / GATED
 
@@ -241,7 +242,7 @@ class Rehearsal:
         words = ["gate", *self.bundles, *given, "--scope", scope, "--app-version", self.app_version]
         return [*map(str, words), *more]
 
-    def copied(self, to: Path, *, tree: bool = False) -> Rehearsal:
+    def copy_to(self, to: Path, *, tree: bool = False) -> Rehearsal:
         """The same evidence in another place, with a tree of its own when asked for."""
         shutil.copytree(self.release, to / "release", symlinks=True)
         if tree:
@@ -250,7 +251,7 @@ class Rehearsal:
         return replace(self, tree=own, release=to / "release")
 
 
-def planted(tree: Path, version: str, tests: str = "") -> None:
+def write_tree(tree: Path, version: str, tests: str = "") -> None:
     """The files of the throwaway tree, committed to nothing yet."""
     made = {
         "spec11.toml": policy(),
@@ -276,7 +277,7 @@ def holding(*scenarios: str) -> str:
     )
 
 
-def committed(proc: Proc, tree: Path) -> None:
+def commit_tree(proc: Proc, tree: Path) -> None:
     """Everything in the tree is in a commit, be it the first."""
     who = ("-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false")
     first = () if (tree / ".git").exists() else (("init", "-q", "-b", "main"),)
@@ -285,22 +286,22 @@ def committed(proc: Proc, tree: Path) -> None:
         assert (done.code, done.stderr) == (0, "")
 
 
-def released(proc: Proc, folder: Path, version: str) -> Rehearsal:
+def make_release(proc: Proc, folder: Path, version: str) -> Rehearsal:
     """A whole release of a new tree below ``folder``: lanes, tests, kill matrix and sign-off."""
     tree = folder / "tree"
-    planted(tree, version)
-    committed(proc, tree)
+    write_tree(tree, version)
+    commit_tree(proc, tree)
     made = Rehearsal(tree, folder / "release-r1", version)
-    done = laned(proc, made, *LANES)
+    done = run_lanes(proc, made, *LANES)
     assert done.code == 0, done.stdout
-    done = sabotaged(proc, made)
+    done = run_sabotage(proc, made)
     assert done.code == 0, done.stdout + done.stderr
     gated = proc.run([*SPEC11, *made.gate_words("--out", str(made.signoff))])
     assert gated.code == 0, gated.stdout
     return made
 
 
-def laned(proc: Proc, made: Rehearsal, *lanes: str) -> Exit:
+def run_lanes(proc: Proc, made: Rehearsal, *lanes: str) -> Exit:
     """How ``spec11 lane`` ended with these lanes, into the release's directory."""
     words = [*SPEC11, "lane", *lanes, "--release", made.release.name.removeprefix("release-")]
     words += ["--dir", f"{made.release.parent}", "--root", f"{made.tree}"]
@@ -308,7 +309,7 @@ def laned(proc: Proc, made: Rehearsal, *lanes: str) -> Exit:
     return proc.run(words, deadline_s=MADE_S)
 
 
-def sabotaged(proc: Proc, made: Rehearsal) -> Exit:
+def run_sabotage(proc: Proc, made: Rehearsal) -> Exit:
     """How ``spec11 sabotage`` ended, whose matrix is among the evidence."""
     words = [*SPEC11, "sabotage", "--bundle", f"{made.kills.parent}", "--root", f"{made.tree}"]
     words += ["--catalogue", f"{made.tree / 'catalogue.json'}", "--app-version", made.app_version]

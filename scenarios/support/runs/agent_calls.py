@@ -8,8 +8,8 @@ from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
-from scenarios.support.runs.gates import begun
-from scenarios.support.runs.run_lifecycle import reached
+from scenarios.support.runs.gates import start_run
+from scenarios.support.runs.run_lifecycle import await_status
 
 ANSWERED = frozenset({"WAITING_INPUT", "ERROR"})
 END_S = 60.0  # a real server's first answer takes seconds on a machine with nothing else to do
@@ -25,12 +25,12 @@ def calls(stack: Stack, wid: str) -> list[Row]:
     return stack.app_sql.rows(CALLS, r=identity.run_id(wid))
 
 
-def planned(stack: Stack, goal: str) -> dict[str, Any]:
+def await_plan(stack: Stack, goal: str) -> dict[str, Any]:
     """The header of a run just started, once it has a plan to be approved or failed."""
-    return reached(stack.api, begun(stack.api, goal), ANSWERED, deadline_s=END_S)
+    return await_status(stack.api, start_run(stack.api, goal), ANSWERED, deadline_s=END_S)
 
 
-def retried(stack: Stack, wid: str) -> dict[str, Any]:
+def retry_until_planned(stack: Stack, wid: str) -> dict[str, Any]:
     """The header of the failed run, once its repair has a plan to be approved or failed, too."""
     before = stack.api.get(f"/api/runs/{wid}").json()["retryCount"]
     assert stack.api.request("POST", f"/api/runs/{wid}/retry").status == 202

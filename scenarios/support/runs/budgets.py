@@ -67,17 +67,17 @@ def reason(metric: str, observed: int, limit: int, scope: str = "runtime") -> st
     return f"budget:{metric}: observed {observed} > limit {limit} ({scope})"
 
 
-def executed(
+def approve_plan(
     shop: Workshop, topic: str, *tests: str, command: str = "run-test", **opts: Any
 ) -> str:
     """The workflow id of a run whose plan was approved: it executes the tests, or will not."""
     shop.build(topic, command, *tests)
-    wid = shop.parked(topic, **opts)
+    wid = shop.park_run(topic, **opts)
     shop.answer(wid, "yes")
     return wid
 
 
-def ended(shop: Workshop, wid: str) -> dict[str, Any]:
+def await_end(shop: Workshop, wid: str) -> dict[str, Any]:
     """The header of the run at its end, which the durable engine has seen, too."""
     header = eventually(
         lambda: shop.stack.api.get(f"/api/runs/{wid}").json(),

@@ -33,7 +33,7 @@ def artifacts(app_sql: Sql, gate: Gate) -> list[dict[str, Any]]:
     return app_sql.rows(ARTIFACTS, r=gate.run_id)
 
 
-def told_once(stack: Stack, gate: Gate) -> str:
+def read_only_escalation(stack: Stack, gate: Gate) -> str:
     """The digest of the one artifact of the gate's one escalation, once that has succeeded."""
     known = eventually(
         lambda: workflows(stack.sys_sql, gate),

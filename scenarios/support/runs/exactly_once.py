@@ -38,7 +38,7 @@ def facts(stack: Stack, wid: str) -> dict[str, Any]:
     return {**app, "engine": engine["status"], "recorded": engine["steps"], "events": events}
 
 
-def succeeded(wid: str) -> dict[str, Any]:
+def expect_success(wid: str) -> dict[str, Any]:
     """The facts of a run that succeeded and did everything once."""
     gate = identity.gate_key(identity.run_id(wid))
     told = [f"ui:{gate}", f"ui:{gate}:result", f"ui:{gate}:audit", f"decision:{gate}"]
@@ -56,9 +56,9 @@ def succeeded(wid: str) -> dict[str, Any]:
     }
 
 
-def refused(wid: str) -> dict[str, Any]:
+def expect_refusal(wid: str) -> dict[str, Any]:
     """The facts of a run that ended because a person said no, and did everything before once."""
-    return succeeded(wid) | {
+    return expect_success(wid) | {
         "status": "retries_exceeded",
         "error": "Plan approval failed: no",
         "steps": STEPS[:2],

@@ -14,7 +14,7 @@ from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity, recipes
 from scenarios.support.contract.headers import TERMINAL
 from scenarios.support.contract.start_requests import RECIPE, reply, start
-from scenarios.support.runs.run_lifecycle import END_S, PARK_S, parked, reached
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, await_status, park_run
 
 APPROVAL_FORM = {
     "v": 1,
@@ -79,11 +79,11 @@ class Gate:
         """The API's reply to a yes or a no."""
         return self.say(api, {"choice": choice}, key=key, **more)
 
-    def kept(self, app_sql: Sql) -> dict[str, Any]:
+    def read_rows(self, app_sql: Sql) -> dict[str, Any]:
         """What schema app holds of it, and how many answers the ledger has for it."""
         return app_sql.one(KEPT, r=self.run_id, g=self.key)
 
-    def told(self, sys_sql: Sql) -> dict[str, list[Any]]:
+    def read_events(self, sys_sql: Sql) -> dict[str, list[Any]]:
         """Every value that each of its four events ever had."""
         words = {
             f"ui:{self.key}": "prompt",
@@ -104,7 +104,7 @@ def approval(wid: str) -> Gate:
 
 def waiting(api: Api, goal: str) -> Gate:
     """The gate of a run just started, once it waits there."""
-    return approval(parked(api, goal)["workflowID"])
+    return approval(park_run(api, goal)["workflowID"])
 
 
 def variant(stack: Stack, name: str, **constraints: Any) -> dict[str, str]:
@@ -116,16 +116,16 @@ def variant(stack: Stack, name: str, **constraints: Any) -> dict[str, str]:
     return {"id": name, "v": spec["v"]}
 
 
-def begun(api: Api, goal: str, ref: dict[str, str] | None = None, **form: Any) -> str:
+def start_run(api: Api, goal: str, ref: dict[str, str] | None = None, **form: Any) -> str:
     """The workflow id of a run just started."""
     body = {**start(goal, form=form), "recipeRef": ref or RECIPE}
     wid: str = api.post("/api/run", json=body).json()["workflowID"]
     return wid
 
 
-def opened(api: Api, wid: str) -> list[Gate]:
+def await_gates(api: Api, wid: str) -> list[Gate]:
     """The gates at which the run waits, once it does, in the order of their creation."""
-    reached(api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    await_status(api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     return pending(api, wid)
 
 
@@ -135,14 +135,14 @@ def pending(api: Api, wid: str) -> list[Gate]:
     return [Gate(wid, gate["gateKey"]) for gate in listed if gate["state"] == "PENDING"]
 
 
-def ended(api: Api, sys_sql: Sql, wid: str, deadline_s: float = END_S) -> dict[str, Any]:
+def await_end(api: Api, sys_sql: Sql, wid: str, deadline_s: float = END_S) -> dict[str, Any]:
     """The header of the run at its end, which the durable engine has seen, too."""
-    header = reached(api, wid, TERMINAL, deadline_s=deadline_s)
-    settled(lambda: words(sys_sql, ENGINE_WORDS, [wid]))
+    header = await_status(api, wid, TERMINAL, deadline_s=deadline_s)
+    await_terminal(lambda: words(sys_sql, ENGINE_WORDS, [wid]))
     return header
 
 
-def settled(read: Callable[[], dict[str, str]], deadline_s: float = END_S) -> dict[str, str]:
+def await_terminal(read: Callable[[], dict[str, str]], deadline_s: float = END_S) -> dict[str, str]:
     """The words by workflow id, once all are terminal."""
     moving = {"ENQUEUED", "PENDING", "queued", "running", "repairing", "waiting_input"}
     return eventually(read, deadline_s=deadline_s, until=lambda seen: not moving & {*seen.values()})
@@ -156,6 +156,6 @@ def words(sql: Sql, query: str, wids: Iterable[str]) -> dict[str, str]:
 def outcomes(stack: Stack, wids: Iterable[str]) -> dict[str, tuple[str, str]]:
     """The word of schema app and that of schema dbos for each run, once both are terminal."""
     ids = list(wids)
-    app = settled(lambda: words(stack.app_sql, APP_WORDS, ids))
-    engine = settled(lambda: words(stack.sys_sql, ENGINE_WORDS, ids))
+    app = await_terminal(lambda: words(stack.app_sql, APP_WORDS, ids))
+    engine = await_terminal(lambda: words(stack.sys_sql, ENGINE_WORDS, ids))
     return {wid: (app[wid], engine[wid]) for wid in ids}

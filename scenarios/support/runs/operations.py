@@ -42,7 +42,7 @@ def act(api: Api, wid: str, op: str, **more: Any) -> Reply:
     return api.post(f"{WF}/{wid}/{op}", json={**BY, **more})
 
 
-def accepted(api: Api, wid: str, op: str, **more: Any) -> dict[str, Any]:
+def act_accepted(api: Api, wid: str, op: str, **more: Any) -> dict[str, Any]:
     """What the API says of an operation that it accepted."""
     answer = act(api, wid, op, **more)
     body: dict[str, Any] = answer.json()
@@ -50,9 +50,9 @@ def accepted(api: Api, wid: str, op: str, **more: Any) -> dict[str, Any]:
     return body
 
 
-def forked(api: Api, wid: str, step: int, **more: Any) -> str:
+def fork_run(api: Api, wid: str, step: int, **more: Any) -> str:
     """The id of a fork from that step on."""
-    fork: str = accepted(api, wid, "fork", stepN=step, **more)["forkedWorkflowID"]
+    fork: str = act_accepted(api, wid, "fork", stepN=step, **more)["forkedWorkflowID"]
     return fork
 
 
@@ -67,7 +67,7 @@ def words(stack: Stack, wid: str) -> tuple[str, str]:
     return stack.app_sql.value(_APP, w=wid), engine
 
 
-def settled(stack: Stack, wid: str) -> tuple[str, str]:
+def await_settled(stack: Stack, wid: str) -> tuple[str, str]:
     """The same, once the durable engine has ended it."""
     return eventually(
         lambda: words(stack, wid), deadline_s=SETTLE_S, until=lambda seen: seen[1] in OVER
@@ -91,9 +91,9 @@ def ops(stack: Stack, *words: str) -> Exit:
     return engine(stack, "ops", *words, "--url", stack.api.base_url)
 
 
-def piped(stack: Stack, *commands: Sequence[str]) -> Exit:
+def pipe_commands(stack: Stack, *commands: Sequence[str]) -> Exit:
     """How ``spec11-engine ops`` ended with each of ``commands``, one piped into the next."""
-    shim = stack.filled("api")
+    shim = stack.fill_process("api")
     program = shim.command[:-1]
     line = " | ".join(
         shlex.join([*program, "ops", *words, "--url", stack.api.base_url]) for words in commands

@@ -47,7 +47,7 @@ def cards(api: Api, wid: str) -> list[dict[str, Any]]:
     return found
 
 
-def sealed(pack: Mapping[str, Any]) -> bytes:
+def seal_pack(pack: Mapping[str, Any]) -> bytes:
     """The bytes of a pack, whatever is in it, with the digest that its body has now."""
     body = {**pack, "meta": {k: v for k, v in pack["meta"].items() if k != "sha256"}}
     return canonical({**body, "meta": {**body["meta"], "sha256": digest(body)}})
@@ -57,7 +57,7 @@ def faults(raw: bytes) -> list[str]:
     """What does not follow from the bytes alone; each by the section that it is in."""
     try:
         found = json.loads(raw)
-        if canonical(found) != raw or sealed(found) != raw:
+        if canonical(found) != raw or seal_pack(found) != raw:
             return ["bytes"]
         return sorted({*_identity(found), *_digests(found), *_doubles(found), *_times(found)})
     except (LookupError, TypeError, ValueError, AttributeError):
@@ -79,15 +79,15 @@ def _identity(pack: Pack) -> Iterator[str]:
 
 def _digests(pack: Pack) -> Iterator[str]:
     for section in ("artifacts", "audits"):
-        if any(hashed(_content(row)) != row["sha256"] for row in pack[section]):
+        if any(hash_content(_content(row)) != row["sha256"] for row in pack[section]):
             yield section
     for row in pack["humanInteractions"]:
         if digest(row["payload"]) != row["payload_hash"]:
             yield "humanInteractions"
     for row in pack["patchHistory"]:
         before = row["preimage_content"]
-        was = None if before is None else hashed(bytes.fromhex(before[2:]))
-        made = hashed(row["postimage_content"].encode())
+        was = None if before is None else hash_content(bytes.fromhex(before[2:]))
+        made = hash_content(row["postimage_content"].encode())
         if (was, made) != (row["preimage_hash"], row["postimage_hash"]):
             yield "patchHistory"
 
@@ -113,14 +113,14 @@ def _times(pack: Pack) -> Iterator[str]:
         own = row["run_id"] == run["id"]
         begun = [run["created_at"]] if own else []
         ended = [run["updated_at"]] if own else []
-        if not _ordered(*begun, row["started_at"], row["finished_at"], *ended):
+        if not _is_ordered(*begun, row["started_at"], row["finished_at"], *ended):
             yield "runSteps"
     for row in pack["patchHistory"]:
-        if not _ordered(row["created_at"], row["applied_at"], row["rolled_back_at"]):
+        if not _is_ordered(row["created_at"], row["applied_at"], row["rolled_back_at"]):
             yield "patchHistory"
 
 
-def _ordered(*times: str | None) -> bool:
+def _is_ordered(*times: str | None) -> bool:
     moments = [datetime.fromisoformat(each) for each in times if each is not None]
     return moments == sorted(moments)
 
@@ -131,6 +131,6 @@ def _content(row: Mapping[str, Any]) -> bytes:
     return str(inline["text"]).encode() if row["kind"] in TEXTS else canonical(inline)
 
 
-def hashed(content: bytes) -> str:
+def hash_content(content: bytes) -> str:
     """sha256, 64 hex digits."""
     return sha256(content).hexdigest()

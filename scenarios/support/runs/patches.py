@@ -16,8 +16,8 @@ from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.headers import TERMINAL
 from scenarios.support.contract.start_requests import reply, start
-from scenarios.support.faults.crash_points import armed
-from scenarios.support.runs.run_lifecycle import END_S, PARK_S, reached
+from scenarios.support.faults.crash_points import arm_process
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, await_status
 
 BY = {"actor": "qa", "reason": "drill"}
 NO = "Plan approval failed: no"
@@ -92,17 +92,17 @@ class Workshop:
         }
         (self.fixtures / f"{topic}.build.json").write_text(json.dumps(fixture), encoding="utf-8")
 
-    def begun(self, topic: str, *patches: tuple[str, str], **opts: Any) -> str:
+    def start_run(self, topic: str, *patches: tuple[str, str], **opts: Any) -> str:
         """The workflow id of a new run that is about to patch."""
         self.plan(topic, *patches)
         body = start(f"patches about {topic}", form={"topic": topic}, **opts)
         wid: str = self.stack.api.post("/api/run", json=body).json()["workflowID"]
         return wid
 
-    def parked(self, topic: str, *patches: tuple[str, str], **opts: Any) -> str:
+    def park_run(self, topic: str, *patches: tuple[str, str], **opts: Any) -> str:
         """The workflow id of a new run that has patched and waits for a person."""
-        wid = self.begun(topic, *patches, **opts)
-        reached(self.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+        wid = self.start_run(topic, *patches, **opts)
+        await_status(self.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
         return wid
 
     def answer(self, wid: str, choice: str) -> None:
@@ -111,13 +111,13 @@ class Workshop:
         path = f"/api/runs/{wid}/gates/{gate}/reply"
         assert self.stack.api.post(path, json=reply(choice)).status == 200
 
-    def ended(self, wid: str) -> dict[str, Any]:
+    def await_end(self, wid: str) -> dict[str, Any]:
         """The header of the run once it has ended."""
-        return reached(self.stack.api, wid, TERMINAL, deadline_s=END_S)
+        return await_status(self.stack.api, wid, TERMINAL, deadline_s=END_S)
 
-    def failed(self, wid: str) -> str:
+    def await_failure(self, wid: str) -> str:
         """What the run says that it failed of."""
-        header = self.ended(wid)
+        header = self.await_end(wid)
         assert (header["status"], header["durableStatus"]) == ("ERROR", "retries_exceeded")
         return str(header["error"]["message"])
 
@@ -130,7 +130,7 @@ class Workshop:
         """Every patch of every attempt, by attempt and index."""
         return self.stack.app_sql.rows(HISTORY, r=identity.run_id(wid))
 
-    def taken_back(self, wid: str) -> None:
+    def await_rollback(self, wid: str) -> None:
         """All that the run wrote is marked as taken back."""
         eventually(
             lambda: self.history(wid),
@@ -142,11 +142,11 @@ class Workshop:
         """A worker just begun that dies at ``point``."""
         worker = self.stack.process("worker")
         assert not worker.alive
-        process = self.stack.filled("worker").using(self.env)
-        return self.stack.spawn(armed(process, point))
+        process = self.stack.fill_process("worker").using(self.env)
+        return self.stack.spawn(arm_process(process, point))
 
     @contextmanager
-    def held(
+    def hold_writers(
         self, event: str, when: str = "true", table: str = "app.patch_history"
     ) -> Iterator[None]:
         """Whoever writes the table by ``event`` waits until the block ends, and goes on then."""

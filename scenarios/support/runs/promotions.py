@@ -53,7 +53,7 @@ def spec(app_sql: Sql, recipe_id: str, v: str = "v1", **changes: Any) -> dict[st
     return {**recipes.spec(app_sql), "id": recipe_id, "v": v, "name": recipe_id, **changes}
 
 
-def brought(api: Api, *specs: dict[str, Any], bundle: str = "a bundle") -> Reply:
+def import_specs(api: Api, *specs: dict[str, Any], bundle: str = "a bundle") -> Reply:
     """The answer to an import of the specs."""
     return api.post(IMPORT, json={"id": bundle, "versions": list(specs)})
 
@@ -63,7 +63,7 @@ def url(of: dict[str, Any]) -> str:
     return PROMOTE.format(id=quote(of["id"], safe=""), v=quote(of["v"], safe=""))
 
 
-def promoted(api: Api, of: dict[str, Any]) -> Reply:
+def promote_version(api: Api, of: dict[str, Any]) -> Reply:
     """The answer to one step of the version, once there is one: a long promotion is asked again."""
     return eventually(
         lambda: api.post(url(of)), deadline_s=ENDS_S, until=lambda reply: reply.status != 202
@@ -72,7 +72,7 @@ def promoted(api: Api, of: dict[str, Any]) -> Reply:
 
 def candidate(api: Api, of: dict[str, Any]) -> dict[str, Any]:
     """The spec, which was brought in and is a candidate now."""
-    assert brought(api, of).status == 201
+    assert import_specs(api, of).status == 201
     step = api.post(url(of))
     assert (step.status, step.json()["status"]) == (200, "candidate")
     return of
@@ -80,7 +80,7 @@ def candidate(api: Api, of: dict[str, Any]) -> dict[str, Any]:
 
 def stable(api: Api, of: dict[str, Any]) -> dict[str, str]:
     """A ref of the spec, which was brought in and is stable now."""
-    step = promoted(api, candidate(api, of))
+    step = promote_version(api, candidate(api, of))
     assert (step.status, step.json()["status"]) == (200, "stable")
     return {"id": of["id"], "v": of["v"]}
 
@@ -90,7 +90,7 @@ def stands(app_sql: Sql, of: dict[str, Any]) -> Row:
     return app_sql.one(STANDS, id=of["id"], v=of["v"])
 
 
-def found(app_sql: Sql, of: dict[str, Any]) -> list[Row]:
+def read_findings(app_sql: Sql, of: dict[str, Any]) -> list[Row]:
     """Every finding of every promotion of the version."""
     return app_sql.rows(FOUND, id=of["id"], v=of["v"])
 
@@ -117,7 +117,9 @@ def due(of: dict[str, Any]) -> list[tuple[str, str, int]]:
 
 def intents(of: dict[str, Any]) -> dict[str, str]:
     """The hash of the intent that each fixture stands for, by our own rendering."""
-    rendered = {each["id"]: identity.instantiated(of, each["formData"]) for each in of["fixtures"]}
+    rendered = {
+        each["id"]: identity.instantiate_intent(of, each["formData"]) for each in of["fixtures"]
+    }
     return {name: digest(intent) for name, intent in rendered.items()}
 
 

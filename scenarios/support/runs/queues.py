@@ -51,12 +51,12 @@ def working(stack: Stack, *names: str, **limits: str) -> Iterator[None]:
     """While the block runs, a worker of each executor id works under these limits."""
     with ExitStack() as stops:
         for name in names:
-            process = stack.filled("worker").using({"DBOS__VMID": name, **limits}, name=name)
+            process = stack.fill_process("worker").using({"DBOS__VMID": name, **limits}, name=name)
             stops.callback(stack.begin(process).stop)
         yield
 
 
-def started(
+def start_runs(
     stack: Stack,
     goals: Iterable[str],
     *,
@@ -66,26 +66,26 @@ def started(
 ) -> list[str]:
     """The workflow ids of runs started one after the other."""
     opts["queuePartitionKey"] = tenant
-    return [_begun(stack, start(goal, form={"topic": topic}, **opts)) for goal in goals]
+    return [_start_run(stack, start(goal, form={"topic": topic}, **opts)) for goal in goals]
 
 
-def flooded(stack: Stack, goals: Iterable[str], tenant: str) -> list[str]:
+def flood_runs(stack: Stack, goals: Iterable[str], tenant: str) -> list[str]:
     """The same, of one tenant, several at once."""
     bodies = [start(goal, queuePartitionKey=tenant) for goal in goals]
     with ThreadPoolExecutor(DOORS) as pool:
-        return list(pool.map(partial(_begun, stack), bodies))
+        return list(pool.map(partial(_start_run, stack), bodies))
 
 
-def _begun(stack: Stack, body: dict[str, Any]) -> str:
+def _start_run(stack: Stack, body: dict[str, Any]) -> str:
     wid: str = stack.api.post("/api/run", json=body).json()["workflowID"]
     return wid
 
 
-def met(stack: Stack, goal: str, tenant: str) -> Met:
+def measure_start(stack: Stack, goal: str, tenant: str) -> Met:
     """What a start of ``tenant`` meets, once the workers are at the runs of others."""
     eventually(lambda: stack.sys_sql.value(BEGUN) > 0, deadline_s=30)
     queued = backlog(stack, tenant)
-    (wid,) = started(stack, [goal], tenant=tenant)
+    (wid,) = start_runs(stack, [goal], tenant=tenant)
     waiting(stack, [wid])
     (row,) = runs(stack.sys_sql, [wid])
     return Met(queued, row["began"] - row["created"], stack.app_sql.value(PARKED, w=wid))
@@ -108,7 +108,7 @@ def answers(stack: Stack, wids: Iterable[str]) -> list[int]:
     return [_yes(stack, wid) for wid in wids]
 
 
-def answered_at_once(stack: Stack, wids: Iterable[str]) -> list[int]:
+def answer_at_once(stack: Stack, wids: Iterable[str]) -> list[int]:
     """The same, many at once."""
     with ThreadPoolExecutor(HANDS) as pool:
         return list(pool.map(partial(_yes, stack), wids))
@@ -118,7 +118,7 @@ def _yes(stack: Stack, wid: str) -> int:
     return approval(wid).choose(stack.api).status
 
 
-def finished(stack: Stack, wids: Sequence[str], deadline_s: float = 60) -> None:
+def await_finished(stack: Stack, wids: Sequence[str], deadline_s: float = 60) -> None:
     """All of the runs have succeeded."""
     eventually(
         lambda: stack.app_sql.value(ENDED, ids=list(wids)) == len(wids), deadline_s=deadline_s

@@ -12,7 +12,7 @@ from pytest_spec11.canon import digest
 from pytest_spec11.stacks import Control, Stack, Stacks
 from pytest_spec11.target import Process
 from scenarios.support.faults.holds import PATIENT
-from scenarios.support.runs.gates import begun
+from scenarios.support.runs.gates import start_run
 
 PLACES = {"SPEC11_WORKSPACE": "{stack.dir}/workspace", "OC_FIXTURES_DIR": "{stack.dir}/oc"}
 
@@ -22,7 +22,7 @@ class Workshop:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self._env = stack.filled("worker").env
+        self._env = stack.fill_process("worker").env
         for directory in (self.jail, self._answers):
             directory.mkdir(parents=True, exist_ok=True)
 
@@ -38,7 +38,7 @@ class Workshop:
     @property
     def worker(self) -> Process:
         """Its worker, as it would be started."""
-        return self.stack.filled("worker")
+        return self.stack.fill_process("worker")
 
     def patching(self, goal: str, path: Path, text: str) -> str:
         """The workflow id of a run just started whose plan wants ``path`` to hold ``text``."""
@@ -46,7 +46,7 @@ class Workshop:
         plan = {"design": [], "files": [], "risks": [], "tests": [], "patchPlan": [wish]}
         number = len([*self._answers.iterdir()])
         self._record(f"{number}", {"agent": "plan", "inputs": {"topic": goal}}, plan)
-        return begun(self.stack.api, goal, topic=goal)
+        return start_run(self.stack.api, goal, topic=goal)
 
     def answers(self, agent: str, recipe_id: str, **structured: Any) -> None:
         """From now on ``agent`` says just that to every question about v1 of the recipe."""

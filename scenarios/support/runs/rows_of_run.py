@@ -28,13 +28,13 @@ def of_run(stack: Stack, wid: str, *, but: Iterable[str] = ()) -> dict[str, list
     its = [wid, identity.run_id(wid), *children]
     others = [name for fork in but for name in (fork, identity.run_id(fork))]
     found = [
-        *_found(stack.app_sql, "app", its, others),
-        *_found(stack.sys_sql, "dbos", its, others),
+        *_find_rows(stack.app_sql, "app", its, others),
+        *_find_rows(stack.sys_sql, "dbos", its, others),
     ]
     return {table: rows for table, rows in found if rows}
 
 
-def _found(
+def _find_rows(
     sql: Sql, schema: str, its: list[str], others: list[str]
 ) -> Iterator[tuple[str, list[str]]]:
     names = {"its": [*map(_anywhere, its)], "others": [*map(_anywhere, others)]}

@@ -13,28 +13,28 @@ PARK_S = 10.0  # S01.parks-then-succeeds
 END_S = 20.0
 
 
-def parked(api: Api, goal: str, **opts: Any) -> dict[str, Any]:
+def park_run(api: Api, goal: str, **opts: Any) -> dict[str, Any]:
     """The header of a run just started, once it waits for a person."""
     wid = api.post("/api/run", json=start(goal, **opts)).json()["workflowID"]
-    return reached(api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    return await_status(api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
 
 
-def answered(api: Api, wid: str, choice: str = "yes") -> dict[str, Any]:
+def answer_run(api: Api, wid: str, choice: str = "yes") -> dict[str, Any]:
     """The header of the run of ``wid`` once ``choice`` was accepted at its gate and it ended."""
     (gate,) = api.get(f"/api/runs/{wid}/gates").json()
     accepted = api.post(f"/api/runs/{wid}/gates/{gate['gateKey']}/reply", json=reply(choice))
     assert (accepted.status, accepted.json()) == (200, {"ok": True, "isReplay": False})
-    return reached(api, wid, TERMINAL, deadline_s=END_S)
+    return await_status(api, wid, TERMINAL, deadline_s=END_S)
 
 
-def succeeded(api: Api, goal: str, **opts: Any) -> dict[str, Any]:
+def complete_run(api: Api, goal: str, **opts: Any) -> dict[str, Any]:
     """The header of a run just started, answered yes and ended SUCCESS."""
-    header = answered(api, parked(api, goal, **opts)["workflowID"])
+    header = answer_run(api, park_run(api, goal, **opts)["workflowID"])
     assert header["status"] == "SUCCESS"
     return header
 
 
-def reached(
+def await_status(
     api: Api, wid: str, words: frozenset[str] | set[str], *, deadline_s: float
 ) -> dict[str, Any]:
     """The run's header, once its status is one of ``words``."""

@@ -12,11 +12,11 @@ from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_options import BUDGET
 from scenarios.support.contract.start_requests import reply, start
-from scenarios.support.runs.escalations import told_once
-from scenarios.support.runs.gates import approval, begun, variant
-from scenarios.support.runs.operations import accepted, forked, last_step, settled
+from scenarios.support.runs.escalations import read_only_escalation
+from scenarios.support.runs.gates import approval, start_run, variant
+from scenarios.support.runs.operations import act_accepted, await_settled, fork_run, last_step
 from scenarios.support.runs.patches import Workshop, workshop
-from scenarios.support.runs.run_lifecycle import END_S, PARK_S, reached, succeeded
+from scenarios.support.runs.run_lifecycle import END_S, PARK_S, await_status, complete_run
 
 TOPIC = "a long story"
 WAIT_S = 60.0
@@ -53,62 +53,62 @@ class Saga:
 
 
 @contextmanager
-def told(stacks: Stacks, directory: Path) -> Iterator[Saga]:
+def make_history(stacks: Stacks, directory: Path) -> Iterator[Saga]:
     """The saga, once all of it has ended."""
     with workshop(stacks, directory) as shop:
-        yield _lived(shop)
+        yield _make_runs(shop)
 
 
-def _lived(shop: Workshop) -> Saga:
-    stack, long = shop.stack, _patched(shop)
+def _make_runs(shop: Workshop) -> Saga:
+    stack, long = shop.stack, _patch_run(shop)
     _canceled_and_resumed(stack, long)
-    fork = forked(stack.api, long, last_step(stack.sys_sql, long))
-    _answered(stack, fork, "yes")
-    _answered(stack, long, "no")
+    fork = fork_run(stack.api, long, last_step(stack.sys_sql, long))
+    _answer_gate(stack, fork, "yes")
+    _answer_gate(stack, long, "no")
     repair: str = stack.api.request("POST", f"/api/runs/{long}/retry").json()["executionID"]
-    reached(stack.api, long, {"WAITING_INPUT"}, deadline_s=WAIT_S)
-    _answered(stack, long, "yes")
+    await_status(stack.api, long, {"WAITING_INPUT"}, deadline_s=WAIT_S)
+    _answer_gate(stack, long, "yes")
     child: str = stack.sys_sql.value(CHILD, w=repair)
-    child_fork = forked(stack.api, child, 1)
-    silent = begun(stack.api, "nobody answers", variant(stack, "hasty", timeoutS=1))
-    plain: str = succeeded(stack.api, "a short story")["workflowID"]
-    reached(stack.api, silent, {"ERROR"}, deadline_s=WAIT_S)
-    told_once(stack, approval(silent))
+    child_fork = fork_run(stack.api, child, 1)
+    silent = start_run(stack.api, "nobody answers", variant(stack, "hasty", timeoutS=1))
+    plain: str = complete_run(stack.api, "a short story")["workflowID"]
+    await_status(stack.api, silent, {"ERROR"}, deadline_s=WAIT_S)
+    read_only_escalation(stack, approval(silent))
     _still(stack)
     return Saga(shop, long, fork, child, child_fork, silent, plain)
 
 
-def _patched(shop: Workshop) -> str:
+def _patch_run(shop: Workshop) -> str:
     """A run with limits whose plan has five tests, changes one file and makes another."""
     own = shop.own(TOPIC)
     (own / "old").write_bytes(b"old \xff")
     shop.plan(TOPIC, (f"{own}/old", "new\n"), (f"{own}/made", "made\n"))
     body = start("a long story", form={"topic": TOPIC}, budget=BUDGET, tenantId="acme")
     wid: str = shop.stack.api.post("/api/run", json=body).json()["workflowID"]
-    reached(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+    await_status(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     return wid
 
 
 def _canceled_and_resumed(stack: Stack, wid: str) -> None:
-    accepted(stack.api, wid, "cancel")
+    act_accepted(stack.api, wid, "cancel")
     eventually(
         lambda: stack.sys_sql.rows(COMPENSATED, like=f"comp:{wid}:%"),
         deadline_s=WAIT_S,
         until=lambda rows: rows == [{"status": "SUCCESS"}],
     )
-    accepted(stack.api, wid, "resume")
-    reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=WAIT_S)
+    act_accepted(stack.api, wid, "resume")
+    await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=WAIT_S)
 
 
-def _answered(stack: Stack, wid: str, choice: str) -> None:
+def _answer_gate(stack: Stack, wid: str, choice: str) -> None:
     """``choice`` was accepted at the run's newest gate, and the execution has ended."""
-    reached(stack.api, wid, {"WAITING_INPUT"}, deadline_s=WAIT_S)
+    await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=WAIT_S)
     gate = stack.api.get(f"/api/runs/{wid}/gates").json()[-1]["gateKey"]
     path = f"/api/runs/{wid}/gates/{gate}/reply"
     assert stack.api.post(path, json=reply(choice, key=f"says {choice}")).status == 200
     word = {"yes": "SUCCESS", "no": "ERROR"}[choice]
-    header = reached(stack.api, wid, {word}, deadline_s=WAIT_S)
-    settled(stack, header["executionID"])
+    header = await_status(stack.api, wid, {word}, deadline_s=WAIT_S)
+    await_settled(stack, header["executionID"])
 
 
 def _still(stack: Stack) -> None:

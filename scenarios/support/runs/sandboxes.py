@@ -14,9 +14,9 @@ from pytest_spec11.oracles.sql import Row
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
-from scenarios.support.faults.crash_points import ended
-from scenarios.support.runs.gates import begun
-from scenarios.support.runs.run_lifecycle import PARK_S, reached
+from scenarios.support.faults.crash_points import await_end
+from scenarios.support.runs.gates import start_run
+from scenarios.support.runs.run_lifecycle import PARK_S, await_status
 
 LOCAL = {"SBX_MODE": "live", "SBX_PROVIDER": "local", "SBX_ALT_PROVIDER_ENABLED": "true"}
 E2B = {"SBX_MODE": "live", "SBX_PROVIDER": "e2b"}
@@ -40,7 +40,7 @@ class Bench:
     answers: Path
     shared: Path
 
-    def begun(self, goal: str, *commands: str) -> str:
+    def start_run(self, goal: str, *commands: str) -> str:
         """The workflow id of a run of these commands that waits for its approval."""
         if len(commands) == 1:
             return self.tests(goal, commands[0], [])
@@ -57,25 +57,25 @@ class Bench:
         staged = self.answers / "staged"  # whole before it has the name of an answer
         staged.write_text(json.dumps(recorded), encoding="utf-8")
         staged.rename(self.answers / f"{len([*self.answers.iterdir()])}.json")
-        wid = begun(self.stack.api, goal, topic=goal)
-        reached(self.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
+        wid = start_run(self.stack.api, goal, topic=goal)
+        await_status(self.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
         return wid
 
-    def ran(self, goal: str, *commands: str) -> dict[str, Any]:
+    def complete_run(self, goal: str, *commands: str) -> dict[str, Any]:
         """The header of a run of these commands, approved and at its end."""
-        return ended(self.stack, self.begun(goal, *commands))
+        return await_end(self.stack, self.start_run(goal, *commands))
 
     def attempts(self, wid: str) -> list[Row]:
         """Every attempt of every command of the run that is on record."""
         return self.stack.app_sql.rows(ATTEMPTS, r=identity.run_id(wid))
 
-    def settled(self, wid: str, count: int) -> list[Row]:
+    def await_rows(self, wid: str, count: int) -> list[Row]:
         """The same, once there are as many."""
         return eventually(
             lambda: self.attempts(wid), deadline_s=60, until=lambda rows: len(rows) >= count
         )
 
-    def executed(self, wid: str) -> list[Row]:
+    def read_execution_rows(self, wid: str) -> list[Row]:
         """The rows of ExecuteST."""
         return self.stack.app_sql.rows(EXECUTED, r=identity.run_id(wid))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from engine.postgres.server import EmbeddedServer, connected
+from engine.postgres.server import EmbeddedServer, connect
 from engine.store.queue_signals import NOTIFY
 from tests.engine.shim_process import Shim, running_shim
 from tests.engine.statement_log import Statement, StatementLog
@@ -58,7 +58,7 @@ def test_the_workers_are_told_of_a_start_and_not_of_its_repeat(
     logged: tuple[Shim, StatementLog],
 ) -> None:
     shim, _ = logged
-    with connected(shim.dsn) as line:
+    with connect(shim.dsn) as line:
         line.execute("LISTEN spec11_queues")
         assert shim.start("told once").status_code == 201
         assert [*line.notifies(timeout=20, stop_after=1)] != []

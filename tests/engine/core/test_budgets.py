@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from engine.background.budgets import parsed, verdict
+from engine.background.budgets import parse_limits, verdict
 from engine.contracts.budgets import BudgetViolation
 from engine.core import budgets, results
 from engine.core.budgets import MIB, Excess, Metric, Scope, Spent
@@ -31,9 +31,9 @@ LIMITS = {
 def test_a_limit_may_be_met_and_not_exceeded(metric: Metric) -> None:
     limit = LIMITS[metric]
 
-    assert budgets.exceeded(LIMITS, {metric: limit}) is None
-    assert budgets.exceeded(LIMITS, {metric: limit + 1}) == Excess(metric, limit, limit + 1)
-    assert budgets.exceeded(None, {metric: limit + 1}) is None
+    assert budgets.find_excess(LIMITS, {metric: limit}) is None
+    assert budgets.find_excess(LIMITS, {metric: limit + 1}) == Excess(metric, limit, limit + 1)
+    assert budgets.find_excess(None, {metric: limit + 1}) is None
 
 
 def test_of_several_the_first_that_is_looked_at_speaks() -> None:
@@ -95,9 +95,9 @@ def test_the_words_are_the_contract_s() -> None:
 )
 def test_a_stored_budget_that_cannot_be_read_is_not_kept_to(stored: Any) -> None:
     with pytest.raises(RunFailed, match="stored budget is malformed"):
-        parsed(stored)
-    assert parsed(None) is None
-    assert parsed(LIMITS) == LIMITS
+        parse_limits(stored)
+    assert parse_limits(None) is None
+    assert parse_limits(LIMITS) == LIMITS
 
 
 @given(st.lists(st.integers(1, 4), max_size=30), st.integers(1, 20))
@@ -145,13 +145,13 @@ def test_what_is_cut_is_bounded_and_still_counted(out: str, err: str, file: str,
     wrote = sum(len(full.encode()) for _, full in texts)
     assert size <= most
     assert size > most - 4 or size == wrote  # a letter is never cut in two
-    assert kept.measured["outputBytes"] == wrote
-    assert kept.measured["cutBytes"] == wrote - size
+    assert kept.budget_metrics["outputBytes"] == wrote
+    assert kept.budget_metrics["cutBytes"] == wrote - size
     assert kept.raw.keys().isdisjoint({"stdout", "stderr", "filesOut"})
 
 
 def test_what_a_provider_did_not_keep_counts_as_written() -> None:
-    found = result("out", "err", stdoutBytes=100, stderrBytes=3).measured
+    found = result("out", "err", stdoutBytes=100, stderrBytes=3).budget_metrics
 
     assert (found["outputBytes"], found["cutBytes"]) == (103, 0)
 
@@ -159,7 +159,7 @@ def test_what_a_provider_did_not_keep_counts_as_written() -> None:
 @pytest.mark.parametrize(("wall_ms", "minutes"), [(0, 0), (1, 1), (60_000, 1), (60_001, 2)])
 def test_minutes_begun_are_billed(wall_ms: int, minutes: int) -> None:
     assert budgets.billed_minutes(wall_ms) == minutes
-    assert result(wallMs=wall_ms).measured["billedMinutes"] == minutes
+    assert result(wallMs=wall_ms).budget_metrics["billedMinutes"] == minutes
 
 
 @pytest.mark.parametrize(

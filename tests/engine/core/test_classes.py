@@ -11,7 +11,7 @@ def test_a_token_within_a_longer_one_says_nothing(token: str, around: str) -> No
     within = {"killed process", "out of memory"}  # more than one word: no other class is in them
     expected = results.NONZERO
     if token not in within:
-        assert results.classified(1, around.format(token)) == expected
+        assert results.classify_exit(1, around.format(token)) == expected
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ def test_a_token_within_a_longer_one_says_nothing(token: str, around: str) -> No
 @pytest.mark.parametrize("around", ["{}", "({})", "a: {}.", "{}-like", "\n{}\n"])
 def test_a_whole_token_says_its_class_in_any_case(code: str, token: str, around: str) -> None:
     for text in (token, token.upper(), token.replace(" ", " \t ")):
-        assert results.classified(1, around.format(text)) == code
+        assert results.classify_exit(1, around.format(text)) == code
 
 
 def test_a_command_that_succeeds_is_believed_whatever_it_says() -> None:
-    assert results.classified(0, "timeout: out of memory, network down") == "NONE"
+    assert results.classify_exit(0, "timeout: out of memory, network down") == "NONE"

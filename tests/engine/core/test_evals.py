@@ -21,7 +21,7 @@ INDEX = [
 class Matching:
     """Looks for substrings, and finds that lists fit every schema."""
 
-    def searched(self, pattern: str, text: str) -> bool:
+    def search(self, pattern: str, text: str) -> bool:
         return pattern in text
 
     def fits(self, schema: Mapping[str, Any], value: Any) -> bool:

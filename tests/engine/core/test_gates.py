@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.core.gates import Answer, understood
+from engine.core.gates import Answer, parse_answer
 from engine.errors import Malformed
 
 APPROVE: dict[str, Any] = {
@@ -40,7 +40,7 @@ ASK: dict[str, Any] = {
 def test_the_approval_vocabulary_is_understood(
     payload: dict[str, Any], decision: str, rationale: str | None
 ) -> None:
-    assert understood(APPROVE, payload) == Answer(decision, rationale)
+    assert parse_answer(APPROVE, payload) == Answer(decision, rationale)
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_the_approval_vocabulary_is_understood(
 )
 def test_any_other_shape_is_refused_and_never_a_silent_no(payload: dict[str, Any]) -> None:
     with pytest.raises(Malformed, match="invalid GateReply"):
-        understood(APPROVE, payload)
+        parse_answer(APPROVE, payload)
 
 
 @pytest.mark.parametrize("payload", [{"answer": "blue"}, {"answer": "", "size": "S"}])
 def test_a_question_takes_the_fields_of_its_form(payload: dict[str, Any]) -> None:
-    assert understood(ASK, payload) == Answer(None, None)
+    assert parse_answer(ASK, payload) == Answer(None, None)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_question_names_every_field_it_does_not_understand(
     payload: dict[str, Any], pointers: list[str]
 ) -> None:
     with pytest.raises(Malformed) as refused:
-        understood(ASK, payload)
+        parse_answer(ASK, payload)
 
     details: Any = refused.value.facts["details"]
     assert [item["pointer"] for item in details] == pointers

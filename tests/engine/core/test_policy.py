@@ -110,7 +110,7 @@ def test_a_gate_ttl_outside_a_day_is_refused(name: str, ttl: object) -> None:
     ],
 )
 def test_a_gate_waits_as_long_as_the_intent_says(constraints: dict[str, Any], seconds: int) -> None:
-    run = policy.planned(
+    run = policy.plan_run(
         RECIPE, {**INTENT, "constraints": constraints}, Options(queue_partition_key="a"), RULES
     )
 
@@ -121,7 +121,7 @@ def test_every_broken_rule_is_named_and_the_first_one_leads() -> None:
     wishes = Options(queue_name="sbxQ", tenant_id="", workload=work(steps=40))
 
     with pytest.raises(PolicyViolation) as refused:
-        policy.planned(RECIPE, INTENT, wishes, RULES)
+        policy.plan_run(RECIPE, INTENT, wishes, RULES)
 
     details: Any = refused.value.facts["details"]
     assert str(refused.value) == details[0]["message"]
@@ -144,6 +144,6 @@ def test_every_broken_rule_is_named_and_the_first_one_leads() -> None:
 def test_the_lane_sets_the_priority_that_nobody_asked_for(
     options: dict[str, Any], lane: str, priority: int
 ) -> None:
-    run = policy.planned(RECIPE, INTENT, Options(queue_partition_key="a", **options), RULES)
+    run = policy.plan_run(RECIPE, INTENT, Options(queue_partition_key="a", **options), RULES)
 
     assert (run.lane, run.priority) == (lane, priority)

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from engine.core.pointers import pointed
-from engine.core.redaction import is_redacted, redacted
+from engine.core.pointers import resolve_pointer
+from engine.core.redaction import is_redacted, redact
 
 SECRET = "a-secret-of-this-process"  # noqa: S105  # of this test
 
@@ -23,18 +23,18 @@ SECRET = "a-secret-of-this-process"  # noqa: S105  # of this test
     ],
 )
 def test_a_secret_is_taken_out_wherever_it_stands(text: str, shown: str) -> None:
-    value, places = redacted({"a": [text, 1, None], text: "key"}, {SECRET})
+    value, places = redact({"a": [text, 1, None], text: "key"}, {SECRET})
 
     assert value == {"a": [shown, 1, None], shown: "key"}
     assert places == ["/a/0", ""]
-    assert redacted(value, {SECRET}) == (value, [])
+    assert redact(value, {SECRET}) == (value, [])
 
 
 def test_a_place_does_not_tell_the_secret_that_was_its_name() -> None:
-    value, places = redacted({SECRET: {"x": [SECRET]}}, {SECRET})
+    value, places = redact({SECRET: {"x": [SECRET]}}, {SECRET})
 
     assert (value, places) == ({"[redacted]": {"x": ["[redacted]"]}}, ["", "/[redacted]/x/0"])
-    assert [is_redacted(pointed(value, place)) for place in places] == [True, True]
+    assert [is_redacted(resolve_pointer(value, place)) for place in places] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_place_does_not_tell_the_secret_that_was_its_name() -> None:
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
-    assert redacted(text, {"short"}) == (text, [])
+    assert redact(text, {"short"}) == (text, [])
 
 
 @pytest.mark.parametrize(
@@ -57,5 +57,5 @@ def test_what_is_no_secret_stays(text: str) -> None:
 )
 def test_a_hostile_text_takes_no_long_time(word: str) -> None:
     begun = time.process_time()
-    redacted(word * (1_000_000 // len(word)), {SECRET})
+    redact(word * (1_000_000 // len(word)), {SECRET})
     assert time.process_time() - begun < 5

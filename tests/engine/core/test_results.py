@@ -35,7 +35,7 @@ def test_the_first_failure_speaks_for_all_and_every_task_is_listed() -> None:
         ended("c", "OOM", exit=137),
     ]
 
-    one = results.merged(tasks)
+    one = results.merge_results(tasks)
 
     assert (one["errCode"], one["exit"], one["attempt"]) == ("TIMEOUT", 124, 3)
     assert one["stdout"] == "out a\n---\nout b\n---\nout c"
@@ -48,4 +48,4 @@ def test_the_first_failure_speaks_for_all_and_every_task_is_listed() -> None:
 
 
 def test_without_a_failure_the_first_task_speaks() -> None:
-    assert results.merged([ended("a", exit=0), ended("b")])["errCode"] == NO_ERROR
+    assert results.merge_results([ended("a", exit=0), ended("b")])["errCode"] == NO_ERROR

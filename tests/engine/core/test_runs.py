@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from engine.core import runs
-from engine.core.runs import Run, merged
+from engine.core.runs import Run, merge_status
 from engine.errors import Drift
 
 ENGINE = [
@@ -51,12 +51,12 @@ RUN = Run(
 
 @pytest.mark.parametrize("app", TABLE)
 def test_the_header_status_follows_the_merge_table(app: str) -> None:
-    assert [merged(app, engine) for engine in ENGINE] == TABLE[app]
+    assert [merge_status(app, engine) for engine in ENGINE] == TABLE[app]
 
 
 def test_a_word_outside_the_tables_is_a_bug_and_not_a_status() -> None:
     with pytest.raises(KeyError):
-        merged("queued", "RUNNING")
+        merge_status("queued", "RUNNING")
 
 
 @pytest.mark.parametrize(

@@ -38,16 +38,19 @@ def test_how_a_process_runs(change: dict[str, Any], reason: str | None) -> None:
 def test_only_what_nobody_declared_counts_and_all_of_it() -> None:
     found = [Finding(f"ih_{number}", number) for number in range(8)]
 
-    tile = triggers.counted(triggers.FRESH_FAILURES, found, {"ih_3"}, "failed runs")
+    tile = triggers.count_findings(triggers.FRESH_FAILURES, found, {"ih_3"}, "failed runs")
 
     assert tile.reason == "7 failed runs: ih_0, ih_1, ih_2"
     assert (tile.verdict, tile.ts) == ("NO_GO", 7)
     said = [Finding("ih_1", 1, "budget: too much"), Finding("ih_1", 2, "budget: again")]
-    assert triggers.counted(triggers.BUDGET, said, (), "budget violations").reason == (
+    assert triggers.count_findings(triggers.BUDGET, said, (), "budget violations").reason == (
         "2 budget violations: ih_1 (budget: too much), ih_1 (budget: again)"
     )
     every = {each.workflow_id for each in found}
-    assert triggers.counted(triggers.FRESH_FAILURES, found, every, "failed runs").verdict == "GO"
+    assert (
+        triggers.count_findings(triggers.FRESH_FAILURES, found, every, "failed runs").verdict
+        == "GO"
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from engine.postgres.server import Connection, EmbeddedServer, connected
+from engine.postgres.server import Connection, EmbeddedServer, connect
 from pytest_spec11.waiting import eventually
 from tests.engine.lives import header, parked
 from tests.engine.shim_process import Shim, running_shim
@@ -47,7 +47,7 @@ def database(server: EmbeddedServer, clone: Callable[[], str]) -> Iterator[str]:
     """A database of which every statement is in the log of a server that writes nothing itself."""
     dsn = clone()
     name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
-    with connected(server.dsn("postgres", "postgres")) as admin:
+    with connect(server.dsn("postgres", "postgres")) as admin:
         admin.execute(f"ALTER DATABASE {name} SET log_statement = 'all'".encode())
         admin.execute("ALTER SYSTEM SET autovacuum = off")
         admin.execute("SELECT pg_reload_conf()")
@@ -59,7 +59,7 @@ def database(server: EmbeddedServer, clone: Callable[[], str]) -> Iterator[str]:
 @contextmanager
 def unlogged(dsn: str) -> Iterator[Connection]:
     """A connection whose own statements are in no log."""
-    with connected(dsn.replace("user=spec11", "user=postgres")) as admin:
+    with connect(dsn.replace("user=spec11", "user=postgres")) as admin:
         admin.execute("SET log_statement = 'none'")
         yield admin
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from engine.postgres.binaries import Programs
-from engine.postgres.server import EmbeddedServer, connected
+from engine.postgres.server import EmbeddedServer, connect
 from engine.store.migrations import LEDGER, LOCK
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.processes import begun, engine
@@ -34,7 +34,7 @@ WHERE application_name = 'spec11-migrate' AND datname = current_database()
 def empty(server: EmbeddedServer) -> str:
     """How to reach a database with nothing in it."""
     name = f"empty_{next(NUMBERS)}"
-    with connected(server.dsn("postgres", "postgres")) as admin:
+    with connect(server.dsn("postgres", "postgres")) as admin:
         admin.execute(f"CREATE DATABASE {name} OWNER spec11")
     return server.dsn(name)
 
@@ -42,7 +42,7 @@ def empty(server: EmbeddedServer) -> str:
 def dumped(dsn: str, *options: str) -> str:
     """What pg_dump writes of the database."""
     made = subprocess.run(  # noqa: S603  # our own words only
-        [Programs.installed().path("pg_dump"), "--restrict-key=same", *options, dsn],
+        [Programs.find_installed().path("pg_dump"), "--restrict-key=same", *options, dsn],
         capture_output=True,
         text=True,
         check=True,
@@ -62,7 +62,7 @@ def holding(dsn: str, *statements: str) -> Iterator[psycopg.Connection]:
 
 def seen(dsn: str, query: str) -> object:
     """The one value that ``query`` finds, None if there is none."""
-    with connected(dsn) as db:
+    with connect(dsn) as db:
         row = db.execute(query.encode()).fetchone()
     return row[0] if row else None
 
@@ -83,7 +83,7 @@ def test_an_applied_file_that_was_changed_is_refused_and_nothing_is_done(
     clone: Callable[[], str],
 ) -> None:
     dsn = clone()
-    with connected(dsn) as db:
+    with connect(dsn) as db:
         db.execute("UPDATE app.schema_migrations SET sha256 = repeat('0', 64) WHERE version = 1")
     before = dumped(dsn)
 
@@ -113,7 +113,7 @@ def test_two_at_once_both_succeed_and_one_of_them_did_the_work(
 def test_sigkill_in_the_middle_leaves_whole_files_and_the_next_one_finishes(
     empty: str, clone: Callable[[], str]
 ) -> None:
-    with connected(empty) as db:
+    with connect(empty) as db:
         db.execute(LEDGER.encode())
     with (
         holding(empty, "LOCK app.schema_migrations IN SHARE MODE"),
@@ -122,7 +122,7 @@ def test_sigkill_in_the_middle_leaves_whole_files_and_the_next_one_finishes(
         backend = eventually(lambda: seen(empty, BLOCKED), deadline_s=30)
         killed.kill()
         killed.wait()
-        with connected(empty) as db:
+        with connect(empty) as db:
             db.execute("SELECT pg_terminate_backend(%s, 5000)", (backend,))
 
     assert seen(empty, "SELECT to_regclass('app.runs')") is None

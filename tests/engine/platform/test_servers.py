@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import Misconfigured
 from engine.postgres.account import Account
-from engine.postgres.server import EmbeddedServer, connected
+from engine.postgres.server import EmbeddedServer, connect
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.processes import begun, cmdline, engine, left_on, nothing_is_left, postmaster
 
@@ -39,12 +39,12 @@ def test_a_durable_directory_keeps_committed_rows_through_sigkill_of_the_server(
     data: Path,
 ) -> None:
     with EmbeddedServer(data=data) as server:
-        with connected(server.dsn("postgres", "postgres")) as admin:
+        with connect(server.dsn("postgres", "postgres")) as admin:
             admin.execute("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n")
         postmaster(data).kill()
         eventually(lambda: server.exit_code is not None, deadline_s=5)
 
-    with EmbeddedServer(data=data) as server, connected(server.dsn("postgres", "postgres")) as db:
+    with EmbeddedServer(data=data) as server, connect(server.dsn("postgres", "postgres")) as db:
         seen = db.execute("SELECT count(*), sum(n) FROM kept").fetchone()
         durable = db.execute("SHOW fsync").fetchone()
 

@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from engine.postgres.server import EmbeddedServer, connected
+from engine.postgres.server import EmbeddedServer, connect
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.processes import (
     engine,
@@ -171,7 +171,7 @@ def test_wrong_usage_starts_nothing(data: Path, words: tuple[str, str]) -> None:
 def test_on_a_postgres_of_ones_own_it_migrates_and_starts_none(
     server: EmbeddedServer, data: Path
 ) -> None:
-    with connected(server.dsn("postgres", "postgres")) as admin:
+    with connect(server.dsn("postgres", "postgres")) as admin:
         admin.execute("CREATE DATABASE ours OWNER spec11")
     with running_up(data, SPEC11_DSN=server.dsn("ours"), DBOS__APPVERSION="v7") as up:
         url = up.url()
@@ -182,7 +182,7 @@ def test_on_a_postgres_of_ones_own_it_migrates_and_starts_none(
     assert (health["ok"], health["appVersion"], processes) == (True, "v7", ["api"])
     assert code == 0
     assert not data.exists()
-    with connected(server.dsn("ours")) as ours:
+    with connect(server.dsn("ours")) as ours:
         versions = ours.execute("SELECT count(*) FROM app.recipe_versions").fetchone()
     assert versions == (10,)
 

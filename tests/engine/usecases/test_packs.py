@@ -35,7 +35,7 @@ async def _readings(dsn: str, wid: str) -> list[tuple[Any, Any]]:
 
 
 async def _reading(reader: Any, wid: str) -> tuple[Any, Any]:
-    found = await packs.found(reader, wid)
+    found = await packs.load_pack(reader, wid)
     assert found is not None
     return found.app["runs"][0]["error"], found.engine["statuses"][0]["error"]
 

@@ -93,10 +93,10 @@ def test_the_packaged_catalogue_is_whole() -> None:
     found = catalogue.load()
     assert [scenario.id for scenario in found.scenarios] == [f"S{n:02}" for n in range(16)]
     assert len(found.claims) == 234
-    assert {claim.id for claim in found.claims.values() if not claim.needed("signoff")} == {
+    assert {claim.id for claim in found.claims.values() if not claim.is_needed("signoff")} == {
         "S14.live-hosted-seams"
     }
-    assert all(claim.needed("live-smoke") for claim in found.claims.values())
+    assert all(claim.is_needed("live-smoke") for claim in found.claims.values())
     assert all(claim.id.startswith(f"{claim.scenario}.") for claim in found.claims.values())
     assert found.closest("S02.replay-same-worklow") == "S02.replay-same-workflow"
     assert found.find("S02.no-such") is None

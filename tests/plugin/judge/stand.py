@@ -206,7 +206,7 @@ def small(folder: Path) -> catalogue.Catalogue:
 
 
 def strict() -> catalogue.Catalogue:
-    return catalogue.parsed(deepcopy(STRICT))
+    return catalogue.parse_catalogue(deepcopy(STRICT))
 
 
 Change = Callable[[Stand], object]

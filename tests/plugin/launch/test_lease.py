@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from engine.postgres.server import EmbeddedServer, connected
+from engine.postgres.server import EmbeddedServer, connect
 from pytest_spec11.addresses import Address
 from pytest_spec11.errors import NotObserved, TargetFailed
 from pytest_spec11.launch.lease import MAIN, SERVICES, Borrowed, Owned, Shelf
@@ -108,7 +108,7 @@ def test_a_borrower_does_not_wait_for_ever(tmp_path: Path) -> None:
 def test_each_stack_has_a_copy_of_the_template_database(site: Site, shelf: Shelf) -> None:
     with EmbeddedServer() as server:
         admin_dsn = server.dsn("postgres", "postgres")
-        with connected(admin_dsn) as admin:
+        with connect(admin_dsn) as admin:
             admin.execute("CREATE DATABASE template_of_ours")
         target = Target(
             name="t",
@@ -119,7 +119,7 @@ def test_each_stack_has_a_copy_of_the_template_database(site: Site, shelf: Shelf
         owner = Owned(target, site, shelf, Timings())
         name = owner.main().app_dsn.rpartition("=")[2]
         names = "SELECT count(*) FROM pg_database WHERE datname = %s"
-        with connected(admin_dsn) as admin:
+        with connect(admin_dsn) as admin:
             assert admin.execute(names, (name,)).fetchone() == (1,)
             owner.close()
             assert admin.execute(names, (name,)).fetchone() == (0,)
@@ -214,7 +214,7 @@ def test_the_sidecar_ends_what_a_killed_owner_left(program: str, tmp_path: Path)
 def test_the_sidecar_drops_a_database_whose_owner_was_killed() -> None:
     with EmbeddedServer() as server:
         admin_dsn = server.dsn("postgres", "postgres")
-        with connected(admin_dsn) as admin:
+        with connect(admin_dsn) as admin:
             admin.execute("CREATE DATABASE orphan")
             reaper = Reaper()
             reaper.tell("drop", admin_dsn, "orphan")

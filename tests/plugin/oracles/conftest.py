@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.postgres.server import EmbeddedServer, connected
+from engine.postgres.server import EmbeddedServer, connect
 
 NUMBERS = count()
 
@@ -56,7 +56,7 @@ def notes() -> Notes:
 def server() -> Iterator[EmbeddedServer]:
     """A throw-away Postgres."""
     with EmbeddedServer() as running:
-        with connected(running.dsn("postgres", "postgres")) as admin:
+        with connect(running.dsn("postgres", "postgres")) as admin:
             admin.execute("CREATE ROLE spec11_reader LOGIN")
         yield running
 
@@ -65,9 +65,9 @@ def server() -> Iterator[EmbeddedServer]:
 def database(server: EmbeddedServer) -> Callable[[str], str]:
     """Makes a database with two schemas and a few rows; DSN of a role in it."""
     name = f"oracle_{next(NUMBERS)}"
-    with connected(server.dsn("postgres", "postgres")) as admin:
+    with connect(server.dsn("postgres", "postgres")) as admin:
         admin.execute(f"CREATE DATABASE {name}")
-    with connected(server.dsn(name, "postgres")) as admin:
+    with connect(server.dsn(name, "postgres")) as admin:
         for statement in STATEMENTS:
             admin.execute(statement)
     return lambda role: server.dsn(name, role)

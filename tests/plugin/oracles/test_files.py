@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_spec11.oracles.files import Files
-from pytest_spec11.oracles.witness import shown, without_password
+from pytest_spec11.oracles.witness import hide_secrets, without_password
 from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
 from tests.plugin.oracles.conftest import Notes
 
@@ -45,5 +45,5 @@ def test_passwords_of_connection_strings_are_hidden(text: str, hidden: str) -> N
 
 def test_values_of_secret_names_are_hidden() -> None:
     names = ("Authorization", "cookie", "API_TOKEN", "clientSecret", "PGPASSWORD", "x-api-key")
-    assert set(shown((name, "opensesame") for name in names).values()) == {"[hidden]"}
-    assert shown([("accept", "text/html")]) == {"accept": "text/html"}
+    assert set(hide_secrets((name, "opensesame") for name in names).values()) == {"[hidden]"}
+    assert hide_secrets([("accept", "text/html")]) == {"accept": "text/html"}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pytest_spec11.oracles.snapshot import control, take, unchanged
+from pytest_spec11.oracles.snapshot import assert_unchanged, control, take
 from pytest_spec11.oracles.sql import Admin, Sql, SqlDoor
 from tests.plugin.oracles.conftest import Notes
 
@@ -25,7 +25,7 @@ def admin(database: Reached, notes: Notes) -> Admin:
 
 
 def test_nothing_written_is_no_change(both: tuple[Sql, Sql], notes: Notes) -> None:
-    with unchanged(*both):
+    with assert_unchanged(*both):
         both[0].rows("SELECT 1")
     assert take(both[0]) == take(both[0])
     assert take(both[0]).rows == 2
@@ -48,7 +48,10 @@ def test_every_write_is_seen(
 ) -> None:
     if said.endswith("appeared"):
         admin.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO spec11_reader")
-    with pytest.raises(AssertionError, match="tables were written") as caught, unchanged(*both):
+    with (
+        pytest.raises(AssertionError, match="tables were written") as caught,
+        assert_unchanged(*both),
+    ):
         admin.execute(statement)
     assert said in str(caught.value)
 
@@ -65,7 +68,7 @@ def test_what_changes_by_itself_makes_the_comparison_void(
 
     monkeypatch.setattr(door, "reading", restless)
     said = "void: tables change by themselves"
-    with pytest.raises(AssertionError, match=said), unchanged(*both):
+    with pytest.raises(AssertionError, match=said), assert_unchanged(*both):
         pytest.fail("the block ran though the control failed")
     assert control(both[0]) != []
     assert control(both[0], but={"app.beats": "a heartbeat"}) == []
@@ -74,7 +77,7 @@ def test_what_changes_by_itself_makes_the_comparison_void(
 def test_what_is_left_out_is_on_record_with_its_reason(
     both: tuple[Sql, Sql], admin: Admin, notes: Notes
 ) -> None:
-    with unchanged(*both, but={"app.beats": "a heartbeat"}):
+    with assert_unchanged(*both, but={"app.beats": "a heartbeat"}):
         admin.execute("INSERT INTO app.beats VALUES (1)")
     assert notes.last.facts["params"] == {"but": "{'app.beats': 'a heartbeat'}"}
 

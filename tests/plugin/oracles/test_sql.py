@@ -155,10 +155,12 @@ def test_what_a_role_tries_is_answered_and_never_stays(
     admin = Admin(database("postgres"), notes)
     admin.execute("ALTER TABLE app.orders ADD CONSTRAINT orders_of_tea CHECK (id > 0)")
 
-    assert admin.tried("spec11_reader", "UPDATE app.orders SET what = 'gin'") == 2
-    assert admin.tried("spec11_reader", "INSERT INTO app.orders VALUES (0)") == "orders_of_tea"
+    assert admin.try_statement("spec11_reader", "UPDATE app.orders SET what = 'gin'") == 2
+    assert (
+        admin.try_statement("spec11_reader", "INSERT INTO app.orders VALUES (0)") == "orders_of_tea"
+    )
     assert notes.last.facts["got"] == "orders_of_tea"
     assert notes.last.source == "provocation"
     assert app.value("SELECT count(*) FROM orders WHERE what = 'gin'") == 0
     with pytest.raises(InsufficientPrivilege):
-        admin.tried("spec11_reader", "DROP TABLE app.orders")
+        admin.try_statement("spec11_reader", "DROP TABLE app.orders")

@@ -82,7 +82,7 @@ def test_every_weakening_is_listed() -> None:
     new = (
         f"[signing]\nthreshold = 1\nkeys = ['{KEY}', '{'c' * 64}']\n[thresholds.p99_ms]\nmax = 301"
     )
-    assert list(policy.weakened(policy.read(WHOLE.encode()), policy.read(new.encode()))) == [
+    assert list(policy.find_weakenings(policy.read(WHOLE.encode()), policy.read(new.encode()))) == [
         "policy: S2.live is no longer asked for",
         "policy: shard one is no longer asked for",
         "policy: shard two is no longer asked for",
@@ -93,15 +93,15 @@ def test_every_weakening_is_listed() -> None:
         "policy: max of p99_ms went from 300 to 301",
         "policy: rate has no min any more",
     ]
-    assert list(policy.weakened(policy.read(new.encode()), policy.read(WHOLE.encode()))) == [
+    assert list(policy.find_weakenings(policy.read(new.encode()), policy.read(WHOLE.encode()))) == [
         "policy: key bbbbbbbbbbbb may sign now"
     ]
 
 
 def test_a_catalogue_that_asks_less_is_listed() -> None:
-    old, new = catalogue.parsed(STRICT), catalogue.parsed(DOCUMENT)
-    assert list(catalogue.weakened(old, old)) == []
-    assert list(catalogue.weakened(old, new)) == [
+    old, new = catalogue.parse_catalogue(STRICT), catalogue.parse_catalogue(DOCUMENT)
+    assert list(catalogue.find_weakenings(old, old)) == []
+    assert list(catalogue.find_weakenings(old, new)) == [
         "catalogue: S1.a has no saboteurs http.lie, sql.lie any more",
         "catalogue: S1.b has no saboteurs http.lie any more",
         "catalogue: lane check is no longer asked for",
