@@ -221,7 +221,7 @@ def merge(bundles: Sequence[Bundle]) -> Bundle:
                 _add_sight(sights[node], source, sight)
     return Bundle(
         leaves=tuple(leaf for each in bundles for leaf in each.leaves),
-        flaws=tuple(flaw for each in bundles for flaw in each.flaws),
+        flaws=tuple(dict.fromkeys(flaw for each in bundles for flaw in each.flaws)),
         documents=tuple(document for each in bundles for document in each.documents),
         items=items,
         deselected=deselected,
