@@ -169,10 +169,13 @@ def test_a_server_that_ends_is_told_with_its_last_words(tmp_path: Path, reaper: 
 
 
 def test_servers_load_before_anybody_asks_them(servers: ForkServers, tmp_path: Path) -> None:
+    before = {each.pid for each in psutil.Process().children()}  # stacks of other tests have theirs
     servers.begin([server(), server()])
 
     [loading] = (
-        each for each in psutil.Process().children() if each.cmdline()[3:5] == ["forkserver", "api"]
+        each
+        for each in psutil.Process().children()
+        if each.pid not in before and each.cmdline()[3:5] == ["forkserver", "api"]
     )
     forked = began(servers, tmp_path / "log", PORT="none")
     assert psutil.Process(forked.pid).ppid() == loading.pid
