@@ -45,6 +45,7 @@ from engine.usecases.runs import Ingress
 from engine.usecases.signoff import Signoff
 
 TOPOLOGY: Final = "api-shim"
+LOANS: Final = 7  # beside three lines of its own: ten sessions in all (docs/contract.md, Sessions)
 GRACE_S: Final = 1  # beyond the longest loan of a connection
 BACKLOG: Final = 2048
 FILES_BESIDES: Final = 128  # open ones that are no client's: of Python, the database, the log
@@ -53,7 +54,7 @@ FILES_BESIDES: Final = 128  # open ones that are no client's: of Python, the dat
 def build(config: Config, dsn: str) -> Starlette:
     """The ASGI application for ``config`` on ``dsn``. The database may come later."""
     dsn = session(dsn, "spec11-api")
-    pool, notices = Pool(dsn, deadline_s=config.database_timeout_ms / 1000), Notices(dsn)
+    pool, notices = Pool(dsn, LOANS, config.database_timeout_ms / 1000), Notices(dsn)
     endings, signals = Endings(dsn, pool), QueueSignals(dsn)
 
     @asynccontextmanager
