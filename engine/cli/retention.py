@@ -7,15 +7,16 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from engine.cli import where
 from engine.config import Config
 from engine.core.retention import MAX_BATCH, read_age, read_batch
 from engine.errors import Misconfigured
 from engine.ports.evidence import Evidence
-from engine.usecases import retention
-from engine.usecases.retention import Order, Report
+
+if TYPE_CHECKING:  # another verb of `db` has no use for what this loads
+    from engine.usecases.retention import Order, Report
 
 MEANING: Final = "remove runs that ended long ago, from both schemas"
 EPILOG: Final = """
@@ -58,6 +59,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """0 when all that may go is gone. Raises Misconfigured, IllegalState, Unreachable."""
+    from engine.usecases import retention  # noqa: PLC0415  # as above
+
     order = _read(arguments, config)
     progress = _Progress(is_shown=sys.stderr.isatty())
     with where.reachable(arguments, config) as dsn:
@@ -72,6 +75,8 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 def _read(arguments: argparse.Namespace, config: Config) -> Order:
     """What is asked for. Raises Misconfigured with every fault in one message."""
+    from engine.usecases.retention import Order  # noqa: PLC0415  # as above
+
     faults: list[str] = []
     age = _value("--older-than", arguments.older_than, read_age, faults)
     batch = _value("--batch", arguments.batch, read_batch, faults)
