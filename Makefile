@@ -10,7 +10,7 @@ RUNS ?= 1000
 FLOOD ?= 10000
 PLAIN ?= 5
 # The budget of the tests of `make test`, in seconds of processor time; see CONTRIBUTING.md.
-PROCESSOR_S ?= 1200
+PROCESSOR_S ?= 1550
 BUSY ?= 3
 TESTS ?= tests scenarios
 # pip reads the lock and nothing else: no cache to trust, no resolver, no build isolation.
