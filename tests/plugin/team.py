@@ -13,10 +13,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from pytest_spec11.evidence import journal
 from pytest_spec11.waiting import GIVE_UP_S
+from tests.process_state import is_pid_alive
 
 # What an outer pytest leaves in the environment is none of an inner one's business.
 CLEAN = (
@@ -320,7 +319,4 @@ def _hears() -> None:
 
 def gone(pids: list[int]) -> bool:
     """Whether no process of these ids is left; a zombie nobody waited for counts as gone."""
-    return not any(
-        psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        for pid in pids
-    )
+    return not any(map(is_pid_alive, pids))

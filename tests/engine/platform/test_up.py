@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import psutil
 import pytest
 
 from engine.postgres.server import EmbeddedServer, connect
@@ -20,6 +19,7 @@ from tests.engine.processes import (
     running_up,
     started,
 )
+from tests.process_state import is_alive
 
 ASKED = "SELECT workflow_id FROM app.runs"
 ENQUEUED = "SELECT workflow_uuid FROM dbos.workflow_status WHERE status = 'ENQUEUED'"
@@ -124,7 +124,7 @@ def test_a_killed_postgres_is_back_with_every_row(data: Path) -> None:
         assert {wid for (wid,) in up.rows(ASKED)} == wids
         assert {wid for (wid,) in up.rows(ENQUEUED)} == wids
         assert len(started(url, "after")) == 1
-        assert _there(api)
+        assert is_alive(api)
 
 
 def test_a_second_up_on_the_directory_is_refused_and_the_first_goes_on(data: Path) -> None:
@@ -192,10 +192,6 @@ def _healthy(url: str) -> bool:
         return httpx.get(f"{url}/healthz", timeout=GIVE_UP_S).status_code == 200
     except httpx.TransportError:
         return False
-
-
-def _there(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def _complaints(stderr: str) -> list[str]:
