@@ -11,6 +11,7 @@ from typing import Final, LiteralString
 from psycopg import Error
 
 from engine.store import pool
+from engine.store.background_task import run_in_background
 
 log = logging.getLogger(__name__)
 RETRY_S: Final = 0.25
@@ -34,13 +35,8 @@ class Channel:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listens in the background until left."""
-        task = asyncio.create_task(self._listen_for_ever())
-        try:
+        async with run_in_background(self._listen_for_ever()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _listen_for_ever(self) -> None:
         while True:
@@ -88,14 +84,8 @@ class Listener:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listens, and looks, in the background until left."""
-        looking = asyncio.create_task(self._look_for_ever())
-        try:
-            async with self._channel.running():
-                yield
-        finally:
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
+        async with run_in_background(self._look_for_ever()), self._channel.running():
+            yield
 
     async def _look_for_ever(self) -> None:
         while True:

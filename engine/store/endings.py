@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from engine.store import workflows
@@ -23,11 +22,9 @@ class Endings:
         channel = dsn, "LISTEN spec11_endings"
         self._listener = Listener(channel, self._notify_end, self._look, look_again_s)
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Listens, and looks, in the background until left."""
-        async with self._listener.running():
-            yield
+        return self._listener.running()
 
     async def wait(self, workflow_id: str) -> None:
         """Return when the workflow has ended, now or before."""

@@ -7,8 +7,8 @@ meanwhile: whoever waits then is woken by a look of its own, up to a minute late
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from engine.store import workflows
@@ -44,11 +44,9 @@ class Messages:
         """A workflow's own look may have failed. Any thread may say so."""
         self._loop.call_soon_threadsafe(self._listener.request_look)
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Listens, and looks, in the background until left."""
-        async with self._listener.running():
-            yield
+        return self._listener.running()
 
     async def _look(self) -> None:
         if waiting := self._receivers.find_waiting():

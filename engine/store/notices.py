@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 
 from engine.store.channel import Channel
 from engine.store.gates import Gate
@@ -70,11 +70,9 @@ class Notices:
         self._closed = True
         self._wake_all()
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Listens in the background until left."""
-        async with self._channel.running():
-            yield
+        return self._channel.running()
 
     @property
     def listening(self) -> bool:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from psycopg import AsyncConnection, Error
 
 from engine.store import pool
+from engine.store.background_task import run_in_background
 
 log = logging.getLogger(__name__)
 GAP_S: Final = 0.01  # between two signals: however many enqueue meanwhile share the next one
@@ -37,13 +38,10 @@ class QueueSignals:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Signals are sent in the background until left."""
-        task = asyncio.create_task(self._send_for_ever())
         try:
-            yield
+            async with run_in_background(self._send_for_ever()):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             await self._close()
 
     async def _send_for_ever(self) -> None:
