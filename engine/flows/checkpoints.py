@@ -16,11 +16,40 @@ from dbos._error import (
     DBOSWorkflowConflictIDError,
 )
 from dbos._sys_db import OperationResultInternal, RecordedResult, db_retry
-from sqlalchemy import Row
+from sqlalchemy import RowMapping
 
-from engine.store.checkpoints import SQL, now_ms
+from engine.store.checkpoints import SQL, Found, now_ms
 
 PORTABLE: Final = "portable_json"
+
+
+def find_record(
+    found: Found | None, workflow_id: str, number: int, name: str, owner: str | None = None
+) -> Found | None:
+    """The record of the step ``name``; None when there is none yet.
+
+    Raises for a workflow that is not there, a canceled one, one that another execution than
+    ``owner`` has taken over, and for another step.
+    """
+    if found is None:
+        raise RuntimeError(f"workflow {workflow_id} is not there")
+    if found.status == "CANCELLED":
+        raise DBOSWorkflowCancelledError(f"workflow {workflow_id} is canceled")
+    if owner is not None and found.owner != owner:
+        raise DBOSWorkflowConflictIDError(workflow_id)
+    if found.name is None:
+        return None
+    if found.name != name:
+        raise DBOSUnexpectedStepError(workflow_id, number, name, found.name)
+    return found
+
+
+def require_kept(kept_ms: int | None, ended_ms: int, workflow_id: str, number: int) -> None:
+    """The step is on record as it ended. Raises when another execution owns it, or kept it."""
+    if kept_ms is None:
+        raise DBOSWorkflowConflictIDError(workflow_id)
+    if kept_ms != ended_ms:
+        raise DBOSStepNondeterminismError(workflow_id, number)
 
 
 class BriefRecords:
@@ -40,17 +69,14 @@ class BriefRecords:
     ) -> RecordedResult | None:
         """The record of that step. Raises for a canceled workflow and for another step."""
         found = self._find({"workflow_id": workflow_id, "number": function_id})
-        if found.status == "CANCELLED":
-            raise DBOSWorkflowCancelledError(f"workflow {workflow_id} is canceled")
-        if found.name is None:
+        record = find_record(found, workflow_id, function_id, function_name)
+        if record is None:
             return None
-        if found.name != function_name:
-            raise DBOSUnexpectedStepError(workflow_id, function_id, function_name, found.name)
         return {
-            "output": found.output,
-            "error": found.error,
-            "serialization": found.serialization,
-            "child_workflow_id": found.child_workflow_id,
+            "output": record.output,
+            "error": record.error,
+            "serialization": record.serialization,
+            "child_workflow_id": record.child_workflow_id,
             "child_shard_key": None,
         }
 
@@ -81,22 +107,19 @@ class BriefRecords:
             }
         )
 
-    def _find_once(self, values: dict[str, Any]) -> Row[Any]:
-        if found := self._ask("find", values):
-            return found
-        raise RuntimeError(f"workflow {values['workflow_id']} is not there")
+    def _find_once(self, values: dict[str, Any]) -> Found | None:
+        found = self._ask("find", values)
+        return None if found is None else Found(**found)
 
     def _keep_once(self, values: dict[str, Any]) -> None:
         kept = self._ask("keep", values)
-        if kept is None:
-            raise DBOSWorkflowConflictIDError(values["workflow_id"])
-        if kept[0] != values["ended_ms"]:
-            raise DBOSStepNondeterminismError(values["workflow_id"], values["number"])
+        kept_ms = None if kept is None else kept["completed_at_epoch_ms"]
+        require_kept(kept_ms, values["ended_ms"], values["workflow_id"], values["number"])
 
-    def _ask(self, name: str, values: dict[str, Any]) -> Row[Any] | None:
+    def _ask(self, name: str, values: dict[str, Any]) -> RowMapping | None:
         with self._database.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
-            return connection.exec_driver_sql(SQL[name], values).one_or_none()
+            return connection.exec_driver_sql(SQL[name], values).mappings().one_or_none()
 
 
 def record_briefly(durable: DBOS) -> None:

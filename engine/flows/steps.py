@@ -11,16 +11,12 @@ from dbos import DBOS, DBOSPortableJSONSerializer
 # Not exported: where a workflow stands, and what its execution ends with. Whoever raises the
 # version reads ``invoke_step`` and ``record_operation_result`` of the new one against this file.
 from dbos._context import DBOSContext, EnterDBOSStepCtx, get_local_dbos_context
-from dbos._error import (
-    DBOSStepNondeterminismError,
-    DBOSUnexpectedStepError,
-    DBOSWorkflowCancelledError,
-    DBOSWorkflowConflictIDError,
-)
+from dbos._error import DBOSWorkflowCancelledError
 from dbos._serialization import deserialize_exception, serialize_exception
 
 from engine import crash_points
 from engine.errors import RunCanceled
+from engine.flows.checkpoints import find_record, require_kept
 from engine.store import checkpoints
 from engine.store.checkpoints import Place, Record
 from engine.store.pool import Pool
@@ -67,17 +63,8 @@ class Steps:
         one does anything more, and for another step.
         """
         found = await self.pool.insist(checkpoints.find, place)
-        if found is None:
-            raise RuntimeError(f"workflow {place.workflow_id} is not there")
-        if found.status == "CANCELLED":
-            raise DBOSWorkflowCancelledError(f"workflow {place.workflow_id} is canceled")
-        if found.owner != place.owner:
-            raise DBOSWorkflowConflictIDError(place.workflow_id)
-        if found.name is None:
-            return None
-        if found.name != name:
-            raise DBOSUnexpectedStepError(place.workflow_id, place.number, name, found.name)
-        return found.output, found.error
+        record = find_record(found, place.workflow_id, place.number, name, place.owner)
+        return None if record is None else (record.output, record.error)
 
     async def _keep(
         self,
@@ -98,10 +85,7 @@ class Steps:
             application=APPLICATION,
         )
         kept_ms = await self.pool.insist(checkpoints.keep, place, record)
-        if kept_ms is None:
-            raise DBOSWorkflowConflictIDError(place.workflow_id)
-        if kept_ms != record.ended_ms:
-            raise DBOSStepNondeterminismError(place.workflow_id, place.number)
+        require_kept(kept_ms, record.ended_ms, place.workflow_id, place.number)
 
 
 async def _run(name: str, body: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
