@@ -83,6 +83,7 @@ def find_kept(
 ) -> tuple[KeptRun, ...]:
     """The other kept runs of the tree that is judged; of none, when nobody knows the tree."""
     tree = str((terms.here or {}).get("tree", ""))
+    if not tree:
+        return ()
     gated = [leaf.reading.sha256 for leaf in evidence.leaves]
-    found = kept_runs.find_runs(bundles, root)
-    return kept_runs.read_runs(found, tree, gated) if tree else ()
+    return kept_runs.read_runs(kept_runs.find_runs(bundles, root), tree, gated)
