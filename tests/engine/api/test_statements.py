@@ -22,7 +22,7 @@ def logged(server: EmbeddedServer, clone: Callable[[], str]) -> Iterator[tuple[S
         yield shim, log
 
 
-def asked(log: StatementLog, work: Callable[[], object]) -> list[Statement]:
+def list_statements(log: StatementLog, work: Callable[[], object]) -> list[Statement]:
     """What the api-shim asked for ``work``, each statement a transaction of its own.
 
     The signal to the workers is no part of a request: one is for all that enqueue within 10 ms.
@@ -36,7 +36,7 @@ def asked(log: StatementLog, work: Callable[[], object]) -> list[Statement]:
 def test_a_start_is_one_statement(logged: tuple[Shim, StatementLog]) -> None:
     shim, log = logged
 
-    [start] = asked(log, lambda: shim.start("one statement"))
+    [start] = list_statements(log, lambda: shim.start("one statement"))
 
     assert "INSERT INTO app.runs" in start.text
 
@@ -48,7 +48,7 @@ def test_a_repeat_of_a_start_is_one_statement_that_writes_nothing(
     shim.start("one look")
     before = shim.digest()
 
-    found = asked(log, lambda: shim.start("one look"))
+    found = list_statements(log, lambda: shim.start("one look"))
 
     assert len(found) == 1
     assert shim.digest() == before
@@ -76,5 +76,5 @@ def test_an_answer_and_its_repeat_are_two_and_three_statements(
     def reply() -> None:
         shim.http.post(f"/api/runs/{wid}/gates/{gate}/reply", json=body).raise_for_status()
 
-    assert len(asked(log, reply)) == 2
-    assert len(asked(log, reply)) == 3
+    assert len(list_statements(log, reply)) == 2
+    assert len(list_statements(log, reply)) == 3

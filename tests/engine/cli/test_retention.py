@@ -155,7 +155,7 @@ def gc(dsn: str, *words: str, **env: str) -> Ended:
     return engine(*GC, *words, SPEC11_DSN=dsn, **env)
 
 
-def told(ended: Ended) -> dict[str, Any]:
+def parse_report(ended: Ended) -> dict[str, Any]:
     assert ended.code == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
     return found
@@ -195,12 +195,12 @@ def test_all_of_an_old_run_goes_from_every_table_and_nothing_else(history: Histo
     assert {each.split(":")[0] for each in ids if ":" in each} == {"rep", "comp", "esc", "pro"}
     columns = {(row["name"], row["column_name"]) for row in shim.rows(COLUMNS)}
     before = all_rows(shim.dsn)
-    rehearsed = told(gc(shim.dsn, "--json", "--dry-run", "--batch", "2"))
+    rehearsed = parse_report(gc(shim.dsn, "--json", "--dry-run", "--batch", "2"))
     assert all_rows(shim.dsn) == before
     mentioning = {name for name, row in before if names(row, ids)}
     assert {name for name, _ in columns} <= mentioning | {"app.eval_results"}
 
-    done = told(gc(shim.dsn, "--json", "--batch", "2"))
+    done = parse_report(gc(shim.dsn, "--json", "--batch", "2"))
 
     after = all_rows(shim.dsn)
     removed, added = before - after, after - before
@@ -223,7 +223,7 @@ def test_a_start_of_the_same_form_is_a_new_run_and_a_second_gc_finds_nothing(
     shim = history.shim
     gc(shim.dsn)
     before = all_rows(shim.dsn)
-    assert told(gc(shim.dsn, "--json"))["runs"] == 0
+    assert parse_report(gc(shim.dsn, "--json"))["runs"] == 0
     assert all_rows(shim.dsn) == before
     assert shim.http.get(f"/api/runs/{history.old[0]}").status_code == 404
 
@@ -281,7 +281,7 @@ def test_what_is_not_over_stays(own_shim: Shim, what: str) -> None:
     own_shim.run(UNFINISHED[what], wid)
     before = own_shim.digest()
 
-    done = told(gc(own_shim.dsn, "--json"))
+    done = parse_report(gc(own_shim.dsn, "--json"))
 
     assert (done["runs"], done["workflows"]) == (0, 0)
     assert own_shim.digest() == before
@@ -295,16 +295,16 @@ def test_a_promotion_without_an_end_keeps_its_workflow(own_shim: Shim) -> None:
         PROMOTION,
     )
 
-    first = told(gc(own_shim.dsn, "--json"))
+    first = parse_report(gc(own_shim.dsn, "--json"))
     own_shim.run("UPDATE app.promotions SET state = 'abandoned', ended_at = clock_timestamp()")
-    second = told(gc(own_shim.dsn, "--json"))
+    second = parse_report(gc(own_shim.dsn, "--json"))
 
     assert (first["workflows"], first["kept"]) == (0, {"owned": 1})
     assert (second["workflows"], second["kept"]) == (1, {})
     assert len(own_shim.rows("SELECT FROM app.promotions")) == 1
 
 
-def sealed(root: Path, *lines: dict[str, Any], blob: bytes | None = None) -> None:
+def seal_signoff(root: Path, *lines: dict[str, Any], blob: bytes | None = None) -> None:
     """A sign-off below ``root`` whose journal has these records, one with ``blob`` beside it."""
     document = whole(root)
     journal = root / "run/journal-main.ndjson"
@@ -331,7 +331,7 @@ def test_what_evidence_names_stays(own_shim: Shim, tmp_path: Path) -> None:
     for wid in ("named.demo", "other-demo", "odd name"):
         end_workflow(own_shim, "CrashDemo", wid)
     run_id = header(own_shim, seen)["runId"]
-    sealed(
+    seal_signoff(
         tmp_path,
         {"kind": "provocation", "data": {"node": "n", "workflowId": declared}},
         {"kind": "observation", "data": {"facts": {"sql": f"where run_id = '{run_id}'"}}},
@@ -339,7 +339,7 @@ def test_what_evidence_names_stays(own_shim: Shim, tmp_path: Path) -> None:
         blob=json.dumps({"body": json.dumps({"workflowID": read})}).encode(),
     )
 
-    done = told(gc(own_shim.dsn, "--json", SPEC11_SIGNOFF_DIR=str(tmp_path)))
+    done = parse_report(gc(own_shim.dsn, "--json", SPEC11_SIGNOFF_DIR=str(tmp_path)))
 
     found = {wid: is_there(own_shim, wid) for wid in (declared, seen, read, other)}
     assert found == {declared: True, seen: True, read: True, other: False}
@@ -380,7 +380,7 @@ def test_evidence_that_cannot_be_read_stops_all(
     own_shim: Shim, tmp_path: Path, spoil: Callable[[Path], None], said: str
 ) -> None:
     end_runs(own_shim, "old")
-    sealed(tmp_path, blob=b"seen")
+    seal_signoff(tmp_path, blob=b"seen")
     spoil(tmp_path)
     before = own_shim.digest()
 
@@ -451,7 +451,7 @@ def test_a_kill_in_a_batch_leaves_whole_batches(own_shim: Shim) -> None:
     assert len(audited) == 4
     assert (len(left), last in left, len(everyone)) == (2, True, 6)
     assert [is_there(own_shim, wid) for wid in wids].count(True) == 2
-    assert told(gc(own_shim.dsn, "--json"))["runs"] == 2
+    assert parse_report(gc(own_shim.dsn, "--json"))["runs"] == 2
 
 
 def test_what_an_operation_holds_is_left_for_the_next_time(own_shim: Shim) -> None:
@@ -461,7 +461,7 @@ def test_what_an_operation_holds_is_left_for_the_next_time(own_shim: Shim) -> No
         query = "SELECT FROM dbos.workflow_status WHERE workflow_uuid = %s FOR UPDATE"
         db.execute(query, (child,))
 
-        done = told(gc(own_shim.dsn, "--json"))
+        done = parse_report(gc(own_shim.dsn, "--json"))
 
     assert (done["runs"], done["kept"]) == (1, {"busy": 2})
     assert [is_there(own_shim, wid) for wid in (held, child, free)] == [True, True, False]

@@ -25,7 +25,7 @@ from tests.engine.worker_process import Worker, running_worker
 SOON_S = 30  # far below the minute
 
 
-def answered(shim: Shim, wid: str) -> None:
+def answer_gate(shim: Shim, wid: str) -> None:
     """The reply is accepted, however long the database takes to come back."""
     eventually(lambda: _accepted(shim, wid), deadline_s=SOON_S)
 
@@ -45,15 +45,15 @@ def test_a_reply_around_a_restart_of_postgres_is_heard_at_once(
         wid = parked(shim, f"answered {when}")
         worker.send(signal.SIGSTOP)
         if when == "before":
-            answered(shim, wid)
+            answer_gate(shim, wid)
         postgres.kill()
         postgres.begin()
         if when == "during":  # for the worker, which does not know yet
-            answered(shim, wid)
+            answer_gate(shim, wid)
         worker.send(signal.SIGCONT)
         if when == "after":
             listens_again(shim, worker)
-            answered(shim, wid)
+            answer_gate(shim, wid)
         reached(shim, wid, "SUCCESS", deadline_s=SOON_S)
 
 

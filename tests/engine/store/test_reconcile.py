@@ -20,11 +20,11 @@ KEPT = "SELECT id FROM app.lone_endings ORDER BY id"
 STATUS = "SELECT status FROM app.runs WHERE workflow_id = %s"
 
 
-def kept(shim: Shim) -> list[str]:
+def list_lone_endings(shim: Shim) -> list[str]:
     return [str(row["id"]) for row in shim.rows(KEPT)]
 
 
-def started(shim: Shim, goal: str) -> str:
+def start_run(shim: Shim, goal: str) -> str:
     return str(shim.start(goal).json()["workflowID"])
 
 
@@ -35,23 +35,23 @@ async def _look(dsn: str) -> None:
 
 @pytest.mark.parametrize("word", ["ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"])
 def test_a_run_whose_workflow_ended_by_itself_is_ended_once(own_shim: Shim, word: str) -> None:
-    wid, other = started(own_shim, "ends"), started(own_shim, "goes on")
+    wid, other = start_run(own_shim, "ends"), start_run(own_shim, "goes on")
     own_shim.run(ENDS, word, wid)
-    assert kept(own_shim) == [wid]
+    assert list_lone_endings(own_shim) == [wid]
 
     asyncio.run(_look(own_shim.dsn))
-    assert kept(own_shim) == [wid], "its worker may be about to end the run"
+    assert list_lone_endings(own_shim) == [wid], "its worker may be about to end the run"
     own_shim.run(OLDER)
     own_shim.run(AGO, wid)
     asyncio.run(_look(own_shim.dsn))
 
     assert own_shim.rows(STATUS, wid)[0]["status"] in {"retries_exceeded", "canceled"}
     assert own_shim.rows(STATUS, other) == [{"status": "queued"}]
-    assert kept(own_shim) == []
+    assert list_lone_endings(own_shim) == []
 
 
 def test_a_run_that_moves_is_looked_at_again(own_shim: Shim) -> None:
-    wid = started(own_shim, "moves")
+    wid = start_run(own_shim, "moves")
     own_shim.run(ENDS, "ERROR", wid)
     own_shim.run(OLDER)
     own_shim.run(MOVES, wid)
@@ -59,22 +59,22 @@ def test_a_run_that_moves_is_looked_at_again(own_shim: Shim) -> None:
     asyncio.run(_look(own_shim.dsn))
 
     assert own_shim.rows(STATUS, wid) == [{"status": "queued"}]
-    assert kept(own_shim) == [wid]
+    assert list_lone_endings(own_shim) == [wid]
 
 
 def test_who_ends_both_in_one_transaction_leaves_nothing(own_shim: Shim) -> None:
-    canceled, failed = started(own_shim, "is canceled"), started(own_shim, "fails")
+    canceled, failed = start_run(own_shim, "is canceled"), start_run(own_shim, "fails")
     said = {"actor": "test", "reason": "test"}
     own_shim.http.post(f"/api/ops/wf/{canceled}/cancel", json=said).raise_for_status()
     with psycopg.connect(own_shim.dsn) as db:
         db.execute(ENDS, ("ERROR", failed))
         db.execute(FAILS, (failed,))
 
-    assert kept(own_shim) == []
+    assert list_lone_endings(own_shim) == []
 
 
 def test_what_ended_again_meanwhile_is_not_forgotten(own_shim: Shim) -> None:
-    wid = started(own_shim, "ends twice")
+    wid = start_run(own_shim, "ends twice")
     own_shim.run(ENDS, "ERROR", wid)
     own_shim.run(OLDER)
     own_shim.run(ENDS, "PENDING", wid)
@@ -82,7 +82,7 @@ def test_what_ended_again_meanwhile_is_not_forgotten(own_shim: Shim) -> None:
 
     asyncio.run(_forget(own_shim.dsn, wid))
 
-    assert kept(own_shim) == [wid]
+    assert list_lone_endings(own_shim) == [wid]
 
 
 async def _forget(dsn: str, wid: str) -> None:

@@ -230,7 +230,7 @@ def checked(release: Release) -> Report:
     return verify(release.folder.parent)
 
 
-def found(report: Report) -> set[str]:
+def find_codes(report: Report) -> set[str]:
     return {each.code for each in report.findings}
 
 
@@ -293,7 +293,7 @@ def test_a_sign_off_that_lies_of_its_kept_runs_is_named(
     keep(release, REDS["failed"])
     report = forge(release, lie)
     assert report.verdict == "NO_GO"
-    assert codes_of_it <= found(report), report.findings
+    assert codes_of_it <= find_codes(report), report.findings
 
 
 def test_a_kept_run_that_was_changed_after_the_gate_is_named(release: Release) -> None:
@@ -301,7 +301,7 @@ def test_a_kept_run_that_was_changed_after_the_gate_is_named(release: Release) -
     release.sign_off()
     path = folder / "journal-main.ndjson"
     path.write_bytes(path.read_bytes().replace(b'"passed"', b'"failed"', 1))
-    assert {"E-DIGEST", "E-FLAKY"} <= found(verify(release.folder.parent))
+    assert {"E-DIGEST", "E-FLAKY"} <= find_codes(verify(release.folder.parent))
 
 
 # The command.
