@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from typing_extensions import override
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -21,6 +23,19 @@ MAX_HEADERS: Final = 100
 UNREADABLE: Final = Refusal(error="invalid request", code="invalid_request")
 TOO_LARGE: Final = Refusal(error="head too large", code="head_too_large")
 TOO_SLOW: Final = Refusal(error="head too slow", code="head_too_slow")
+
+
+def _require_readable(version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raises ValueError for a request without its one host, or in a coding that is not known here.
+
+    RFC 9112, 3.2 and 6.1. Of an unknown coding nobody knows where the body ends.
+    """
+    names = [name for name, _ in headers]
+    if names.count(b"host") > 1 or (version == "1.1" and b"host" not in names):
+        raise ValueError("not one host")
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings not in ([], [b"chunked"]):
+        raise ValueError("unknown transfer coding")
 
 
 class Connection(HttpToolsProtocol):
@@ -69,16 +84,41 @@ class Connection(HttpToolsProtocol):
     @override
     def data_received(self, data: bytes) -> None:
         self._unread += len(data)
-        super().data_received(data)
+        try:
+            self._unset_keepalive_if_required()
+            self.parser.feed_data(data)
+        except HttpParserError:
+            self._refuse(self._fault)
+        except HttpParserUpgrade as offer:
+            self._decline_upgrade(data[offer.args[0] :])
         if self._unread > MAX_HEAD and not self.transport.is_closing():
             self._refuse(TOO_LARGE)
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Go on in HTTP/1.1, as a server may (RFC 9110, 7.8): what follows is read as before.
+
+        The parser took the offer as made and the body as no longer its own. So another parser
+        reads the head again, without the offer.
+        """
+        method, url, headers = self.parser.get_method(), self.url, self.headers
+        if method == b"CONNECT":
+            self._refuse(UNREADABLE)
+            return
+        lines = [b"%b: %b\r\n" % (name, value) for name, value in headers if name != b"upgrade"]
+        self.parser = HttpRequestParser(self)
+        self._unread -= len(rest)  # it is counted again
+        self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n" % (method, url, b"".join(lines)) + rest)
 
     @override
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MAX_HEAD or len(self.headers) > MAX_HEADERS:
             self._fault = TOO_LARGE
-            raise ValueError(TOO_LARGE.error)  # the base hears of it, and sends a refusal
+            raise ValueError(TOO_LARGE.error)  # the parser stops, and a refusal is sent
+        if self.parser.should_upgrade():
+            return
+        self._fault = UNREADABLE
+        _require_readable(self.parser.get_http_version(), self.headers)
         self._wants_head, self._unread = False, 0
         self._stop_waiting()
         super().on_headers_complete()
@@ -90,6 +130,8 @@ class Connection(HttpToolsProtocol):
 
     @override
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._wants_head, self._unread = True, 0
         super().on_message_complete()
 
@@ -110,10 +152,6 @@ class Connection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._stop_looking()
         super().resume_writing()
-
-    @override
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(self._fault)
 
     def _await_head(self) -> None:
         self._stop_waiting()

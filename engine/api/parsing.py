@@ -7,6 +7,8 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final, Never, TypeVar
 
@@ -23,15 +25,26 @@ MAX_DRAINED: Final = 16 * MAX_BODY  # read and dropped, so that the client gets 
 BODY_S: Final = 10.0
 MAX_DEPTH: Final = 64
 MAX_FAULTS: Final = 100
+_LONG: Final = 20  # characters of a number that is surely larger than a double has exactly
 _WHOLE: Final = re.compile(r"-?[0-9]{1,9}")
-_TEXT_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# A text that does not end is taken to the end of all: nothing is looked at twice.
+_TEXT_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+ON_LOOP: Final = 4096  # a larger body is parsed beside the loop, which answers others meanwhile
+_PARSER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parser")
 
 Body = TypeVar("Body", bound=Wire)
 
 
 async def body(request: Request, model: type[Body]) -> Body:
     """The request's body as ``model``. Raises Malformed; runs before anything is written."""
-    return parse_as(model, strict_json(await raw(request)))
+    sent = await raw(request)
+    if len(sent) <= ON_LOOP:
+        return _parse(model, sent)
+    return await asyncio.get_running_loop().run_in_executor(_PARSER, _parse, model, sent)
+
+
+def _parse(model: type[Body], sent: bytes) -> Body:
+    return parse_as(model, strict_json(sent))
 
 
 async def nothing(request: Request) -> None:
@@ -92,8 +105,8 @@ def make_refusal(name: str, faults: Iterable[tuple[Iterable[str | int], str]]) -
 def strict_json(raw: bytes) -> Json:
     """The one value in ``raw``. Raises Malformed for all that has no single, exact meaning.
 
-    That is: invalid UTF-8, a byte-order mark, NaN and infinities, numbers too large for what holds
-    them, lone surrogates, NUL, a repeated key, more than 64 levels, and no value at all.
+    That is: invalid UTF-8, a byte-order mark, NaN and infinities, numbers that no double has,
+    lone surrogates, NUL, a repeated key, more than 64 levels, and no value at all.
     """
     try:
         text = raw.decode()
@@ -186,17 +199,27 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _integer(text: str) -> int:
-    if abs(value := int(text)) > MAX_SAFE_INTEGER:
-        raise ValueError("beyond 2**53 - 1")
-    return value
+def _integer(text: str) -> int | float:
+    if len(text) < _LONG and abs(value := int(text)) <= MAX_SAFE_INTEGER:
+        return value
+    return _large(text)
 
 
 def _float(text: str) -> float:
     """The number in ``text``; 1.0 and 1e0 are the whole number 1, as they are in JSON."""
-    if not math.isfinite(value := float(text)):
-        raise ValueError("too large for a double")
-    return int(value) if value.is_integer() and abs(value) <= MAX_SAFE_INTEGER else value
+    if abs(value := float(text)) > MAX_SAFE_INTEGER:
+        return _large(text)
+    return int(value) if value.is_integer() else value
+
+
+def _large(text: str) -> float:
+    """A number beyond 2**53 - 1, however it is spelled. Raises ValueError unless a double has it.
+
+    A double has it if the double, printed by the shortest digits that read back, is this number.
+    """
+    if not math.isfinite(value := float(text)) or Decimal(repr(value)) != Decimal(text):
+        raise ValueError("no double has this number")
+    return value
 
 
 def _constant(text: str) -> Never:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -64,6 +64,26 @@ def _pattern(_: Any, text: str, value: Any, __: Any) -> Iterator[ValidationError
         yield ValidationError(f"does not match {text}")
 
 
+def _unique_items(_: Any, wanted: bool, value: Any, __: Any) -> Iterator[ValidationError]:  # noqa: FBT001  # a keyword's value
+    """What the library compares pair by pair: 490 items cost it 0.2 s."""
+    if wanted and isinstance(value, list) and len(set(map(_identify, value))) < len(value):
+        yield ValidationError("has an item twice")
+
+
+def _identify(value: Any) -> Hashable:
+    """What two values share if they are equal in JSON, where 1 is 1.0 and is not true."""
+    match value:
+        case bool():
+            return bool, value
+        case list():
+            return list, tuple(map(_identify, value))
+        case dict():
+            return dict, frozenset((name, _identify(item)) for name, item in value.items())
+        case _:
+            known: Hashable = value
+            return known
+
+
 _VALIDATOR: Final = validators.extend(  # type: ignore[no-untyped-call]  # their stubs have no types
-    Draft202012Validator, {"pattern": _pattern}
+    Draft202012Validator, {"pattern": _pattern, "uniqueItems": _unique_items}
 )
