@@ -34,17 +34,17 @@ def add(commands: Any) -> None:
 
 
 def add_question(made: argparse.ArgumentParser) -> None:
-    """Declare what the gate has to know: which bundles, for which release."""
+    """Declare the options of a verdict: which bundles, for which release."""
     made.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="a run's directory")
-    made.add_argument("--scope", default="signoff", choices=SCOPES, help="what is to be signed off")
-    made.add_argument("--root", type=Path, default=Path(), help="the work tree to be released")
-    made.add_argument("--app-version", default="", help="to be released; default: the policy's")
-    made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
+    made.add_argument("--scope", default="signoff", choices=SCOPES, help="scope to sign off")
+    made.add_argument("--root", type=Path, default=Path(), help="the work tree to release")
+    made.add_argument("--app-version", default="", help="version to release; default: the policy's")
+    made.add_argument("--catalogue", type=Path, help="file of claims; default: the package's")
     made.add_argument("--shards", type=_names, default=frozenset(), metavar="A,B,C", help=_SHARDS)
 
 
 def read_question(arguments: argparse.Namespace) -> Question:
-    """The question of a command line."""
+    """What a command line asks the gate."""
     return Question(
         bundles=arguments.bundles,
         root=arguments.root,
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _forget(out: Path | None) -> None:
-    """Nothing: an older verdict must not survive a run that gives none."""
+    """Remove an older sign-off: it must not survive a run that gives no verdict."""
     try:
         if out:
             out.unlink(missing_ok=True)
@@ -89,7 +89,7 @@ def _forget(out: Path | None) -> None:
 
 
 def describe_kept(case: Case) -> Iterator[str]:
-    """On how many kept runs of this tree the verdict stands, and which of them cannot be read."""
+    """How many kept runs of this tree the gate read, and which of them it could not read."""
     tally = count_runs(case)
     yield f"seen green in {tally.green} of {tally.runs} kept runs of this tree"
     yield from (f"kept, and {each.name} {each.damage}" for each in case.kept if each.damage)
