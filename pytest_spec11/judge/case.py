@@ -1,4 +1,4 @@
-"""What the judge is given, and what it says."""
+"""The judge's input and output."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Word = Literal["GO", "NO_GO"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What is asked: at what time, of which tree, at which scope, by which policy.
+    """The terms of a verdict: time, tree, scope and policy.
 
-    ``here`` is the binding of the tree to be released; without it there is nothing the evidence
-    could be about, so never GO. ``shards`` are those that have to have run.
+    ``here`` is the binding of the tree to release. Without it the evidence belongs to no tree, and
+    the verdict is never GO. ``shards`` are those that must have run.
     """
 
     now_ms: int
@@ -34,7 +34,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Everything a rule may look at."""
+    """Everything that a rule may read."""
 
     catalogue: Catalogue
     bundle: Bundle
@@ -54,7 +54,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """GO or NO_GO, every reason against GO, and how each claim stands."""
+    """GO or NO_GO, every reason against GO, and the status of each claim."""
 
     verdict: Word
     reasons: tuple[Reason, ...]

@@ -1,4 +1,4 @@
-"""The gate: bundles judged for a work tree, and what a reader of the verdict wants to see."""
+"""The gate: judges bundles for a work tree and keeps what a reader of the verdict needs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pytest_spec11.verdict.weakenings import Drift
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked of which bundles: of the tree at ``root``, at ``scope``."""
+    """The question whether these bundles allow the tree at ``root`` a release at ``scope``."""
 
     bundles: Sequence[Path]
     root: Path
@@ -35,7 +35,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The verdict, with everything it was made of."""
+    """The verdict, with everything that it is made of."""
 
     catalogue: Catalogue
     bundle: Bundle
@@ -46,18 +46,18 @@ class Judged:
 
     @property
     def case(self) -> Case:
-        """What the judge was given."""
+        """The judge's input."""
         return Case(self.catalogue, self.bundle, self.terms, self.kept)
 
     def document(self) -> dict[str, Any]:
-        """The sign-off, but for the sum that seals it."""
+        """The sign-off without the sum that seals it."""
         return Signoff(self.case, self.verdict, self.drift).document()
 
 
 def evaluate(asked: Question, hear: Callable[[Record], object] = ignore_record) -> Judged:
-    """The verdict on the bundles, now; ``hear`` gets every record that is read for it.
+    """Judge the bundles now; ``hear`` gets every record that the gate reads.
 
-    It runs nothing. Raises BadInput, CannotJudge.
+    It runs no test and no command. Raises BadInput, CannotJudge.
     """
     if not asked.root.is_dir():
         raise BadInput(f"{asked.root}: not a directory")

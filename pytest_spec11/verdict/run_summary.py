@@ -1,4 +1,4 @@
-"""The last words of a run: what it proves, what it cannot conclude, and what to do next."""
+"""The summary at the end of a run: what it proves, what it cannot conclude, what to do next."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _INCOMPLETE: Final = codes_with(Trait.INCOMPLETE)
 
 @dataclass(frozen=True)
 class Closing:
-    """The judge's verdict on this run alone, ready to be printed."""
+    """The judge's verdict on this run alone, ready to print."""
 
     path: Path
     catalogue: Catalogue
@@ -37,7 +37,7 @@ class Closing:
     def of(
         cls, run: Run, catalogue: Catalogue, policy: Policy, here: Mapping[str, object]
     ) -> Closing:
-        """The verdict on what the run left, against the work tree as it is now."""
+        """Judge what the run left, for the work tree as it is now."""
         seen = bundle.load([run.path])
         now_ms, scope = time.time_ns() // 1_000_000, str(here["scope"])
         terms = Terms(now_ms=now_ms, here=here, scope=scope, policy=policy)
@@ -46,7 +46,7 @@ class Closing:
 
     @cached_property
     def hollow(self) -> list[Reason]:
-        """Reasons why tests that ran are no proof, whatever was or was not selected beside them."""
+        """Reasons why tests that ran prove nothing, whatever else was selected."""
         return [
             each
             for each in self.verdict.reasons
@@ -62,7 +62,7 @@ class Closing:
     def lines(self, *, green: bool) -> Iterator[str]:
         """Scenario by scenario, the verdict, the evidence, the next command.
 
-        ``green``: all that pytest itself looks at is well.
+        ``green``: pytest itself reports success.
         """
         voice = Summary(self.catalogue, self.verdict, self.scope)
         yield from voice.scenarios(self.seen.scenarios)
@@ -73,7 +73,7 @@ class Closing:
         yield f"next: {self._next()}"
 
     def _next(self) -> str:
-        """The first thing to repair; then the whole suite; then the gate."""
+        """The next command: for the first fault; without one the whole suite; then the gate."""
         ran = self.seen.scenarios
         claims = {id_ for id_, each in self.catalogue.claims.items() if each.scenario in ran}
         open_ = [each for each in self.verdict.reasons if each.subject in claims]

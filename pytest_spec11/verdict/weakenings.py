@@ -1,6 +1,6 @@
-"""The drift: what a tree asks of its release less than the merge base did. Listed, never judged.
+"""Weakenings: demands that a tree dropped or made weaker since the merge base.
 
-A claim may be changed by a commit; this is where whoever signs sees that it was.
+A commit may change a claim. The sign-off lists this for the people who sign; no rule judges it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _MARKS: Final = r"claim\([\"'][^\"']+[\"']\)"
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Commit that was compared with, and what is asked less; without a base, both are empty."""
+    """The commit of the comparison, and the weakenings; both are empty without a base."""
 
     base: str
     weakenings: tuple[str, ...]
 
 
 def measure(root: Path, claims: Path | None, known: Catalogue, asked: Policy) -> Drift:
-    """What the tree at ``root`` asks less than its merge base; ``claims`` is its catalogue's file.
+    """Compare the tree at ``root`` with its merge base; ``claims`` is the file of its catalogue.
 
-    Raises CannotJudge when git cannot be run.
+    Raises CannotJudge when git cannot run.
     """
     base = _base(root)
     if not base:
@@ -56,7 +56,7 @@ def _base(root: Path) -> str:
 
 
 def _then(root: Path, base: str, path: Path) -> str | None:
-    """The file as the merge base held it, if it did."""
+    """The file in the merge base, if it has it."""
     place = path.resolve()
     if not place.is_relative_to(root.resolve()):
         return None
@@ -91,6 +91,6 @@ def _of_markers(root: Path, base: str) -> Iterator[str]:
 
 def _marks(root: Path, *words: str) -> Counter[str]:
     done = git.run(root, "grep", "--no-color", "-h", "-o", "-E", *words, "--", "*.py")
-    if done.returncode > 1:  # 1 is: nothing found
+    if done.returncode > 1:  # git exits 1 when it finds nothing
         raise CannotJudge(f"git grep in {root}: {done.stderr.strip()[:300]}")
     return Counter(done.stdout.replace("'", '"').split())
