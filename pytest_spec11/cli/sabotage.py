@@ -94,10 +94,7 @@ def _plan_cells(
         raise BadInput(f"no claim {', '.join(sorted(unknown))}; see: spec11 claims")
     if arguments.jobs < 1:
         raise BadInput("--jobs takes a number from 1 on")
-    needed = [
-        id_ for id_, c in claims.claims.items() if c.is_needed(arguments.scope, wished.mandatory)
-    ]
-    some = arguments.claim or needed
+    some = arguments.claim or claims.list_needed(arguments.scope, wished.mandatory)
     planned = kill_matrix.cells_of(claims, arguments.scenario, arguments.saboteur, some)
     if missing := set(arguments.saboteur) - planned.keys():
         names = ", ".join(sorted(missing))

@@ -52,7 +52,7 @@ def judge(
         found += against if case.is_needed(claim.id) else ()
     found += _apply_rule(kills.check_kills, case)  # last: a kill needs a green claim
     reasons = tuple(dict.fromkeys(found))
-    return Verdict("NO_GO" if reasons else "GO", reasons, MappingProxyType(standings))
+    return Verdict("NO_GO" if reasons else "GO", reasons, MappingProxyType(standings), case.needed)
 
 
 def _apply_rule(rule: Callable[[Case], Iterator[Reason]], case: Case) -> list[Reason]:

@@ -99,6 +99,10 @@ class Catalogue:
         if strange := sorted({id_ for each in self.triggers for id_ in each.claims} - by_id.keys()):
             raise BadInput(f"catalogue: triggers name unknown claims: {', '.join(strange[:3])}")
 
+    def list_needed(self, scope: str, besides: Collection[str] = ()) -> tuple[str, ...]:
+        """The claims that a sign-off of ``scope`` has to prove; ``besides`` as for a claim."""
+        return tuple(id_ for id_, each in self.claims.items() if each.is_needed(scope, besides))
+
     @cached_property
     def content(self) -> bytes:
         """The bytes of the document that a run seals."""

@@ -52,7 +52,7 @@ class Signoff:
             "proofTiles": proof_tiles,
             "claims": dict(verdict.claims),
             "reasons": [asdict(each) for each in verdict.reasons],
-            "notClaimed": [each for each in verdict.claims if not self.case.is_needed(each)],
+            "notClaimed": [each for each in verdict.claims if each not in verdict.needed],
             "shards": sorted(terms.shards.union(terms.policy.shards)),
             "mergeBase": self.drift.base,
             "weakenings": list(self.drift.weakenings),
@@ -91,7 +91,7 @@ class Signoff:
 
     def _proof_tiles(self) -> Iterator[dict[str, Any]]:
         for tile in self.case.catalogue.tiles:
-            needed = [claim for claim in tile.claims if self.case.is_needed(claim)]
+            needed = [claim for claim in tile.claims if claim in self.verdict.needed]
             refs = [*self._journals_of(needed), *self._blobs_of(needed)]
             refs += [_reference_document(each) for each in self.case.bundle.kills if tile.kills]
             yield self._tile(tile.id, needed, self._against(tile, needed), refs)

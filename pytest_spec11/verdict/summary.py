@@ -46,19 +46,15 @@ class Summary:
     def conclusion(self) -> Iterator[str]:
         """GO or NO_GO, and why, in one sentence."""
         if not self.verdict.reasons:
-            total = len(self._needed_claims)
+            total = len(self.verdict.needed)
             yield f"GO for the release: {total} of {total} needed claims proven"
         else:
             why = "; ".join(filter(None, (self._missing(), self._besides())))
             yield from wrap_text(f"NO_GO for the release: {why}")
 
-    @cached_property
-    def _needed_claims(self) -> list[str]:
-        return [each.id for each in self.catalogue.claims.values() if each.is_needed(self.scope)]
-
     def _missing(self) -> str:
-        count = sum(self.verdict.claims[claim] != "PASS" for claim in self._needed_claims)
-        return f"{count} of {len(self._needed_claims)} needed claims unproven" if count else ""
+        count = len(self.verdict.unproven)
+        return f"{count} of {len(self.verdict.needed)} needed claims unproven" if count else ""
 
     def _besides(self) -> str:
         """The reasons against the evidence as a whole: the first as text, the rest as codes."""

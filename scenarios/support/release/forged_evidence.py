@@ -91,8 +91,9 @@ def sign_off(case: Rehearsal, **changes: Any) -> None:
     ends += [each.data["finishedAt"] for each in seen.documents if not each.damage]
     here = {**case.here, **changes}
     terms = Terms(now_ms=max(ends), here=here, scope=str(here["scope"]), policy=load(case.tree))
-    proven = Verdict("GO", (), dict.fromkeys(case.catalogue.claims, "PASS"))
-    made = Signoff(Case(case.catalogue, seen, terms), proven, Drift("", ()))
+    judged = Case(case.catalogue, seen, terms)
+    proven = Verdict("GO", (), dict.fromkeys(case.catalogue.claims, "PASS"), judged.needed)
+    made = Signoff(judged, proven, Drift("", ()))
     documents.write(case.signoff, "signoff", made.document())
 
 
