@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _forget(out: Path | None) -> None:
-    """Nothing: an older verdict must not survive a run that gives none."""
+    """Remove an older sign-off: it must not survive a run that gives no verdict."""
     try:
         if out:
             out.unlink(missing_ok=True)
@@ -61,7 +61,7 @@ def _forget(out: Path | None) -> None:
 
 
 def describe_kept(case: Case) -> Iterator[str]:
-    """On how many kept runs of this tree the verdict stands, and which of them cannot be read."""
+    """How many kept runs of this tree the gate read, and which of them it could not read."""
     tally = count_runs(case)
     yield f"seen green in {tally.green} of {tally.runs} kept runs of this tree"
     yield from (f"kept, and {each.name} {each.damage}" for each in case.kept if each.damage)

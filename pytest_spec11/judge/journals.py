@@ -1,4 +1,4 @@
-"""Rules about the journals: whole, sealed, all there, of one run, and nothing lost in them."""
+"""Rules about the journals: whole, sealed, complete, of one run, and without lost tests."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pytest_spec11.judge.reasons import Reason, command_of, reason
 
 _HEADS: Final = frozenset({"main", "controller"})
 _FAILURES: Final = 1
-# pytest's exit statuses of a run that came to its end: all passed, some failed, none collected.
+# pytest's exit statuses of a finished run: all passed, some failed, none collected.
 _ENDED: Final = frozenset({0, _FAILURES, 5})
 
 
 def check_journals(case: Case) -> Iterator[Reason]:
-    """Every journal is undamaged, sealed, and of a process that came to its end."""
+    """Every journal must be undamaged, sealed, and of a process that finished."""
     if not case.bundle.leaves:
         yield reason("E-NO-EVIDENCE", "bundle", "there is no journal")
     for leaf in case.bundle.leaves:
@@ -44,7 +44,7 @@ def _readable(leaf: JournalFile) -> Iterator[Reason]:
 
 
 def check_workers(case: Case) -> Iterator[Reason]:
-    """Of every run, each process left one journal."""
+    """Each process of every run must have left one journal."""
     runs: dict[str, list[JournalFile]] = defaultdict(list)
     for leaf in case.bundle.leaves:
         runs[leaf.run].append(leaf)
@@ -70,7 +70,7 @@ def _crew(run: str, leaves: list[JournalFile]) -> Iterator[Reason]:
 
 
 def check_outcomes(case: Case) -> Iterator[Reason]:
-    """What was collected came to an outcome, under the claims that it was collected with."""
+    """Every collected test must have an outcome, under the claims that it was collected with."""
     bundle = case.bundle
     for node in sorted(bundle.items.keys() - bundle.outcomes.keys()):
         yield reason("E-CONSERVATION", node, "collected, but without an outcome", command_of(node))
@@ -88,7 +88,7 @@ def check_outcomes(case: Case) -> Iterator[Reason]:
 
 
 def check_single_run(case: Case) -> Iterator[Reason]:
-    """A directory holds one run, and a run lies in one directory."""
+    """A directory must hold one run, and a run must lie in one directory."""
     runs: dict[str, set[tuple[str, str]]] = defaultdict(set)
     homes: dict[str, set[str]] = defaultdict(set)
     for leaf in case.bundle.leaves:
@@ -106,7 +106,7 @@ def check_single_run(case: Case) -> Iterator[Reason]:
 
 
 def check_shards(case: Case) -> Iterator[Reason]:
-    """Every shard that has to have run did, once, and no other."""
+    """Every demanded shard must have run once, and no other shard."""
     expected = case.terms.shards.union(case.terms.policy.shards)
     runs = {leaf.run: str(leaf.start.get("shard", "")) for leaf in case.bundle.leaves}
     found = Counter(runs.values())

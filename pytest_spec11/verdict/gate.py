@@ -50,14 +50,14 @@ class Judged:
         )
 
     def document(self) -> dict[str, Any]:
-        """The sign-off, but for the sum that seals it. Raises CannotJudge."""
+        """The sign-off without the sum that seals it. Raises CannotJudge."""
         return Signoff(self.case, self.verdict, self.weakenings).document()
 
 
 def evaluate(asked: Question, hear: Callable[[Record], object] = ignore_record) -> Judged:
-    """The verdict on the bundles, now; ``hear`` gets every record that is read for it.
+    """Judge the bundles now; ``hear`` gets every record that the gate reads.
 
-    It runs nothing. Raises BadInput, CannotJudge.
+    It runs no test and no command. Raises BadInput, CannotJudge.
     """
     if not asked.root.is_dir():
         raise BadInput(f"{asked.root}: not a directory")

@@ -1,4 +1,4 @@
-"""The question that a verdict answers, and the options of a command line that ask it."""
+"""The question that a verdict answers, and the options of a command line for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHARDS: Final = "shards that have to have run, besides those of the policy"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked of which bundles: of the tree at ``root``, at ``scope``."""
+    """The question whether these bundles allow the tree at ``root`` a release at ``scope``."""
 
     bundles: Sequence[Path]
     root: Path
@@ -39,12 +39,12 @@ class Question:
 
 
 def add_options(made: argparse.ArgumentParser) -> None:
-    """Declare what a verdict has to know: which bundles, for which release."""
+    """Declare the options of a verdict: which bundles, for which release."""
     made.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="a run's directory")
-    made.add_argument("--scope", default="signoff", choices=SCOPES, help="what is to be signed off")
-    made.add_argument("--root", type=Path, default=Path(), help="the work tree to be released")
-    made.add_argument("--app-version", default="", help="to be released; default: the policy's")
-    made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
+    made.add_argument("--scope", default="signoff", choices=SCOPES, help="scope to sign off")
+    made.add_argument("--root", type=Path, default=Path(), help="the work tree to release")
+    made.add_argument("--app-version", default="", help="version to release; default: the policy's")
+    made.add_argument("--catalogue", type=Path, help="file of claims; default: the package's")
     made.add_argument("--shards", type=_names, default=frozenset(), metavar="A,B,C", help=_SHARDS)
 
 

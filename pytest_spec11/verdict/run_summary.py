@@ -1,4 +1,4 @@
-"""The last words of a run: what it proves, what it cannot conclude, and what to do next."""
+"""The summary at the end of a run: what it proves, what it cannot conclude, what to do next."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _INCOMPLETE: Final = codes_with(Trait.INCOMPLETE)
 
 @dataclass(frozen=True)
 class RunSummary:
-    """The judge's verdict on the run at ``path`` alone, ready to be printed."""
+    """The judge's verdict on the run at ``path`` alone, ready to print."""
 
     path: Path
     judged: Judged
 
     @cached_property
     def hollow(self) -> list[Reason]:
-        """Reasons why tests that ran are no proof, whatever was or was not selected beside them."""
+        """Reasons why tests that ran prove nothing, whatever else was selected."""
         return [
             each
             for each in self.judged.verdict.reasons
@@ -41,7 +41,7 @@ class RunSummary:
     def lines(self, *, green: bool) -> Iterator[str]:
         """Scenario by scenario, the verdict, the evidence, the next command.
 
-        ``green``: all that pytest itself looks at is well.
+        ``green``: pytest itself reports success.
         """
         voice = Summary(self.judged.catalogue, self.judged.verdict, self.judged.question.scope)
         yield from voice.scenarios(self.judged.bundle.scenarios)
@@ -52,7 +52,7 @@ class RunSummary:
         yield f"next: {self._next()}"
 
     def _next(self) -> str:
-        """The first thing to repair; then the whole suite; then the gate."""
+        """The next command: for the first fault; without one the whole suite; then the gate."""
         ran = self.judged.bundle.scenarios
         claims = {id_ for id_, each in self.judged.catalogue.claims.items() if each.scenario in ran}
         open_ = [each for each in self.judged.verdict.reasons if each.subject in claims]

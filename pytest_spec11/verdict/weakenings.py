@@ -1,6 +1,6 @@
-"""Weakenings: what a tree asks of its release less than its merge base did. Listed, never judged.
+"""Weakenings: demands that a tree dropped or made weaker since the merge base.
 
-A claim may be changed by a commit; this is where whoever signs sees that it was.
+A commit may change a claim. The sign-off lists this for the people who sign; no rule judges it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from pytest_spec11.requirements.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Weakenings:
-    """The commit that was compared with, and a sentence for each; both empty without a base."""
+    """The commit of the comparison, and a sentence for each; both are empty without a base."""
 
     base: str
     sentences: tuple[str, ...]
 
 
 def measure(root: Path, claims: Path | None, known: Catalogue, asked: Policy) -> Weakenings:
-    """What the tree at ``root`` asks less than its merge base; ``claims`` is its catalogue's file.
+    """Compare the tree at ``root`` with its merge base; ``claims`` is the file of its catalogue.
 
-    Raises CannotJudge when git cannot be run.
+    Raises CannotJudge when git cannot run.
     """
     before = merge_base.read(root, root / policy.FILE, claims or catalogue.PACKAGED)
     if before is None:
@@ -64,7 +64,7 @@ def _of_marks(before: Counter[str], now: Counter[str]) -> Iterator[str]:
 
 
 def compare_policies(old: Policy, new: Policy) -> Iterator[str]:
-    """What ``new`` asks for less than ``old`` did: one sentence each."""
+    """Each demand of ``old`` that ``new`` dropped or made weaker, one sentence each."""
     for name in sorted({*old.mandatory} - {*new.mandatory}):
         yield f"policy: {name} is no longer asked for"
     for name in sorted({*old.shards} - {*new.shards}):
@@ -94,7 +94,7 @@ def _compare_limits(old: Policy, new: Policy) -> Iterator[str]:
 
 
 def compare_catalogues(old: Catalogue, new: Catalogue) -> Iterator[str]:
-    """What ``new`` asks for less than ``old`` did: one sentence each."""
+    """Each demand of ``old`` that ``new`` dropped or made weaker, one sentence each."""
     for id_, before in old.claims.items():
         if (now := new.find(id_)) is None:
             yield f"catalogue: {id_} is gone"

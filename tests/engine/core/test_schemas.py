@@ -87,7 +87,7 @@ def test_a_chain_of_references_has_an_end() -> None:
 
 @pytest.mark.parametrize("keyword", ["required", "enum", "const"])
 def test_every_value_that_is_compared_weighs(keyword: str) -> None:
-    names = [f"name-{number}" for number in range(MAX_WEIGHT)]
+    names: list[Any] = [f"name-{number}" for number in range(MAX_WEIGHT)]
 
     assert Survey({keyword: names}).weight > MAX_WEIGHT
 
