@@ -55,7 +55,7 @@ def read_question(arguments: argparse.Namespace) -> Question:
     )
 
 
-_SHARDS: Final = "shards that have to have run, besides those of the policy"
+_SHARDS: Final = "shards that must have run, in addition to the policy's"
 
 
 def _names(text: str) -> frozenset[str]:
@@ -106,4 +106,4 @@ def _text(summary: Summary, ran: Collection[str], weakenings: Collection[str]) -
         yield f"{code}  {len(items)}  {', '.join(subjects[:_SUBJECTS])}{more}"
         yield f"    {items[0].text}"
         yield f"    {items[0].remedy}  {items[0].command}"
-    yield from (f"asks for less than the merge base: {each}" for each in weakenings)
+    yield from (f"weaker than the merge base: {each}" for each in weakenings)
