@@ -58,7 +58,7 @@ class Patience:
     def description(self) -> str:
         """The bound in words, with the time that passed if the machine was busy."""
         waited_s = self._clock() - self._began_s
-        beside = f" ({waited_s:.0f} s beside others)" if waited_s > self._bound_s + 1 else ""
+        beside = f" ({waited_s:.0f} s on a busy machine)" if waited_s > self._bound_s + 1 else ""
         return f"{self._bound_s:g} s{beside}"
 
 

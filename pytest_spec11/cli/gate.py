@@ -78,4 +78,4 @@ def _text(summary: Summary, ran: Collection[str], weakenings: Collection[str]) -
         yield f"{code}  {len(items)}  {', '.join(subjects[:_SUBJECTS])}{more}"
         yield f"    {items[0].text}"
         yield f"    {items[0].remedy}  {items[0].command}"
-    yield from (f"asks for less than the merge base: {each}" for each in weakenings)
+    yield from (f"weaker than the merge base: {each}" for each in weakenings)

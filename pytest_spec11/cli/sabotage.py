@@ -99,7 +99,7 @@ def _plan_cells(
     planned = kill_matrix.cells_of(claims, arguments.scenario, arguments.saboteur, some)
     if missing := set(arguments.saboteur) - planned.keys():
         names = ", ".join(sorted(missing))
-        raise BadInput(f"no such cell: {names}, at scope {arguments.scope}; see: spec11 claims")
+        raise BadInput(f"no cell: {names}, at scope {arguments.scope}; see: spec11 claims")
     if not planned:
         raise BadInput(f"no claim of {arguments.scenario} names a saboteur")
     return planned

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(attestation.public(attestation.new_key(arguments.new_key)))
         return 0
     if arguments.file is None:
-        raise BadInput("sign: name the file that is to be signed")
+        raise BadInput("sign: name the file to sign")
     key = attestation.load_key(arguments.key)
     if zipfile.is_zipfile(arguments.file):
         content = archive.member(arguments.file, archive.SIGNOFF)

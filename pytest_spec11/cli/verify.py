@@ -48,8 +48,8 @@ def _text(report: Report) -> Iterator[str]:
 
 def _why(report: Report) -> str:
     if report.findings:
-        return "the bundle is not what a GO needs"
+        return "the bundle does not have what GO needs"
     if report.verdict == "UNKNOWN":
-        return "every record is whole, but there is no sign-off to hold it against"
-    word = "it says so, and every record and signature agrees"
+        return "every record is whole, but there is no sign-off to compare with"
+    word = "the sign-off says so, and every record and signature agrees"
     return word if report.verdict == "GO" else f"signed off as such; {word}"

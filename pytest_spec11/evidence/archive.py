@@ -57,10 +57,10 @@ def _files(runs: Sequence[Path]) -> Iterator[tuple[str, Path]]:
         raise BadInput("two runs of one name cannot be in one archive")
     for run, name in zip(runs, names, strict=True):
         if not run.is_dir() or not _RUN.fullmatch(name):
-            raise BadInput(f"{run}: no directory of a run")
+            raise BadInput(f"{run}: not a run's directory")
         found = [path for path in sorted(run.iterdir()) if _FILE.fullmatch(path.name)]
         if not found:
-            raise BadInput(f"{run}: no evidence in it")
+            raise BadInput(f"{run}: it has no evidence")
         for path in [*found, *sorted(run.glob("blobs/*/*"))]:
             near = path.relative_to(run).as_posix()
             if _FILE.fullmatch(near) or _BLOB.fullmatch(near):
@@ -148,7 +148,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
             tops = [*sorted((place / "runs").iterdir()), *sorted(place.glob("signoff*.json"))]
             for top in tops:
                 if (folder / top.name).exists():
-                    raise BadInput(f"{folder / top.name} is there already")
+                    raise BadInput(f"{folder / top.name} already exists")
             for top in tops:
                 shutil.move(top, folder / top.name)
             return [top.name for top in tops if top.parent.name == "runs"]

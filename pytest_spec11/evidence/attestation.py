@@ -72,7 +72,7 @@ def sign_payload(
     """
     encoded = base64.b64encode(payload).decode()
     if envelope is not None and envelope.get("payload") != encoded:
-        raise BadInput("the signatures that are there are of another sign-off")
+        raise BadInput("the existing signatures belong to another sign-off")
     head = f"DSSEv1 {len(PAYLOAD)} {PAYLOAD} {len(payload)} ".encode()
     made = {"keyid": public(key), "sig": base64.b64encode(key.sign(head + payload)).decode()}
     others = [each for each in (envelope or {}).get("signatures", []) if _id(each) != made["keyid"]]

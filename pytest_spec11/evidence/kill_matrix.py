@@ -32,7 +32,7 @@ class Found:
     """
 
     word: str = UNKNOWN
-    text: str = "no test of this claim was run"
+    text: str = "no test of this claim ran"
     node: str = ""
     at: int = 0
     hits: Mapping[str, int] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Cell:
         if self.twin:
             return "" if self.during == self.after == PASS else "the benign twin turned it red"
         if self.during != FAIL:
-            return "survived" if self.during == PASS else "red, but not because the claim is untrue"
+            return "survived" if self.during == PASS else "red, but the claim itself did not fail"
         if not self.expected or self.expected not in self.text:
             return f"red for another reason than {self.expected!r}"
         return "" if self.after == PASS else f"not green afterwards: {self.after}"

@@ -23,7 +23,7 @@ _COMPARED: Final = MappingProxyType(
     }
 )
 _NEVER_EMPTY: Final = ("tree", "catalogue", "appVersion", "scope")
-_NO_COMMIT: Final = "no commit to bind to: GO is for a commit, and this was no git work tree"
+_NO_COMMIT: Final = "no commit: GO needs a commit, and this is not a git work tree"
 _HOUR_MS: Final = 3_600_000
 _NAMING: Final = frozenset({"oc_mode", "sbx_mode"})  # codes that contain the value that was found
 
@@ -84,7 +84,7 @@ def _complete(
     if binding.get("commit") == "":
         yield reason("E-BINDING", name, _NO_COMMIT)
     if binding.get("dirty") is not False:
-        yield reason("E-DIRTY", name, "the work tree held what no commit holds")
+        yield reason("E-DIRTY", name, "the work tree had uncommitted changes")
 
 
 def _equal(case: Case, key: str, code: str) -> Iterator[Reason]:
@@ -110,7 +110,7 @@ def check_scope(case: Case) -> Iterator[Reason]:
     if scope == "demo":
         yield reason("claim_scope_demo", "demo", "the scope demo is never GO")
     elif not any(claim.is_needed(scope) for claim in claims):
-        yield reason("E-SCOPE", scope, "no claim of the catalogue is of this scope")
+        yield reason("E-SCOPE", scope, "no claim of the catalogue has this scope")
     for name, binding in _bindings(case):
         said = binding.get("scope")
         if said == "demo" and scope != "demo":

@@ -34,7 +34,7 @@ def _readable(leaf: JournalFile) -> Iterator[Reason]:
         yield reason("E-EMPTY", leaf.name, "the journal is empty")
     if not leaf.reading.records:
         yield reason("E-NO-EVIDENCE", leaf.name, "the journal holds no whole record")
-        yield reason("E-TIME", leaf.name, "nothing in it is of any time")
+        yield reason("E-TIME", leaf.name, "nothing in it has a time")
     damage = leaf.reading.damage
     if damage:
         code = "E-TRUNCATED" if damage.startswith(TORN) else "E-CHAIN"
@@ -64,7 +64,7 @@ def _crew(run: str, leaves: list[JournalFile]) -> Iterator[Reason]:
     for role in sorted({role for leaf in leaves for role in leaf.reading.lost}):
         yield reason("E-LOST", role, f"run {run}: the worker was lost")
     for role in sorted(set(roles) - expected - _HEADS):
-        yield reason("E-LOST", role or run, f"run {run}: a journal of a worker nobody expected")
+        yield reason("E-LOST", role or run, f"run {run}: a journal of an unexpected worker")
     for role in sorted(role for role, count in roles.items() if count > 1):
         yield reason("E-LOST", role, f"run {run}: more than one journal of this role")
 
@@ -79,11 +79,11 @@ def check_outcomes(case: Case) -> Iterator[Reason]:
     red = {end.run for end in bundle.ends if end.word in BAD}
     for leaf in bundle.leaves:
         if leaf.reading.exit_status == _FAILURES and leaf.run not in red:
-            text = "pytest ended with failures, but no test on record failed"
+            text = "pytest ended with failures, but no recorded test failed"
             yield reason("E-CONSERVATION", leaf.name, text)
     for end in bundle.ends:
         if end.node in bundle.items and bundle.items[end.node] != {*end.claims}:
-            text = f"collected for other claims than it ended for: {end.journal}"
+            text = f"collected for other claims than it ended with: {end.journal}"
             yield reason("E-POLICY", end.node, text, command_of(end.node))
 
 
@@ -113,7 +113,7 @@ def check_shards(case: Case) -> Iterator[Reason]:
     for name in sorted(expected - found.keys()):
         yield reason("E-SHARD", name, "no run of this shard", f"pytest --spec11-shard {name}")
     for name in sorted(found.keys() - expected) if expected else ():
-        yield reason("E-SHARD", name or "(unnamed)", "a run of a shard that nobody asked for")
+        yield reason("E-SHARD", name or "(unnamed)", "a run of a shard that nobody demanded")
     for name, count in sorted(found.items()):
         if count > 1 and name in expected:
             yield reason("E-SHARD", name, f"{count} runs of this shard")

@@ -44,14 +44,14 @@ def _check_twins(
 def survivor(row: Mapping[str, Any]) -> str:
     """Why a row is not a kill; empty if it is one."""
     if row["before"] != "PASS":
-        return "met a claim that was not green without it"
+        return "its claim was not green without it"
     if row["hits"] < 1:
         return "never took effect"
     if row["during"] != "FAIL":
         return f"did not turn the claim red: {row['during']}"
     if not row["expected"] or row["expected"] not in (row["reason"] or {}).get("text", ""):
-        return "turned the claim red for another reason than its own"
-    return "" if row["after"] == "PASS" else "left a claim that was not green again"
+        return "the claim was red for another reason"
+    return "" if row["after"] == "PASS" else "the claim was not green afterwards"
 
 
 def _twin(row: Mapping[str, Any]) -> str:

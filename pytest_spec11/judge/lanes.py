@@ -23,7 +23,7 @@ def check_lanes(case: Case) -> Iterator[Reason]:
         for each in found:
             yield from _faults(lane, each.data, each.damage)
     for lane in sorted(case.bundle.lanes.keys() - {*case.catalogue.lanes}):
-        yield _reason("E-LANE", lane, "a record of a lane that nobody asked for")
+        yield _reason("E-LANE", lane, "a record of a lane that the catalogue does not have")
 
 
 def _faults(lane: str, data: Mapping[str, Any], damage: str) -> Iterator[Reason]:
@@ -63,7 +63,7 @@ def _disorder(name: str, low: Mapping[str, Any] | None, high: Mapping[str, Any])
         return f"green over a red {name}"
     if low["finishedAt"] > high["startedAt"]:
         return f"began before {name} had ended"
-    return "" if low["release"] == high["release"] else f"{name} is of another release run"
+    return "" if low["release"] == high["release"] else f"{name} belongs to another release run"
 
 
 def _reason(code: str, lane: str, text: str) -> Reason:

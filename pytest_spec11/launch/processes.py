@@ -160,7 +160,7 @@ class Running:
     def signal(self, signum: signal.Signals) -> None:
         """Send the signal to the process itself, not to its children."""
         if not self.alive:
-            raise TargetFailed(f"{self.name} is not running, cannot be sent {signum.name}")
+            raise TargetFailed(f"{self.name} is not running and cannot get {signum.name}")
         os.kill(self.pid, signum)
 
     def wait_exit(self, deadline_s: float) -> int:

@@ -73,9 +73,9 @@ class ProofSession:
     def _check_sabotage(self) -> None:
         """Check that a sabotaged run has one process and no scope. Raises pytest.UsageError."""
         if self.is_controller or self.runtime.run.borrows:
-            raise pytest.UsageError("a sabotaged run has one process: leave xdist out")
+            raise pytest.UsageError("a sabotaged run needs one process: do not use xdist")
         if self.settings.scope != "demo":
-            raise pytest.UsageError("a sabotaged run proves nothing: leave the scope out")
+            raise pytest.UsageError("a sabotaged run proves nothing: do not give a scope")
 
     def check(self, collector: pytest.Collector, items: Iterable[pytest.Item]) -> None:
         """Check that each named claim exists and fits its scenario, and that no test hides another.

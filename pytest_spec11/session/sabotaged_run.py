@@ -83,7 +83,7 @@ class Sabotage:
         proves = set(claims.claims_of(item))
         if self._armed.saboteurs and proves <= self._killed and self._finding is not None:
             self._finding.outcome = "LEFT"
-            pytest.skip("its claims were seen red")
+            pytest.skip("its claims were red already")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from pytest_spec11.options import SCOPES
 
-_SHARDS: Final = "shards that have to have run, besides those of the policy"
+_SHARDS: Final = "shards that must have run, in addition to the policy's"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ class RunSummary:
         yield from voice.scenarios(self.judged.bundle.scenarios)
         yield from voice.conclusion()
         if green and self.hollow:
-            yield from wrap_text(f"exit status 1, though no test failed: {self.hollow[0].text}")
+            yield from wrap_text(f"exit status 1, although no test failed: {self.hollow[0].text}")
         yield f"evidence: {self._near}"
         yield f"next: {self._next()}"
 

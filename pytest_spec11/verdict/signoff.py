@@ -101,7 +101,7 @@ class Signoff:
         if self._first_distrust is not None:
             return _words(self._first_distrust)
         if not needed:
-            return "no claim of this tile is asked for"
+            return "no claim of this tile is needed"
         open_ = [claim for claim in needed if self.verdict.claims[claim] != "PASS"]
         subjects = {each.subject: each for each in reversed(self.verdict.reasons)}
         if open_:

@@ -119,4 +119,4 @@ def _compare_claims(before: Claim, now: Claim) -> Iterator[str]:
         if gone := sorted({*getattr(before, word)} - {*getattr(now, word)}):
             yield f"catalogue: {now.id} has no {word} {', '.join(gone)} any more"
     if before.text != now.text:
-        yield f"catalogue: {now.id} says something else"
+        yield f"catalogue: {now.id} has another text"
