@@ -27,11 +27,11 @@ class Waits:
 
     pool: Pool
 
-    async def begin(self, execution: Execution, asks: Sequence[Ask], number: int) -> dict[str, Any]:
+    async def begin(self, number: int, execution: Execution, asks: Sequence[Ask]) -> dict[str, Any]:
         """``leftS``: seconds until the first deadline. Every gate is open."""
         return await self.pool.insist(_open_gate, execution, asks, number)
 
-    async def look(self, execution: Execution, keys: list[str], number: int) -> dict[str, Any]:
+    async def look(self, number: int, execution: Execution, keys: list[str]) -> dict[str, Any]:
         """What came of the gates: ``leftS`` while the run has to wait, else ``refusal`` or None.
 
         A no, or silence past a deadline by the database's clock, speaks for all of them.

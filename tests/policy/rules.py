@@ -120,6 +120,17 @@ LAUNCHERS: Final = (
     "engine/postgres/server.py",
     "engine/store/migrations/__init__.py",
 )
+WORKFLOWS: Final = frozenset(
+    {"RunIntent", "RunTask", "RepairIntent", "Compensate", "EscalateTimeout", "PromoteRecipe"}
+)
+
+
+def _names_workflow(tree: ast.Module, _: str) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in WORKFLOWS:
+            yield node.lineno, f"names the workflow {node.value} itself"
+
+
 RULES: Final = (
     Rule(
         "workflows are deterministic", ("engine/flows",), _impure,
@@ -145,6 +156,10 @@ RULES: Final = (
     Rule(
         "who claims asserts", ("scenarios",), _mute,
         "@pytest.mark.claim('S00.x')\ndef test_it(api):\n    api.get('/')\n",
+    ),
+    Rule(
+        "workflows are named once", ("engine",), _names_workflow,
+        "START = 'RunIntent'\n", but=("engine/core/workflows.py",),
     ),
     Rule(
         "the sources know no machine", PACKAGES, _placed,
