@@ -27,7 +27,8 @@ from pytest_spec11.evidence import binding, documents, kill_matrix
 from pytest_spec11.evidence.kill_matrix import FINDINGS, Found
 from pytest_spec11.judge.reasons import Trait, codes_with
 from pytest_spec11.requirements import catalogue, policy
-from pytest_spec11.verdict.gate import Question, evaluate
+from pytest_spec11.verdict.gate import evaluate
+from pytest_spec11.verdict.question import Question
 
 FILE: Final = "kills.json"
 TWINS: Final = ("http.none", "sql.none", "proc.none", "file.none")

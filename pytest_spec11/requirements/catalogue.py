@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
@@ -234,32 +234,3 @@ def _words(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise TypeError(f"{value!r} is not a list of words")
     return tuple(_word(item) for item in value)
-
-
-def find_weakenings(old: Catalogue, new: Catalogue) -> Iterator[str]:
-    """Each demand of ``old`` that ``new`` dropped or made weaker, one sentence each."""
-    for id_, before in old.claims.items():
-        if (now := new.find(id_)) is None:
-            yield f"catalogue: {id_} is gone"
-        else:
-            yield from _less(before, now)
-    for name in sorted({*old.lanes} - {*new.lanes}):
-        yield f"catalogue: lane {name} is no longer asked for"
-    stances = {(each.key, scope): each.values for each in new.posture for scope in each.scopes}
-    for each in old.posture:
-        if any(not {*stances.get((each.key, s), "?")} <= {*each.values} for s in each.scopes):
-            yield f"catalogue: posture {each.key} is asked for less"
-    strong = {tile.id for tile in new.tiles if tile.kills}
-    for tile in old.tiles:
-        if tile.kills and tile.id not in strong:
-            yield f"catalogue: {tile.id} needs no kill matrix any more"
-
-
-def _less(before: Claim, now: Claim) -> Iterator[str]:
-    if before.mandatory and not now.mandatory:
-        yield f"catalogue: {now.id} is no longer mandatory"
-    for word in ("scopes", "sources", "saboteurs"):
-        if gone := sorted({*getattr(before, word)} - {*getattr(now, word)}):
-            yield f"catalogue: {now.id} has no {word} {', '.join(gone)} any more"
-    if before.text != now.text:
-        yield f"catalogue: {now.id} has another text"

@@ -226,33 +226,3 @@ _TABLES: Final[Mapping[str, Callable[[str, Table], Iterator[str]]]] = MappingPro
         "lanes": _lanes,
     }
 )
-
-
-def find_weakenings(old: Policy, new: Policy) -> Iterator[str]:
-    """Each demand of ``old`` that ``new`` dropped or made weaker, one sentence each."""
-    for name in sorted({*old.mandatory} - {*new.mandatory}):
-        yield f"policy: {name} is no longer asked for"
-    for name in sorted({*old.shards} - {*new.shards}):
-        yield f"policy: shard {name} is no longer asked for"
-    for word, before, now in (
-        ("max_age_h", old.max_age_h, new.max_age_h),
-        ("clock_skew_s", old.clock_skew_s, new.clock_skew_s),
-        ("threshold of signatures", -old.threshold, -new.threshold),
-    ):
-        if now > before:
-            yield f"policy: {word} went from {abs(before):g} to {abs(now):g}"
-    for key in sorted({*new.keys} - {*old.keys}) if old.keys else ():
-        yield f"policy: key {key[:12]} may sign now"
-    if new.rehearsal and not old.rehearsal:
-        yield "policy: this tree became a rehearsal"
-    yield from _find_loosened_limits(old, new)
-
-
-def _find_loosened_limits(old: Policy, new: Policy) -> Iterator[str]:
-    for name, bounds in sorted(old.thresholds.items()):
-        for word, before in sorted(bounds.items()):
-            now = new.thresholds.get(name, {}).get(word)
-            if now is None:
-                yield f"policy: {name} has no {word} any more"
-            elif (now > before) if word == "max" else (now < before):
-                yield f"policy: {word} of {name} went from {before:g} to {now:g}"

@@ -25,7 +25,9 @@ from pytest_spec11.session.redaction import Redaction
 from pytest_spec11.session.retention import prune
 from pytest_spec11.session.runtest_hooks import Watch
 from pytest_spec11.session.runtime import Runtime
-from pytest_spec11.verdict.run_summary import Closing
+from pytest_spec11.verdict.gate import evaluate
+from pytest_spec11.verdict.question import Question
+from pytest_spec11.verdict.run_summary import RunSummary
 
 if TYPE_CHECKING:  # it imports psycopg and httpx, which only a test that uses an oracle may load
     from pytest_spec11.oracles.access import Access
@@ -41,7 +43,7 @@ class ProofSession:
         self.recorder: Recorder | None = None
         self._deselected: list[pytest.Item] = []
         self._checked: set[Path] = set()
-        self.closing: Closing | None = None
+        self.summary: RunSummary | None = None
         self._green = False
         self.expected_workers: list[str] = []  # workers of xdist; only the controller has any
 
@@ -147,13 +149,31 @@ class ProofSession:
         self.recorder.seal(int(exitstatus))
         if not self.runtime.run.borrows:
             with self.runtime.timings.phase("verdict"):
-                own = (self._catalogue(), self._policy(), self._binding())
-                self.closing = Closing.of(self.runtime.run, *own)
+                self.summary = self._summarize()
             if self.settings.keep:
                 prune(self.runtime.run.path.parent, self.settings.keep, datetime.now(UTC))
             self._green = green
-            if green and self.closing.hollow:
+            if green and self.summary.hollow:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _summarize(self) -> RunSummary:
+        """What the gate says of this run, for the work tree as it is now.
+
+        Raises pytest.UsageError when the policy is none any more.
+        """
+        given, path = self.settings, self.runtime.run.path
+        asked = Question(
+            bundles=[path],
+            root=self.config.rootpath,
+            scope=given.scope,
+            app_version=self.runtime.target.app_version,
+            catalogue=self.config.rootpath / given.catalogue if given.catalogue else None,
+            is_alone=given.scope == "demo",  # never GO, so nobody waits for other runs to be read
+        )
+        try:
+            return RunSummary(path, evaluate(asked))
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from error
 
     def pytest_unconfigure(self) -> None:
         """Clean up also after a run that broke before its session ended."""
@@ -165,9 +185,9 @@ class ProofSession:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print what this run proves and what it cannot, if it had anything to prove."""
-        if self.closing is not None:
+        if self.summary is not None:
             terminalreporter.section("spec11")
-            for line in self.closing.lines(green=self._green):
+            for line in self.summary.lines(green=self._green):
                 terminalreporter.line(line)
         if self.settings.timings:
             terminalreporter.section("spec11 timings")

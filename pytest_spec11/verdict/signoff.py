@@ -18,7 +18,7 @@ from pytest_spec11.judge.case import Case, Verdict
 from pytest_spec11.judge.flakes import count_runs
 from pytest_spec11.judge.reasons import Reason, Trait, codes_with
 from pytest_spec11.requirements.catalogue import Tile
-from pytest_spec11.verdict.weakenings import Drift
+from pytest_spec11.verdict.weakenings import Weakenings
 
 NAME: Final = "spec11/signoff/1"
 STRENGTH: Final = "E-WEAK-ORACLE"
@@ -33,7 +33,7 @@ class Signoff:
 
     case: Case
     verdict: Verdict
-    drift: Drift
+    weakenings: Weakenings
 
     def document(self) -> dict[str, Any]:
         """The whole document without the sum that seals it."""
@@ -54,8 +54,8 @@ class Signoff:
             "reasons": [asdict(each) for each in verdict.reasons],
             "notClaimed": [each for each in verdict.claims if each not in verdict.needed],
             "shards": sorted(terms.shards.union(terms.policy.shards)),
-            "mergeBase": self.drift.base,
-            "weakenings": list(self.drift.weakenings),
+            "mergeBase": self.weakenings.base,
+            "weakenings": list(self.weakenings.sentences),
             "evidence": self._evidence(),
             "kept": self._kept(),
         }
