@@ -103,7 +103,9 @@ async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
     durable = DBOS(config=settings)
     slots = Slots(executor.limits)
     internals.count_executions_with(durable, slots)
-    ticker = _declare(work, slots)
+    _declare_runs(work, slots)
+    _declare_followers(work)
+    ticker = _declare_demos(work)
     _declare_promotion(work)
     await _queues(url, executor.limits)
     DBOS.launch()
@@ -131,31 +133,16 @@ def _schedule(tick_s: int, ticker: Any) -> ScheduleInput:
     }
 
 
-def _declare(work: Work, slots: Slots) -> Any:
-    """Register every workflow by its name; return the one that the schedule starts."""
-    step = work.steps
-    tasks = TaskFlow(step, work.tasks)
+def _declare_runs(work: Work, slots: Slots) -> None:
+    """Register the workflows of a run: the run, its repair and its tasks."""
+    tasks = TaskFlow(work.steps, work.tasks)
 
     @DBOS.workflow(name=names.TASK)
     async def run_task(run_id: str, key: str, cmd: str) -> dict[str, Any]:
         return await tasks.play(run_id, Task(key=key, cmd=cmd))
 
-    @DBOS.workflow(name=names.ESCALATION)
-    async def escalate_timeout(run_id: str, gate_key: str) -> None:
-        await step("escalate", work.escalation.tell, run_id, gate_key)
-
-    @DBOS.workflow(name=names.COMPENSATION)
-    async def compensate(run_id: str) -> int:
-        return await step("TakeBack", work.patching.compensate, run_id)
-
-    demos = Demos(step, work.marks)
-
-    @DBOS.workflow(name=names.DEMO)
-    async def crash_demo(sleep_s: float) -> None:
-        await demos.crash(sleep_s)
-
     runs = RunFlow(
-        step=step,
+        step=work.steps,
         stages=work.stages,
         waits=work.waits,
         patching=work.patching,
@@ -173,6 +160,27 @@ def _declare(work: Work, slots: Slots) -> Any:
     async def repair_intent(workflow_id: str, attempt: int) -> dict[str, Any]:
         own = DBOS.workflow_id or ""
         return await runs.repair(Execution(id=own, workflow_id=workflow_id, attempt=attempt))
+
+
+def _declare_followers(work: Work) -> None:
+    """Register what comes after a gate's deadline, and after a cancellation."""
+
+    @DBOS.workflow(name=names.ESCALATION)
+    async def escalate_timeout(run_id: str, gate_key: str) -> None:
+        await work.steps("escalate", work.escalation.tell, run_id, gate_key)
+
+    @DBOS.workflow(name=names.COMPENSATION)
+    async def compensate(run_id: str) -> int:
+        return await work.steps("TakeBack", work.patching.compensate, run_id)
+
+
+def _declare_demos(work: Work) -> Any:
+    """Register the demonstrations; return the one that the schedule starts."""
+    demos = Demos(work.steps, work.marks)
+
+    @DBOS.workflow(name=names.DEMO)
+    async def crash_demo(sleep_s: float) -> None:
+        await demos.crash(sleep_s)
 
     @DBOS.workflow(name=names.TICK)
     async def tick(at: datetime, context: object) -> None:

@@ -120,6 +120,20 @@ LAUNCHERS: Final = (
     "engine/postgres/server.py",
     "engine/store/migrations/__init__.py",
 )
+MODULE_LINES: Final = 400
+FUNCTION_LINES: Final = 40
+
+
+def _too_long(tree: ast.Module, text: str) -> Iterator[tuple[int, str]]:
+    if (lines := text.count("\n")) > MODULE_LINES:
+        yield lines, f"a module of {lines} lines; {MODULE_LINES} are allowed"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > FUNCTION_LINES:
+                yield node.lineno, f"{node.name} has {lines} lines; {FUNCTION_LINES} are allowed"
+
+
 WORKFLOWS: Final = frozenset(
     {"RunIntent", "RunTask", "RepairIntent", "Compensate", "EscalateTimeout", "PromoteRecipe"}
 )
@@ -156,6 +170,10 @@ RULES: Final = (
     Rule(
         "who claims asserts", ("scenarios",), _mute,
         "@pytest.mark.claim('S00.x')\ndef test_it(api):\n    api.get('/')\n",
+    ),
+    Rule(
+        "a module and a function fit a screen or two", (*PACKAGES, "reports", "tests", "benchmarks"),
+        _too_long, "VALUE = 1\n" * (MODULE_LINES + 1),
     ),
     Rule(
         "workflows are named once", ("engine",), _names_workflow,
