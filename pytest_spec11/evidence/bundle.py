@@ -14,7 +14,7 @@ from pytest_spec11.errors import BadInput
 from pytest_spec11.evidence import documents as sealed
 from pytest_spec11.evidence import journal, observations, run_files
 from pytest_spec11.evidence.documents import Document
-from pytest_spec11.evidence.journal import Reading, Record, ignore_record
+from pytest_spec11.evidence.journal import Reading, Record, hear_both, ignore_record
 from pytest_spec11.evidence.run_files import Problem
 
 BAD: Final = frozenset({"failed", "error"})
@@ -371,25 +371,11 @@ def load(paths: Sequence[Path], hear: Callable[[Record], object] = ignore_record
             fold = Fold(folder)
             for path in found:
                 fold.open(path)
-                fold.close(journal.read(path, _both(fold.hear, hear)))
+                fold.close(journal.read(path, hear_both(fold.hear, hear)))
             bundles.append(fold.finish([sealed.read(path, kind) for path, kind in papers]))
     except (OSError, ValueError) as error:
         raise BadInput(f"bundle: {error}") from error
     return merge(bundles)
-
-
-Hear = Callable[[Record], object]
-
-
-def _both(first: Hear, second: Hear) -> Hear:
-    if second is ignore_record:
-        return first
-
-    def hear(record: Record) -> None:
-        first(record)
-        second(record)
-
-    return hear
 
 
 def _logs(blobs: Path, documents: Sequence[Document]) -> Iterator[Flaw]:
