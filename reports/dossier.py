@@ -15,7 +15,8 @@ from pytest_spec11.evidence.bundle import Outcome
 from pytest_spec11.judge.kills import survivor
 from pytest_spec11.judge.reasons import Reason
 from pytest_spec11.requirements.catalogue import Claim
-from pytest_spec11.verdict.gate import Judged, Question, evaluate
+from pytest_spec11.verdict.gate import Judged, evaluate
+from pytest_spec11.verdict.question import Question
 from reports.excerpts import Excerpt, Excerpts, Sight
 
 SLOWEST: Final = 20

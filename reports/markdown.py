@@ -19,7 +19,7 @@ def text(dossier: Dossier) -> str:
 
 def _lines(dossier: Dossier) -> Iterator[str]:
     verdict = "GO" if dossier.go else "NO GO"
-    yield f"## {verdict} for the release, scope {dossier.judged.terms.scope}"
+    yield f"## {verdict} for the release, scope {dossier.judged.question.scope}"
     yield ""
     yield f"{dossier.proven_count} of {dossier.needed_count} needed claims proven."
     if dossier.groups:

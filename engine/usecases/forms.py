@@ -1,4 +1,4 @@
-"""Forms against the JSON Schema of their recipe (D26)."""
+"""Checks forms against the JSON Schema of their recipe (D26)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_FAULTS: Final = 100
 MAX_VALUES: Final = 1_000
 MAX_LETTERS: Final = 65_536
 MAX_STEPS: Final = 250_000  # keywords looked at for values, half a second of a processor
-ON_LOOP: Final = 2_000  # steps that take no longer than the statements of a start
+ON_LOOP: Final = 2_000  # this many steps take no longer than the statements of a start
 LONGEST_MESSAGE: Final = 200
 _CHECKER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forms")
 Fault: TypeAlias = "tuple[tuple[str | int, ...], str]"
@@ -38,10 +38,10 @@ class Form:
         self._surely_fits = plain_forms.compile_acceptor(schema)
 
     async def require(self, form: Mapping[str, Json]) -> None:
-        """Accept a form that fits. Raises Malformed, naming every fault, a hundred at most.
+        """Accept a form that fits. Raises Malformed that names every fault, at most a hundred.
 
-        A form has bounds of its own, whatever its schema allows: together with the weight of
-        a schema they bound how long this takes. What is long is done beside the event loop.
+        A form has limits of its own, whatever its schema allows. Together with the weight of a
+        schema they limit the time. A long check runs in a thread, beside the event loop.
         """
         if self._surely_fits(form):
             return
@@ -66,9 +66,9 @@ class Form:
 
 
 def _faults(error: ValidationError) -> Iterator[Fault]:
-    """Where ``error`` is: at the key that is missing or too many, not at the object around it.
+    """The place of ``error``: the missing or superfluous key, not the object around it.
 
-    The rule is named, the value never quoted: it may be a secret.
+    The text names the rule and never quotes the value, because the value may be a secret.
     """
     at = tuple(error.absolute_path)
     if error.validator == "required":
@@ -92,9 +92,9 @@ def _find_undeclared(error: ValidationError) -> Iterator[str]:
 
 
 def _count_small(form: Mapping[str, Json], most: int) -> int:
-    """How many values a form has. Raises Malformed for more values or letters than it may have.
+    """Count the values of a form. Raises Malformed for more values or letters than it may have.
 
-    ``most`` is how many its schema leaves time for.
+    ``most`` is the number of values for which its schema leaves time.
     """
     values, letters = 0, 0
     ahead: list[Any] = [form]

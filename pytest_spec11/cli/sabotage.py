@@ -27,7 +27,8 @@ from pytest_spec11.evidence import binding, documents, kill_matrix
 from pytest_spec11.evidence.kill_matrix import FINDINGS, Found
 from pytest_spec11.judge.reasons import Trait, codes_with
 from pytest_spec11.requirements import catalogue, policy
-from pytest_spec11.verdict.gate import Question, evaluate
+from pytest_spec11.verdict.gate import evaluate
+from pytest_spec11.verdict.question import Question
 
 FILE: Final = "kills.json"
 TWINS: Final = ("http.none", "sql.none", "proc.none", "file.none")
@@ -37,7 +38,7 @@ _RAN: Final = frozenset({0, 1})  # what pytest ends with when it ran the tests
 
 def add(commands: Any) -> None:
     """Declare the command and its options."""
-    made = commands.add_parser("sabotage", help="see every claim red", allow_abbrev=False)
+    made = commands.add_parser("sabotage", help="turn each claim red", allow_abbrev=False)
     made.add_argument("-m", dest="scenario", default="", help="only this scenario, such as S02")
     made.add_argument("--saboteur", action="append", default=[], metavar="ID")
     made.add_argument("--claim", action="append", default=[], metavar="ID")
@@ -47,14 +48,14 @@ def add(commands: Any) -> None:
         default=[],
         type=Path,
         metavar="BUNDLE",
-        help="evidence of this tree that shows claims green; default: their tests are run",
+        help="evidence of this tree with green claims; default: run their tests",
     )
     made.add_argument("--bundle", type=Path, help="directory for kills.json; default: .spec11/…")
     made.add_argument("--root", type=Path, default=Path(), help="the work tree with the tests")
-    made.add_argument("--scope", default="signoff", help="what is to be signed off")
-    made.add_argument("--app-version", default="", help="to be released; default: the policy's")
-    made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
-    made.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    made.add_argument("--scope", default="signoff", help="scope of the evidence")
+    made.add_argument("--app-version", default="", help="version to release; default: the policy's")
+    made.add_argument("--catalogue", type=Path, help="file of claims; default: the package's")
+    made.add_argument("--jobs", type=int, default=1, help="number of runs at the same time")
     made.add_argument("--json", action="store_true", help="print the matrix as JSON")
     made.set_defaults(run=run)
 
@@ -98,7 +99,7 @@ def _plan_cells(
     planned = kill_matrix.cells_of(claims, arguments.scenario, arguments.saboteur, some)
     if missing := set(arguments.saboteur) - planned.keys():
         names = ", ".join(sorted(missing))
-        raise BadInput(f"no such cell: {names}, at scope {arguments.scope}; see: spec11 claims")
+        raise BadInput(f"no cell: {names}, at scope {arguments.scope}; see: spec11 claims")
     if not planned:
         raise BadInput(f"no claim of {arguments.scenario} names a saboteur")
     return planned
@@ -278,12 +279,12 @@ class Campaign:
 
 
 def _interrupt(*_: object) -> None:
-    """Being asked to end is what Ctrl-C is."""
+    """Treat a request to end like Ctrl-C."""
     raise KeyboardInterrupt
 
 
 def _shares(claims: Sequence[str], count: int) -> list[list[str]]:
-    """The claims in at most ``count`` shares of like size, those of one scenario together."""
+    """At most ``count`` shares of the claims, of similar size; a scenario is never split."""
     scenarios: dict[str, list[str]] = {}
     for claim in claims:
         scenarios.setdefault(claim.partition(".")[0], []).append(claim)

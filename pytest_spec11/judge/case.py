@@ -1,4 +1,4 @@
-"""What the judge is given, and what it says."""
+"""The judge's input and output."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Word = Literal["GO", "NO_GO"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What is asked: at what time, of which tree, at which scope, by which policy.
+    """The terms of a verdict: time, tree, scope and policy.
 
-    ``here`` is the binding of the tree to be released; without it there is nothing the evidence
-    could be about, so never GO. ``shards`` are those that have to have run.
+    ``here`` is the binding of the tree to release. Without it the evidence belongs to no tree, and
+    the verdict is never GO. ``shards`` are those that must have run.
     """
 
     now_ms: int
@@ -35,7 +35,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Case:
-    """Everything a rule may look at."""
+    """Everything that a rule may read."""
 
     catalogue: Catalogue
     bundle: Bundle
@@ -59,7 +59,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """GO or NO_GO, every reason against GO, how each claim stands, and which claims GO needs."""
+    """GO or NO_GO, every reason against GO, the claims that GO needs, and the status of each."""
 
     verdict: Word
     reasons: tuple[Reason, ...]
