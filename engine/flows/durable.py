@@ -82,10 +82,9 @@ class Work:
 async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
     """Execute workflows on the running loop, also those of an earlier process of this executor.
 
-    Returns the workflows that wait for messages: the caller must wake them.
-
-    Only the end of the process stops it. Running workflows then stay PENDING and go on when the
-    executor id comes back or another executor takes them over.
+    Returns the workflows that wait for messages: the caller must wake them. Only the end of the
+    process stops it. Running workflows then stay PENDING and go on when the executor id comes back
+    or another executor takes them over.
     """
     url = sqlalchemy_url(dsn)
     settings: DBOSConfig = {
@@ -103,10 +102,7 @@ async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
     durable = DBOS(config=settings)
     slots = Slots(executor.limits)
     internals.count_executions_with(durable, slots)
-    _declare_runs(work, slots)
-    _declare_followers(work)
-    ticker = _declare_demos(work)
-    _declare_promotion(work)
+    ticker = _declare(work, slots)
     await _queues(url, executor.limits)
     DBOS.launch()
     record_briefly(durable)
@@ -131,6 +127,14 @@ def _schedule(tick_s: int, ticker: Any) -> ScheduleInput:
         "queue_name": CONTROL,
         "automatic_backfill": True,
     }
+
+
+def _declare(work: Work, slots: Slots) -> Any:
+    """Register every workflow by its name; return the one that the schedule starts."""
+    _declare_runs(work, slots)
+    _declare_followers(work)
+    _declare_promotion(work)
+    return _declare_demos(work)
 
 
 def _declare_runs(work: Work, slots: Slots) -> None:
