@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -64,6 +65,16 @@ def edit_binding(**changes: Any) -> Tamper:
 def later(by_ms: int) -> Tamper:
     """All evidence is of another time."""
     return lambda case: move_in_time(case, by_ms)
+
+
+def ahead(by_ms: int) -> Tamper:
+    """The last of it ends so long after now, however old the release is that is spoiled."""
+
+    def move(case: Rehearsal) -> None:
+        ended_ms = int(json.loads(case.kills.read_bytes())["finishedAt"])
+        move_in_time(case, time.time_ns() // 1_000_000 - ended_ms + by_ms)
+
+    return move
 
 
 def blob(change: Callable[[Path], object]) -> Tamper:
@@ -188,8 +199,8 @@ FORGED: Final[dict[str, tuple[str, Tamper]]] = {
     "not committed": ("E-DIRTY", edit_binding(dirty=True)),
     "25 hours old": ("E-STALE", later(-25 * HOUR_MS)),
     "a minute too old": ("E-STALE", later(-24 * HOUR_MS - 60_000)),
-    "an hour ahead": ("E-FUTURE", later(HOUR_MS)),
-    "five minutes ahead": ("E-FUTURE", later(300_000)),
+    "an hour ahead": ("E-FUTURE", ahead(HOUR_MS)),
+    "five minutes ahead": ("E-FUTURE", ahead(300_000)),
     "ended before it began": ("E-TIME", ends_before_it_began),
     "of no time": ("E-STALE E-TIME", without_time),
 }
