@@ -32,7 +32,7 @@ from scenarios.support.release.planted_runs import (
 from scenarios.support.release.tampering import HOUR_MS, blob, flip, later
 from scenarios.support.release.throwaway_release import (
     PROVOKED,
-    Rehearsal,
+    ThrowawayRelease,
 )
 from scenarios.support.runs.gates import await_gates
 from scenarios.support.runs.operations import act_accepted, fork_run
@@ -138,7 +138,7 @@ def test_divergent_runs_are_counted_until_they_agree_or_are_old(
 
 @pytest.mark.claim("S15.triggers-flip")
 def test_evidence_that_is_not_what_it_says_or_not_of_now_turns_its_trigger(
-    live: Court, case: Rehearsal, files: Files, tmp_path: Path
+    live: Court, case: ThrowawayRelease, files: Files, tmp_path: Path
 ) -> None:
     stale = live.base.copy_to(tmp_path / "stale")
     later(-25 * HOUR_MS)(stale)
@@ -212,7 +212,7 @@ def test_what_a_test_that_passed_declares_is_not_counted_and_anything_else_is(
     assert live.show(live.base).verdict == "GO"
 
 
-def _lines(files: Files, case: Rehearsal) -> list[bytes]:
+def _lines(files: Files, case: ThrowawayRelease) -> list[bytes]:
     return (files.read(case.journal) or b"").splitlines()
 
 
@@ -231,7 +231,7 @@ def failed(found: list[Line]) -> list[Line]:
 @pytest.mark.claim("S15.provocations-declared")
 @pytest.mark.parametrize("change", [undeclared, failed])
 def test_what_no_test_that_passed_declares_is_counted(
-    live: Court, case: Rehearsal, unique_goal: str, files: Files, change: Any
+    live: Court, case: ThrowawayRelease, unique_goal: str, files: Files, change: Any
 ) -> None:
     rewritten(case.journal, change)
     sign_off(case)
@@ -248,7 +248,7 @@ def test_what_no_test_that_passed_declares_is_counted(
 
 @pytest.mark.claim("S15.provocations-declared")
 def test_what_a_foreign_record_declares_is_counted(
-    live: Court, case: Rehearsal, unique_goal: str, files: Files
+    live: Court, case: ThrowawayRelease, unique_goal: str, files: Files
 ) -> None:
     foreign = (files.read(case.journal) or b"").replace(b"ih_provoked_s03", b"ih_foreign0_s03")
     (case.run / "journal-gw0.ndjson").write_bytes(foreign)

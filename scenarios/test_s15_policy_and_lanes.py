@@ -17,7 +17,7 @@ from scenarios.support.release.tampering import JUDGED
 from scenarios.support.release.throwaway_release import (
     LANES,
     SPEC11,
-    Rehearsal,
+    ThrowawayRelease,
     commit_tree,
     run_lanes,
 )
@@ -42,7 +42,7 @@ LOOSER: dict[str, tuple[str, Change, str]] = {
 @pytest.mark.claim("S15.policy-sealed")
 @pytest.mark.parametrize("name", sorted(LOOSER))
 def test_a_policy_that_asks_for_less_than_it_did_at_the_run_is_refused_and_listed(
-    court: Court, own: Rehearsal, files: Files, name: str
+    court: Court, own: ThrowawayRelease, files: Files, name: str
 ) -> None:
     file, change, words = LOOSER[name]
     path = own.tree / file
@@ -59,7 +59,7 @@ def test_a_policy_that_asks_for_less_than_it_did_at_the_run_is_refused_and_liste
 
 @pytest.mark.claim("S15.policy-sealed")
 def test_a_claim_that_is_dropped_and_a_marker_that_moved_are_listed(
-    court: Court, own: Rehearsal, files: Files
+    court: Court, own: ThrowawayRelease, files: Files
 ) -> None:
     catalogue, tests = own.tree / "catalogue.json", own.tree / "test_rehearsal.py"
     document = json.loads(catalogue.read_bytes())
@@ -80,7 +80,9 @@ def test_a_claim_that_is_dropped_and_a_marker_that_moved_are_listed(
 
 
 @pytest.mark.claim("S15.policy-sealed")
-def test_a_marker_that_moved_during_the_run_is_refused(case: Rehearsal, files: Files) -> None:
+def test_a_marker_that_moved_during_the_run_is_refused(
+    case: ThrowawayRelease, files: Files
+) -> None:
     codes, spoil = JUDGED["markers moved"]
     spoil(case)
 
@@ -92,7 +94,9 @@ def test_a_marker_that_moved_during_the_run_is_refused(case: Rehearsal, files: F
 
 @pytest.mark.claim("S15.policy-sealed")
 @pytest.mark.parametrize("line", ["[waivers]", '[release.waive]\nclaim = "S01.holds"'])
-def test_a_policy_that_names_a_waiver_is_refused(court: Court, own: Rehearsal, line: str) -> None:
+def test_a_policy_that_names_a_waiver_is_refused(
+    court: Court, own: ThrowawayRelease, line: str
+) -> None:
     with (own.tree / "spec11.toml").open("a", encoding="utf-8") as file:
         file.write(f"\n{line}\n")
 
@@ -108,7 +112,7 @@ OF_LANES = [name for name in JUDGED if "lane" in name or name == "red under gree
 @pytest.mark.claim("S15.lanes-in-order")
 @pytest.mark.parametrize("name", sorted(OF_LANES))
 def test_a_lane_that_is_red_missing_or_out_of_order_is_refused(
-    case: Rehearsal, files: Files, name: str
+    case: ThrowawayRelease, files: Files, name: str
 ) -> None:
     codes, spoil = JUDGED[name]
     spoil(case)
@@ -120,7 +124,7 @@ def test_a_lane_that_is_red_missing_or_out_of_order_is_refused(
 
 @pytest.mark.claim("S15.lanes-in-order")
 @pytest.mark.parametrize("lane", LANES)
-def test_each_lane_is_asked_for(case: Rehearsal, files: Files, lane: str) -> None:
+def test_each_lane_is_asked_for(case: ThrowawayRelease, files: Files, lane: str) -> None:
     shutil.rmtree(case.lane(lane).parent)
 
     said = ask_gate(files, case)
@@ -133,7 +137,7 @@ def test_each_lane_is_asked_for(case: Rehearsal, files: Files, lane: str) -> Non
 @pytest.mark.claim("S15.lanes-in-order")
 @pytest.mark.parametrize("gone", ["scan.py", "scanned"])
 def test_the_policy_lane_is_red_without_its_scanner_or_what_it_scans(
-    court: Court, own: Rehearsal, files: Files, gone: str
+    court: Court, own: ThrowawayRelease, files: Files, gone: str
 ) -> None:
     lost = own.tree / gone
     lost.rename(own.tree.parent / gone)
@@ -152,7 +156,7 @@ def test_the_policy_lane_is_red_without_its_scanner_or_what_it_scans(
 
 @pytest.mark.claim("S15.lanes-in-order")
 def test_a_lane_of_another_tree_is_no_evidence_of_this_one(
-    court: Court, own: Rehearsal, files: Files
+    court: Court, own: ThrowawayRelease, files: Files
 ) -> None:
     (own.tree / "added.py").write_text("")
     commit_tree(court.stack.proc, own.tree)
@@ -169,7 +173,7 @@ KILLS = ["no kill matrix", "kill without a hit", "survivor", "no benign twin"]
 @pytest.mark.claim("S15.oracle-strength")
 @pytest.mark.parametrize("name", KILLS)
 def test_an_oracle_that_was_never_seen_red_is_refused(
-    case: Rehearsal, files: Files, name: str
+    case: ThrowawayRelease, files: Files, name: str
 ) -> None:
     codes, spoil = JUDGED[name]
     spoil(case)
@@ -192,7 +196,7 @@ CELLS: dict[str, dict[str, Any]] = {
 @pytest.mark.claim("S15.oracle-strength")
 @pytest.mark.parametrize("name", sorted(CELLS))
 def test_a_kill_counts_for_its_own_reason_between_two_greens(
-    court: Court, case: Rehearsal, name: str
+    court: Court, case: ThrowawayRelease, name: str
 ) -> None:
     assert ask_gate_process(court.stack.proc, case).verdict == "GO"
     cells = json.loads(case.kills.read_bytes())["cells"]

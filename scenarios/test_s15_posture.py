@@ -16,7 +16,7 @@ from scenarios.support.release.forged_evidence import Line, rewritten
 from scenarios.support.release.judges import BOARD, Court, Said, ask_board, ask_gate, point
 from scenarios.support.release.throwaway_release import (
     SPEC11,
-    Rehearsal,
+    ThrowawayRelease,
     commit_tree,
     write_tree,
 )
@@ -68,7 +68,7 @@ GATED = {
 
 @pytest.mark.claim("S15.posture-rules")
 @pytest.mark.parametrize("key", sorted(GATED))
-def test_the_gate_refuses_what_ran_otherwise(live: Court, case: Rehearsal, key: str) -> None:
+def test_the_gate_refuses_what_ran_otherwise(live: Court, case: ThrowawayRelease, key: str) -> None:
     def posed(found: list[Line]) -> list[Line]:
         found[0]["data"]["posture"][key] = "false"
         return found
@@ -82,7 +82,7 @@ def test_the_gate_refuses_what_ran_otherwise(live: Court, case: Rehearsal, key: 
 
 @pytest.mark.claim("S15.posture-rules")
 def test_the_gate_refuses_a_demo_and_a_smoke_that_is_not_live(
-    case: Rehearsal, files: Files
+    case: ThrowawayRelease, files: Files
 ) -> None:
     demo, smoke = ask_gate(files, case, "demo"), ask_gate(files, case, "live-smoke")
 

@@ -21,7 +21,7 @@ from scenarios.support.release.tampering import JUDGED
 from scenarios.support.release.throwaway_release import (
     CLAIMS,
     SPEC11,
-    Rehearsal,
+    ThrowawayRelease,
     commit_tree,
     holding,
     write_tree,
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.S15
 RUN_S = 90.0
 
 
-def throwaway(court: Court, folder: Path, tests: str, conftest: str = "") -> Rehearsal:
+def throwaway(court: Court, folder: Path, tests: str, conftest: str = "") -> ThrowawayRelease:
     """A committed tree with these tests, and no release yet."""
     tree = folder / "throwaway"
     write_tree(tree, court.base.app_version, tests)
@@ -44,7 +44,7 @@ def throwaway(court: Court, folder: Path, tests: str, conftest: str = "") -> Reh
     return replace(court.base, tree=tree, release=release)
 
 
-def ran(court: Court, case: Rehearsal, *more: str, limit_kb: int = 0) -> Exit:
+def ran(court: Court, case: ThrowawayRelease, *more: str, limit_kb: int = 0) -> Exit:
     """How pytest ended in the tree; ``limit_kb``: no file can grow beyond it."""
     tree = case.tree
     words = ["-q", f"--rootdir={tree}", f"-c{tree / 'pyproject.toml'}", f"{tree}", *more]
@@ -55,7 +55,7 @@ def ran(court: Court, case: Rehearsal, *more: str, limit_kb: int = 0) -> Exit:
     return court.stack.proc.run(full if limit_kb else words, env=env, deadline_s=RUN_S)
 
 
-def keep_earlier_run(case: Rehearsal, word: str) -> str:
+def keep_earlier_run(case: ThrowawayRelease, word: str) -> str:
     """A run of the same tree is kept in it, in which one test ended so; the node of that test."""
     run = case.tree / ".spec11" / "earlier"
     shutil.copytree(case.run, run)
@@ -75,7 +75,7 @@ def keep_earlier_run(case: Rehearsal, word: str) -> str:
 @pytest.mark.claim("S15.non-pass-blocks")
 @pytest.mark.parametrize("word", ["failed", "passed"])
 def test_a_test_that_was_red_in_a_kept_run_of_the_tree_is_refused(
-    court: Court, own: Rehearsal, files: Files, word: str
+    court: Court, own: ThrowawayRelease, files: Files, word: str
 ) -> None:
     node = keep_earlier_run(own, word)
     out = own.release.parent / "out.json"
@@ -109,7 +109,7 @@ OF_INVENTORY = {
 @pytest.mark.claim("S15.inventory-closed")
 @pytest.mark.parametrize("name", sorted(INVENTORY))
 def test_a_claim_that_is_missing_unknown_or_twice_is_refused_by_name(
-    case: Rehearsal, files: Files, name: str
+    case: ThrowawayRelease, files: Files, name: str
 ) -> None:
     codes, spoil = JUDGED[name]
     spoil(case)
@@ -121,7 +121,7 @@ def test_a_claim_that_is_missing_unknown_or_twice_is_refused_by_name(
 
 
 @pytest.mark.claim("S15.inventory-closed")
-def test_evidence_of_another_catalogue_is_refused(own: Rehearsal, court: Court) -> None:
+def test_evidence_of_another_catalogue_is_refused(own: ThrowawayRelease, court: Court) -> None:
     assert ask_gate_process(court.stack.proc, own).verdict == "GO"
     path = own.tree / "catalogue.json"
     path.write_text(path.read_text().replace("S07 holds.", "S07 nearly holds."))
@@ -329,7 +329,7 @@ def test_a_disk_that_is_full_is_never_go(court: Court, files: Files, tmp_path: P
 
 
 @pytest.mark.claim("S15.truncation-blocks")
-def test_a_journal_that_was_cut_anywhere_is_never_go(case: Rehearsal, files: Files) -> None:
+def test_a_journal_that_was_cut_anywhere_is_never_go(case: ThrowawayRelease, files: Files) -> None:
     whole = files.read(case.journal) or b""
     times = read(case.journal).times
     assert times is not None
@@ -348,7 +348,7 @@ def test_a_journal_that_was_cut_anywhere_is_never_go(case: Rehearsal, files: Fil
 
 @pytest.mark.claim("S15.truncation-blocks")
 def test_no_older_verdict_stands_in_for_a_bundle_that_is_gone(
-    court: Court, case: Rehearsal, files: Files
+    court: Court, case: ThrowawayRelease, files: Files
 ) -> None:
     words = case.gate_words("--out", str(case.signoff))
     shutil.rmtree(case.run)

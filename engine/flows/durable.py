@@ -19,7 +19,7 @@ from engine.background.demos import Marks
 from engine.background.escalation import Escalation
 from engine.background.gate_waits import Waits
 from engine.background.patches import Patching
-from engine.background.promotion_eval import Rehearsal
+from engine.background.promotion_eval import PromotionEval
 from engine.background.queue_polling import QueuePolling, remember
 from engine.background.repairs import Repairs
 from engine.background.run_steps import Stages
@@ -74,7 +74,7 @@ class Work:
     tasks: Tasks
     escalation: Escalation
     marks: Marks
-    rehearsal: Rehearsal
+    evaluation: PromotionEval
     endings: Endings
     signals: QueueSignals
 
@@ -195,7 +195,7 @@ def _declare_demos(work: Work) -> Any:
 
 
 def _declare_promotion(work: Work) -> None:
-    promotion = PromotionFlow(work.steps, work.rehearsal)
+    promotion = PromotionFlow(work.steps, work.evaluation)
 
     @DBOS.workflow(name=names.PROMOTION)
     async def promote_recipe(promotion_id: str, fixtures: list[str]) -> str:

@@ -65,10 +65,10 @@ class Steps:
     ) -> T:
         """The same for a body that first takes the number of its step within the workflow."""
 
-        def numbered(*args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        def run_body(*args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
             return body(_number(), *args, **kwargs)
 
-        return await self(name, numbered, *args, **kwargs)
+        return await self(name, run_body, *args, **kwargs)
 
     async def _find(self, place: Place, name: str) -> tuple[str | None, str | None] | None:
         """The recorded output and error.

@@ -81,7 +81,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Closing:
+class GateEnd:
     """How a gate ends."""
 
     gate_key: str
@@ -120,7 +120,7 @@ async def standing(tx: Tx, execution_id: str, gate_keys: list[str]) -> list[Stan
         return await (await rows.execute(SQL["standing"], values)).fetchall()
 
 
-async def close(tx: Tx, execution_id: str, closing: Closing, function_id: int) -> None:
+async def close(tx: Tx, execution_id: str, closing: GateEnd, function_id: int) -> None:
     """Close the gate as ``closing`` says, and write its events."""
     values = {"execution_id": execution_id, "function_id": function_id, **asdict(closing)}
     await tx.execute(SQL["close"], values)
