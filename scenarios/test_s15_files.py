@@ -30,12 +30,6 @@ BINDINGS = {
 
 
 @pytest.fixture
-def case(court: Court, tmp_path: Path) -> Rehearsal:
-    """A copy of the release that is GO, to be spoilt."""
-    return court.base.copy_to(tmp_path)
-
-
-@pytest.fixture
 def untold(court: Court) -> Iterator[str]:
     """The name of a board that nobody told what is to be released."""
     told = court.stack.begin(court.board("untold", SIGNOFF_COMMIT="", SIGNOFF_TREE=""))

@@ -27,11 +27,11 @@ class Waits:
 
     pool: Pool
 
-    async def begin(self, execution: Execution, asks: Sequence[Ask], number: int) -> dict[str, Any]:
+    async def begin(self, number: int, execution: Execution, asks: Sequence[Ask]) -> dict[str, Any]:
         """Open every gate. Returns ``leftS``: the seconds until the first deadline."""
         return await self.pool.insist(_open_gate, execution, asks, number)
 
-    async def look(self, execution: Execution, keys: list[str], number: int) -> dict[str, Any]:
+    async def look(self, number: int, execution: Execution, keys: list[str]) -> dict[str, Any]:
         """The state of the gates: ``leftS`` while the run must wait, otherwise ``refusal`` or None.
 
         One no, or one missed deadline by the database's clock, decides for all of them.

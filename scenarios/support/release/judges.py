@@ -15,9 +15,10 @@ from pytest_spec11 import verify
 from pytest_spec11.cli import main
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.oracles.http import Api
+from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.stacks import Stack
 from pytest_spec11.target import Process
-from scenarios.support.release.throwaway_release import Rehearsal
+from scenarios.support.release.throwaway_release import SPEC11, Rehearsal
 
 BOARD: Final = "/api/ops/signoff"
 LIVE: Final = frozenset({"E-TRIGGER"})  # reasons from the database, not from the files
@@ -117,3 +118,11 @@ def point(link: Path, to: Path) -> None:
     staged = link.with_name("staged")
     staged.symlink_to(to)
     os.replace(staged, link)  # noqa: PTH105  # of the link itself
+
+
+def ask_gate_process(proc: Proc, case: Rehearsal) -> Said:
+    """What ``spec11 gate`` says as a process."""
+    done = proc.run([*SPEC11, *case.gate_words("--json")])
+    document = json.loads(done.stdout)
+    pairs = tuple((each["code"], each["subject"]) for each in document["reasons"])
+    return Said(document["verdict"], pairs, done.code)
