@@ -29,6 +29,7 @@ from engine.api.routing import Served
 from engine.config import Config
 from engine.core.doors import Role
 from engine.core.policy import Rules
+from engine.core.posture import Posture
 from engine.core.signoff import Release
 from engine.core.triggers import Stance
 from engine.listener import open_listener
@@ -38,7 +39,6 @@ from engine.store.endings import Endings
 from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.store.queue_signals import QueueSignals
-from engine.usecases.posture import Posture
 from engine.usecases.promotion import Promotions
 from engine.usecases.runs import Ingress
 from engine.usecases.signoff import Signoff
