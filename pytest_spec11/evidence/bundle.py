@@ -15,6 +15,7 @@ from pytest_spec11.evidence import documents as sealed
 from pytest_spec11.evidence import journal, observations, run_files
 from pytest_spec11.evidence.documents import Document
 from pytest_spec11.evidence.journal import Reading, Record, hear_both, ignore_record
+from pytest_spec11.evidence.phase_witness import CONTRADICTION, find_contradictions
 from pytest_spec11.evidence.run_files import Problem
 
 BAD: Final = frozenset({"failed", "error"})
@@ -342,7 +343,7 @@ class Fold:
                 attempt=said["attempt"],
                 word=self._share(said["outcome"]),
                 phases=self._share(tuple(map(str, said["phases"].values()))),
-                voids=self._share(tuple(void.get("code") for void in said["voids"])),
+                voids=self._share(find_voids(said)),
                 claims=self._share(tuple(said["claims"])),
                 message=str(said.get("message", "")),
             )
@@ -351,6 +352,14 @@ class Fold:
     def _share(self, value: Value) -> Value:
         shared: Value = self._same.setdefault(value, value)
         return shared
+
+
+def find_voids(said: Data) -> tuple[str | None, ...]:
+    """The code of each reason not to believe an outcome, also of one that it does not give."""
+    codes = [void.get("code") for void in said["voids"]]
+    if CONTRADICTION not in codes and any(find_contradictions(said["phases"], said["witness"])):
+        codes.append(CONTRADICTION)
+    return tuple(codes)
 
 
 def load(paths: Sequence[Path], hear: Callable[[Record], object] = ignore_record) -> Bundle:

@@ -49,6 +49,7 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
         "attempt": (int,),
         "outcome": (str,),
         "phases": (dict,),
+        "witness": (dict,),
         "claims": (list,),
         "voids": (list,),
     },

@@ -167,6 +167,18 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             Trait.RED,
         ),
         "E-RETURN": _code("Replace return in the test by assert.", _ALL, Trait.VOIDS, Trait.RED),
+        "E-CONTRADICTION": _code(
+            "Remove the hook that reports the test as better than it ended.",
+            _ALL,
+            Trait.VOIDS,
+            Trait.RED,
+        ),
+        "E-BACKGROUND": _code(
+            "Make the test wait for its tasks, futures and child processes and check each end.",
+            _ALL,
+            Trait.VOIDS,
+            Trait.RED,
+        ),
         "E-DUPLICATE": _code(
             "Gate again without the duplicate: each record may be in only one bundle.", _GATE
         ),

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from pytest_spec11.evidence.phase_witness import CONTRADICTION, find_contradictions
+
 # From good to bad. If one phase has two outcomes, the later word in this list counts.
 _WORSE: Final[Mapping[str, int]] = MappingProxyType(
     {"passed": 0, "xpassed": 1, "skipped": 2, "xfailed": 3, "failed": 4}
@@ -27,7 +29,8 @@ class Attempt:
     """One attempt of a test: outcome by phase, passed assertions, reasons not to believe it."""
 
     number: int
-    phases: dict[str, str] = field(default_factory=dict)
+    phases: dict[str, str] = field(default_factory=dict)  # as reported
+    witness: dict[str, str] = field(default_factory=dict)  # as each ended where it ran
     assertions: int = 0
     informed: int = 0  # how many of those came after the first observation
     observations: int = 0
@@ -50,6 +53,7 @@ class Attempt:
             "attempt": self.number,
             "outcome": self.outcome,
             "phases": dict(self.phases),
+            "witness": dict(self.witness),
             "assertions": self.assertions,
             "informed": self.informed,
             "observations": self.observations,
@@ -86,6 +90,18 @@ class RunningTest:
         phases = self.attempt.phases
         phases[when] = max(phases.get(when, outcome), outcome, key=_WORSE.__getitem__)
         self.attempt.message = self.attempt.message or message
+
+    def phase_seen(self, when: str, outcome: str) -> None:
+        """Record how a phase, or a part of it, ended where it ran; keep the worst word."""
+        witness = self.attempt.witness
+        witness[when] = max(witness.get(when, outcome), outcome, key=_WORSE.__getitem__)
+
+    def note_contradictions(self) -> None:
+        """Make an attempt void if a report of it is better than what the witness saw."""
+        for attempt in self.attempts:
+            for when, said, seen in find_contradictions(attempt.phases, attempt.witness):
+                text = f"the {when} was reported as {said}, but it was seen to be {seen}"
+                attempt.voids.append(Void(CONTRADICTION, text))
 
     def note_observation(self) -> None:
         """Record that an oracle observed something for this test."""

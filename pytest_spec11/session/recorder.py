@@ -11,6 +11,7 @@ from typing import Any
 from pytest_spec11.canon import canonical_lossy
 from pytest_spec11.evidence.journal import Journal
 from pytest_spec11.session.attempts import RunningTest
+from pytest_spec11.session.background import BACKGROUND, Background
 from pytest_spec11.session.redaction import Redaction
 
 _TEXT_KEPT = 300
@@ -26,6 +27,8 @@ class Recorder:
         self._lock = threading.Lock()
         self.claims: dict[str, list[str]] = {}
         self._lost: list[str] = []
+        self._background = Background()
+        self._background.listen()
 
     @property
     def trial(self) -> RunningTest | None:
@@ -52,9 +55,12 @@ class Recorder:
         try:
             yield trial
         finally:
+            for text in self._background.take_failures():
+                trial.void(BACKGROUND, text)
             threading.excepthook = before
             self._trial = None
             trial.note_threads()
+            trial.note_contradictions()
             self._write(trial)
 
     def _write(self, trial: RunningTest) -> None:
@@ -112,6 +118,7 @@ class Recorder:
 
     def seal(self, exit_status: int) -> None:
         """Seal the journal: it is complete."""
+        self._background.close()
         self._journal.seal(exitStatus=exit_status)
 
     def _record_facts(

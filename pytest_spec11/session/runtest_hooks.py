@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Generator
-from typing import Any, TypeAlias
+from collections.abc import Generator
+from typing import TypeAlias
 
 import pytest
 
 from pytest_spec11.session import assertion_hook
+from pytest_spec11.session.outcome_witness import OutcomeWitness
 from pytest_spec11.session.recorder import Recorder
 
 Reporting: TypeAlias = Generator[None, pytest.TestReport, pytest.TestReport]
@@ -19,10 +19,12 @@ class RuntestHooks:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self._witness = OutcomeWitness(lambda: recorder.trial)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Put all attempts of a test into one trial."""
+        self._witness.watch_fixtures(item)
         with self._recorder.running(item.nodeid):
             return (yield)
 
@@ -42,11 +44,16 @@ class RuntestHooks:
         if (trial := self._recorder.trial) is not None:
             trial.setup_began()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_call(self) -> None:
-        """Record that the setup is over."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Record that the setup is over, and watch how the test itself ends."""
         if (trial := self._recorder.trial) is not None:
             trial.call_began()
+        restore = self._witness.watch_run(item)
+        try:
+            return (yield)
+        finally:
+            restore()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -62,24 +69,13 @@ class RuntestHooks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-        """Make a test void that returns a value: it probably meant to assert it."""
+        """Watch how the function ends; it is void if it returns what it meant to assert."""
         plain = pyfuncitem.obj
-        pyfuncitem.obj = self._observant(plain)
+        pyfuncitem.obj = self._witness.watch_function(pyfuncitem)
         try:
             return (yield)
         finally:
             pyfuncitem.obj = plain
-
-    def _observant(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            value = function(*args, **kwargs)
-            if value is not None and (trial := self._recorder.trial) is not None:
-                kind = type(value).__name__
-                trial.void("E-RETURN", f"the test returned a value of type {kind}")
-            return value
-
-        return call
 
 
 def _outcome(report: pytest.TestReport) -> str:

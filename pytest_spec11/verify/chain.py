@@ -42,6 +42,7 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = MappingProxyType(
             "attempt": _NUMBER,
             "outcome": _WORD,
             "phases": _TABLE,
+            "witness": _TABLE,
             "claims": _LIST,
             "voids": _LIST,
         },

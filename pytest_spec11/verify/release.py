@@ -64,6 +64,7 @@ class Release:
             self._findings.add("E-JUDGES", where, text)
         self._check_tiles()
         if self._said["verdict"] == "GO":
+            self._check_red_tests()
             self._check_binding()
             self._timely()
             self._check_workers()
@@ -92,6 +93,12 @@ class Release:
             self._findings.add("E-CATALOGUE", "signoff.json", "it leaves out other claims")
         for node in self._evidence.proofs.find_unconserved()[:20]:
             self._findings.add("E-CONSERVATION", node, "collected and ended are not the same")
+
+    def _check_red_tests(self) -> None:
+        """Check that no test was red, also of no claim."""
+        for node, test in self._evidence.proofs.tests.items():
+            if test.red:
+                self._findings.add("E-FAILED", node, "GO, though this test was red")
 
     @property
     def _flaky(self) -> set[str]:

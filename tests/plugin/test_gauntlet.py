@@ -21,7 +21,8 @@ from pytest_spec11.requirements.policy import Policy
 from tests.plugin.team import CONFTEST, Ended, Team, made, reruns
 
 HEAD = """
-import os, threading
+import asyncio, multiprocessing, os, threading, unittest
+from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 def row(name):
@@ -147,11 +148,147 @@ def test_{}():
     assert 1 + 1 == 2
 """,
     ),
+    "assertion-lost-in-a-hook": (
+        "E-CONTRADICTION",
+        """
+def test_{}(api):
+    assert api.get("/healthz").status == 200
+    assert api.get("/healthz").status == 500
+""",
+    ),
+    "report-rewritten": (
+        "E-CONTRADICTION",
+        """
+def test_{}(api):
+    assert api.get("/healthz").status == 200
+    assert api.get("/healthz").status == 500
+""",
+    ),
+    "never-run": (
+        "E-CONTRADICTION",
+        """
+def test_{}(api, looked_at):
+    assert api.get("/healthz").status == 500
+""",
+    ),
+    "lost-in-a-task": (
+        "E-BACKGROUND",
+        """
+def test_{}(api):
+    async def check():
+        assert 1 == 2
+    async def begin():
+        task = asyncio.ensure_future(check())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert api.get("/healthz").status == 200
+    asyncio.run(begin())
+""",
+    ),
+    "never-awaited": (
+        "E-BACKGROUND",
+        """
+@pytest.mark.filterwarnings("ignore")
+def test_{}(api):
+    async def check():
+        assert 1 == 2
+    assert api.get("/healthz").status == 200
+    check()
+""",
+    ),
+    "lost-in-a-future": (
+        "E-BACKGROUND",
+        """
+def test_{}(api):
+    def check():
+        assert 1 == 2
+    assert api.get("/healthz").status == 200
+    with ThreadPoolExecutor() as pool:
+        pool.submit(check)
+""",
+    ),
+    "lost-in-a-child": (
+        "E-BACKGROUND",
+        """
+@pytest.mark.filterwarnings("ignore")
+def test_{}(api):
+    def check():
+        raise SystemExit(3)
+    assert api.get("/healthz").status == 200
+    child = multiprocessing.get_context("fork").Process(target=check)
+    child.start()
+    child.join()
+""",
+    ),
     "missing": ("E-NOT-RUN", ""),
 }
+# Work beside a test whose end the test looks at is no failure, whatever it was.
 GOOD = """
 @row("sound")
 def test_sound(api):
+    assert api.get("/healthz").status == 200
+
+@row("sound")
+def test_sound_with_work_beside_it(api):
+    assert api.get("/healthz").status == 200
+    async def fail():
+        raise LookupError
+    async def look():
+        with pytest.raises(LookupError):
+            await asyncio.ensure_future(fail())
+    asyncio.run(look())
+    with ThreadPoolExecutor() as pool:
+        assert isinstance(pool.submit([].pop).exception(), IndexError)
+    child = multiprocessing.get_context("fork").Process(target=os._exit, args=(3,))
+    child.start()
+    child.join()
+    assert child.exitcode == 3
+
+@row("sound")
+class TestOfUnittest(unittest.TestCase):
+    def test_sound(self):
+        assert self.api.get("/healthz").status == 200
+
+    @pytest.fixture(autouse=True)
+    def take(self, api):
+        type(self).api = api
+
+@row("sound")
+class TestAsyncOfUnittest(unittest.IsolatedAsyncioTestCase):
+    async def test_sound(self):
+        assert self.api.get("/healthz").status == 200
+
+    @pytest.fixture(autouse=True)
+    def take(self, api):
+        type(self).api = api
+"""
+# Hooks of the team's conftest that make a red test green.
+HOOKS = """
+import pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    try:
+        return (yield)
+    except AssertionError:
+        if "lost_in_a_hook" not in pyfuncitem.name:
+            raise
+        return True
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
+    if "never_run" in item.name:
+        item.runtest = lambda: None
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if "report_rewritten" in item.name and report.failed:
+        report.outcome, report.longrepr = "passed", None
+    return report
+
+@pytest.fixture
+def looked_at(api):
     assert api.get("/healthz").status == 200
 """
 DIES = """
@@ -176,7 +313,7 @@ def field(folder: Path, tests: str) -> Team:
     claims = [claim(name) for name in ("sound", *ROWS)]
     scenario = {"id": "S00", "title": "Rows", "claims": claims}
     ours.write("catalogue.json", json.dumps({"scenarios": [scenario]}))
-    ours.write("conftest.py", CONFTEST + reruns("reruns"))
+    ours.write("conftest.py", CONFTEST + reruns("reruns") + HOOKS)
     ours.commit()
     return ours
 

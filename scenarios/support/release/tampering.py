@@ -244,6 +244,8 @@ JUDGED: Final[dict[str, tuple[str, Tamper]]] = {
     "second attempt": ("E-RERUN", outcome(attempt=2)),
     "thread": ("E-THREAD", outcome(voids=[{"code": "E-THREAD", "text": "t"}])),
     "returned": ("E-RETURN", outcome(voids=[{"code": "E-RETURN", "text": "t"}])),
+    "better than seen": ("E-CONTRADICTION", outcome(witness={"call": "failed"})),
+    "never seen": ("E-CONTRADICTION", outcome(witness={})),
     "no outcome": ("E-CONSERVATION E-NOT-RUN", without("outcome")),
     "no assertion": ("E-NO-ASSERTION", records(lambda found: _bare(found, "assertion"))),
     "no observation": ("E-EMPTY E-SOURCE", records(lambda found: _bare(found, "observation"))),

@@ -62,5 +62,5 @@ def test_what_is_written_fits_and_what_is_refused_does_not(tmp_path: Path) -> No
 def test_an_outcome_is_one_of_the_known(outcome: str) -> None:
     data: dict[str, Any] = {"node": "n", "attempt": 1, "outcome": outcome, "phases": {}}
     body = {"seq": 1, "kind": "outcome", "at": 1, "prev": "0" * 64}
-    body["data"] = {**data, "claims": [], "voids": []}
+    body["data"] = {**data, "claims": [], "voids": [], "witness": {}}
     assert (fault("record", body) == "") == (outcome in journal.OUTCOMES)

@@ -14,7 +14,14 @@ from typing import Any
 
 from pytest_spec11.canon import canonical
 from pytest_spec11.evidence import journal, merkle
-from pytest_spec11.evidence.bundle import Bundle, Flaw, JournalFile, Outcome, Sight
+from pytest_spec11.evidence.bundle import (
+    Bundle,
+    Flaw,
+    JournalFile,
+    Outcome,
+    Sight,
+    find_voids,
+)
 from pytest_spec11.evidence.journal import Reading, Record, Times
 from pytest_spec11.evidence.observations import is_substantive
 
@@ -110,7 +117,7 @@ def _end(own: Held, said: dict[str, Any]) -> Outcome:
         attempt=said["attempt"],
         word=said["outcome"],
         phases=tuple(str(each) for each in said["phases"].values()),
-        voids=tuple(each.get("code") for each in said["voids"]),
+        voids=find_voids(said),
         claims=tuple(said["claims"]),
         message=str(said.get("message", "")),
     )

@@ -95,7 +95,8 @@ def ended(node: str, outcome: str = "passed", attempt: int = 1, **changes: Any) 
         "claims": OF.get(node, []),
         "voids": [],
     }
-    return "outcome", data | changes
+    data |= changes
+    return "outcome", {"witness": dict(data["phases"]), **data}
 
 
 def collected(

@@ -174,6 +174,12 @@ DAMAGES: dict[str, tuple[str, Change]] = {
     "returned a value": ("E-RETURN", instead(7, ended(B, "failed", voids=[void("E-RETURN")]))),
     "void for no known reason": ("E-FAILED", instead(7, ended(B, voids=[void("E-HARMLESS")]))),
     "void but passed": ("E-THREAD", instead(7, ended(B, voids=[void("E-THREAD")]))),
+    "better than seen": ("E-CONTRADICTION", instead(7, ended(B, witness={"call": "failed"}))),
+    "skipped, but failed": (
+        "E-CONTRADICTION",
+        instead(7, ended(B, "skipped", phases={"call": "skipped"}, witness={"call": "failed"})),
+    ),
+    "never seen to run": ("E-CONTRADICTION", instead(7, ended(B, witness={"setup": "passed"}))),
     "failed, on no record": ("E-CONSERVATION", setting(exit_status=1)),
     "two outcomes": ("E-RERUN", adding(ended(B))),
     "second attempt": ("E-RERUN", instead(7, ended(B, attempt=2))),
