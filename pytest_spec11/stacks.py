@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pytest_spec11.addresses import Address, Values
 from pytest_spec11.errors import NotProvable
@@ -40,8 +40,7 @@ class Control:
     @property
     def alive(self) -> bool:
         """Whether the process exists and has not ended."""
-        self._record_observation("alive", self._running.alive)
-        return self._running.alive
+        return bool(self._read("alive", self._running.alive))
 
     @property
     def log(self) -> Path:
@@ -61,21 +60,18 @@ class Control:
 
     def output(self) -> str:
         """All that it printed since its last start, both streams."""
-        text = self._running.output()
+        text = str(self._pass_on("output", self._running.output()))
         self._record_observation("output", text[-2000:])
         return text
 
     def wait_exit(self, deadline_s: float = 15.0) -> int:
         """The exit code, negative for a signal. Raises NotObserved while it still runs."""
-        code = self._running.wait_exit(deadline_s)
-        self._record_observation("exitCode", code)
-        return code
+        return int(self._read("exitCode", self._running.wait_exit(deadline_s)))
 
     def stop(self) -> int | None:
         """The exit code after its stop signal; its whole process group is gone."""
         self._running.ask_to_stop()
-        code = self._running.reap()
-        self._record_observation("exitCode", code)
+        code: int | None = self._read("exitCode", self._running.reap())
         return code
 
     def start(self) -> None:
@@ -89,6 +85,16 @@ class Control:
         """Stopped, if it still ran, and ready again."""
         self.stop()
         self.start()
+
+    def _read(self, what: str, value: Any) -> Any:
+        """The value as the test gets it, on record."""
+        read = self._pass_on(what, value)
+        self._record_observation(what, read)
+        return read
+
+    def _pass_on(self, what: str, value: Any) -> Any:
+        ref = f"{self._name}.{what}"
+        return self._witness().pass_on("process", ref, {what: value})[what]
 
     def _record_observation(self, what: str, value: str | float | None) -> None:
         pid = self._running.pid if self._running.was_started else None
@@ -193,11 +199,14 @@ class Stack:
             access.close()
         self._access.clear()
         codes = self._parts.stop()
-        if codes:
-            self._witness()(
-                "process", f"{self.name}.stop", {"exitCodes": codes, "stack": self.name}
-            )
-        return codes
+        if not codes:
+            return codes
+        witness, ref = self._witness(), f"{self.name}.stop"
+        read: dict[str, int | None] = witness.pass_on("process", ref, {"exitCodes": codes})[
+            "exitCodes"
+        ]
+        witness("process", ref, {"exitCodes": read, "stack": self.name})
+        return read
 
     def _open(self, process: str) -> Access:
         address = self._parts.address_at(process) if process else self.address

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +17,14 @@ from pytest_spec11 import options
 from pytest_spec11.errors import BadInput, JournalBroken
 from pytest_spec11.evidence import binding
 from pytest_spec11.evidence.journal import Journal
+from pytest_spec11.mutants import handover
+from pytest_spec11.mutants.orders import Orders
 from pytest_spec11.options import Settings
 from pytest_spec11.oracles.witness import without_password
 from pytest_spec11.requirements import catalogue, policy
 from pytest_spec11.run import CONTROLLER, run_of
 from pytest_spec11.session import assertion_hook, markers
+from pytest_spec11.session.controls import Controls
 from pytest_spec11.session.needs import PRIVATE, RECORD, needs_of
 from pytest_spec11.session.recorder import Recorder
 from pytest_spec11.session.redaction import Redaction
@@ -44,13 +50,16 @@ class ProofSession:
         self.closing: Closing | None = None
         self._green = False
         self.expected_workers: list[str] = []  # of xdist; its controller alone has any
+        self._orders = handover.take() or self._find_orders()
+        self._controls = Controls(self._orders.mutants if self._orders else {})
+        self.runtime.arm(self._orders.saboteurs if self._orders else self.settings.saboteurs)
 
     def pytest_sessionstart(self) -> None:
         """A catalogue of the team's own, or a policy, that is none ends the run at once."""
         if self.settings.catalogue:
             self._catalogue()
         self._policy()
-        if self.is_sabotaged:
+        if self.settings.saboteur or self.settings.findings:
             self._check_sabotage()
 
     @property
@@ -59,14 +68,25 @@ class ProofSession:
         return self.runtime.run.role == CONTROLLER
 
     @property
-    def is_sabotaged(self) -> bool:
-        """Whether this run asks for a saboteur, or for findings without any."""
-        return bool(self.settings.saboteur or self.settings.findings)
-
-    @property
     def access(self) -> Access:
         """Open ends of the shared stack, from which oracles are made. Raises TargetFailed."""
         return self.runtime.access
+
+    def _find_orders(self) -> Orders | None:
+        """What the controller left for this worker, if it is one."""
+        run = self.runtime.run
+        text = self.runtime.shelf.take_orders(run.role) if run.borrows else ""
+        return Orders.loads(text.encode()) if text else None
+
+    def hand_on_orders(self, role: str) -> None:
+        """The worker of that role finds what it has to do, if there is anything."""
+        if self._orders is not None:
+            own = replace(self._orders, out=f"{self._orders.out}.{role}")
+            self.runtime.shelf.put_orders(role, own.dumps().decode())
+
+    def take_orders(self) -> tuple[Orders | None, Controls]:
+        """What a controlled run has to do, and what does it; in a plain run, nothing."""
+        return self._orders, self._controls
 
     def _check_sabotage(self) -> None:
         """A sabotaged run has one process and no scope. Raises pytest.UsageError otherwise."""
@@ -145,7 +165,7 @@ class ProofSession:
         if self.is_controller:
             self.recorder.workers(self.expected_workers)
         self.recorder.seal(int(exitstatus))
-        if not self.runtime.run.borrows:
+        if self._orders is None and not self.runtime.run.borrows:
             with self.runtime.timings.phase("verdict"):
                 own = (self._catalogue(), self._policy(), self._binding())
                 self.closing = Closing.of(self.runtime.run, *own)
@@ -158,6 +178,8 @@ class ProofSession:
     def pytest_unconfigure(self) -> None:
         """A run that broke before its session ended leaves nothing either."""
         self.close(keep_logs=True)
+        if self._orders is not None and not self.runtime.run.borrows:  # it is evidence of nothing
+            shutil.rmtree(self.runtime.run.path, ignore_errors=True)
 
     def close(self, *, keep_logs: bool) -> None:
         """Nothing that this process started is left."""
@@ -194,8 +216,9 @@ class ProofSession:
             target=target.name,
             posture=dict(target.posture),
             arguments=[without_password(str(each)) for each in self.config.invocation_params.args],
+            command=[without_password(each) for each in sys.orig_argv],
         )
-        return Recorder(journal, Redaction.of(target))
+        return Recorder(journal, Redaction.of(target), self._controls.change)
 
     def _binding(self) -> dict[str, str | bool]:
         return binding.measure(
