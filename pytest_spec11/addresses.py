@@ -1,4 +1,4 @@
-"""Where a stack answers, as a value that another process can read from a file."""
+"""The addresses of a stack, as a value that another process can read from a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Values = dict[tuple[str, str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Everything an oracle needs; an empty string or no entry means: not there."""
+    """Everything that an oracle needs. An empty string or a missing entry: there is none."""
 
     base_url: str = ""
     app_dsn: str = ""
@@ -35,7 +35,7 @@ class Address:
 def address_of(
     target: Target, values: Values, pids: Mapping[str, int], logs: Mapping[str, Path]
 ) -> Address:
-    """The target's addresses with ``values`` filled in; what still lacks one stays empty."""
+    """The target's addresses with ``values`` filled in; an address without value is empty."""
     return Address(
         base_url=_fill_known(target.base_url, values),
         app_dsn=_fill_known(target.app_dsn, values),
@@ -46,7 +46,7 @@ def address_of(
 
 
 def attached_address(base_url: str, app_dsn: str, sys_dsn: str) -> Address:
-    """The addresses of a system somebody else started."""
+    """The addresses of a system that somebody else started."""
     return address_of(describe_attached(base_url, app_dsn, sys_dsn), {}, {}, {})
 
 

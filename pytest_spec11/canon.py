@@ -16,12 +16,12 @@ import rfc8785
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _LONE: Final = re.compile("[\ud800-\udfff]")
-_SAFE_DIGITS: Final = 15  # every integer of so many digits has an exact double
-_FIRST_SURROGATE: Final = "\ud800"  # below it, code points and UTF-16 code units sort alike
+_SAFE_DIGITS: Final = 15  # every integer of this many digits has an exact double
+_FIRST_SURROGATE: Final = "\ud800"  # below it, code points sort like UTF-16 code units
 
 
 class NotCanonical(ValueError):
-    """JSON, but not written in its one canonical form."""
+    """The text is JSON, but not in its one canonical form."""
 
 
 def _parse_plain_int(text: str) -> int:
@@ -53,7 +53,7 @@ def canonical(value: Any) -> bytes:
     """UTF-8 JSON without spaces, keys by UTF-16 code unit, numbers as ECMAScript prints them.
 
     ``value`` is JSON (tuples count as arrays). Raises ValueError for NaN, infinities, lone
-    surrogates, integers beyond 2**53 - 1 and whatever is not JSON.
+    surrogates, integers beyond 2**53 - 1 and all values that are not JSON.
     """
     return rfc8785.dumps(value)
 
@@ -61,9 +61,9 @@ def canonical(value: Any) -> bytes:
 def parse_line(line: bytes) -> Any:
     """The value of a line of canonical JSON with its newline.
 
-    Raises NotCanonical for JSON that is written in another way, and ValueError, TypeError or
-    RecursionError for what is no JSON. Nearly all lines hold only what Python's own encoder writes
-    as RFC 8785 asks, which takes a tenth of the time; every other line is decided by RFC 8785.
+    Raises NotCanonical for JSON in another form, and ValueError, TypeError or RecursionError for
+    text that is not JSON. For nearly all lines Python's own encoder writes what RFC 8785 demands,
+    in a tenth of the time; for every other line the RFC 8785 encoder decides.
     """
     with suppress(ValueError, RecursionError):
         text = line.decode()
@@ -78,10 +78,10 @@ def parse_line(line: bytes) -> Any:
 
 
 def canonical_lossy(value: Any) -> bytes:
-    """Canonical JSON of ``value``; in text that has no UTF-8, U+FFFD stands for what has none.
+    """Canonical JSON of ``value``; U+FFFD replaces each character that UTF-8 cannot encode.
 
-    Whatever a system or a test says has to be kept, not to end the run. Raises ValueError as above
-    for all else.
+    The journal must keep whatever a system or a test says; it must not end the run. Raises
+    ValueError for everything else that :func:`canonical` refuses.
     """
     try:
         return canonical(value)

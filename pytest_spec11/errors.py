@@ -1,12 +1,12 @@
-"""What the prover may complain about, and the exit status of a command that meets it.
+"""The prover's errors, and the exit status of a command that ends with one.
 
 Spec11Error
-├── BadInput         exit 3  what was given is not what it should be: garbage, wrong shape, too big
-├── CannotJudge      exit 2  the prover could not do its own half: no verdict at all
-├── JournalBroken            a record could not be written whole; nothing may follow it
+├── BadInput         exit 3  the input is garbage, has a wrong shape or is too big
+├── CannotJudge      exit 2  the prover could not do its own part: there is no verdict
+├── JournalBroken            a record could not be written whole; no record may follow it
 ├── TargetFailed             the system under test did not start, stop or answer as described
-├── NotProvable              the test needs what this target does not give; never a skip
-└── NotObserved              what was waited for did not happen in its time
+├── NotProvable              the test needs something that this target lacks; never a skip
+└── NotObserved              an awaited event did not happen in time
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ class Spec11Error(Exception):
 
 
 class BadInput(Spec11Error):
-    """What was given cannot be read as what it should be."""
+    """The input cannot be read as what it should be."""
 
 
 class CannotJudge(Spec11Error):
-    """The prover lacks something of its own, so neither GO nor NO_GO can be said."""
+    """The prover lacks something of its own, so it can say neither GO nor NO_GO."""
 
 
 class JournalBroken(Spec11Error):
-    """The journal refused a record: the disk, or another process, stands in the way."""
+    """The journal could not write a record, because of the disk or another process."""
 
 
 class TargetFailed(Spec11Error):
@@ -37,4 +37,4 @@ class NotProvable(Spec11Error):
 
 
 class NotObserved(Spec11Error):
-    """What was waited for did not happen within its time."""
+    """An awaited event did not happen in time."""

@@ -11,7 +11,7 @@ from pytest_spec11.run import Run
 from pytest_spec11.session.proof_session import ProofSession
 from pytest_spec11.session.recorder import Recorder
 
-if TYPE_CHECKING:  # they bring psycopg and httpx, which only a test that looks may load
+if TYPE_CHECKING:  # they import psycopg and httpx, which only a test that uses an oracle may load
     from pytest_spec11.oracles.files import Files
     from pytest_spec11.oracles.http import Api
     from pytest_spec11.oracles.proc import Proc
@@ -21,10 +21,10 @@ if TYPE_CHECKING:  # they bring psycopg and httpx, which only a test that looks 
 
 
 class Provokes(Protocol):
-    """Declares a failure provoked on purpose (D30): ``provokes(workflow_id, why)``."""
+    """Declares that a test provokes a failure on purpose (D30): ``provokes(workflow_id, why)``."""
 
     def __call__(self, workflow_id: str, why: str) -> None:
-        """No trigger counts what happens to this workflow."""
+        """Declare it: the triggers then do not count what happens to this workflow."""
         ...
 
 
@@ -39,7 +39,7 @@ def spec11_session(pytestconfig: pytest.Config) -> ProofSession:
 
 @pytest.fixture(scope="session")
 def spec11_run(spec11_session: ProofSession) -> Run:
-    """The run: its id is like no other's, the same in all processes."""
+    """The run. Its id is unique, and the same in all pytest processes of the run."""
     return spec11_session.runtime.run
 
 
@@ -51,7 +51,7 @@ def spec11_target(spec11_session: ProofSession) -> Target:
 
 @pytest.fixture(scope="session")
 def spec11_recorder(spec11_session: ProofSession) -> Recorder:
-    """The open journal. Raises NotProvable outside of marked tests' runs."""
+    """The open journal. Raises NotProvable when no test of the run has a claim marker."""
     if spec11_session.recorder is None:
         raise NotProvable("no selected test is marked with a scenario: oracles have no journal")
     return spec11_session.recorder
@@ -59,31 +59,31 @@ def spec11_recorder(spec11_session: ProofSession) -> Recorder:
 
 @pytest.fixture
 def api(spec11_session: ProofSession, spec11_recorder: Recorder) -> Api:
-    """Witness of the HTTP API of the shared stack; safe for threads."""
+    """Oracle of the HTTP API of the shared stack; threads may share it."""
     return spec11_session.access.api(spec11_recorder.witness())
 
 
 @pytest.fixture
 def app_sql(spec11_session: ProofSession, spec11_recorder: Recorder) -> Sql:
-    """Witness of schema app; the server itself refuses writes from here."""
+    """Oracle of schema app; the database refuses writes over this connection."""
     return spec11_session.access.app_sql(spec11_recorder.witness())
 
 
 @pytest.fixture
 def sys_sql(spec11_session: ProofSession, spec11_recorder: Recorder) -> Sql:
-    """Witness of schema dbos; the server itself refuses writes from here."""
+    """Oracle of schema dbos; the database refuses writes over this connection."""
     return spec11_session.access.sys_sql(spec11_recorder.witness())
 
 
 @pytest.fixture
 def proc(spec11_session: ProofSession, spec11_recorder: Recorder) -> Proc:
-    """Witness of the shared stack's processes, and of commands that it runs."""
+    """Oracle of the shared stack's processes, and of commands that it runs."""
     return spec11_session.access.proc(spec11_recorder.witness())
 
 
 @pytest.fixture
 def files(spec11_session: ProofSession, spec11_recorder: Recorder) -> Files:
-    """Witness of bytes on disk."""
+    """Oracle of bytes on disk."""
     from pytest_spec11.oracles.files import Files  # noqa: PLC0415  # see TYPE_CHECKING
 
     return Files(spec11_recorder.witness(), spec11_session.runtime.active_saboteurs)
@@ -91,7 +91,7 @@ def files(spec11_session: ProofSession, spec11_recorder: Recorder) -> Files:
 
 @pytest.fixture(scope="session")
 def stacks(spec11_session: ProofSession, spec11_recorder: Recorder) -> Stacks:
-    """Starter of private stacks, for tests that kill, plant or reconfigure."""
+    """Starts private stacks, for tests that kill processes, plant faults or change settings."""
     return spec11_session.runtime.stacks(spec11_recorder.witness)
 
 

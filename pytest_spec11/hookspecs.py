@@ -15,19 +15,20 @@ if TYPE_CHECKING:  # pytest loads this module at every start; it stays light
 
 @pytest.hookspec(firstresult=True)
 def pytest_spec11_target(config: pytest.Config) -> Target | None:
-    """The system under test: how to start it and where it answers; None passes the question on.
+    """The system under test: how to start it and where it answers. None: another plugin decides.
 
-    Asked at most once in each pytest process, after collection, and only when a selected test
-    needs it. Implement it in the ``conftest.py`` of the root directory (or in a plugin): under
-    xdist the controller, which collects nothing, starts what all workers share. With
-    ``--spec11-base-url`` and its kin it is not asked: the named system is the target.
+    The plugin calls it at most once in each pytest process, after collection, and only when a
+    selected test needs it. Implement it in the ``conftest.py`` of the root directory (or in a
+    plugin): under xdist the controller collects no tests, but starts what all workers share. The
+    plugin does not call it if ``--spec11-base-url``, ``--spec11-app-dsn`` or
+    ``--spec11-sys-dsn`` names a running system: that system is the target.
     """
 
 
 @pytest.hookspec
 def pytest_spec11_saboteurs(config: pytest.Config) -> Sequence[Saboteur]:  # type: ignore[empty-body]  # a specification
-    """Faults that know the system under test; ids begin ``http.``, ``sql.``, ``proc.``, ``file.``.
+    """Saboteurs for this target; ids begin with ``http.``, ``sql.``, ``proc.`` or ``file.``.
 
-    Asked only when a run is to be sabotaged, by ``spec11 sabotage`` or ``--spec11-saboteur``. The
-    benign twins are there by themselves.
+    The plugin calls it only for a sabotaged run (``spec11 sabotage`` or ``--spec11-saboteur``). It
+    adds the benign twins itself.
     """

@@ -48,25 +48,25 @@ def _seconds(value: float) -> str:
 class Settings:
     """A field is a flag (``--spec11-base-url``), an ini key (``spec11_base_url``) and a value."""
 
-    base_url: str = option("", "Attach to this running system, start no target.", _url)
+    base_url: str = option("", "Attach to this running system; do not start a target.", _url)
     app_dsn: str = option("", "Attached system: libpq DSN of the application schema, read only.")
     sys_dsn: str = option("", "Attached system: libpq DSN of the durable engine's schema.")
     app_version: str = option("", "Attached system: the version under test.")
-    dir: str = option(".spec11", "Where bundles of evidence are kept, one directory per run.")
-    catalogue: str = option("", "File with the claims; empty: the catalogue of this package.")
+    dir: str = option(".spec11", "Directory for bundles of evidence, one directory per run.")
+    catalogue: str = option("", "File with the claims; empty: the catalogue of the package.")
     scope: str = option("demo", "Claim scope of this run: demo, signoff, live-smoke.", _scope)
     claims: str = option("", "Run only the tests of these claims: ids, separated by commas.")
-    saboteur: str = option("", "Faults to put between prover and target: ids, with commas.")
+    saboteur: str = option("", "Faults to put between prover and target: ids, by commas.")
     findings: bool = option(False, "Write how each test ended to sabotage.ndjson in the bundle.")  # noqa: FBT003  # a default, not a call for action
-    shard: str = option("", "Name of this part of a run that is shared out over machines.")
-    start_s: float = option(60.0, "Longest that the target may take to be ready.", _seconds)
-    keep: int = option(0, "Keep the evidence of this many runs, newest first; 0: of all.", _number)
-    keep_logs: bool = option(False, "Keep the processes' logs also when every test passed.")  # noqa: FBT003  # a default, not a call for action
-    timings: bool = option(False, "Print the phases of the run and what each took.")  # noqa: FBT003  # as above
+    shard: str = option("", "Name of this part of a run that is split over machines.")
+    start_s: float = option(60.0, "Longest time until the target is ready, in seconds.", _seconds)
+    keep: int = option(0, "Keep the evidence of this many newest runs; 0: keep all.", _number)
+    keep_logs: bool = option(False, "Keep the logs of the processes even if every test passed.")  # noqa: FBT003  # a default, not a call for action
+    timings: bool = option(False, "Print the phases of the run and the time of each.")  # noqa: FBT003  # as above
 
     @property
     def saboteurs(self) -> tuple[str, ...]:
-        """The ids of the faults, as they stand one behind the other."""
+        """The ids of the faults, in the order in which they stand between prover and target."""
         return words(self.saboteur)
 
     @property
@@ -76,7 +76,7 @@ class Settings:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """What stands between the commas of ``text``."""
+    """The words between the commas of ``text``, without spaces and empty words."""
     return tuple(each.strip() for each in text.split(",") if each.strip())
 
 

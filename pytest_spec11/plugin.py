@@ -17,7 +17,7 @@ _SESSION = "spec11-session"
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """The hooks that others may implement."""
+    """Register the hooks that a conftest or another plugin may implement."""
     pluginmanager.add_hookspecs(hookspecs)
 
 
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Markers are known; the heavy half is there when a target is."""
+    """Register the markers; load the heavy half if a target is named."""
     for number in range(16):
         config.addinivalue_line("markers", f"S{number:02}: proves claims of scenario S{number:02}")
     config.addinivalue_line("markers", "claim(id): proves this claim of the catalogue")
@@ -54,7 +54,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_pycollect_makeitem(
     collector: pytest.Collector,
 ) -> Generator[None, object, object]:
-    """A test that names a claim wakes the heavy half, which checks what it names."""
+    """Load the heavy half if a test names a claim; it checks the claims that tests name."""
     made = yield
     items = [each for each in _as_list(made) if isinstance(each, pytest.Item) and _is_marked(each)]
     if items:
@@ -77,7 +77,7 @@ def _as_list(made: object) -> list[object]:
 
 
 def _is_marked(item: pytest.Item) -> bool:
-    """Whether a test says what it proves."""
+    """Whether a test has a claim marker."""
     return any(
         name == "claim" or (len(name) == len("S00") and name[0] == "S" and name[1:].isdigit())
         for name in (mark.name for mark in item.iter_markers())

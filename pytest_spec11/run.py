@@ -18,7 +18,7 @@ _KEY: Final = "spec11_run"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One invocation of pytest: ``id`` sorts by time, ``nonce`` is like no other run's.
+    """One invocation of pytest. Ids sort by time; ``nonce`` is unique to the run.
 
     ``path`` is its bundle. ``role`` names this process: ``main`` without xdist, else
     ``controller`` or the worker's own name.
@@ -31,7 +31,7 @@ class Run:
 
     @property
     def short(self) -> str:
-        """Eight characters, enough to keep apart what runs at the same time."""
+        """Eight characters, enough to tell apart runs of the same time."""
         return self.nonce[:8]
 
     @property
@@ -41,7 +41,7 @@ class Run:
 
 
 def run_of(config: pytest.Config, directory: str) -> Run:
-    """The run this process belongs to: a new one, or under xdist the controller's."""
+    """The run of this process: a new one, or in an xdist worker that of the controller."""
     given = getattr(config, "workerinput", None)
     if given is not None and _KEY in given:
         to_worker_input = json.loads(given[_KEY])
@@ -53,7 +53,7 @@ def run_of(config: pytest.Config, directory: str) -> Run:
 
 
 def to_worker_input(run: Run) -> dict[str, str]:
-    """What a worker's ``workerinput`` must hold for it to be of this run; strings only."""
+    """The strings that make an xdist worker part of this run, for its ``workerinput``."""
     facts = {"id": run.id, "nonce": run.nonce, "path": str(run.path)}
     return {_KEY: json.dumps(facts)}
 

@@ -1,4 +1,4 @@
-"""Private stacks for tests that kill, plant or reconfigure, and control over their processes."""
+"""Private stacks, and control over their processes: to kill, plant faults, change settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pytest_spec11.target import Process, Target, fill_placeholders
 
 
 class Control:
-    """Power over one process of a private stack; whatever is done to it is on record."""
+    """Control over one process of a private stack. The journal records each action."""
 
     def __init__(self, parts: Parts, name: str, witness: Callable[[], Witness]) -> None:
         self._parts = parts
@@ -44,17 +44,17 @@ class Control:
 
     @property
     def log(self) -> Path:
-        """The file with everything it printed, over all its starts."""
+        """The file with everything that the process printed, over all its starts."""
         return self._running.log
 
     def signal(self, signum: signal.Signals) -> None:
-        """The signal was sent to the process itself, children excluded. Raises TargetFailed."""
+        """Send the signal to the process, not to its children. Raises TargetFailed."""
         if self._parts.active_saboteurs.allows_signal(self._name, signum):
             self._running.signal(signum)
         self._record_observation("signal", signum.name)
 
     def kill(self) -> int:
-        """The exit code after SIGKILL: -9, unless it ended by itself just before."""
+        """Send SIGKILL and return the exit code: -9, unless the process ended just before."""
         self.signal(signal.SIGKILL)
         return self.wait_exit()
 
@@ -69,20 +69,20 @@ class Control:
         return int(self._read("exitCode", self._running.wait_exit(deadline_s)))
 
     def stop(self) -> int | None:
-        """The exit code after its stop signal; its whole process group is gone."""
+        """Stop the process and its whole process group; return the exit code."""
         self._running.ask_to_stop()
         code: int | None = self._read("exitCode", self._running.reap())
         return code
 
     def start(self) -> None:
-        """The process runs again and is ready. Raises TargetFailed."""
+        """Start the process again and wait until it is ready. Raises TargetFailed."""
         if not self._parts.active_saboteurs.allows_start(self._name):
             return
         self._parts.relaunch(self._name)
         self._record_observation("readyAfterMs", round(self._running.ready_after_s * 1000))
 
     def restart(self) -> None:
-        """Stopped, if it still ran, and ready again."""
+        """Stop the process if it runs, then start it. Raises TargetFailed."""
         self.stop()
         self.start()
 
@@ -103,9 +103,9 @@ class Control:
 
 
 class Stack:
-    """A private stack: oracles on it, control over its processes, superuser SQL to plant faults.
+    """A private stack: its oracles, control over its processes, superuser SQL to plant faults.
 
-    Every access makes an oracle that reports to the test running then.
+    Each access creates an oracle that reports to the test that runs at that time.
     """
 
     def __init__(self, parts: Parts, witness: Callable[[], Witness]) -> None:
@@ -115,7 +115,7 @@ class Stack:
 
     @property
     def name(self) -> str:
-        """Its name, also that of its directory of logs."""
+        """Its name, which is also the name of its directory of logs."""
         return self._parts.name
 
     @property
@@ -129,27 +129,27 @@ class Stack:
         return self._open("").api(self._witness())
 
     def api_at(self, process: str) -> Api:
-        """Requests to the process of that name, which serves what the target's own one serves."""
+        """Requests to the process of that name, which serves the same API as the target's own."""
         return self._open(process).api(self._witness())
 
     @property
     def app_sql(self) -> Sql:
-        """Facts of its schema app."""
+        """Oracle of its schema app."""
         return self._open("").app_sql(self._witness())
 
     @property
     def sys_sql(self) -> Sql:
-        """Facts of its schema dbos."""
+        """Oracle of its schema dbos."""
         return self._open("").sys_sql(self._witness())
 
     @property
     def proc(self) -> Proc:
-        """Facts about its processes."""
+        """Oracle of its processes."""
         return Access(self.address, self._parts.active_saboteurs).proc(self._witness())
 
     @property
     def admin(self) -> Admin:
-        """Superuser SQL on its database. Raises NotProvable when the target gives none."""
+        """Superuser SQL on its database. Raises NotProvable when the target has no such role."""
         dsn = self._parts.target.admin_dsn
         if dsn is None:
             raise NotProvable("this target names no admin_dsn: nothing can be planted")
@@ -157,34 +157,34 @@ class Stack:
 
     @property
     def base_url(self) -> str:
-        """Where its API answers now; empty while the process that serves it never ran."""
+        """Where its API answers now; empty if the process that serves it was never started."""
         return self.address.base_url
 
     def process(self, name: str) -> Control:
-        """Power over the process of that name, started or not. Raises NotProvable."""
+        """Control over the process of that name, started or not. Raises NotProvable."""
         if name not in self._parts.running:
             known = ", ".join(self._parts.running)
             raise NotProvable(f"stack {self.name} has no process {name}; it has: {known}")
         return Control(self._parts, name, self._witness)
 
     def spawn(self, process: Process) -> Control:
-        """One more process on this stack, begun; whether it is ready is not waited for."""
+        """Start one more process on this stack; do not wait until it is ready."""
         self._parts.add(process).spawn(self._parts.values)
         return Control(self._parts, process.name, self._witness)
 
     def begin(self, process: Process) -> Control:
-        """One more process on this stack, ready. Raises TargetFailed."""
+        """Start one more process on this stack; wait until it is ready. Raises TargetFailed."""
         self._parts.add(process)
         control = Control(self._parts, process.name, self._witness)
         control.start()
         return control
 
     def fill_process(self, process: str) -> Process:
-        """The process of that name as it is started here: placeholders have their values."""
+        """The process of that name as this stack starts it, with placeholders filled in."""
         return self._parts.fill_process(process)
 
     def url_of(self, process: str) -> str:
-        """Where the process of that name serves, whatever the oracles have to dial instead."""
+        """Where the process of that name serves, without a saboteur that stands between."""
         return self._parts.address_at(process).base_url
 
     def __enter__(self) -> Self:
@@ -194,7 +194,7 @@ class Stack:
         self.stop()
 
     def stop(self) -> dict[str, int | None]:
-        """Exit codes by process; database, processes and connections are gone."""
+        """Stop processes, connections and database; return the exit codes by process."""
         for access in self._access.values():
             access.close()
         self._access.clear()
@@ -219,7 +219,7 @@ class Stack:
 
 
 class Stacks:
-    """Private stacks for tests that kill, plant or reconfigure; all end with the session."""
+    """Starts private stacks. All of them end with the session."""
 
     def __init__(
         self,
@@ -242,12 +242,13 @@ class Stacks:
         only: Collection[str] | None = None,
         extra: Mapping[str, Process] | None = None,
     ) -> Stack:
-        """A new stack, ready: the processes named by ``only`` (None: all) and ``extra``.
+        """Start a stack and wait until it is ready.
 
-        ``env`` is laid over the environment of each of them. What ``only`` leaves out can be
-        started later, by ``stack.process(name).start()``; ``only=()`` is a bare database.
-        Raises NotProvable when the target is a system that somebody else runs, TargetFailed when
-        a process does not get ready.
+        It has the processes named by ``only`` (None: all) and those of ``extra``. ``env`` is laid
+        over the environment of each. A process that ``only`` leaves out can start later, by
+        ``stack.process(name).start()``; ``only=()`` gives a bare database. Raises NotProvable when
+        the target is a system that somebody else runs, TargetFailed when a process does not get
+        ready.
         """
         if not self.target.controllable:
             raise NotProvable("needs processes of its own, and the target was started elsewhere")
@@ -259,13 +260,13 @@ class Stacks:
         return stack
 
     def of(self, target: Target) -> Stacks:
-        """Starter of stacks of another target, which names no service; they end with these."""
+        """Starts stacks of another target, which names no service; they end with these."""
         other = Stacks(target, dict, self._site, self._witness)
         self._others.append(other)
         return other
 
     def close(self) -> None:
-        """Every stack started here is gone."""
+        """Stop every stack that this object started."""
         with ExitStack() as steps:
             for other in self._others:
                 steps.callback(other.close)

@@ -1,8 +1,9 @@
-"""What is under test, as values: processes, services they need, a database, addresses.
+"""The system under test as data: processes, the services they need, a database, addresses.
 
-Strings may hold placeholders, filled in once the thing named is up: ``{postgres.port}`` is the
-group ``port`` of the ready line of the process ``postgres``, ``{database.name}`` the database of
-this stack, ``{stack.dir}`` its private directory. Other braces stay as they are.
+Strings may hold placeholders. The prover fills each in when the thing that it names is up:
+``{postgres.port}`` is the group ``port`` of the ready line of the process ``postgres``,
+``{database.name}`` the database of this stack, ``{stack.dir}`` its private directory. Other braces
+stay as they are.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ GIVEN: Final = frozenset({("database", "name"), ("stack", "dir")})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForkServer:
-    """A process that has loaded a program, and starts that by fork.
+    """A process that has loaded a program and starts the program by fork.
 
-    ``program`` is what the commands that it stands for begin with. ``env`` is the server's whole
-    environment; what an interpreter or a loader reads of it at the start cannot differ for a fork.
-    docs/prover.md says what a server has to answer.
+    The commands that it replaces begin with ``program``. ``env`` is the server's whole environment.
+    A fork cannot have other values for what an interpreter or a loader reads at its start.
+    docs/prover.md says what a server must answer.
     """
 
     command: tuple[str, ...]
@@ -33,7 +34,7 @@ class ForkServer:
     deadline_s: float = 60.0
 
     def serves(self, command: Sequence[str], env: Mapping[str, str]) -> bool:
-        """Whether a fork of it is what ``command`` with ``env`` would be."""
+        """Whether a fork of it equals a process started by ``command`` with ``env``."""
         at_start = {name for name in {*env, *self.env} if name.startswith(READ_AT_START)}
         return tuple(command[: len(self.program)]) == self.program and all(
             env.get(name) == self.env.get(name) for name in at_start
@@ -42,12 +43,13 @@ class ForkServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A command, and the line of its output that says it is ready.
+    """A command, and the line of its output that says that it is ready.
 
-    ``ready`` is a regular expression; its named groups are what placeholders can name. None is
-    a step: it must exit 0, and processes listed after it wait for that. ``env`` is the whole
-    environment. At the end ``stop_signal`` is sent; SIGKILL follows after ``stop_s``. Where
-    ``fork_server`` serves the command, private stacks have the process from it.
+    ``ready`` is a regular expression; placeholders can name its named groups. With ``ready=None``
+    the process is a step: it must exit 0, and the processes listed after it wait for that. ``env``
+    is the whole environment. To stop the process the prover sends ``stop_signal``, and after
+    ``stop_s`` seconds SIGKILL. If ``fork_server`` serves the command, it starts the process in
+    private stacks.
     """
 
     name: str
@@ -65,7 +67,7 @@ class Process:
 
     @property
     def groups(self) -> frozenset[str]:
-        """The names its ready line will give values to."""
+        """The names to which its ready line gives values."""
         return frozenset(re.compile(self.ready).groupindex) if self.ready else frozenset()
 
     @property
@@ -76,7 +78,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateDatabase:
-    """A database that each stack gets a copy of. ``admin_dsn``: a role that may copy and drop."""
+    """The database that each stack copies. The role of ``admin_dsn`` may copy and drop it."""
 
     admin_dsn: str
     template: str
@@ -85,11 +87,11 @@ class TemplateDatabase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A system under test. Services start once per run; a stack is a database and processes.
+    """A system under test. Services start once per run; a stack has a database and processes.
 
-    ``app_dsn`` and ``sys_dsn`` belong to roles that may only read; ``admin_dsn`` is for planting
-    faults in private stacks. ``posture`` is what the system is configured to be, recorded with
-    the evidence. Raises ValueError that names every fault of the description.
+    The roles of ``app_dsn`` and ``sys_dsn`` may only read; tests use ``admin_dsn`` to plant faults
+    in private stacks. ``posture`` is the system's configuration; the evidence records it. Raises
+    ValueError that names every fault of the description.
     """
 
     name: str
@@ -113,12 +115,12 @@ class Target:
 
     @property
     def controllable(self) -> bool:
-        """Whether stacks of its own can be started; an attached system has none."""
+        """Whether the prover can start stacks of it; it cannot for an attached system."""
         return bool(self.processes)
 
 
 def describe_attached(base_url: str, app_dsn: str, sys_dsn: str, app_version: str = "") -> Target:
-    """The target that is a system somebody else started; its version is what they say it is."""
+    """The target for a system that somebody else started; the caller states its version."""
     return Target(
         name="attached",
         base_url=base_url,

@@ -1,7 +1,7 @@
 """Bounded waiting: the only place of the package that sleeps.
 
-A bound says how long something takes that has the machine for itself. Beside the work of others
-nobody can tell what is slow from what never comes, so there the same bound lasts longer.
+A bound says how long something takes when it has the machine for itself. On a busy machine nobody
+can tell whether it is slow or never happens, so there the same bound lasts longer.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from pytest_spec11.errors import NotObserved
 
 T = TypeVar("T")
 
-GIVE_UP_S: Final = 300.0  # where a library asks for a bound that only a failure reaches
-_MOST: Final = 12.0  # no wait is longer than its bound so many times
+GIVE_UP_S: Final = 300.0  # for libraries that demand a bound; only a failure reaches it
+_MOST: Final = 12.0  # no wait is longer than its bound times this number
 _WINDOW_S: Final = 0.25  # the system counts processor time in hundredths of a second
-_ENOUGH: Final = 0.5  # of a processor to spare: then others do not hold up what is waited for
+_ENOUGH: Final = 0.5  # of a processor idle: then the work of others does not hold up the wait
 _STAT: Final = Path("/proc/stat")
 
 
 class Patience:
-    """The time left for something: seconds count as far as the machine had a processor to spare.
+    """The time left for something. A second counts only as far as a processor was idle in it.
 
-    ``clock`` counts seconds, ``read_idle`` seconds of idle processors.
+    ``clock`` returns seconds, ``read_idle`` the seconds in which processors were idle.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class Patience:
 
     @property
     def description(self) -> str:
-        """The bound, and the time that passed if others took some of it, in words."""
+        """The bound in words, with the time that passed if the machine was busy."""
         waited_s = self._clock() - self._began_s
-        beside = f" ({waited_s:.0f} s beside others)" if waited_s > self._bound_s + 1 else ""
+        beside = f" ({waited_s:.0f} s on a busy machine)" if waited_s > self._bound_s + 1 else ""
         return f"{self._bound_s:g} s{beside}"
 
 
 class Stopwatch:
-    """How long something took, for whoever promises a bound: begun now, read any time."""
+    """Measures how long something took, to compare it with a bound. It starts now."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Stopwatch:
 
     @property
     def own_s(self) -> float:
-        """The seconds as far as the machine had a processor to spare, a twelfth of all at least."""
+        """The seconds as far as a processor was idle; at least a twelfth of all seconds."""
         passed_s = self._clock() - self._began_s
         if passed_s < _WINDOW_S:
             return passed_s
@@ -85,7 +85,7 @@ class Stopwatch:
 
     @property
     def stretch(self) -> float:
-        """How much longer it took beside others: what a bound of another clock is multiplied by."""
+        """How much longer it took on a busy machine: a factor for bounds of another clock."""
         passed_s = self._clock() - self._began_s
         return max(1.0, passed_s / max(self.own_s, _WINDOW_S))
 
@@ -101,7 +101,7 @@ def _idle_of_kernel() -> float:
 
 
 def _idle_by_load(began_s: float) -> float:
-    """The same since ``began_s``, guessed where the system does not count it."""
+    """The same since ``began_s``, estimated by the load where the system does not count it."""
     spare = max(0.0, (os.cpu_count() or 1) - os.getloadavg()[0])
     return spare * (time.monotonic() - began_s)
 
@@ -109,7 +109,7 @@ def _idle_by_load(began_s: float) -> float:
 def wait_in_turns(wait: Callable[[float], T], deadline_s: float) -> T:
     """What ``wait`` returns, which takes a timeout and raises subprocess.TimeoutExpired.
 
-    It is asked again until ``deadline_s`` seconds have passed as :class:`Patience` counts them.
+    The call is repeated until ``deadline_s`` seconds have passed as :class:`Patience` counts them.
     """
     patience = Patience(deadline_s)
     while True:
@@ -142,9 +142,9 @@ def eventually(
 ) -> T:
     """The first reading that is not None and satisfies ``until`` (by default: is not False).
 
-    Raises NotObserved once ``deadline_s`` seconds have passed as :class:`Patience` counts them,
-    with what was waited for and the last reading. An exception of ``read`` is not waited out: what
-    may fail for a while says so by None.
+    Raises NotObserved when ``deadline_s`` seconds have passed as :class:`Patience` counts them. The
+    message names the condition and the last reading. An exception of ``read`` ends the wait; a
+    ``read`` that may fail for a while returns None instead.
     """
     patience = Patience(min(deadline_s, _longest_s))
     while (seen := read()) is None or not until(seen):

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_spec11.cli import gate
 from pytest_spec11.errors import BadInput
+from pytest_spec11.verdict import question
+from pytest_spec11.verdict.question import Question
 from reports import allure, ctrf, junit, markdown, sarif
 from reports.dossier import Dossier
 
@@ -42,7 +43,7 @@ def add(commands: Any) -> None:
     made = commands.add_parser(
         "report", help="write a page, or files for CI, from bundles", allow_abbrev=False
     )
-    gate.add_question(made)
+    question.add_options(made)
     for name, meaning, _ in FILES:
         made.add_argument(f"--{name}", type=Path, metavar="FILE", help=meaning)
     made.add_argument("--allure", type=Path, metavar="DIR", help="Allure results")
@@ -51,7 +52,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when everything is written; what the verdict is, is the gate's exit status."""
-    dossier = Dossier.of(gate.read_question(arguments))
+    dossier = Dossier.of(Question.of(arguments))
     written = [*_write_reports(arguments, dossier)]
     if not written:
         default = arguments.bundles[0] / "report.html"

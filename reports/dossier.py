@@ -15,7 +15,8 @@ from pytest_spec11.evidence.bundle import Outcome
 from pytest_spec11.judge.kills import survivor
 from pytest_spec11.judge.reasons import Reason
 from pytest_spec11.requirements.catalogue import Claim
-from pytest_spec11.verdict.gate import Judged, Question, evaluate
+from pytest_spec11.verdict.gate import Judged, evaluate
+from pytest_spec11.verdict.question import Question
 from reports.excerpts import Excerpt, Excerpts, Sight
 
 SLOWEST: Final = 20
@@ -158,6 +159,16 @@ class Dossier:
             found[each.code].append(each)
         return [*found.items()]
 
+    @property
+    def needed_count(self) -> int:
+        """How many claims GO needs."""
+        return len(self.judged.verdict.needed)
+
+    @property
+    def proven_count(self) -> int:
+        """How many of these are proven."""
+        return self.needed_count - len(self.judged.verdict.unproven)
+
     @cached_property
     def tests(self) -> tuple[Test, ...]:
         """Every test that ended, in the order of their ends."""
@@ -191,16 +202,6 @@ class Dossier:
             for each in self.judged.catalogue.triggers
         )
 
-    @property
-    def missing(self) -> list[str]:
-        """Needed claims that are not proven."""
-        return [
-            each.claim.id
-            for chapter in self.chapters
-            for each in chapter.stands
-            if each.needed and each.standing != "PASS"
-        ]
-
     def _test(self, end: Outcome) -> Test:
         seen = self.excerpts.of(end.node)
         return Test(
@@ -230,7 +231,7 @@ class Dossier:
         subjects = {claim.id, *(test.node for test in tests)}
         return Stand(
             claim=claim,
-            needed=claim.is_needed(self.judged.terms.scope),
+            needed=claim.id in self.judged.verdict.needed,
             standing=self.judged.verdict.claims[claim.id],
             reasons=tuple(each for each in self.reasons if each.subject in subjects),
             seen=tuple(source for source in claim.sources if source in seen),

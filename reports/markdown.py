@@ -19,10 +19,9 @@ def text(dossier: Dossier) -> str:
 
 def _lines(dossier: Dossier) -> Iterator[str]:
     verdict = "GO" if dossier.go else "NO GO"
-    yield f"## {verdict} for the release, scope {dossier.judged.terms.scope}"
+    yield f"## {verdict} for the release, scope {dossier.judged.question.scope}"
     yield ""
-    needed = sum(chapter.needed_count for chapter in dossier.chapters)
-    yield f"{needed - len(dossier.missing)} of {needed} needed claims proven."
+    yield f"{dossier.proven_count} of {dossier.needed_count} needed claims proven."
     if dossier.groups:
         yield ""
         yield "| reason | times | first | remedy |"

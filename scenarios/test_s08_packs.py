@@ -298,7 +298,9 @@ def test_any_flipped_byte_is_noticed(
     unnoticed = [
         path.name
         for path in flipped
-        if not any(f"{path}: differs " in line or f"{path} is no pack: " in line for line in lines)
+        if not any(
+            f"{path}: differs " in line or f"{path} is not a pack: " in line for line in lines
+        )
     ]
     assert unnoticed == []
     assert {each.code for each in said} <= {1, 3}
@@ -409,8 +411,8 @@ def test_what_is_no_pack_is_said_to_be_none(saga: Saga, files: Files, tmp_path: 
     assert (ended.code, ended.stdout) == (3, "")
     told = ended.stderr.splitlines()
     assert [line.partition(": no")[0] for line in told] == [
-        *(f"spec11-engine repro: {path} is no pack" for path in paths[:-1]),
-        f"spec11-engine repro: {paths[-1]} is no pack: No such file or directory",
+        *(f"spec11-engine repro: {path} is not a pack" for path in paths[:-1]),
+        f"spec11-engine repro: {paths[-1]} is not a pack: No such file or directory",
     ]
     assert (with_a_whole_one.code, len(with_a_whole_one.stderr.splitlines())) == (3, 1)
     assert with_a_whole_one.stdout.startswith(f"{whole}: holds: ")

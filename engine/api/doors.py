@@ -1,4 +1,4 @@
-"""The doors: what a request must prove before anything is done for it (D36)."""
+"""The doors: the credentials that a request needs before the engine does anything for it (D36)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNATURE: Final = "x-spec11-signature"
 
 
 class Doors:
-    """Without tokens open to every program of this machine, and to no page of another site."""
+    """Checks credentials. Without tokens every program of this machine passes, but no other site."""
 
     def __init__(self, tokens: Mapping[Role, Keys], secrets: Keys | None) -> None:
         self._tokens = tokens
@@ -27,10 +27,10 @@ class Doors:
     async def admit(
         self, request: Request, roles: frozenset[Role], *, signed: bool = False
     ) -> None:
-        """Let one of ``roles`` pass, or who signed the body where that counts.
+        """Let a request pass that has one of ``roles``, or a signature where a signature counts.
 
-        Raises Unauthorized, Forbidden, Malformed for the page of another; but for a signature
-        before any of the body is read. A signature that is there has to be right, whatever else is.
+        Raises Unauthorized, Forbidden, and Malformed for a page of another site. It checks all but
+        a signature before it reads the body. A signature must be right even if a token is.
         """
         if Role.STRANGER in roles:
             return
@@ -57,7 +57,7 @@ class Doors:
 
 
 def _require_own(request: Request) -> None:
-    """A browser of this machine lends its reach to every page: what a page may do is to look."""
+    """Let a page of another site only read: the browser lends it the reach of this machine."""
     named: dict[bytes, list[str]] = {b"host": [], b"sec-fetch-site": [], b"origin": []}
     for name, value in request.scope["headers"]:
         if name in named:

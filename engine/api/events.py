@@ -1,4 +1,4 @@
-"""Events from outside: the reply to a gate by another door."""
+"""Events from outside: a reply to a gate by another route."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.usecases import gates
 
 
 async def accept(request: Request) -> Response:
-    """``POST /api/events/hitl``: the ledger and the law of a reply (D20)."""
+    """``POST /api/events/hitl``: the ledger and the rules of a reply (D20)."""
     body = await parsing.body(request, ExternalEvent)
     offered = Reply(
         topic=body.topic, payload=body.payload, dedupe_key=body.dedupe_key, origin=body.origin

@@ -1,4 +1,4 @@
-"""Gates: look, wait, answer."""
+"""Gates: list, wait, answer."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from engine.usecases import gates
 
 
 async def list_gates(request: Request) -> Response:
-    """``GET /api/runs/:wid/gates``: in the order of their creation."""
+    """``GET /api/runs/:wid/gates``: the run's gates in the order of their creation."""
     async with http.ports(request).pool.connection() as tx:
         found = await gates.list_gates(tx, request.path_params["wid"])
     return http.reply_list([_view(gate) for gate in found])
 
 
 async def one(request: Request) -> Response:
-    """``GET /api/runs/:wid/gates/:gateKey``: as soon as it leaves PENDING (D21)."""
+    """``GET /api/runs/:wid/gates/:gateKey``: the gate, as soon as it leaves PENDING (D21)."""
     wid, gate_key = request.path_params["wid"], _key(request)
     query = parsing.query(request, GateQuery)
     lent = http.ports(request)
@@ -40,7 +40,7 @@ async def one(request: Request) -> Response:
 
 
 async def reply(request: Request) -> Response:
-    """``POST /api/runs/:wid/gates/:gateKey/reply``: one accepted answer a gate (D17)."""
+    """``POST /api/runs/:wid/gates/:gateKey/reply``: one accepted answer per gate (D17)."""
     wid, gate_key = request.path_params["wid"], _key(request)
     body = await parsing.body(request, GateReply)
     offered = Reply(

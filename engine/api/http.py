@@ -1,4 +1,4 @@
-"""What all routes share: what the process lends them, how they reply, how an error becomes one."""
+"""Shared by all routes: what the process lends them, replies, and replies to errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from engine.usecases.signoff import Signoff
 log = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
 JSON: Final = "application/json"
-CUT_OFF: Final = frozenset({"body_too_large", "body_too_slow"})  # the rest of the body is not read
+CUT_OFF: Final = frozenset({"body_too_large", "body_too_slow"})  # nobody reads the rest of the body
 _ANY: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 
 
@@ -47,7 +47,7 @@ class Ports:
     demo_sleep_s: float
     load_dir: Path
     doors: Doors
-    secrets: Callable[[], Collection[str]]  # what this process knows and may not tell
+    secrets: Callable[[], Collection[str]]  # what this process knows and must not show
     signoff: Signoff
 
 
@@ -72,9 +72,9 @@ def _plain(view: View) -> dict[str, Any]:
 
 
 async def answer_request(handler: Handler, request: Request) -> Response:
-    """What ``handler`` answers. The one place where an error becomes a status (D0).
+    """The answer of ``handler``. Only here an error becomes a status (D0).
 
-    Whatever is no EngineError is a bug or an outage: the log learns all, the client nothing.
+    Any other error than EngineError is a bug or an outage: the log gets it all, the client nothing.
     """
     try:
         return await handler(request)
@@ -99,7 +99,7 @@ async def _nowhere(request: Request) -> Response:
 
 
 def _describe_request(request: Request) -> str:
-    """The request as a log may show it: the path as sent, so on one line, and nothing besides."""
+    """The request for the log: only method and path as sent, so it is one line."""
     return f"{request.method} {request.scope['raw_path'].decode('ascii', 'replace')}"
 
 

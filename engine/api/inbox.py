@@ -1,4 +1,4 @@
-"""The inbox: every gate that waits for a person now."""
+"""The inbox: all gates that wait for a person now."""
 
 from __future__ import annotations
 

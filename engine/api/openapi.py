@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of a table of operations, made from the table and the wire models alone."""
+"""OpenAPI 3.1 of a table of operations, made only from the table and the wire models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.contracts.errors import Refusal
 from engine.core.doors import Role
 
 Mode: TypeAlias = Literal["validation", "serialization"]
-Use: TypeAlias = "tuple[Any, Mode]"  # a wire model, and which way it goes
+Use: TypeAlias = "tuple[Any, Mode]"  # a wire model, and its direction
 Json: TypeAlias = "dict[str, Any]"
 REF: Final = "#/components/schemas/{model}"
 JSON: Final = "application/json"
@@ -33,7 +33,7 @@ SCHEMES: Final = {
 
 
 async def serve_document(request: Request) -> Response:
-    """``GET /openapi.json``: the document of the table that is served."""
+    """``GET /openapi.json``: the document of the served table."""
     text: bytes = request.app.state.openapi()
     return Response(text, media_type=JSON)
 
@@ -79,7 +79,7 @@ def _describe_parameter(each: Operation, refs: Mapping[Use, Json]) -> Json:
 
 
 def _security(each: Operation) -> list[dict[str, list[str]]]:
-    """What it may be asked with: nothing, as long as no tokens and no secret are configured."""
+    """The credentials that it takes. Without configured tokens and secret it needs none."""
     if Role.STRANGER in each.admits:
         return []
     signed: list[dict[str, list[str]]] = [{"signature": []}] if each.signed else []
@@ -96,7 +96,7 @@ def _parameters(each: Operation) -> Iterator[Json]:
 
 
 def _replies(each: Operation) -> Iterator[tuple[int, Any]]:
-    """What it answers, and how it refuses: bodies and queries with 400, names with 404."""
+    """Its replies and refusals: 400 for bodies and queries, 404 for names."""
     yield from each.replies.items()
     yield HTTPStatus.BAD_REQUEST, Refusal
     if Role.STRANGER not in each.admits:
@@ -117,6 +117,6 @@ def _content(kind: Any, refs: Mapping[Use, Json]) -> Json:
 
 
 def _model(kind: Any) -> type[Wire]:
-    """The wire model of a reply: the reply itself, or what it lists."""
+    """The wire model of a reply: the reply itself, or an item of its list."""
     model: type[Wire] = next(iter(get_args(kind)), kind)
     return model

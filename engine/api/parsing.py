@@ -1,4 +1,4 @@
-"""Bytes in, a wire model out: strict JSON, bounded before it is read and before it is parsed."""
+"""Bytes in, a wire model out: strict JSON, with limits before reading and before parsing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final, Never, TypeVar
 
@@ -19,29 +21,40 @@ from engine.core.pointers import pointer
 from engine.errors import Malformed, count_faults
 
 MAX_BODY: Final = 1024 * 1024
-MAX_DRAINED: Final = 16 * MAX_BODY  # read and dropped, so that the client gets to read the refusal
+MAX_DRAINED: Final = 16 * MAX_BODY  # read and dropped, so that the client reads the refusal
 BODY_S: Final = 10.0
 MAX_DEPTH: Final = 64
 MAX_FAULTS: Final = 100
+_LONG: Final = 20  # a number of this many characters is surely larger than an exact double
 _WHOLE: Final = re.compile(r"-?[0-9]{1,9}")
-_TEXT_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# A text without an end is taken to the end of the body: no character is read twice.
+_TEXT_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+ON_LOOP: Final = 4096  # a thread parses a larger body, so that the loop can answer others
+_PARSER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parser")
 
 Body = TypeVar("Body", bound=Wire)
 
 
 async def body(request: Request, model: type[Body]) -> Body:
-    """The request's body as ``model``. Raises Malformed; runs before anything is written."""
-    return parse_as(model, strict_json(await raw(request)))
+    """The request's body as ``model``. Raises Malformed. Call it before anything is written."""
+    sent = await raw(request)
+    if len(sent) <= ON_LOOP:
+        return _parse(model, sent)
+    return await asyncio.get_running_loop().run_in_executor(_PARSER, _parse, model, sent)
+
+
+def _parse(model: type[Body], sent: bytes) -> Body:
+    return parse_as(model, strict_json(sent))
 
 
 async def nothing(request: Request) -> None:
-    """The request has no body, or an empty object. Raises Malformed for anything else."""
+    """Accept no body or an empty object. Raises Malformed for anything else."""
     if sent := (await raw(request)).strip():
         parse_as(Wire, strict_json(sent), "body")
 
 
 def query(request: Request, model: type[Body]) -> Body:
-    """The request's query as ``model``, whole numbers read as such. Raises Malformed."""
+    """The request's query as ``model``, with whole numbers as numbers. Raises Malformed."""
     pairs = request.query_params.multi_items()
     if len(texts := dict(pairs)) < len(pairs):
         raise make_refusal("Query", [((), "a name may be given once")])
@@ -54,7 +67,7 @@ def query(request: Request, model: type[Body]) -> Body:
 
 @cache
 def _numbers(model: type[Wire]) -> frozenset[str]:
-    """The names of a query that stand for whole numbers; any other may look like one."""
+    """The names of a query whose values are whole numbers; other values may look like numbers."""
     properties = model.model_json_schema().get("properties", {})
     return frozenset(name for name, each in properties.items() if each.get("type") == "integer")
 
@@ -64,7 +77,7 @@ def _read(text: str) -> int | str:
 
 
 def parse_as(model: type[Body], value: Any, name: str | None = None) -> Body:
-    """``value`` as ``model``. Raises Malformed, naming every fault by its JSON pointer."""
+    """``value`` as ``model``. Raises Malformed that names every fault by its JSON pointer."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -74,26 +87,26 @@ def parse_as(model: type[Body], value: Any, name: str | None = None) -> Body:
 
 
 def _place(value: Any, path: tuple[str | int, ...]) -> Iterator[str | int]:
-    """Where in ``value`` a fault is: ``path`` without the names of a union's branches in it."""
+    """The place of a fault in ``value``: ``path`` without the names of a union's branches."""
     for name in path[:-1]:
         if (isinstance(value, dict) and name in value) or isinstance(name, int):
             value = value[name]
             yield name
-    yield from path[-1:]  # a key that is missing is in no value either
+    yield from path[-1:]  # a missing key is in no value
 
 
 def make_refusal(name: str, faults: Iterable[tuple[Iterable[str | int], str]]) -> Malformed:
-    """The refusal of a ``name`` with these faults, each a path and what is wrong there."""
+    """The refusal of a ``name`` with these faults, each a path and a text."""
     details = [{"pointer": pointer(path), "message": message} for path, message in faults]
     message = f"invalid {name}: {count_faults(len(details))}"
     return Malformed(message, code="invalid_request", details=details[:MAX_FAULTS])
 
 
 def strict_json(raw: bytes) -> Json:
-    """The one value in ``raw``. Raises Malformed for all that has no single, exact meaning.
+    """The one value in ``raw``. Raises Malformed for all that does not have one exact meaning.
 
-    That is: invalid UTF-8, a byte-order mark, NaN and infinities, numbers too large for what holds
-    them, lone surrogates, NUL, a repeated key, more than 64 levels, and no value at all.
+    That is: invalid UTF-8, a byte-order mark, NaN and infinities, numbers that no double has,
+    lone surrogates, NUL, a repeated key, more than 64 levels, and no value at all.
     """
     try:
         text = raw.decode()
@@ -129,7 +142,7 @@ async def _bytes(request: Request) -> bytes:
 
 
 async def _read_body(request: Request, declared: int) -> bytes:
-    """All of the body; of one that is too large, nothing is kept while the rest is dropped."""
+    """The whole body. If it is too large, keep nothing and drop the rest."""
     kept, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -186,17 +199,27 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _integer(text: str) -> int:
-    if abs(value := int(text)) > MAX_SAFE_INTEGER:
-        raise ValueError("beyond 2**53 - 1")
-    return value
+def _integer(text: str) -> int | float:
+    if len(text) < _LONG and abs(value := int(text)) <= MAX_SAFE_INTEGER:
+        return value
+    return _large(text)
 
 
 def _float(text: str) -> float:
-    """The number in ``text``; 1.0 and 1e0 are the whole number 1, as they are in JSON."""
-    if not math.isfinite(value := float(text)):
-        raise ValueError("too large for a double")
-    return int(value) if value.is_integer() and abs(value) <= MAX_SAFE_INTEGER else value
+    """The number in ``text``. As in JSON, 1.0 and 1e0 are the whole number 1."""
+    if abs(value := float(text)) > MAX_SAFE_INTEGER:
+        return _large(text)
+    return int(value) if value.is_integer() else value
+
+
+def _large(text: str) -> float:
+    """A number beyond 2**53 - 1 in any spelling. Raises ValueError unless a double has it.
+
+    A double has it if the shortest digits that read back as the double are this number.
+    """
+    if not math.isfinite(value := float(text)) or Decimal(repr(value)) != Decimal(text):
+        raise ValueError("no double has this number")
+    return value
 
 
 def _constant(text: str) -> Never:

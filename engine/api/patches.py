@@ -1,4 +1,4 @@
-"""What a step of a run wrote to files."""
+"""The files that a step of a run wrote."""
 
 from __future__ import annotations
 

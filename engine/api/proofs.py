@@ -1,4 +1,4 @@
-"""What can be proven of a run, and everything that it can be proven from."""
+"""The proof cards of a run, and the pack with everything that they are computed from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipe registry: what there is, what comes in and goes out, and a version's next step."""
+"""The recipe registry: list, import, export, and promote a version."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def versions(request: Request) -> Response:
 
 
 async def bring_in(request: Request) -> Response:
-    """``POST /api/recipes/import``: all of a bundle as drafts, or nothing of it."""
+    """``POST /api/recipes/import``: the whole bundle as drafts, or nothing."""
     bundle = await parsing.body(request, RecipeBundle)
     wanted = [version.to_core() for version in bundle.versions]
     if faults := await asyncio.to_thread(specs.faults, wanted):  # it may take a second
@@ -61,7 +61,7 @@ async def export_recipe(request: Request) -> Response:
 
 
 async def promote(request: Request) -> Response:
-    """``POST /api/recipes/:id/versions/:v/promote``: 202 while its fixtures still run."""
+    """``POST /api/recipes/:id/versions/:v/promote``: 202 while its fixtures run."""
     await parsing.nothing(request)
     names = request.path_params
     step = await http.ports(request).promotions.promote(names["id"], names["v"])

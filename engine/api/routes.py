@@ -1,4 +1,4 @@
-"""The one table of routes: it serves them and it documents them, so the two cannot differ."""
+"""The one table of routes. The engine serves and documents it, so the two cannot differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes matched on the path as sent, then decoded: an encoded slash stays in its segment."""
+"""Routing: match the path as sent, then decode it, so an encoded slash stays in its segment."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _PARAMETER: Final = re.compile(r"\{(\w+)(:path)?\}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method of one path: what serves it, what it takes, what it answers, who may ask.
+    """One method of one path: its handler, its input, its replies, and who may call it.
 
-    ``roles`` count when tokens are configured; None are the usual ones of the method. ``signed``:
-    a signature of the body proves as much as a token, when a secret is configured (D36).
+    ``roles`` count if tokens are configured; None means the usual roles of the method. ``signed``:
+    if a secret is configured, a signature of the body counts like a token (D36).
     """
 
     method: str
@@ -41,7 +41,7 @@ class Operation:
     query: type[Wire] | None = None
     roles: frozenset[Role] | None = None
     signed: bool = False
-    enqueues: bool = False  # the workers are told
+    enqueues: bool = False  # it notifies the workers
     point: str = ""  # the crash points around a request that writes
     parameters: tuple[str, ...] = field(init=False)
 
@@ -51,12 +51,12 @@ class Operation:
 
     @property
     def admits(self) -> frozenset[Role]:
-        """The roles that may ask."""
+        """The roles that may call it."""
         return usual(self.method) if self.roles is None else self.roles
 
 
 class Served(BaseRoute):
-    """An operation under its path. Another method is another path: 404, never 405 (D0)."""
+    """An operation at its path. A wrong method gets 404 like a wrong path, never 405 (D0)."""
 
     def __init__(self, operation: Operation) -> None:
         self._method = operation.method
@@ -82,7 +82,7 @@ def _pattern(path: str) -> str:
 
 
 def _decode_parameters(raw: Mapping[str, str]) -> dict[str, str] | None:
-    """The parameters as text; None if one is not text that a database could hold."""
+    """The parameters as text; None if a database could not store one of them."""
     try:
         params = {name: unquote_to_bytes(value).decode() for name, value in raw.items()}
     except UnicodeDecodeError:
@@ -91,7 +91,7 @@ def _decode_parameters(raw: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def _guard_operation(operation: Operation) -> Handler:
-    """The handler behind its door and its error lattice; a query it does not declare is refused."""
+    """Wrap the handler with its credentials, its error lattice, and a check of query names."""
 
     async def handler(request: Request) -> Response:
         await http.ports(request).doors.admit(request, operation.admits, signed=operation.signed)

@@ -1,4 +1,4 @@
-"""``/api/run``, ``/api/runs`` and what can be read of a run."""
+"""``/api/run``, ``/api/runs``, and the header and status of a run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from engine.usecases.runs import Seen
 
 
 async def start(request: Request) -> Response:
-    """``POST /api/run``: 201 on the first start, 200 on every faithful repeat of it (D2)."""
+    """``POST /api/run``: 201 for the first start, 200 for every exact repeat of it (D2)."""
     body = await parsing.body(request, RunStartRequest)
     lent = http.ports(request)
     options = (body.opts or RunOptions()).to_core()
@@ -56,7 +56,7 @@ async def header(request: Request) -> Response:
 
 
 async def status_stream(request: Request) -> Response:
-    """``GET /api/runs/:wid/stream/status``: one JSON value a line, until the run ends."""
+    """``GET /api/runs/:wid/stream/status``: one JSON value per line, until the run ends."""
     lent, wid = http.ports(request), request.path_params["wid"]
     async with lent.pool.connection() as tx:
         run_id = await streams.run_id(tx, wid)

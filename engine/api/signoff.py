@@ -13,7 +13,7 @@ from engine.core.signoff import Tile
 
 
 async def board(request: Request) -> Response:
-    """``GET /api/ops/signoff``: GO or NO_GO, and all that it rests on."""
+    """``GET /api/ops/signoff``: GO or NO_GO, with tiles, triggers and reasons."""
     lent = http.ports(request)
     found = await lent.signoff.board(lent.pool)
     return http.reply(

@@ -1,4 +1,4 @@
-"""The steps of a run, and the bytes they left behind."""
+"""The steps of a run, and their artifacts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.usecases.artifacts import StepSeen
 
 
 async def list_steps(request: Request) -> Response:
-    """``GET /api/runs/:wid/steps``: the domain's steps, in the order they began (D9)."""
+    """``GET /api/runs/:wid/steps``: the domain's steps, in the order of their begins (D9)."""
     async with http.ports(request).pool.connection() as tx:
         steps = await artifacts.steps(tx, request.path_params["wid"])
     return http.reply_list([_view(step) for step in steps])

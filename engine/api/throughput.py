@@ -1,4 +1,4 @@
-"""What got done of late, each figure with its source."""
+"""The throughput of the last hour; each figure has its source."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def show_throughput(request: Request) -> Response:
 
 
 def _ref(table: str, *names: object) -> str:
-    """Where to read it again: the relation, and what tells its row from the others."""
+    """Where to read a figure again: the relation, and the key of its row."""
     return f"sql:{table}#" + "/".join(quote(str(name), safe="") for name in names)
 
 
@@ -102,7 +102,7 @@ def _load(file: LaneFile) -> LoadRow:
 
 
 def _holds(found: LoadFile) -> Iterator[bool]:
-    """Of each threshold whether it holds; of a lane without samples none does."""
+    """Whether each threshold holds. In a lane without samples none holds."""
     yield found.samples > 0
     yield from (threshold.ok for threshold in found.thresholds)
 
@@ -122,7 +122,7 @@ def _figures(found: LoadFile | None) -> dict[str, Any]:
 
 
 def _parse_load_file(file: LaneFile) -> tuple[LoadFile | None, str | None]:
-    """What the file says, or why it says nothing."""
+    """The content of the file, or why it cannot be read."""
     if file.too_large:
         return None, "too large"
     try:

@@ -1,4 +1,4 @@
-"""A transport that sends what is written within one turn of the loop together."""
+"""A transport that sends all writes of one turn of the event loop together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing_extensions import override
 
 
 class JoiningTransport(asyncio.Transport):
-    """Head and body of an answer leave as one packet, which costs one system call and not two."""
+    """Sends head and body of an answer as one packet, by one system call and not two."""
 
     def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()

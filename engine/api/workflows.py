@@ -28,7 +28,7 @@ from engine.usecases.ops import By
 
 
 async def list_workflows(request: Request) -> Response:
-    """``GET /api/ops/wf``: the newest first, ties by id."""
+    """``GET /api/ops/wf``: workflows, the newest first, ties by id."""
     query = parsing.query(request, WorkflowsQuery)
     async with http.ports(request).pool.connection() as tx:
         found = await store.list_workflows(tx, query.status, query.name, query.limit)
@@ -36,7 +36,7 @@ async def list_workflows(request: Request) -> Response:
 
 
 async def one(request: Request) -> Response:
-    """``GET /api/ops/wf/:id``: with what was done to it, newest first."""
+    """``GET /api/ops/wf/:id``: one workflow with its audit, newest first."""
     async with http.ports(request).pool.connection() as tx:
         summary, audit = await ops.load_workflow(tx, _id(request))
     rows = [AuditRow.model_validate(each) for each in audit]
@@ -44,7 +44,7 @@ async def one(request: Request) -> Response:
 
 
 async def steps(request: Request) -> Response:
-    """``GET /api/ops/wf/:id/steps``: in the durable engine's order."""
+    """``GET /api/ops/wf/:id/steps``: its steps in the durable engine's order."""
     async with http.ports(request).pool.connection() as tx:
         found = await ops.steps(tx, _id(request))
     return http.reply_list([_step(each) for each in found])

@@ -71,7 +71,7 @@ class Rehearsal:
         checks = recipe.spec["eval"]
         hashed: str | None = None
         try:
-            intent = _instantiate_fixture(recipe, fixture["formData"])
+            intent = await _instantiate_fixture(recipe, fixture["formData"])
             hashed = identity.intent_hash(intent)
             name = f"{promotion_id}:{number}:{fixture_id}"
             index = await self._run_scene(_scene(recipe, intent, name))
@@ -126,11 +126,11 @@ class Rehearsal:
         return ended
 
 
-def _instantiate_fixture(recipe: Recipe, form: dict[str, Json]) -> dict[str, Json]:
+async def _instantiate_fixture(recipe: Recipe, form: dict[str, Json]) -> dict[str, Json]:
     from engine.usecases.forms import Form  # noqa: PLC0415  # JSON Schema, for a promotion alone
 
     filled = recipes.with_defaults(recipe.form_schema, form)
-    Form(recipe.form_schema).require(filled)
+    await Form(recipe.form_schema).require(filled)
     return recipes.instantiate(recipe, filled)
 
 

@@ -19,37 +19,37 @@ with pause_collection():
     from engine.config import Config
 
 COMMANDS: Final = {  # each is a module here with arguments() and run()
-    "up": "Postgres, api-shim and workers in the foreground, until Ctrl-C",
-    "api": "the api-shim alone: HTTP on PORT",
-    "worker": "one worker alone: executes runs as DBOS__VMID",
-    "db": "the database: serve, migrate, reset, gc",
-    "queues": "the queues there are, and what each lets start at once in this environment",
-    "templates": "sandboxes made ready beforehand: register, list",
-    "forkserver": "api or worker, started by fork: for test runs that start hundreds",
-    "points": "the crash points that SPEC11_CRASH_AT can arm, for tests",
-    "sbx": "the sandbox: smoke, a live command through the provider that is set",
-    "psql": "psql on the database, as the app or as the system sees it",
-    "repro": "everything about a run in one file, and whether such a file holds",
-    "triage": "where a run's trouble shows first: health, API, SQL, pack, logs",
-    "ops": "list, cancel, resume, fork workflows, many at once, over HTTP",
-    "oc": "smoke: ask the agents' live server one thing, strictly",
+    "up": "run Postgres, api-shim and workers in the foreground, until Ctrl-C",
+    "api": "run only the api-shim: HTTP on PORT",
+    "worker": "run only one worker; its executor id is DBOS__VMID",
+    "db": "manage the database: serve, migrate, reset, gc",
+    "queues": "list the queues and their limits in this environment",
+    "templates": "manage sandboxes that are prepared in advance: register, list",
+    "forkserver": "start api or worker by fork, for test runs that start hundreds",
+    "points": "list the crash points that SPEC11_CRASH_AT can arm, for tests",
+    "sbx": "check the sandbox: smoke runs a live command at the configured provider",
+    "psql": "open psql on the database, with schema app or dbos first",
+    "repro": "write everything about a run to one file, or check such a file",
+    "triage": "find where a run's trouble shows first: health, API, SQL, pack, logs",
+    "ops": "list, cancel, resume or fork many workflows at once, over HTTP",
+    "oc": "check the agents' live server: smoke asks it one question, strictly",
 }
 EPILOG: Final = """
 first steps:
   spec11-engine up                  then open http://127.0.0.1:3001/healthz
   spec11-engine psql app -c 'select workflow_id, status from runs'
 
-Commands find each other through the data directory (--data-dir or SPEC11_DATA_DIR), or all use the
-Postgres that SPEC11_DSN names. The environment is described in docs/contract.md.
+Commands find each other through the data directory (--data-dir or SPEC11_DATA_DIR), or they all use
+the Postgres that SPEC11_DSN names. docs/contract.md describes the environment.
 
-exit status: 0 done, 1 not all that was asked for (ops, oc, sbx), not found or not sound (repro,
+exit status: 0 done, 1 not everything was done (ops, oc, sbx), something is missing or wrong (repro,
 triage) or refused (templates, db gc), 2 wrong usage or environment, 3 in use by somebody else, 4
 unexpected, 5 the API or the database is not reachable (ops, repro, db gc)
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 1 no, 2 usage or environment, 3 in use, 4 unexpected, 5 nobody there."""
+    """Exit status: 0 done, 1 no, 2 usage or environment, 3 in use, 4 unexpected, 5 no answer."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser(words[:1]).parse_args(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments, Config.from_env())
     except KeyboardInterrupt:
         return 0
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of our output closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except EngineError as error:

@@ -23,22 +23,22 @@ LOOK_EVERY_S: Final = 0.1
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the four."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    serve = verbs.add_parser("serve", help="the embedded Postgres alone, until its owner ends")
+    serve = verbs.add_parser("serve", help="run only the embedded Postgres, until its owner ends")
     places = serve.add_mutually_exclusive_group()
     where.argument(places)
     places.add_argument(
-        "--ephemeral", action="store_true", help="a throw-away server, in memory when there is room"
+        "--ephemeral", action="store_true", help="a temporary server, in memory if there is room"
     )
     owner.argument(serve)
     migrate = verbs.add_parser(
-        "migrate", help="bring the database to the newest schema; repeatable"
+        "migrate", help="bring the database to the newest schema; safe to repeat"
     )
     where.argument(migrate)
     owner.argument(migrate)
-    migrate.add_argument("--json", action="store_true", help="say what was applied as JSON")
-    reset = verbs.add_parser("reset", help="drop both schemas with all runs; migrate comes next")
+    migrate.add_argument("--json", action="store_true", help="print what was applied as JSON")
+    reset = verbs.add_parser("reset", help="drop both schemas with all runs; run migrate after it")
     where.argument(reset)
-    reset.add_argument("--yes", action="store_true", help="mean it; nothing is asked")
+    reset.add_argument("--yes", action="store_true", help="confirm: the command does not ask")
     meaning = retention.MEANING
     gc = verbs.add_parser("gc", help=meaning, description=f"{meaning[0].upper()}{meaning[1:]}.")
     retention.arguments(gc)
@@ -90,8 +90,8 @@ def _migrate(arguments: argparse.Namespace, config: Config) -> int:
 
 def _reset(arguments: argparse.Namespace, config: Config) -> int:
     if not arguments.yes:
-        raise Misconfigured("reset deletes every run for good; say --yes to mean it")
+        raise Misconfigured("reset deletes every run for ever; confirm with --yes")
     with where.reachable(arguments, config) as dsn:
         migrations.reset(dsn)
-    print("both schemas are gone; `spec11-engine db migrate` makes them anew", file=sys.stderr)
+    print("both schemas are dropped; `spec11-engine db migrate` creates them", file=sys.stderr)
     return 0

@@ -23,7 +23,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The command, and room."""
     parser.add_argument("served", choices=tuple(LOADED), help="the command")
     parser.add_argument(
-        "--room", default="", metavar="XXX", help="any text: room for the words of its processes"
+        "--room",
+        default="",
+        metavar="XXX",
+        help="any text, as room for process titles",
     )
 
 

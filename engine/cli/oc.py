@@ -23,19 +23,19 @@ FAILED: Final = 1
 SMALL_GOAL: Final = {"goal": "Say that you are there: one line of design, one test."}
 EPILOG: Final = """
 Asks the server at OC_BASE_URL (default http://127.0.0.1:4096) with OC_MODE=live: its health, its
-agents, a session, and one answer in the shape of a plan. Strict, whatever OC_STRICT_MODE says: no
-stub answers. Standard output is one JSON object, and so is the file that --out names.
+agents, a session, and one answer in the shape of a plan. It is always strict, whatever
+OC_STRICT_MODE says: no stub answers. It prints one JSON object, and writes the same to --out.
 
-exit status: 0 the strict path worked, once; 1 it did not (the reason is said); 2 wrong usage or
-environment
+exit status: 0 the strict path worked once; 1 it did not (standard error says why); 2 wrong usage
+or environment
 """
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.epilog = EPILOG
-    parser.add_argument("verb", choices=["smoke"], help="ask the live server one thing")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the evidence here, too")
+    parser.add_argument("verb", choices=["smoke"], help="ask the live server one question")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the evidence here")
 
 
 def run(arguments: argparse.Namespace, config: Config) -> int:

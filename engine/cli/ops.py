@@ -26,14 +26,14 @@ MOST: Final = 200
 FORK: Final = "fork"
 RETRY: Final = "retry-from-step"
 EPILOG: Final = """
-Every id that is acted on gets one line on standard output, in the order given: the id, a tab, and
-  accepted     it is done, and so is its audit; of a fork its id follows
-  refused      the API says why not
-  failed       the API broke over it
-  unknown      the API was asked, and gave no answer
-  not-sent     the API was gone, so it was not asked
-A refusal stops nobody, an id that comes twice is sent once, and `-` stands for the ids that
-standard input has, one a line. With --json each line is a JSON object.
+The command prints one line for each id, in the given order: the id, a tab, and one of these words:
+  accepted     the action and its audit are done; for a fork the new id follows
+  refused      the API refused and says why
+  failed       the API had an error of its own
+  unknown      the API got the request but gave no answer
+  not-sent     the API was not reachable, so the request was not sent
+After a refusal the command goes on. It sends an id that comes twice only once. `-` reads ids from
+standard input, one per line. With --json each line is a JSON object.
 
 examples:
   spec11-engine ops list --status PENDING
@@ -43,15 +43,15 @@ examples:
   spec11-engine ops fork ih_… --step 7 --actor me --reason 'what if'
   spec11-engine ops retry-from-step - --step DecideST --actor me --reason 'fixed' < ids
 
-exit status: 0 all of it went through, 1 not all of it (see the lines), 2 wrong usage or
+exit status: 0 all ids were accepted, 1 not all of them (see the lines), 2 wrong usage or
 environment, 4 unexpected, 5 the API was not reachable
 """
 VERBS: Final = {
-    "list": "workflows, the newest first",
-    "cancel": "end workflows; what they wrote is taken back",
+    "list": "list workflows, the newest first",
+    "cancel": "end workflows and take back what they wrote",
     "resume": "let canceled workflows go on under their own ids",
-    FORK: "new workflows that go on from a step of these",
-    RETRY: "the same, from the step of that name in each of them",
+    FORK: "create new workflows that go on from a step of these",
+    RETRY: "like fork, but from the step with this name",
 }
 
 
@@ -71,32 +71,38 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _filters(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--status", choices=sorted(OF_ENGINE), help="only those of that status")
-    command.add_argument("--name", help="only those of that name: RunIntent, RunTask, …")
+    command.add_argument("--status", choices=sorted(OF_ENGINE), help="only with this status")
+    command.add_argument("--name", help="only with this name: RunIntent, RunTask, …")
     command.add_argument(
         "--limit", type=_limit, default=20, metavar="N", help=f"1..{MOST} (default: 20)"
     )
-    command.add_argument("--ids", action="store_true", help="ids alone, for a pipe")
+    command.add_argument("--ids", action="store_true", help="print only ids, for a pipe")
 
 
 def _targets(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "id", nargs="+", type=_id, help="of a workflow; - for those on standard input"
+        "id", nargs="+", type=_id, help="a workflow id; - reads ids from standard input"
     )
-    command.add_argument("--actor", required=True, type=_parse_text, help="who acts, for the audit")
-    command.add_argument("--reason", required=True, type=_parse_text, help="and why")
+    command.add_argument(
+        "--actor", required=True, type=_parse_text, help="who acts (for the audit)"
+    )
+    command.add_argument("--reason", required=True, type=_parse_text, help="why (for the audit)")
 
 
 def _step(command: argparse.ArgumentParser, verb: str) -> None:
     if verb == FORK:
         command.add_argument(
-            "--step", required=True, type=_number, metavar="N", help="the functionId to repeat from"
+            "--step",
+            required=True,
+            type=_number,
+            metavar="N",
+            help="the functionId of the step to repeat from",
         )
     else:
         command.add_argument(
-            "--step", required=True, type=_parse_text, help="its name, as DecideST"
+            "--step", required=True, type=_parse_text, help="name of the step, such as DecideST"
         )
-    command.add_argument("--app-version", help="for workers of that version")
+    command.add_argument("--app-version", help="application version of the new workflows")
 
 
 def run(arguments: argparse.Namespace, config: Config) -> int:
@@ -136,7 +142,7 @@ def _act(workflows: Workflows, arguments: argparse.Namespace) -> int:
             words.add(outcome.word)
             _tell(outcome, as_json=arguments.json)
     except KeyboardInterrupt:
-        _note("interrupted: of the ids without a line the first may have been sent, no other")
+        _note("interrupted: of the ids without a line, only the first may have been sent")
         return NOT_ALL
     if words & {Word.UNKNOWN, Word.NOT_SENT}:
         return UNREACHABLE
@@ -185,7 +191,7 @@ def _ids(words: Sequence[str]) -> Iterator[str]:
 
 def _id(text: str) -> str:
     if not text.isprintable() or not text.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is no id; for ids alone: ops list --ids")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an id; ids only: ops list --ids")
     return text
 
 

@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Options, and everything after app or sys for psql itself."""
     where.argument(parser)
     parser.epilog = EPILOG
-    parser.add_argument("schema", choices=sorted(PATHS), help="which schema comes first")
+    parser.add_argument("schema", choices=sorted(PATHS), help="the schema that comes first")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="…", help="arguments of psql")
 
 

@@ -14,7 +14,7 @@ HEADS: Final = ("name", "slots", "slotsOfOne", "everywhere", "ofOneEverywhere", 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--json", action="store_true", help="as a JSON array")
+    parser.add_argument("--json", action="store_true", help="print a JSON array")
 
 
 def run(arguments: argparse.Namespace, config: Config) -> int:

@@ -15,9 +15,9 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--url",
         type=_address,
-        help="where the API is (default: http://127.0.0.1 on PORT, else 3001)",
+        help="address of the API (default: http://127.0.0.1 on PORT, else 3001)",
     )
-    command.add_argument("--json", action="store_true", help="one JSON object a line")
+    command.add_argument("--json", action="store_true", help="print one JSON object per line")
 
 
 def find_remote(arguments: argparse.Namespace, config: Config) -> Remote:

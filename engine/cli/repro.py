@@ -21,9 +21,9 @@ DIFFERS: Final = 1
 NO_PACK: Final = 3
 EPILOG: Final = """
 A pack is one canonical JSON document with everything that both schemas hold of a run, its forks,
-repairs, compensations and escalations, and the sha256 of itself: the bytes that the API serves at
-/api/runs/W/repro. --verify needs no database: it computes again every hash, identity and order of
-times from each file alone, and prints a line for whatever differs.
+repairs, compensations and escalations, and with its own sha256. The API serves the same bytes at
+/api/runs/W/repro. --verify needs no database: it computes every hash, identity and order of times
+again from each file alone, and prints one line for each difference.
 
 examples:
   spec11-engine repro --run ih_… --out pack.json
@@ -31,7 +31,7 @@ examples:
   spec11-engine repro --verify pack.json
 
 exit status: 0 done, or nothing differs; 1 run not found, or something differs; 2 wrong usage or
-environment; 3 the file is no pack; 4 unexpected; 5 the database does not answer
+environment; 3 the file is not a pack; 4 unexpected; 5 the database does not answer
 """
 
 
@@ -41,10 +41,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--run", metavar="W", help="a workflow id or a run id")
     wanted.add_argument(
-        "--verify", type=Path, nargs="+", metavar="FILE", help="check these packs, offline"
+        "--verify", type=Path, nargs="+", metavar="FILE", help="check these packs offline"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="where the pack goes (default: standard output)"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="file of the pack (default: standard output)",
     )
     where.argument(parser)
 
@@ -109,5 +112,5 @@ def _describe_differences(found: Checked) -> list[str]:
 
 
 def _no_pack(place: Path, why: str) -> int:
-    print(f"spec11-engine repro: {place} is no pack: {why}", file=sys.stderr)
+    print(f"spec11-engine repro: {place} is not a pack: {why}", file=sys.stderr)
     return NO_PACK

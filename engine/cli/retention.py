@@ -20,17 +20,19 @@ if TYPE_CHECKING:  # another verb of `db` has no use for what this loads
 
 MEANING: Final = "remove runs that ended long ago, from both schemas"
 EPILOG: Final = """
-A run goes with all that belongs to it, in both schemas: steps, tasks, gates, patches, forks of its
-tasks, repairs, compensations, escalations, and its intent unless another run has it. A start of
-the same form is then a new run. Workflows that are no run's go, too: ticks, demos, promotions.
+The command removes a run with everything that belongs to it, in both schemas: steps, tasks, gates,
+patches, forks of its tasks, repairs, compensations, escalations, and its intent unless another run
+has it. A later start of the same form is then a new run. The command also removes workflows that
+belong to no run: ticks, demos, promotions.
 
-What stays, however old: a run that has not ended, a run of which a fork stays, a run whose files
-are not taken back yet, whatever somebody acts on right now, recipes, verdicts of promotions, every
-audit, and all that the sign-off in SPEC11_SIGNOFF_DIR and its evidence name. A sign-off that cannot
-be read whole is an error: nothing is removed.
+It keeps, however old they are: a run that has not ended, a run of which a fork stays, a run whose
+files are not taken back yet, anything that somebody acts on right now, recipes, verdicts of
+promotions, every audit, and everything that the sign-off in SPEC11_SIGNOFF_DIR and its evidence
+name. If it cannot read the whole sign-off, it removes nothing and reports an error.
 
-A batch is one transaction with an audit row, so it may run beside the engine and be killed at any
-moment. The space is free for new rows once autovacuum has been there; no VACUUM is done here.
+A batch is one transaction with an audit row, so the command may run beside the engine, and anybody
+may kill it at any moment. After autovacuum the space is free for new rows; the command runs no
+VACUUM.
 
 examples:
   spec11-engine db gc --older-than 30d --dry-run
@@ -48,13 +50,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     where.argument(parser)
     parser.add_argument(
-        "--older-than", metavar="AGE", help="24h or more, as 36h, 30d, 8w; required"
+        "--older-than", metavar="AGE", help="at least 24h, for example 36h, 30d or 8w; required"
     )
     parser.add_argument(
-        "--batch", default="500", metavar="N", help=f"at once: 1..{MAX_BATCH} (default: 500)"
+        "--batch",
+        default="500",
+        metavar="N",
+        help=f"runs per transaction: 1..{MAX_BATCH} (default: 500)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="count, and remove nothing")
-    parser.add_argument("--json", action="store_true", help="say what was removed as JSON")
+    parser.add_argument("--dry-run", action="store_true", help="only count, do not remove")
+    parser.add_argument("--json", action="store_true", help="print what was removed as JSON")
 
 
 def run(arguments: argparse.Namespace, config: Config) -> int:

@@ -21,13 +21,13 @@ from engine.ports.sbx import Sandbox, providers
 FAILED: Final = 1
 LIVE: Final = "live"
 MOST: Final = 100
-VERBS: Final = {"smoke": "an echo through the live provider; no other stands in for it"}
+VERBS: Final = {"smoke": "run an echo at the live provider; no other provider stands in"}
 EPILOG: Final = """
 examples:
   SBX_MODE=live SBX_PROVIDER=e2b E2B_API_KEY=… spec11-engine sbx smoke
   SBX_MODE=live SBX_PROVIDER=local SBX_ALT_PROVIDER_ENABLED=true spec11-engine sbx smoke --samples 3
 
-The record on standard output, or in --out, claims no more than was seen.
+The record goes to standard output or to --out. It claims no more than what happened.
 
 exit status: 0 every sample came back as it was sent, 1 one did not (standard error says why),
 2 wrong usage or environment
@@ -41,9 +41,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     for verb, meaning in VERBS.items():
         command = verbs.add_parser(verb, help=meaning, description=f"{meaning.capitalize()}.")
         command.add_argument(
-            "--samples", type=_samples, default=1, metavar="N", help=f"1..{MOST} (default: 1)"
+            "--samples",
+            type=_samples,
+            default=1,
+            metavar="N",
+            help=f"number of echoes: 1..{MOST} (default: 1)",
         )
-        command.add_argument("--out", type=Path, help="write the record there")
+        command.add_argument("--out", type=Path, help="write the record to this file")
 
 
 def run(arguments: argparse.Namespace, config: Config) -> int:

@@ -20,14 +20,18 @@ from engine.usecases import template_registry
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the two."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    register = verbs.add_parser("register", help="one template: for a recipe, and what is in it")
+    register = verbs.add_parser("register", help="register one template of a recipe version")
     register.add_argument("--recipe", required=True, metavar="ID@V", help="the recipe version")
-    register.add_argument("--base", default=PLAIN, help=f"what it is built on (default {PLAIN})")
+    register.add_argument("--base", default=PLAIN, help=f"base of the sandbox (default {PLAIN})")
     register.add_argument(
-        "--dependency", action="append", default=[], metavar="NAME", help="what is in it; repeat"
+        "--dependency",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a dependency; repeatable",
     )
-    register.add_argument("--id", required=True, help="what the provider calls it")
-    listed = verbs.add_parser("list", help="all of them, by key")
+    register.add_argument("--id", required=True, help="the provider's id of the template")
+    listed = verbs.add_parser("list", help="list all templates, by key")
     for verb in (register, listed):
         where.argument(verb)
         verb.add_argument("--json", action="store_true", help="as JSON")

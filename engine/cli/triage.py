@@ -15,13 +15,13 @@ from engine.usecases.triage import Level, Outcome, Scene
 
 FAULTY: Final = 1
 EPILOG: Final = """
-The order never changes, and what comes after the first fault is not looked at:
-  healthz      the API is there and healthy, and a worker of its version lives
-  run API      the run is there and has not failed
-  app SQL      its rows of schema app hold: identity, recipe, steps, answers, patches, budget
-  engine SQL   the durable engine's word agrees with the run's own
-  repro pack   the API's pack holds, every digest in it computed again
-  logs         the files given by --log have no line of an error
+The order never changes. The command stops at the first fault. It checks that
+  healthz      the API answers and is healthy, and a worker of its version lives
+  run API      the run exists and has not failed
+  app SQL      its rows of schema app are right: identity, recipe, steps, answers, patches, budget
+  engine SQL   the durable engine's status agrees with the run's own
+  repro pack   the API's pack is right; every digest in it is computed again
+  logs         the files of --log have no line with an error
 
 Each level is one line: its name, a tab, ok, fault, not given or not looked at, a tab, the reason.
 
@@ -43,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="standard error of a process, as it was kept; again for each",
+        help="log file of a process's standard error; repeatable",
     )
     remotes.arguments(parser)
     where.argument(parser)

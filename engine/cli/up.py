@@ -10,9 +10,9 @@ from engine.cli import where
 from engine.config import Config
 
 EPILOG: Final = """
-It prints `ready http://127.0.0.1:<port>` when all of it runs; what the processes say goes to
-standard error, each line behind the name of its process. A process that ends is begun again.
-Ctrl-C stops everything; the data stay, and the next `up` goes on with them.
+The command prints `ready http://127.0.0.1:<port>` when everything runs. It prints the output of the
+processes to standard error, each line after the name of its process. It restarts a process that
+ends. Ctrl-C stops everything. The data stay, and the next `up` goes on with them.
 
 examples:
   spec11-engine up                                  http://127.0.0.1:3001, one worker
@@ -34,13 +34,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=1,
         metavar="N",
-        help="how many workers execute runs (default: 1; with 0 runs are accepted and wait)",
+        help="number of workers (default: 1; with 0 the runs wait)",
     )
     parser.add_argument(
         "--port",
         type=_port,
         metavar="P",
-        help="where HTTP is served, 0 for any free port (default: PORT, else 3001)",
+        help="HTTP port, 0 for any free port (default: PORT, else 3001)",
     )
     where.argument(parser)
 

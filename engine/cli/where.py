@@ -28,7 +28,7 @@ def argument(parser: TakesArguments) -> None:
         "--data-dir",
         type=lambda text: Path(text).expanduser().absolute(),
         metavar="DIR",
-        help="where the embedded Postgres keeps its files (default: SPEC11_DATA_DIR, "
+        help="directory of the embedded Postgres (default: SPEC11_DATA_DIR, "
         "else spec11 in the user's data home; /var/lib/spec11 for root)",
     )
 

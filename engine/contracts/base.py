@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-LONGEST_NAME: Final = 256  # what the durable engine's indexes can hold with room to spare
+LONGEST_NAME: Final = 256  # the durable engine's indexes can hold this much, with room to spare
 
 Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -17,7 +17,7 @@ Millis = Annotated[int, Field(ge=0, description="epoch milliseconds")]
 
 
 class Wire(BaseModel):
-    """Closed, frozen, uncoerced; ``snake_case`` inside, ``camelCase`` on the wire."""
+    """Closed, frozen, without coercion; ``snake_case`` inside, ``camelCase`` on the wire."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -29,7 +29,7 @@ class Wire(BaseModel):
 
 
 class View(Wire):
-    """What goes out: built by field name, and refused like any input if it breaks its shape."""
+    """A reply: built by field name, and refused like any input if it breaks its shape."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 

@@ -1,4 +1,4 @@
-"""What a start says of its budget, and what is said of one that was exceeded."""
+"""The budget of a start, and the document about a violation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class Budget(Wire):
-    """How much a run may do at most."""
+    """The most that a run may cost."""
 
     max_fanout: Positive
     max_sbx_minutes: Positive = Field(alias="maxSBXMinutes")
@@ -23,9 +23,9 @@ class Budget(Wire):
 
 
 class BudgetViolation(View):
-    """The one document about a limit that a run exceeded: its writer and every reader keep to it.
+    """The document about a limit that a run exceeded. Its writer and every reader use this model.
 
-    It is the whole of an artifact under step BUDGET, one a violation.
+    It is the whole artifact under step BUDGET, one for each violation.
     """
 
     kind: Literal["budget"]

@@ -10,7 +10,7 @@ from engine.contracts.base import Name, View, Wire
 
 
 class DemoQuery(Wire):
-    """Which demo: the id of its workflow."""
+    """The demo, by the id of its workflow."""
 
     wf: Annotated[Name, Field(min_length=1)]
 
@@ -23,7 +23,7 @@ class DemoAccepted(View):
 
 
 class Marks(View):
-    """How often each mark stands in the demo's log."""
+    """How often each mark is in the demo's log."""
 
     s1: int
     s2: int

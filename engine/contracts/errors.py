@@ -8,14 +8,14 @@ from engine.contracts.base import View
 
 
 class Fault(View):
-    """One fault of a request: where, and what."""
+    """One fault of a request: its place and a text."""
 
     pointer: str
     message: str
 
 
 class DriftField(View):
-    """One column in which a repeat is not a repeat."""
+    """One column in which a repeated start differs from the stored run."""
 
     field: str
     existing: JsonValue

@@ -1,4 +1,4 @@
-"""Bodies about gates, their answers and the ledger."""
+"""Bodies of gates, their answers and the ledger."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class GateQuery(Wire):
 
 
 class InteractionsQuery(Wire):
-    """How many rows of the ledger."""
+    """The number of rows of the ledger."""
 
     limit: Annotated[int, Field(ge=1, le=500)] = 200
 
 
 class GateReply(Wire):
-    """Body of a reply: an answer, the key that makes it one, and the door it came through."""
+    """Body of a reply: the answer, its dedupe key, and its origin."""
 
     payload: dict[str, Any]
     dedupe_key: DedupeKey
@@ -39,7 +39,7 @@ class GateReply(Wire):
 
 
 class ExternalEvent(Wire):
-    """Body of an event: a reply by another door, which names its run, its gate and its topic."""
+    """Body of an event: a reply by another route, which names its run, its gate and its topic."""
 
     workflow_id: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     gate_key: Annotated[str, Field(max_length=LONGEST_KEY, pattern=f"^{KEY.pattern}$")]
@@ -50,14 +50,14 @@ class ExternalEvent(Wire):
 
 
 class ReplyAccepted(View):
-    """The answer counts; ``isReplay`` says that it already did."""
+    """The answer counts; ``isReplay`` says that it was accepted before."""
 
     ok: Literal[True]
     is_replay: bool
 
 
 class Prompt(View):
-    """What a gate asks, and until when."""
+    """The question of a gate, and its deadline."""
 
     schema_version: Annotated[int, Field(ge=1)]
     form_schema: dict[str, Any]

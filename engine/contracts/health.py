@@ -13,7 +13,7 @@ class PostgresHealth(View):
 
 
 class SchemaVersions(View):
-    """The newest migration applied to each schema; null where there is none."""
+    """The newest migration of each schema; null if there is none."""
 
     app: int | None
     dbos: int | None
@@ -28,7 +28,7 @@ class WorkerHealth(View):
 
 
 class Health(View):
-    """Whether starts and replies are durable now, and who would execute them."""
+    """Whether starts and replies are durable now, and which workers execute them."""
 
     ok: bool
     reasons: list[str]

@@ -1,4 +1,4 @@
-"""Bodies about the gates that wait for people."""
+"""Bodies of the gates that wait for people."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from engine.contracts.base import Millis, View, Wire
 
 
 class InboxQuery(Wire):
-    """How many rows, the most urgent first."""
+    """The number of rows, the most urgent first."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 100
 
 
 class InboxRow(View):
-    """One open gate. ``slaStatus`` follows from the deadline alone, by the database's clock."""
+    """One open gate. ``slaStatus`` depends only on the deadline, by the database's clock."""
 
     workflow_id: str = Field(alias="workflowID")
     gate_key: str

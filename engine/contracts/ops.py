@@ -8,7 +8,7 @@ from pydantic import Field
 
 from engine.contracts.base import Millis, Name, View, Wire
 
-Said = Annotated[str, Field(max_length=256, pattern=r"\S")]  # white space says nothing
+Said = Annotated[str, Field(max_length=256, pattern=r"\S")]  # white space alone is not a reason
 EngineStatus = Literal[
     "ENQUEUED",
     "DELAYED",
@@ -36,7 +36,7 @@ class Action(Wire):
 
 
 class ForkAction(Action):
-    """The same, and from which step on; ``appVersion`` moves the fork to other code."""
+    """The same, with the first step of the fork; ``appVersion`` moves the fork to other code."""
 
     step_n: Annotated[int, Field(ge=1, le=2**31 - 1)]
     app_version: Name | None = None
@@ -70,7 +70,7 @@ class AuditRow(View):
 
 
 class WorkflowDetail(WorkflowSummary):
-    """One workflow with what was done to it, newest first."""
+    """One workflow with its audit, newest first."""
 
     audit: list[AuditRow]
 
@@ -88,20 +88,20 @@ class WorkflowStep(View):
 
 
 class Accepted(View):
-    """The action took effect, and its audit with it."""
+    """The action took effect, together with its audit."""
 
     accepted: Literal[True]
     workflow_id: str = Field(alias="workflowID")
 
 
 class ForkAccepted(Accepted):
-    """The same, and the new workflow."""
+    """The same, with the id of the new workflow."""
 
     forked_workflow_id: str = Field(alias="forkedWorkflowID")
 
 
 class RepairAccepted(Accepted):
-    """The run is being repaired by an execution of its own, from its first unfinished step on."""
+    """An execution of its own repairs the run, from its first unfinished step on."""
 
     new_run_id: str
     execution_id: str = Field(alias="executionID")

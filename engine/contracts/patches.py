@@ -1,4 +1,4 @@
-"""Bodies about patches. What was and is in the files is never part of them."""
+"""Bodies of patches. They never hold the content of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the two agents may answer: closed and bounded, because a model wrote it."""
+"""The answers of the two agents: closed and bounded, because a model writes them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Content = Annotated[str, Field(max_length=200_000, pattern=r"^[^\x00]*$")]
 
 
 class PatchWish(Wire):
-    """What the plan wants a file below ``.tmp/`` to be: written before anybody approves it."""
+    """The wanted content of a file below ``.tmp/``. It is written before anybody approves it."""
 
     target_path: Annotated[str, Field(min_length=1, max_length=1024)]
     postimage_content: Content
     diff_text: Content
 
     def to_core(self) -> Patch:
-        """The patch. Raises RunFailed for a path that not even a database can hold."""
+        """The patch. Raises RunFailed for a path that a database cannot store."""
         if "\0" in self.target_path:
             raise patches.not_allowed(self.target_path)
         return Patch(
@@ -32,7 +32,7 @@ class PatchWish(Wire):
 
 
 class PlanAnswer(Wire):
-    """Answer of agent ``plan``. The goal is the intent's own and is not asked for."""
+    """Answer of agent ``plan``. The goal comes from the intent, so the answer has none."""
 
     design: Annotated[list[Line], Field(max_length=25)]
     files: Annotated[list[Line], Field(max_length=30)]
@@ -41,7 +41,7 @@ class PlanAnswer(Wire):
     patch_plan: list[PatchWish] = Field(default_factory=list, max_length=20)
 
     def to_core(self, goal: str) -> Plan:
-        """The only way from the wire into the core."""
+        """Convert it for the core. There is no other way from the wire into the core."""
         return Plan(
             goal=goal,
             design=tuple(self.design),
@@ -67,7 +67,7 @@ class BuildAnswer(Wire):
     test_command: Line = Field(alias="test_command")
 
     def to_core(self) -> Build:
-        """The only way from the wire into the core."""
+        """Convert it for the core. There is no other way from the wire into the core."""
         return Build(
             patches=tuple((patch.path, patch.diff) for patch in self.patch),
             tests=tuple(self.tests),

@@ -1,4 +1,4 @@
-"""Bodies about proofs."""
+"""Bodies of proofs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.contracts.base import View
 
 
 class ProofCard(View):
-    """One claim about a run, computed again from its rows; ``ts`` is that of the rows."""
+    """One claim about a run, computed again from its rows; ``ts`` is the time of the rows."""
 
     id: str
     claim: str

@@ -1,4 +1,4 @@
-"""Bodies about queues."""
+"""Bodies of queues."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from engine.contracts.base import Millis, View, Wire
 
 
 class DepthQuery(Wire):
-    """How many rows."""
+    """The number of rows."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 100
 
 
 class DepthRow(View):
-    """How many workflows of one queue stand under one word."""
+    """How many workflows of one queue have one status."""
 
     queue_name: str | None
     status: str

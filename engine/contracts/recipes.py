@@ -1,4 +1,4 @@
-"""Bodies about the recipe registry."""
+"""Bodies of the recipe registry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Queue = Literal["compileQ", "sbxQ", "controlQ", "intentQ"]
 
 
 class Caps(Wire):
-    """What one run of the recipe may ask for at most."""
+    """The most that one run of the recipe may request."""
 
     max_steps: Cap
     max_fanout: Cap
@@ -27,7 +27,7 @@ class Caps(Wire):
 
 
 class FileExists(Wire):
-    """Some artifact's uri is like ``glob``."""
+    """Passes if the uri of an artifact matches ``glob``."""
 
     kind: Literal["file_exists"]
     id: Id
@@ -35,7 +35,7 @@ class FileExists(Wire):
 
 
 class JsonSchema(Wire):
-    """The artifact is JSON that fits ``schema``."""
+    """Passes if the artifact is JSON that fits ``schema``."""
 
     kind: Literal["jsonschema"]
     id: Id
@@ -44,7 +44,7 @@ class JsonSchema(Wire):
 
 
 class RowCount(Wire):
-    """The artifact has ``n`` rows or more."""
+    """Passes if the artifact has at least ``n`` rows."""
 
     kind: Literal["rowcount_gte"]
     id: Id
@@ -53,7 +53,7 @@ class RowCount(Wire):
 
 
 class Regex(Wire):
-    """``re`` is found in the artifact."""
+    """Passes if ``re`` is found in the artifact."""
 
     kind: Literal["regex"]
     id: Id
@@ -62,7 +62,7 @@ class Regex(Wire):
 
 
 class DiffLe(Wire):
-    """The two artifacts differ in ``max`` letters or fewer."""
+    """Passes if the two artifacts differ in at most ``max`` letters."""
 
     kind: Literal["diff_le"]
     id: Id
@@ -75,14 +75,14 @@ Check = Annotated[FileExists | JsonSchema | RowCount | Regex | DiffLe, Field(dis
 
 
 class Fixture(Wire):
-    """A form that the recipe has to make a good run of."""
+    """A form from which the recipe must make a good run."""
 
     id: Id
     form_data: dict[str, JsonValue]
 
 
 class Prompts(Wire):
-    """What the agents are told beside the intent."""
+    """What the agents get in addition to the intent."""
 
     compile: Text
     postmortem: Text
@@ -105,25 +105,25 @@ class RecipeSpec(Wire):
     prompts: Prompts
 
     def to_core(self) -> dict[str, Any]:
-        """The spec as it was sent: what was left out is not there."""
+        """The spec as it was sent, without keys that were left out."""
         return self.model_dump(exclude_unset=True)
 
 
 class RecipeBundle(Wire):
-    """Versions that come in together, or not at all. The bundle's id is only echoed (B58)."""
+    """Versions to import together or not at all. The reply only echoes the bundle's id (B58)."""
 
     id: Id
     versions: Annotated[list[RecipeSpec], Field(min_length=1, max_length=100)]
 
 
 class RecipeExportRequest(Wire):
-    """Which recipe is wanted."""
+    """The id of the recipe to export."""
 
     id: Id
 
 
 class ImportedVersion(View):
-    """One version of a bundle, as it stands in the registry now."""
+    """One version of a bundle, as it is in the registry now."""
 
     id: str
     v: str
@@ -132,7 +132,7 @@ class ImportedVersion(View):
 
 
 class RecipeImported(View):
-    """What came in, in the order of the bundle."""
+    """The imported versions, in the order of the bundle."""
 
     id: str
     versions: list[ImportedVersion]
@@ -146,9 +146,9 @@ class ExportedRecipe(View):
 
 
 class Promoted(View):
-    """Where a version stands after a promotion, or in the middle of one.
+    """The status of a version after a promotion, or during one.
 
-    ``promotionID`` names the rows of ``app.eval_results``; None when no check was due.
+    ``promotionID`` names the rows of ``app.eval_results``; None if no check was necessary.
     """
 
     id: str

@@ -16,14 +16,14 @@ Queue = Literal["compileQ", "sbxQ", "controlQ", "intentQ"]
 
 
 class RecipeRef(Wire):
-    """A pinned recipe: id and version, never just the id."""
+    """A pinned recipe: id and version, never only the id."""
 
     id: Annotated[Name, Field(min_length=1)]
     v: Annotated[Name, Field(min_length=1)]
 
 
 class Workload(Wire):
-    """How much a run expects to do."""
+    """The work that a run expects."""
 
     concurrency: Count
     steps: Count
@@ -31,7 +31,7 @@ class Workload(Wire):
 
 
 class RunOptions(Wire):
-    """What a caller may ask for beside the form. JSON null means absent (D4)."""
+    """What a caller may set in addition to the form. JSON null means absent (D4)."""
 
     trace_id: Name | None = None
     queue_name: Queue | None = None
@@ -67,7 +67,7 @@ class RunOptions(Wire):
 
 
 def _document(part: Wire | None) -> dict[str, int] | None:
-    """``part`` as it is stored and compared: by its wire names."""
+    """``part`` in the stored form, which comparisons use: by its wire names."""
     return None if part is None else part.model_dump()
 
 
@@ -80,7 +80,7 @@ class RunStartRequest(Wire):
 
 
 class CompatRunRequest(RunOptions):
-    """Body of ``POST /api/runs``: the options, flat, of a stored intent."""
+    """Body of ``POST /api/runs``: the options of a stored intent, not nested."""
 
     intent_id: Annotated[Name, Field(min_length=1)]
 
@@ -92,7 +92,7 @@ class RunError(View):
 
 
 class RunHeader(View):
-    """Where a run stands and under which posture; every key is always present."""
+    """The state of a run, and the posture of the process. Every key is always present."""
 
     workflow_id: str = Field(alias="workflowID")
     run_id: str
@@ -129,6 +129,6 @@ class RunHeader(View):
 
 
 class RunStarted(RunHeader):
-    """The header of a run just started, or started before (D2)."""
+    """The header of a run that was started now or before (D2)."""
 
     is_replay: bool

@@ -1,4 +1,4 @@
-"""The sign-off as the gate writes it, by its JSON Schema, and the board made of it here."""
+"""The gate's sign-off, checked by its JSON Schema, and the board that the engine makes of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VALIDATOR: Final = Draft202012Validator(_SCHEMA)
 
 
 def fault(document: Any) -> str | None:
-    """The first thing that is not as the schema says; None for a document of the right shape."""
+    """The first violation of the schema; None if the document fits."""
     error = next(_VALIDATOR.iter_errors(document), None)
     return None if error is None else f"{error.json_path}: {error.message[:200]}"
 
@@ -38,7 +38,7 @@ class SignoffTile(View):
 
 
 class SignoffPosture(View):
-    """How this process runs."""
+    """The configuration of this process."""
 
     topology: str
     runtime_mode: str
@@ -51,7 +51,7 @@ class SignoffPosture(View):
 
 
 class SignoffReason(View):
-    """One obstacle to GO."""
+    """One reason against GO."""
 
     code: str
     subject: str
@@ -59,7 +59,7 @@ class SignoffReason(View):
 
 
 class SignoffBoard(View):
-    """GO only when every tile and trigger is GO; ``ts`` is the end of the newest evidence."""
+    """GO only if every tile and trigger is GO; ``ts`` is the end of the newest evidence."""
 
     verdict: Verdict
     posture: SignoffPosture

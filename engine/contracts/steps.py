@@ -1,4 +1,4 @@
-"""Bodies about the steps of a run and what they left behind."""
+"""Bodies of the steps of a run and their artifacts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.contracts.base import Millis, View
 
 
 class ArtifactRef(View):
-    """Where the bytes of one artifact are, and what they are."""
+    """The uri, kind and digest of one artifact."""
 
     id: str
     workflow_id: str = Field(alias="workflowID")

@@ -1,4 +1,4 @@
-"""Bodies about what the engine got done of late."""
+"""Bodies of the engine's recent throughput."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE: Literal["file"] = "file"
 
 
 class Sourced(View):
-    """A row that says where it is from: what was read, by what rule, and where to read it again."""
+    """A row with its source: what was read, by which rule, and where to read it again."""
 
     source: Literal["sql:sys", "sql:app", "file"]
     provenance: Annotated[str, Field(min_length=1)]
@@ -25,7 +25,7 @@ class Sourced(View):
 
 
 class FairnessRow(Sourced):
-    """One partition of one queue, under one word."""
+    """One partition of one queue, in one status."""
 
     queue_name: str
     partition_key: str | None
@@ -38,7 +38,7 @@ class FairnessRow(Sourced):
 
 
 class PriorityRow(Sourced):
-    """One priority in one queue, under one word; latency is from creation to start."""
+    """One priority in one queue, in one status; latency is the time from creation to start."""
 
     queue_name: str
     priority: int
@@ -63,7 +63,7 @@ class BudgetRow(Sourced):
 
 
 class TemplateRow(Sourced):
-    """What tasks with the same dependencies were given, and what they took."""
+    """The sandboxes and times of tasks with the same dependencies."""
 
     recipe_id: str
     recipe_v: str
@@ -76,7 +76,7 @@ class TemplateRow(Sourced):
 
 
 class Threshold(View):
-    """One limit of a load lane, and what came of it."""
+    """One limit of a load lane, and its result."""
 
     metric: Annotated[str, Field(min_length=1)]
     limit: Figure
@@ -85,7 +85,7 @@ class Threshold(View):
 
 
 class LoadFile(View):
-    """What a load lane leaves when it is over: a file of its own name."""
+    """The file that a load lane writes at its end, under its own name."""
 
     name: Annotated[str, Field(min_length=1)]
     started_at: Millis
@@ -98,7 +98,7 @@ class LoadFile(View):
 
 
 class LoadRow(Sourced):
-    """One load lane, by its file's own words; ``fault`` says why a file could not be read."""
+    """One load lane with the values of its file; ``fault`` says why a file could not be read."""
 
     name: str
     ok: bool = Field(alias="pass")
@@ -113,7 +113,7 @@ class LoadRow(Sourced):
 
 
 class Throughput(View):
-    """The last hour of the queues and sandboxes, the newest budgets exceeded, the load lanes."""
+    """The last hour of queues and sandboxes, the newest budget violations, the load lanes."""
 
     fairness: list[FairnessRow]
     priority: list[PriorityRow]

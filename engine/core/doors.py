@@ -78,7 +78,7 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower() in {"localhost", "localhost."}  # names have no case; a dot ends one
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,16 @@ class Caller:
         """Whether a page of another origin asks."""
         if self.sites:
             return not OWN_SITES.issuperset(self.sites)
-        return any(urlsplit(origin).netloc not in self.hosts for origin in self.origins)
+        own = {host.lower() for host in self.hosts}
+        return any(_read_authority(origin) not in own for origin in self.origins)
+
+
+def _read_authority(origin: str) -> str | None:
+    """Host and port of an origin; None for what is none, as ``http://[``."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

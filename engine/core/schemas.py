@@ -1,7 +1,8 @@
 """JSON Schemas that others wrote: a closed vocabulary, so that what one may cost is known before.
 
-A schema is read once, when its recipe comes in. What is in here terminates, and its weight (the
-number of its keywords once every reference is followed) bounds what a value can cost later.
+A schema is read once, when its recipe comes in. What is in here terminates. Its weight is the
+number of its keywords and of the values in them, once every reference is followed. The weight
+bounds what a value can cost later.
 """
 
 from __future__ import annotations
@@ -17,11 +18,33 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 TYPES: Final = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 MAX_WEIGHT: Final = 1_000
 MAX_PATTERN: Final = 1_000
+MAX_CHAIN: Final = 64  # references that follow one another
 OF_DEFINITION: Final = "#/$defs/"
 ONE: Final = frozenset(
     {"additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"}
 )
 SEVERAL: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+
+
+COMPARED: Final = frozenset({"const", "enum", "required", "type"})  # with each value, one by one
+
+
+def count_values(value: Json, stop_at: int = MAX_WEIGHT) -> int:
+    """How many values ``value`` consists of, itself included; any number over ``stop_at`` if many.
+
+    A list of names counts as its names, and an empty list as one.
+    """
+    found, ahead = 0, [value]
+    while ahead and found <= stop_at:
+        found += 1
+        match ahead.pop():
+            case dict() as members:
+                ahead.extend(members.values())
+            case list() as items:
+                ahead.extend(items)
+            case _:
+                pass
+    return found
 
 
 def _is_count(value: Any) -> bool:
@@ -133,7 +156,7 @@ class Survey:
             self.faults.append((at, "is not what this keyword takes"))
         elif name == "pattern":
             self.patterns.append((at, value))
-        return len(value) if name == "enum" and isinstance(value, list) else 1
+        return count_values(value) if name in COMPARED else 1
 
     def _measure_reference(self, ref: Any, at: Path) -> int:
         name = ref.removeprefix(OF_DEFINITION) if isinstance(ref, str) else ""
@@ -151,6 +174,9 @@ class Survey:
         """The weight of a definition; one that leads back to itself has none."""
         if name in self._open:
             self.faults.append((at, "leads back to itself"))
+            return 1
+        if len(self._open) == MAX_CHAIN:
+            self.faults.append((at, f"is the end of a chain of more than {MAX_CHAIN} references"))
             return 1
         if name not in self._weights:
             self._open.append(name)

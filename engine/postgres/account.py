@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from engine.errors import Misconfigured
 
 LENT_TO: Final = ("postgres", "nobody")
-PRIVATE: Final = 0o711  # others may pass through to the socket, not look around
+PRIVATE: Final = 0o700  # a server that nobody reaches cannot be worn out before anybody logs in
 ENTERABLE: Final = 0o001
 
 

@@ -19,6 +19,9 @@ from engine.postgres.account import PRIVATE, Account
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108  # a fresh private directory is made in it
 SHORT: Final = Path("/tmp")  # noqa: S108  # a socket's path has 107 bytes at most; owner checked
 ROOMY: Final = 512 * 2**20
+LOCK: Final = "lock"
+MADE: Final = frozenset({LOCK, "cluster", "cluster.new", "postgres.log", "lost+found"})
+WRITABLE: Final = 0o002
 HAND_OVER_S: Final = 8.0  # a server whose owner was killed is gone by then
 LOOK_EVERY_S: Final = 0.02
 
@@ -67,13 +70,28 @@ class Place:
 
         A server of the same ``owner`` or of one that is gone is ending: it is waited for.
         """
+        self._require_own()
         self.root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-        with (self.root / "lock").open("a+b") as lock:
+        with (self.root / LOCK).open("a+b") as lock:
             self._take(lock.fileno(), owner)
             lock.truncate(0)
             lock.write(str(owner).encode())
             lock.flush()
             yield lock.fileno()
+
+    def _require_own(self) -> None:
+        """The directory is new, or has nothing but what we make. Raises Misconfigured."""
+        try:
+            found = {each.name for each in self.root.iterdir()}
+        except FileNotFoundError:
+            return
+        if others := found - MADE:
+            raise Misconfigured(
+                f"{self.root} has files that no server made, as {min(others)!r}:"
+                " choose an empty directory or a new one"
+            )
+        if self.root.stat().st_mode & WRITABLE:
+            raise Misconfigured(f"everybody may write to {self.root}: choose another directory")
 
     def _take(self, lock: int, owner: int) -> None:
         end = time.monotonic() + HAND_OVER_S

@@ -29,7 +29,7 @@ BEYOND_SHELL: Final = 50  # descriptors with one digit are the shell's own to us
 THROW_AWAY: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 SETTINGS: Final = {
     "listen_addresses": "",
-    "unix_socket_permissions": "0777",  # peer authentication decides who gets in
+    "unix_socket_permissions": "0700",  # peer authentication decides who of those gets in
     "max_connections": "300",
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
@@ -160,7 +160,7 @@ class EmbeddedServer:
         command += [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         kept = fcntl.fcntl(lock, fcntl.F_DUPFD_CLOEXEC, BEYOND_SHELL)
         remove = (self.place.socket_dir, *(() if self.data else (self.place.root,)))
-        with self.place.log.open("ab") as sink:
+        with open(self.place.log, "ab", opener=_open_private) as sink:
             self._log_from = sink.tell()
             self._process = subprocess.Popen(  # noqa: S603  # our own words only
                 ["/bin/sh", "-c", WATCHDOG, "spec11-postgres", *command],
@@ -240,6 +240,13 @@ def _run(command: Sequence[str], credentials: Mapping[str, Any]) -> None:
     )
     if made.returncode:
         raise ServerFailed(f"{command[0]}: {made.stderr.strip()[-500:]}")
+
+
+def _open_private(path: str, flags: int) -> int:
+    """A log has what statements had, which is not for others. One that is there becomes so."""
+    found = os.open(path, flags, 0o600)
+    os.fchmod(found, 0o600)
+    return found
 
 
 def _environment() -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""What clients ask of the engine, one function each. It may import adapters, contracts and core."""
+"""What clients ask of the engine, one function each. May import adapters, contracts and core."""

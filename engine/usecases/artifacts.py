@@ -1,4 +1,4 @@
-"""Steps of a run, and the bytes they left behind."""
+"""The steps of a run, and their artifacts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.store.artifacts import Artifact, Step, StepArtifact
 
 @dataclass(frozen=True, slots=True)
 class StepSeen:
-    """One step of a run with what it left behind."""
+    """One step of a run with its artifacts."""
 
     workflow_id: str
     step: Step
@@ -24,7 +24,7 @@ class StepSeen:
 
 
 async def steps(tx: Tx, wid: str) -> list[StepSeen]:
-    """The newest attempt of every step, in the order they began. Raises Missing."""
+    """The newest attempt of every step, in the order of their begins. Raises Missing."""
     run, _ = await runs.load(tx, wid)
     found = await store.steps(tx, run.id)
     left: dict[str, list[StepArtifact]] = defaultdict(list)
@@ -42,7 +42,7 @@ def _of_attempt(step: Step, artifacts: list[StepArtifact]) -> list[StepArtifact]
 
 
 def _budget(artifacts: list[StepArtifact]) -> list[Step]:
-    """A step of its own when a budget was exceeded: the newest attempt that did."""
+    """The step BUDGET for an exceeded budget: its newest attempt."""
     if not artifacts:
         return []
     at = max(artifacts, key=lambda artifact: artifact.attempt)

@@ -1,4 +1,4 @@
-"""Bring a database to where the engine can use it: its schemas, then its first recipes (D8)."""
+"""Prepare a database for the engine: its schemas, then its first recipes (D8)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.usecases.seed import seed
 
 
 def migrate(dsn: str) -> list[str]:
-    """The names of the migrations applied now; repeating it changes nothing."""
+    """Apply the missing migrations and return their names; a repeat changes nothing."""
     applied = migrations.migrate(dsn)
     asyncio.run(_plant_recipes(dsn))
     return applied

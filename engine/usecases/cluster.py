@@ -1,4 +1,4 @@
-"""A server with the engine's roles and databases, ready to be used or to be copied from."""
+"""A Postgres server with the engine's roles and databases, to use or to copy."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ MADE_FROM: Final = (  # code and data that decide what a fresh database holds
 
 @contextmanager
 def running(data: Path | None, cache: Path, owner: int | None = None) -> Iterator[EmbeddedServer]:
-    """A furnished server on ``data`` (None: throw-away), a copy of what ``cache`` keeps.
+    """A prepared server on ``data`` (None: temporary), as a copy of the cluster in ``cache``.
 
-    ``owner`` is the process on whose behalf ``data`` is held, we ourselves if None.
+    ``owner`` is the process that owns ``data``; None means this process.
     """
     with EmbeddedServer(data=data, template=_template(cache), owner=owner) as server:
         if not server.is_copy:
@@ -42,7 +42,7 @@ def running(data: Path | None, cache: Path, owner: int | None = None) -> Iterato
 
 
 def furnish(server: EmbeddedServer) -> None:
-    """The server has the engine's roles and the newest ``TEMPLATE``; repeating it is harmless."""
+    """Create the engine's roles and the newest ``TEMPLATE``; a repeat is harmless."""
     with connect(server.dsn("postgres", "postgres")) as admin:
         for role in ROLES:
             _unless(
@@ -53,7 +53,7 @@ def furnish(server: EmbeddedServer) -> None:
 
 
 def _template(cache: Path) -> Path | None:
-    """The kept cluster; None where nothing can be kept."""
+    """The cached cluster; None if a cache is not possible."""
     try:
         return template.keep_template(cache / "templates", key(), furnish)
     except OSError:
@@ -61,7 +61,7 @@ def _template(cache: Path) -> Path | None:
 
 
 def database(place: Place) -> str:
-    """How to reach the newest ``DATABASE`` of the server on ``place``, made when missing."""
+    """The DSN of the newest ``DATABASE`` of the server on ``place``; create it if it is missing."""
     copy = f"CREATE DATABASE {DATABASE} OWNER spec11 TEMPLATE {TEMPLATE} STRATEGY file_copy"
     with connect(address(place, "postgres", "postgres")) as admin:
         _unless(admin, THERE, DATABASE, copy)
@@ -76,7 +76,7 @@ def _unless(admin: Connection, query: LiteralString, name: str, make: LiteralStr
 
 
 def key() -> str:
-    """What decides whether two fresh clusters are the same: build, account, schemas, seed."""
+    """The key of a fresh cluster: build, account, schemas, seed. Equal keys, equal clusters."""
     digest = sha256(f"{Programs.find_installed().build}:{metadata.version('dbos')}".encode())
     for package, name in MADE_FROM:
         found = resources.files(package)

@@ -1,9 +1,11 @@
-"""Forms against the JSON Schema of their recipe (D26)."""
+"""Checks forms against the JSON Schema of their recipe (D26)."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
@@ -13,12 +15,16 @@ from engine.contracts.schemas import Schema
 from engine.core import plain_forms
 from engine.core.canon import Json
 from engine.core.pointers import pointer
+from engine.core.schemas import Survey
 from engine.errors import Malformed, count_faults
 
 MAX_FAULTS: Final = 100
 MAX_VALUES: Final = 1_000
 MAX_LETTERS: Final = 65_536
+MAX_STEPS: Final = 250_000  # keywords looked at for values, half a second of a processor
+ON_LOOP: Final = 2_000  # this many steps take no longer than the statements of a start
 LONGEST_MESSAGE: Final = 200
+_CHECKER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forms")
 Fault: TypeAlias = "tuple[tuple[str | int, ...], str]"
 
 
@@ -28,17 +34,24 @@ class Form:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         Draft202012Validator.check_schema(schema)
         self._schema = Schema(schema)
+        self._weight = Survey(dict(schema)).weight
         self._surely_fits = plain_forms.compile_acceptor(schema)
 
-    def require(self, form: Mapping[str, Json]) -> None:
-        """Accept a form that fits. Raises Malformed, naming every fault, a hundred at most.
+    async def require(self, form: Mapping[str, Json]) -> None:
+        """Accept a form that fits. Raises Malformed that names every fault, at most a hundred.
 
-        A form has bounds of its own, whatever its schema allows: together with the weight of
-        a schema they bound how long this takes.
+        A form has limits of its own, whatever its schema allows. Together with the weight of a
+        schema they limit the time. A long check runs in a thread, beside the event loop.
         """
         if self._surely_fits(form):
             return
-        _require_small(form)
+        steps = _count_small(form, MAX_STEPS // self._weight) * self._weight
+        if steps <= ON_LOOP:
+            self._check(form)
+        else:
+            await asyncio.get_running_loop().run_in_executor(_CHECKER, self._check, form)
+
+    def _check(self, form: Mapping[str, Json]) -> None:
         errors = islice(self._schema.errors(form), MAX_FAULTS)
         if faults := dict.fromkeys(fault for error in errors for fault in _faults(error)):
             details = [
@@ -53,9 +66,9 @@ class Form:
 
 
 def _faults(error: ValidationError) -> Iterator[Fault]:
-    """Where ``error`` is: at the key that is missing or too many, not at the object around it.
+    """The place of ``error``: the missing or superfluous key, not the object around it.
 
-    The rule is named, the value never quoted: it may be a secret.
+    The text names the rule and never quotes the value, because the value may be a secret.
     """
     at = tuple(error.absolute_path)
     if error.validator == "required":
@@ -78,8 +91,11 @@ def _find_undeclared(error: ValidationError) -> Iterator[str]:
     return (name for name in instance if name not in schema.get("properties", {}))
 
 
-def _require_small(form: Mapping[str, Json]) -> None:
-    """Raises Malformed for more values or letters than any form has."""
+def _count_small(form: Mapping[str, Json], most: int) -> int:
+    """Count the values of a form. Raises Malformed for more values or letters than it may have.
+
+    ``most`` is the number of values for which its schema leaves time.
+    """
     values, letters = 0, 0
     ahead: list[Any] = [form]
     while ahead:
@@ -94,7 +110,9 @@ def _require_small(form: Mapping[str, Json]) -> None:
                 ahead.extend(items)
             case _:
                 pass
-    if values > MAX_VALUES or letters > MAX_LETTERS:
-        message = f"has more than {MAX_VALUES} values or {MAX_LETTERS} letters"
+    allowed = min(MAX_VALUES, most)
+    if values > allowed or letters > MAX_LETTERS:
+        message = f"has more than {allowed} values or {MAX_LETTERS} letters"
         details = [{"pointer": "/formData", "message": message}]
         raise Malformed("invalid form: 1 fault", code="invalid_request", details=details)
+    return values

@@ -44,7 +44,7 @@ class Ingress:
         """The run of this form, started now or before (D2). Checks in the order of D5."""
         pinned = await self._catalogue.pin_version(tx, *ref)
         filled = recipes.with_defaults(pinned.recipe.form_schema, form)
-        pinned.form.require(filled)
+        await pinned.form.require(filled)
         intent = pinned.template.render(filled)
         return await self._enter(tx, pinned.recipe, intent, options)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Final
 
 from engine.contracts import schemas
@@ -45,15 +45,19 @@ def _expressions(specs: Sequence[dict[str, Any]]) -> Iterator[tuple[Path, str]]:
 
 def _find_repeated_names(specs: Sequence[dict[str, Any]]) -> Iterator[Fault]:
     """Names that are to tell things apart, and do not."""
-    refs = [(spec["id"], spec["v"]) for spec in specs]
+    refs = _find_repeated([(spec["id"], spec["v"]) for spec in specs])
     for at, spec in _locate_specs(specs):
-        if (spec["id"], spec["v"]) in refs[: at[1]]:
+        if at[1] in refs:
             yield (*at, "v"), "is in the bundle twice"
         for part in ("eval", "fixtures"):
-            names = [each["id"] for each in spec[part]]
-            for number, name in enumerate(names):
-                if name in names[:number]:
-                    yield (*at, part, number, "id"), "is there twice"
+            for number in _find_repeated([each["id"] for each in spec[part]]):
+                yield (*at, part, number, "id"), "is there twice"
+
+
+def _find_repeated(names: Sequence[Hashable]) -> list[int]:
+    """The places of names that stand further ahead, too."""
+    first: dict[Hashable, int] = {}
+    return [at for at, name in enumerate(names) if first.setdefault(name, at) != at]
 
 
 def _locate_specs(

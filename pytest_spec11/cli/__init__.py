@@ -1,4 +1,4 @@
-"""The command ``spec11``: judges, verifies, signs and moves evidence, sees claims red."""
+"""The command ``spec11`` judges, verifies, signs and moves evidence, and runs saboteurs."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _others() -> Iterator[Any]:
-    """Commands that other packages bring: modules like ours, by their entry points."""
+    """Commands of other packages: modules like these, found by their entry points."""
     for entry in sorted(metadata.entry_points(group="spec11.commands")):
         yield entry.load()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit status: 0 GO or done, 1 NO_GO, 2 no verdict, 3 bad input or usage, 4 internal."""
+    """The exit status: 0 GO or done, 1 NO_GO, 2 no verdict, 3 bad input or usage, 4 a bug."""
     try:
         arguments = parser().parse_args(argv)
         return int(arguments.run(arguments))

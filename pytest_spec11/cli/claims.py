@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
     """Declare the command and its options."""
     made = commands.add_parser("claims", help="list the claims", allow_abbrev=False)
     made.add_argument("-m", dest="scenario", help="only this scenario, such as S02")
-    made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
+    made.add_argument("--catalogue", type=Path, help="file of claims; default: the package's")
     form = made.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")
     form.add_argument("--markdown", action="store_true")
@@ -73,7 +73,7 @@ def _table(title: str, rows: Mapping[str, str]) -> Iterator[str]:
 
 
 def _text(claim: Claim) -> str:
-    """The claim, and where it is asked for when that is not everywhere."""
+    """The claim, and its scopes when it is not needed at every scope."""
     only = "" if claim.is_needed("signoff") else f" Needed at scope {', '.join(claim.scopes)} only."
     return _cell(claim.text) + only
 

@@ -16,7 +16,7 @@ from pytest_spec11.evidence.kept_runs import HOME, KeptRun
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One test over all runs. ``word`` and ``message``: of its last red."""
+    """One test over all runs. ``word`` and ``message`` come from its last red."""
 
     node: str
     runs: int
@@ -29,14 +29,14 @@ class Row:
 def add(commands: Any) -> None:
     """Declare the command and its options."""
     made = commands.add_parser(
-        "flakes", help="tests that were red in a kept run of this tree", allow_abbrev=False
+        "flakes", help="list tests that were red in a kept run of this tree", allow_abbrev=False
     )
     made.add_argument(
         "places", nargs="*", type=Path, metavar="DIR",
         help=f"directories of evidence, or runs; default: {HOME} of the work tree",
     )  # fmt: skip
     made.add_argument("--root", type=Path, default=Path(), help="the work tree; default: here")
-    made.add_argument("--tree", default="", help="digest of another tree than the work tree's")
+    made.add_argument("--tree", default="", help="digest of the tree; default: the work tree's")
     made.add_argument("--json", action="store_true", help="print every test as JSON")
     made.set_defaults(run=run)
 

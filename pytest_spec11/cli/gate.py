@@ -17,8 +17,9 @@ from pytest_spec11.evidence import documents
 from pytest_spec11.judge import Case
 from pytest_spec11.judge.flakes import count_runs
 from pytest_spec11.judge.reasons import Reason
-from pytest_spec11.options import SCOPES
-from pytest_spec11.verdict.gate import Question, evaluate
+from pytest_spec11.verdict import question
+from pytest_spec11.verdict.gate import evaluate
+from pytest_spec11.verdict.question import Question
 from pytest_spec11.verdict.summary import Summary
 
 _SUBJECTS: Final = 3
@@ -27,51 +28,22 @@ _SUBJECTS: Final = 3
 def add(commands: Any) -> None:
     """Declare the command and its options."""
     made = commands.add_parser("gate", help="judge bundles of evidence", allow_abbrev=False)
-    add_question(made)
+    question.add_options(made)
     made.add_argument("--json", action="store_true", help="print the sign-off as JSON")
     made.add_argument("--out", type=Path, help="write the sign-off to this file, sealed")
     made.set_defaults(run=run)
 
 
-def add_question(made: argparse.ArgumentParser) -> None:
-    """Declare what the gate has to know: which bundles, for which release."""
-    made.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="a run's directory")
-    made.add_argument("--scope", default="signoff", choices=SCOPES, help="what is to be signed off")
-    made.add_argument("--root", type=Path, default=Path(), help="the work tree to be released")
-    made.add_argument("--app-version", default="", help="to be released; default: the policy's")
-    made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
-    made.add_argument("--shards", type=_names, default=frozenset(), metavar="A,B,C", help=_SHARDS)
-
-
-def read_question(arguments: argparse.Namespace) -> Question:
-    """The question of a command line."""
-    return Question(
-        bundles=arguments.bundles,
-        root=arguments.root,
-        scope=arguments.scope,
-        app_version=arguments.app_version,
-        catalogue=arguments.catalogue,
-        shards=arguments.shards,
-    )
-
-
-_SHARDS: Final = "shards that have to have run, besides those of the policy"
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(filter(None, (each.strip() for each in text.split(","))))
-
-
 def run(arguments: argparse.Namespace) -> int:
     """0 for GO, 1 for NO_GO."""
     _forget(arguments.out)
-    found = evaluate(read_question(arguments))
+    found = evaluate(Question.of(arguments))
     document = found.document()
     if arguments.out:
         documents.write(arguments.out, "signoff", document)
     summary = Summary(found.catalogue, found.verdict, arguments.scope)
     lines = [
-        *_text(summary, found.bundle.scenarios, found.drift.weakenings),
+        *_text(summary, found.bundle.scenarios, found.weakenings.sentences),
         *describe_kept(found.case),
         *summary.conclusion(),
     ]
@@ -80,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _forget(out: Path | None) -> None:
-    """Nothing: an older verdict must not survive a run that gives none."""
+    """Remove an older sign-off: it must not survive a run that gives no verdict."""
     try:
         if out:
             out.unlink(missing_ok=True)
@@ -89,7 +61,7 @@ def _forget(out: Path | None) -> None:
 
 
 def describe_kept(case: Case) -> Iterator[str]:
-    """On how many kept runs of this tree the verdict stands, and which of them cannot be read."""
+    """How many kept runs of this tree the gate read, and which of them it could not read."""
     tally = count_runs(case)
     yield f"seen green in {tally.green} of {tally.runs} kept runs of this tree"
     yield from (f"kept, and {each.name} {each.damage}" for each in case.kept if each.damage)
@@ -106,4 +78,4 @@ def _text(summary: Summary, ran: Collection[str], weakenings: Collection[str]) -
         yield f"{code}  {len(items)}  {', '.join(subjects[:_SUBJECTS])}{more}"
         yield f"    {items[0].text}"
         yield f"    {items[0].remedy}  {items[0].command}"
-    yield from (f"asks for less than the merge base: {each}" for each in weakenings)
+    yield from (f"weaker than the merge base: {each}" for each in weakenings)

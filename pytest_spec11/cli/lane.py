@@ -18,14 +18,14 @@ from pytest_spec11.requirements import catalogue, policy
 
 def add(commands: Any) -> None:
     """Declare the command and its options."""
-    made = commands.add_parser("lane", help="run a lane on record", allow_abbrev=False)
-    made.add_argument("lane", nargs="*", metavar="NAME", help="lanes to run; none: list them")
-    made.add_argument("--release", help="go on with this release run; default: a new one")
-    made.add_argument("--dir", type=Path, default=Path(".spec11"), help="where bundles are kept")
-    made.add_argument("--scope", default="signoff", choices=SCOPES, help="what is to be signed off")
+    made = commands.add_parser("lane", help="run a lane and record it", allow_abbrev=False)
+    made.add_argument("lane", nargs="*", metavar="NAME", help="lanes to run; none given: list them")
+    made.add_argument("--release", help="continue this release run; default: a new one")
+    made.add_argument("--dir", type=Path, default=Path(".spec11"), help="directory of bundles")
+    made.add_argument("--scope", default="signoff", choices=SCOPES, help="scope of the evidence")
     made.add_argument("--root", type=Path, default=Path(), help="the work tree")
-    made.add_argument("--app-version", default="", help="to be released; default: the policy's")
-    made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
+    made.add_argument("--app-version", default="", help="version to release; default: the policy's")
+    made.add_argument("--catalogue", type=Path, help="file of claims; default: the package's")
     made.set_defaults(run=run)
 
 

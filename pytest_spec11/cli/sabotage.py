@@ -29,7 +29,8 @@ from pytest_spec11.evidence.mutation import Mutation
 from pytest_spec11.judge.reasons import Trait, codes_with
 from pytest_spec11.mutants.orders import Orders
 from pytest_spec11.requirements import catalogue, policy
-from pytest_spec11.verdict.gate import Question, evaluate
+from pytest_spec11.verdict.gate import evaluate
+from pytest_spec11.verdict.question import Question
 
 FILE: Final = "kills.json"
 TWINS: Final = ("http.none", "sql.none", "proc.none", "file.none")
@@ -39,7 +40,7 @@ _FOREIGN: Final = codes_with(Trait.FOREIGN)
 
 def add(commands: Any) -> None:
     """Declare the command and its options."""
-    made = commands.add_parser("sabotage", help="see every claim red", allow_abbrev=False)
+    made = commands.add_parser("sabotage", help="turn each claim red", allow_abbrev=False)
     made.add_argument("-m", dest="scenario", default="", help="only this scenario, such as S02")
     made.add_argument("--saboteur", action="append", default=[], metavar="ID")
     made.add_argument("--claim", action="append", default=[], metavar="ID")
@@ -49,7 +50,7 @@ def add(commands: Any) -> None:
         default=[],
         type=Path,
         metavar="BUNDLE",
-        help="evidence of this tree that shows claims green; default: their tests are run",
+        help="evidence of this tree with green claims; default: run their tests",
     )
     made.add_argument("--bundle", type=Path, help="directory for kills.json; default: .spec11/…")
     made.add_argument("--root", type=Path, default=Path(), help="the work tree with the tests")
@@ -288,7 +289,7 @@ class Campaign:
 
 
 def _shares(claims: Sequence[str], count: int) -> list[list[str]]:
-    """The claims in at most ``count`` shares of like size, those of one scenario together."""
+    """At most ``count`` shares of the claims, of similar size; a scenario is never split."""
     scenarios: dict[str, list[str]] = {}
     for claim in claims:
         scenarios.setdefault(claim.partition(".")[0], []).append(claim)

@@ -17,20 +17,20 @@ from pytest_spec11.evidence import archive, attestation, documents
 def add(commands: Any) -> None:
     """Declare the command and its options."""
     made = commands.add_parser("sign", help="sign a sign-off", allow_abbrev=False)
-    made.add_argument("file", nargs="?", type=Path, help="signoff.json, or a file of export")
+    made.add_argument("file", nargs="?", type=Path, help="signoff.json, or a file from export")
     key = made.add_mutually_exclusive_group(required=True)
     key.add_argument("--key", type=Path, help="sign with this Ed25519 key, a PEM file")
-    key.add_argument("--new-key", type=Path, help="make a key in this file, print its public half")
+    key.add_argument("--new-key", type=Path, help="write a new key here, print its public half")
     made.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when it is signed, or the key made."""
+    """0 when the sign-off is signed or the key is written."""
     if arguments.new_key:
         print(attestation.public(attestation.new_key(arguments.new_key)))
         return 0
     if arguments.file is None:
-        raise BadInput("sign: name the file that is to be signed")
+        raise BadInput("sign: name the file to sign")
     key = attestation.load_key(arguments.key)
     if zipfile.is_zipfile(arguments.file):
         content = archive.member(arguments.file, archive.SIGNOFF)

@@ -14,12 +14,12 @@ def add(commands: Any) -> None:
     """Declare both commands and their options."""
     out = commands.add_parser("export", help="put evidence into one file", allow_abbrev=False)
     out.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="a run's directory")
-    out.add_argument("--signoff", type=Path, help="the sign-off, with its signatures beside it")
-    out.add_argument("--out", type=Path, required=True, help="the file")
+    out.add_argument("--signoff", type=Path, help="the sign-off; its signatures lie beside it")
+    out.add_argument("--out", type=Path, required=True, help="the file to write")
     out.set_defaults(run=run_export)
-    back = commands.add_parser("import", help="take evidence out of a file", allow_abbrev=False)
+    back = commands.add_parser("import", help="unpack the evidence of a file", allow_abbrev=False)
     back.add_argument("file", type=Path)
-    back.add_argument("--dir", type=Path, default=Path(".spec11"), help="where runs are kept")
+    back.add_argument("--dir", type=Path, default=Path(".spec11"), help="directory of runs")
     back.set_defaults(run=run_import)
 
 
@@ -34,7 +34,7 @@ def run_export(arguments: argparse.Namespace) -> int:
 
 
 def run_import(arguments: argparse.Namespace) -> int:
-    """0 when the runs are there; 1 when something in the file is not as it was, and nothing is."""
+    """0 when the runs are unpacked; 1 when the file was changed, and then nothing is unpacked."""
     report = verify(arguments.file)
     if report.findings:
         first = report.findings[0]

@@ -19,15 +19,15 @@ def add(commands: Any) -> None:
     """Declare the command and its options."""
     made = commands.add_parser("verify", help="check a bundle offline", allow_abbrev=False)
     made.add_argument(
-        "bundle", type=Path, metavar="BUNDLE", help="a directory, or a file of export"
+        "bundle", type=Path, metavar="BUNDLE", help="a directory, or a file from export"
     )
-    made.add_argument("--policy", type=Path, help="trust the keys of this spec11.toml, no others")
+    made.add_argument("--policy", type=Path, help="trust only the keys of this spec11.toml")
     made.add_argument("--json", action="store_true", help="print the report as JSON")
     made.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 for a GO that holds, 1 for NO_GO, 2 for whole evidence that nobody signed off."""
+    """0 for a GO that holds, 1 for NO_GO, 2 for whole evidence without a sign-off."""
     report = verify(arguments.bundle, arguments.policy)
     print(json.dumps(asdict(report), indent=1) if arguments.json else "\n".join(_text(report)))
     return _STATUS[report.verdict]
@@ -48,8 +48,8 @@ def _text(report: Report) -> Iterator[str]:
 
 def _why(report: Report) -> str:
     if report.findings:
-        return "the bundle is not what a GO needs"
+        return "the bundle does not have what GO needs"
     if report.verdict == "UNKNOWN":
-        return "every record is whole, but there is no sign-off to hold it against"
-    word = "it says so, and every record and signature agrees"
+        return "every record is whole, but there is no sign-off to compare with"
+    word = "the sign-off says so, and every record and signature agrees"
     return word if report.verdict == "GO" else f"signed off as such; {word}"

@@ -1,7 +1,7 @@
-"""The archive: runs, their documents and the sign-off as one file that travels.
+"""The archive: one file with runs, their documents and the sign-off.
 
-Equal evidence makes equal bytes. What comes in is looked at by the verifier first, so nothing of
-a hostile archive reaches the disk.
+Equal evidence gives equal bytes. The verifier checks an archive before anything is unpacked, so no
+part of a hostile archive reaches the disk.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 def export(
     out: Path, runs: Sequence[Path], signoff: Path | None, envelope: Path | None
 ) -> dict[str, Any]:
-    """The manifest of the archive that is now at ``out``. Raises BadInput."""
+    """Write the archive to ``out`` and return its manifest. Raises BadInput."""
     files = dict(_files(runs))
     for name, path in ((SIGNOFF, signoff), (ENVELOPE, envelope)):
         if path is not None:
@@ -51,16 +51,16 @@ def export(
 
 
 def _files(runs: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    """Everything of these runs that is evidence, by the name it will have."""
+    """All files of these runs that are evidence, by their names in the archive."""
     names = [run.resolve().name for run in runs]
     if len({*names}) != len(names):
         raise BadInput("two runs of one name cannot be in one archive")
     for run, name in zip(runs, names, strict=True):
         if not run.is_dir() or not _RUN.fullmatch(name):
-            raise BadInput(f"{run}: no directory of a run")
+            raise BadInput(f"{run}: not a run's directory")
         found = [path for path in sorted(run.iterdir()) if _FILE.fullmatch(path.name)]
         if not found:
-            raise BadInput(f"{run}: no evidence in it")
+            raise BadInput(f"{run}: it has no evidence")
         for path in [*found, *sorted(run.glob("blobs/*/*"))]:
             near = path.relative_to(run).as_posix()
             if _FILE.fullmatch(near) or _BLOB.fullmatch(near):
@@ -102,7 +102,7 @@ def _runs(files: Mapping[str, Path]) -> list[str]:
 
 
 def put(archive: Path, name: str, content: bytes) -> None:
-    """The member ``name`` of the archive has this content; everything else is as it was."""
+    """Set the content of member ``name`` of the archive; leave the other members unchanged."""
     handle, made = tempfile.mkstemp(prefix=".", suffix=".part", dir=archive.parent)
     temporary = Path(made)
     try:
@@ -123,7 +123,7 @@ def put(archive: Path, name: str, content: bytes) -> None:
 
 
 def member(archive: Path, name: str) -> bytes | None:
-    """The content of a member, if there is one. Raises BadInput for what is no archive."""
+    """The content of a member, if it exists. Raises BadInput for a file that is not an archive."""
     try:
         with zipfile.ZipFile(archive) as found:
             known = found.NameToInfo.get(name)
@@ -135,9 +135,9 @@ def member(archive: Path, name: str) -> bytes | None:
 
 
 def unpack(archive: Path, folder: Path) -> list[str]:
-    """The runs of the archive, each now a directory in ``folder``, beside the sign-off.
+    """Unpack each run of the archive to a directory in ``folder``, and the sign-off beside them.
 
-    The archive has to have been verified. Raises BadInput when something of that name is there.
+    Verify the archive first. Raises BadInput when a file or directory of that name exists.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
             tops = [*sorted((place / "runs").iterdir()), *sorted(place.glob("signoff*.json"))]
             for top in tops:
                 if (folder / top.name).exists():
-                    raise BadInput(f"{folder / top.name} is there already")
+                    raise BadInput(f"{folder / top.name} already exists")
             for top in tops:
                 shutil.move(top, folder / top.name)
             return [top.name for top in tops if top.parent.name == "runs"]

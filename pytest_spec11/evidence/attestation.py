@@ -1,7 +1,7 @@
 """The attestation of a sign-off: an in-toto statement in a DSSE envelope, signed with Ed25519.
 
-Any verifier of DSSE reads it. What is signed are bytes, and the same bytes are parsed: nobody
-signs one thing and reads another.
+Any verifier of DSSE can read it. The signature covers bytes, and readers parse the same bytes, so
+nobody signs one thing and reads another.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RAW: Final = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
 def statement(signoff: Mapping[str, Any], content: bytes) -> bytes:
-    """What is said of the tree: whether it passed, by what, on which evidence.
+    """The in-toto statement: whether the tree passed, by which tool, on which evidence.
 
     ``content`` are the bytes of ``signoff``.
     """
@@ -57,7 +57,7 @@ def statement(signoff: Mapping[str, Any], content: bytes) -> bytes:
 
 
 def _subject(here: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of the tree; outside of git it is no git object."""
+    """The digests of the tree, by algorithm; outside of git there is no git object."""
     if not here["commit"]:
         return {"sha256": here["tree"]}
     return {"gitTree": here["tree"], "gitCommit": here["commit"]}
@@ -66,13 +66,13 @@ def _subject(here: Mapping[str, Any]) -> dict[str, str]:
 def sign_payload(
     payload: bytes, envelope: Mapping[str, Any] | None, key: Ed25519PrivateKey
 ) -> bytes:
-    """The envelope around ``payload`` with one signature more, or with that key's anew.
+    """The envelope of ``payload`` with one more signature; it replaces an older one of that key.
 
-    Raises BadInput when ``envelope`` is around something else.
+    Raises BadInput when ``envelope`` has another payload.
     """
     encoded = base64.b64encode(payload).decode()
     if envelope is not None and envelope.get("payload") != encoded:
-        raise BadInput("the signatures that are there are of another sign-off")
+        raise BadInput("the existing signatures belong to another sign-off")
     head = f"DSSEv1 {len(PAYLOAD)} {PAYLOAD} {len(payload)} ".encode()
     made = {"keyid": public(key), "sig": base64.b64encode(key.sign(head + payload)).decode()}
     others = [each for each in (envelope or {}).get("signatures", []) if _id(each) != made["keyid"]]
@@ -87,7 +87,7 @@ def _id(signature: Any) -> object:
 
 
 def open_envelope(content: bytes) -> Mapping[str, Any]:
-    """The envelope in ``content``. Raises BadInput when it is none."""
+    """The envelope in ``content``. Raises BadInput when there is none."""
     try:
         found = json.loads(content)
         if not isinstance(found, dict) or not isinstance(found["signatures"], list):
@@ -98,12 +98,12 @@ def open_envelope(content: bytes) -> Mapping[str, Any]:
 
 
 def public(key: Ed25519PrivateKey) -> str:
-    """The public half as a policy names it: 64 hex digits, and the id of its signatures."""
+    """The public half: 64 hex digits. A policy names the key by it, and it is the key's id."""
     return key.public_key().public_bytes(*_RAW).hex()
 
 
 def new_key(path: Path) -> Ed25519PrivateKey:
-    """A key that nobody had before, in a new file that its owner alone may read."""
+    """Create a key and write it to a new file that only its owner may read."""
     key = Ed25519PrivateKey.generate()
     content = key.private_bytes(
         serialization.Encoding.PEM,
@@ -120,7 +120,7 @@ def new_key(path: Path) -> Ed25519PrivateKey:
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:
-    """The private key in a PEM file. Raises BadInput when it holds none of Ed25519."""
+    """The private key in a PEM file. Raises BadInput when it holds no Ed25519 key."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -1,4 +1,4 @@
-"""The binding: what exactly was proven: the work tree as it lies there, the lock, the machine."""
+"""The binding says what was proven: the work tree as it was, the lock file, the machine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEYS: Final = frozenset(
         "scope",
     }
 )
-# Written by tools, so no part of what is proven; inside git the ignore rules say the rest.
+# Tools write these, so they are not part of what is proven. Git's ignore rules add the rest.
 _IGNORED: Final = frozenset(
     {
         ".git",
@@ -53,8 +53,8 @@ def measure(
 ) -> dict[str, str | bool]:
     """Everything a verdict depends on, by the names of ``KEYS``.
 
-    Raises CannotJudge when git is there but cannot say what the work tree holds, BadInput when
-    its policy is none.
+    Raises CannotJudge when git exists but cannot tell the content of the work tree, BadInput when
+    the policy cannot be read.
     """
     lock = root / "requirements.lock"
     commit, tree, dirty = _inside(root) if _has_git(root) else ("", _outside(root), False)
@@ -74,7 +74,7 @@ def measure(
 
 
 def plugin_version() -> str:
-    """The version of the plugin as it is installed; "0" where it only lies on the path."""
+    """The version of the installed plugin; "0" if it is not installed but only on the path."""
     try:
         return metadata.version("pytest-spec11")
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The bundle: run directories read as one body of evidence, with every blob looked at."""
+"""The bundle: reads run directories as one body of evidence and checks every blob."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class JournalFile:
-    """One journal of a run: where it lay and what it was."""
+    """One journal of a run: its path and its content."""
 
     path: Path
     reading: Reading
@@ -46,7 +46,7 @@ class JournalFile:
 
     @property
     def role(self) -> str:
-        """Which process wrote it: main, controller, gw0 …; empty when it does not say."""
+        """The process that wrote it: main, controller, gw0 …; empty if it does not say."""
         return str(self.start.get("role", ""))
 
     @property
@@ -56,13 +56,13 @@ class JournalFile:
 
     @property
     def binding(self) -> Data:
-        """What the process measured before it began."""
+        """The binding that the process measured at its start."""
         found: Data = self.start.get("binding", {})
         return found
 
     @property
     def name(self) -> str:
-        """Directory and file, short enough for a sentence."""
+        """Directory and file name, short enough for a message."""
         return f"{self.path.parent.name}/{self.path.name}"
 
 
@@ -74,24 +74,24 @@ class Outcome(NamedTuple):
     run: str
     attempt: int
     word: str
-    phases: tuple[str, ...]  # the word of each phase
+    phases: tuple[str, ...]  # the outcome of each phase
     voids: tuple[str | None, ...]  # the code of each reason not to believe it
     claims: tuple[str, ...]
     message: str
 
     @property
     def has_bad_phase(self) -> bool:
-        """Whether a phase failed or broke down."""
+        """Whether a phase failed or had an error."""
         return not BAD.isdisjoint(self.phases)
 
     @property
     def is_red(self) -> bool:
-        """Whether it failed, broke down, or is not to be believed."""
+        """Whether it failed, had an error, or is void."""
         return self.word in BAD or self.has_bad_phase or bool(self.voids)
 
 
 class Sight(NamedTuple):
-    """Bytes that an observation kept."""
+    """Bytes of an observation that the bundle keeps."""
 
     ref: str
     sha256: str
@@ -103,18 +103,18 @@ Problem = Literal["missing", "linked", "emptied", "altered", "misstated"]
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """An observation whose bytes are not there, or are others than its record says."""
+    """An observation whose bytes are missing or differ from its record."""
 
     node: str
-    blob: str  # of what was kept in the record itself: its digest
+    blob: str  # or the digest of the facts in the record itself
     problem: Problem
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """All that a verdict is made of.
+    """Everything that a verdict is made of.
 
-    It grows with journals, tests and flaws, and with no number of observations or assertions.
+    Its size grows with journals, tests and flaws, not with observations or assertions.
     """
 
     leaves: tuple[JournalFile, ...]
@@ -123,13 +123,13 @@ class Bundle:
     items: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Claims of every collected test, by node."""
     deselected: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Claims of every test that was taken out of the run, by node."""
+    """Claims of every deselected test, by node."""
     ends: tuple[Outcome, ...] = ()
     """Every outcome, in the order of the records."""
     sights: Mapping[str, Mapping[str, Sight | None]] = field(default_factory=dict)
-    """By node, through which sources it saw anything; with the first sight that kept bytes."""
+    """By node, the sources that showed anything, each with the first sight that has bytes."""
     checked: frozenset[str] = frozenset()
-    """Tests that asserted something after their first real observation, in one journal."""
+    """Tests that asserted something after their first substantive observation, in one journal."""
 
     @cached_property
     def lanes(self) -> Mapping[str, tuple[Document, ...]]:
@@ -153,7 +153,7 @@ class Bundle:
 
     @cached_property
     def homes(self) -> Mapping[str, tuple[str, ...]]:
-        """The journals in which a test ended, by node; more than one is one too many."""
+        """The journals in which a test ended, by node; there may be only one."""
         return {
             node: tuple(dict.fromkeys(each.journal for each in ends))
             for node, ends in self.outcomes.items()
@@ -161,19 +161,19 @@ class Bundle:
 
     @cached_property
     def damage(self) -> tuple[tuple[str, str], ...]:
-        """Journal and damage, of every journal that has one."""
+        """Name and damage of every damaged journal."""
         return tuple(
             (leaf.name, leaf.reading.damage) for leaf in self.leaves if leaf.reading.damage
         )
 
     @cached_property
     def flaws_of(self) -> Mapping[str, tuple[Flaw, ...]]:
-        """The flaws of what each test observed, by node."""
+        """The flaws of each test's observations, by node."""
         return _group((each.node, each) for each in self.flaws)
 
     @cached_property
     def deselected_tests(self) -> Mapping[str, tuple[str, ...]]:
-        """Tests of every claim that were taken out of the run and ended in no other."""
+        """Deselected tests of every claim that ended in no other run."""
         return _group(
             (claim, node)
             for node, claims in self.deselected.items()
@@ -183,7 +183,7 @@ class Bundle:
 
     @cached_property
     def nodes(self) -> Mapping[str, tuple[str, ...]]:
-        """Tests of every claim, as collected or as they ended."""
+        """Tests of every claim, collected or ended."""
         found: dict[str, dict[str, None]] = defaultdict(dict)
         for node, claims in self.items.items():
             for claim in claims:
@@ -195,7 +195,7 @@ class Bundle:
 
     @cached_property
     def scenarios(self) -> frozenset[str]:
-        """Scenarios of which at least one claim's test was collected or ended."""
+        """Scenarios with at least one claim whose test was collected or ended."""
         return frozenset(claim.partition(".")[0] for claim in self.nodes)
 
 
@@ -207,7 +207,7 @@ def _group(pairs: Iterable[tuple[str, Value]]) -> Mapping[str, tuple[Value, ...]
 
 
 def merge(bundles: Sequence[Bundle]) -> Bundle:
-    """Bundles as one body of evidence, in their order."""
+    """Merge bundles into one, in their order."""
     if len(bundles) == 1:
         return bundles[0]
     items: dict[str, frozenset[str]] = {}
@@ -239,7 +239,7 @@ def _add_claims(
 
 
 def _add_sight(known: dict[str, Sight | None], source: str, sight: Sight | None) -> None:
-    """The first sight with bytes stays; those that have bytes are in the order of the records."""
+    """Keep the first sight that has bytes; sights with bytes are in the order of the records."""
     if sight is None:
         known.setdefault(source, None)
     elif known.get(source) is None:
@@ -248,14 +248,14 @@ def _add_sight(known: dict[str, Sight | None], source: str, sight: Sight | None)
 
 
 class Fold:
-    """The records of one run's directory, heard one by one and kept by none of them.
+    """Takes the records of one run's directory one by one, and keeps none of them.
 
-    Open each journal before its records; what it was is told by :meth:`close`.
+    Call :meth:`open` before the records of a journal, and :meth:`close` after them.
     """
 
     def __init__(self, folder: Path) -> None:
         self._blobs = folder / "blobs"
-        self._known: dict[str, int | Problem] = {}  # what lies under each name that was met
+        self._known: dict[str, int | Problem] = {}  # the content of each blob name that was read
         self._leaves: list[JournalFile] = []
         self._flaws: dict[Flaw, None] = {}
         self._items: dict[str, frozenset[str]] = {}
@@ -263,7 +263,7 @@ class Fold:
         self._ends: list[Outcome] = []
         self._sights: dict[str, dict[str, Sight | None]] = defaultdict(dict)
         self._checked: set[str] = set()
-        self._looked: set[str] = set()  # tests that saw anything in the journal under way
+        self._looked: set[str] = set()  # tests with an observation in the current journal
         self._path = folder
         self._run = ""
         self._same: dict[Any, Any] = {}  # one object for equal values: most tests end alike
@@ -276,18 +276,18 @@ class Fold:
         }
 
     def open(self, path: Path) -> None:
-        """The records of this journal come next."""
+        """Begin a journal: its records come next."""
         self._path, self._run = path, ""
         self._looked.clear()
 
     def hear(self, record: Record) -> None:
-        """Take from a record what a verdict needs."""
+        """Read a record and keep what a verdict needs."""
         rule = self._rules.get(record.kind)
         if rule is not None:
             rule(record)
 
     def close(self, reading: Reading) -> None:
-        """The journal under way has no more records."""
+        """End the current journal."""
         self._leaves.append(JournalFile(self._path, reading))
 
     def finish(self, documents: Sequence[Document] = ()) -> Bundle:
@@ -325,7 +325,7 @@ class Fold:
                 _add_sight(self._sights[node], source, self._sight(said))
 
     def _measure(self, record: Record) -> tuple[str, int | Problem]:
-        """Digest and size of what was read: a blob, or where there is none the facts themselves."""
+        """Digest and size of the observation: of its blob, or without a blob of its facts."""
         name: str | None = record.data["blob"]
         if name is None:
             facts = _facts(record)
@@ -366,16 +366,16 @@ class Fold:
 
 
 def is_substantive(observation: Data) -> bool:
-    """Whether an observation saw anything at all."""
+    """Whether an observation showed anything at all."""
     nothing = NOTHING in {observation["blob"], observation["digest"]}
     return not observation["empty"] and observation["size"] > 0 and not nothing
 
 
 def load(paths: Sequence[Path], hear: Callable[[Record], object] = ignore_record) -> Bundle:
-    """Run directories merged into one bundle; ``hear`` gets every record on the way.
+    """Read run directories as one bundle; ``hear`` gets every record.
 
-    Raises BadInput for what is no run directory, for links, for too many files, for unreadable
-    ones.
+    Raises BadInput for a path that is not a run directory, for links, too many files, and files
+    that cannot be read.
     """
     bundles: list[Bundle] = []
     count = 0
@@ -409,7 +409,7 @@ def _both(
 
 
 def _contents(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """The journals in ``folder``, and its documents with the shape that each should have."""
+    """The journals in ``folder``, and its documents with the schema of each."""
     if not folder.is_dir():
         raise BadInput(f"{folder}: not a directory")
     found = sorted(folder.glob("journal-*.ndjson"))
@@ -425,7 +425,7 @@ def _contents(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
 
 
 def _census(folder: Path, allowed: int) -> int:
-    """How many files lie in ``folder``, links not followed; refuses more than ``allowed``."""
+    """Count the files in ``folder`` without following links; refuse more than ``allowed``."""
     count = 0
     pending = [folder] if folder.is_dir() and not folder.is_symlink() else []
     while pending:
@@ -442,7 +442,7 @@ def _census(folder: Path, allowed: int) -> int:
 
 
 def _logs(blobs: Path, documents: Sequence[Document]) -> Iterator[Flaw]:
-    """What is wrong with the logs of lanes."""
+    """The faults of the logs of lanes."""
     for each in documents:
         if each.kind == "lane" and not each.damage:
             for log in (each.data["log"], *(step["log"] for step in each.data["steps"])):
@@ -456,9 +456,9 @@ def _logs(blobs: Path, documents: Sequence[Document]) -> Iterator[Flaw]:
 def _facts(record: Record) -> bytes:
     """Canonical JSON of an observation's facts.
 
-    It stands in the record's line, and is cut out where only one place in the line can be it:
-    between the key ``facts`` and the next one, ``node``. A quote within a string is escaped, so
-    each match is a key.
+    It is part of the record's line, between the key ``facts`` and the next key, ``node``. It is cut
+    out only if each of these keys matches once. JSON escapes a quote within a string, so each match
+    is a key.
     """
     line = record.line
     if len(record.data) == _OBSERVATION_KEYS and line.count(_FACTS) == 1 == line.count(_NODE):
@@ -467,7 +467,7 @@ def _facts(record: Record) -> bytes:
 
 
 def _measure_blob(blobs: Path, name: str) -> int | Problem:
-    """The number of bytes kept under ``name``, or what is wrong with them."""
+    """The size of blob ``name`` in bytes, or what is wrong with it."""
     path = blobs / name[:2] / name
     if len(name) != sha256().digest_size * 2 or not _HEX.issuperset(name):
         return "missing"

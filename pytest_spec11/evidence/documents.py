@@ -1,7 +1,8 @@
-"""Sealed documents: what a lane, the saboteurs and the gate write, whole or not at all.
+"""Sealed documents: lanes, ``spec11 sabotage`` and the gate write them, whole or not at all.
 
-The bytes are canonical JSON and a newline; ``sum`` is the digest of the document without it. So no
-byte of the file can change unseen, but for one who makes a new sum: the signature is against those.
+The bytes are canonical JSON and a newline. ``sum`` is the digest of the document without ``sum``.
+It detects accidental changes. It does not stop an attacker, who can recompute it; the signature
+does.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as it was found: its data, or what is wrong with it."""
+    """A document that was read: its data, or what is wrong with it."""
 
     path: Path
     kind: str
@@ -37,14 +38,14 @@ class Document:
 
     @property
     def name(self) -> str:
-        """Directory and file, short enough for a sentence."""
+        """Directory and file name, short enough for a message."""
         return f"{self.path.parent.name}/{self.path.name}"
 
 
 def write(path: Path, kind: str, document: Mapping[str, object]) -> None:
-    """``document`` is at ``path``, sealed; never half of it, never one of another shape.
+    """Seal ``document`` and write it to ``path``, never half of it.
 
-    Raises BadInput when it does not fit the schema ``kind`` or the file cannot be written.
+    Raises BadInput when the document breaks the schema ``kind`` or the file cannot be written.
     """
     try:
         whole = {**document, "sum": digest(document)}
@@ -57,9 +58,9 @@ def write(path: Path, kind: str, document: Mapping[str, object]) -> None:
 
 
 def replace(path: Path, made: bytes) -> None:
-    """``path`` holds ``made``; whoever looks sees the old file or the new one.
+    """Replace ``path`` by ``made``. A reader sees the old file or the new one.
 
-    Raises BadInput when the disk refuses.
+    Raises BadInput when the disk refuses the write.
     """
     temporary = None
     try:
@@ -80,14 +81,14 @@ def replace(path: Path, made: bytes) -> None:
 
 
 def read(path: Path, kind: str) -> Document:
-    """What the file holds. Raises BadInput for what is no regular file or is too large."""
+    """The document in the file. Raises BadInput if it is not a regular file or is too large."""
     found = content(path)
     data, damage = parse_document(found, kind)
     return Document(path, kind, sha256(found).hexdigest(), len(found), data, damage)
 
 
 def content(path: Path) -> bytes:
-    """The bytes of the file. Raises BadInput for what is no regular file or is too large."""
+    """The bytes of the file. Raises BadInput if it is not a regular file or is too large."""
     try:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
@@ -98,7 +99,7 @@ def content(path: Path) -> bytes:
 
 
 def parse_document(content: bytes, kind: str) -> tuple[Mapping[str, Any], str]:
-    """The document in ``content``, and what is wrong with it; empty when nothing is."""
+    """The document in ``content``, and what is wrong with it; empty if it is sound."""
     try:
         data = json.loads(content, object_pairs_hook=_once)
         if not isinstance(data, dict) or canonical(data) + b"\n" != content:
@@ -112,7 +113,7 @@ def parse_document(content: bytes, kind: str) -> tuple[Mapping[str, Any], str]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, each of whose keys is there once. Raises ValueError."""
+    """Build an object. Raises ValueError when a key occurs twice."""
     made = dict(pairs)
     if len(made) != len(pairs):
         raise ValueError("a key twice")

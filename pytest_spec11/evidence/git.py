@@ -1,4 +1,4 @@
-"""Questions to git about a work tree; nothing is ever changed in it."""
+"""Questions to git about a work tree. They never change it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LIMIT_S: Final = 120
 
 
 def text(root: Path, *words: str, variables: tuple[str, ...] = ()) -> str:
-    """What git answers. Raises CannotJudge when it refuses."""
+    """Git's answer. Raises CannotJudge when git refuses."""
     done = run(root, *words, variables=variables)
     if done.returncode:
         raise CannotJudge(f"git {words[0]} in {root}: {done.stderr.strip()[:300]}")
@@ -24,7 +24,7 @@ def text(root: Path, *words: str, variables: tuple[str, ...] = ()) -> str:
 def run(
     root: Path, *words: str, variables: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """How git ended, whatever it says. Raises CannotJudge when it cannot be run."""
+    """The result of a git command, of any exit status. Raises CannotJudge when git cannot run."""
     argv = ["env", *_FOREIGN, *variables, *_GIT, *words]
     try:
         return subprocess.run(  # noqa: S603  # full argv, no shell

@@ -1,8 +1,8 @@
-"""The journal: what a process of the run saw, line by line, each line bound to the one before it.
+"""The journal: what one process of the run recorded. Each line is bound to the line before it.
 
 A line is canonical JSON ``{"at", "data", "kind", "prev", "seq"}`` and a newline; ``prev`` is the
-sha256 of the previous line, its newline included. The last line is the seal, whose ``sum`` is the
-digest of the seal without it, so that no byte of a journal is bound by nothing.
+sha256 of the previous line, with its newline. The last line is the seal. Its ``sum`` is the digest
+of the seal without ``sum``, so that a digest covers every byte of a journal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TORN: Final = "torn"
 OUTCOMES: Final = frozenset({"passed", "failed", "skipped", "xfailed", "xpassed", "error"})
 _KEYS: Final = frozenset({"at", "data", "kind", "prev", "seq"})
 
-# What a record of a kind must carry, and of which type; further keys are free.
+# The keys that a record of each kind must have, with their types; other keys are free.
 SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "start": {"runId": (str,), "nonce": (str,), "role": (str,), "pid": (int,), "binding": (dict,)},
     "collected": {"items": (list,), "deselected": (list,)},
@@ -80,22 +80,22 @@ class Times(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one journal is. Its records are heard while it is read, and none of them is kept."""
+    """The result of reading one journal. It keeps no records; a listener gets each."""
 
-    records: int  # the whole ones, up to the first damage
+    records: int  # whole records up to the first damage
     damage: str | None
     sealed: bool
-    times: Times | None  # of the whole records; None when there is none
+    times: Times | None  # of the whole records; None if there is none
     start: Mapping[str, Any]  # data of the first record
-    expected: frozenset[str]  # roles of workers that have to leave a journal
+    expected: frozenset[str]  # roles of workers that must leave a journal
     lost: frozenset[str]  # roles of workers that died
     exit_status: int | None  # None without a seal
     root: str  # Merkle root over the sha256 of each whole line
-    sha256: str  # of all bytes of the file, damaged or not
+    sha256: str  # of all bytes of the file, also after a damage
 
 
 class Journal:
-    """The one writer of a journal file; safe to share between threads."""
+    """The only writer of a journal file. Threads may share it."""
 
     def __init__(self, path: Path, blobs: Path) -> None:
         self.path = path
@@ -111,15 +111,15 @@ class Journal:
             raise JournalBroken(f"journal {path}: {error}") from error
 
     def start(self, **facts: object) -> None:
-        """The first record: run, role, process and binding; on the disk when this returns."""
+        """Write the first record to the disk: run, role, process and binding."""
         with self._lock:
             self.write("start", **facts)
             self.sync()
 
     def write(self, kind: str, **data: object) -> None:
-        """One record, buffered until :meth:`sync`.
+        """Write one record; :meth:`sync` brings it to the disk.
 
-        Raises JournalBroken when it cannot be written whole, and from then on always.
+        Raises JournalBroken when the record cannot be written whole, and after that at each call.
         """
         with self._lock:
             self._refuse_closed()
@@ -151,7 +151,7 @@ class Journal:
         return line
 
     def blob(self, content: bytes) -> str:
-        """The sha256 under which ``content`` is now kept, stored once however often it is seen."""
+        """Store ``content`` as a blob, once, and return its sha256."""
         name = sha256(content).hexdigest()
         target = self._blobs / name[:2] / name
         try:
@@ -162,7 +162,7 @@ class Journal:
         return name
 
     def sync(self) -> None:
-        """Everything written so far, on the disk."""
+        """Bring everything that was written to the disk."""
         with self._lock:
             self._refuse_closed()
             try:
@@ -173,7 +173,7 @@ class Journal:
                 raise JournalBroken(f"journal {self.path.name}: {error}") from error
 
     def seal(self, **facts: object) -> None:
-        """The last record: count and head of all before it; nothing may follow."""
+        """Write the last record: count and head of all records before it. No record may follow."""
         with self._lock:
             self.write("seal", **{**facts, "count": self._seq, "head": self._head})
             self.sync()
@@ -181,7 +181,7 @@ class Journal:
             self._file.close()
 
     def close(self) -> None:
-        """An end without a seal: what was written stays readable, and is never enough."""
+        """Close the file without a seal. It stays readable, but it never proves a claim."""
         with self._lock:
             self._closed = self._closed or "closed"
             with suppress(OSError):
@@ -208,14 +208,13 @@ def _store(target: Path, content: bytes) -> None:
 
 
 def ignore_record(_: Record) -> None:
-    """Hear a record and do nothing."""
+    """Ignore a record."""
 
 
 def read(path: Path, hear: Callable[[Record], object] = ignore_record) -> Reading:
-    """What the journal is, whatever its bytes; ``hear`` gets each record up to the first damage.
+    """Read a journal of any bytes; ``hear`` gets each record up to the first damage.
 
-    It needs no more memory for a longer journal. Raises BadInput when the file cannot be opened or
-    read.
+    A longer journal needs no more memory. Raises BadInput when the file cannot be opened or read.
     """
     reader, whole = _Reader(), sha256()
     try:
@@ -234,7 +233,7 @@ def read(path: Path, hear: Callable[[Record], object] = ignore_record) -> Readin
 
 
 class _Reader:
-    """One journal under way: what is known of it so far."""
+    """Reads one journal line by line and keeps its state."""
 
     def __init__(self) -> None:
         self._tree = MerkleTree()
@@ -248,7 +247,7 @@ class _Reader:
         self._exit_status: int | None = None
 
     def accept(self, line: bytes) -> Record | None:
-        """The record in ``line``; None when it is damaged, and then nothing after it counts."""
+        """The record in ``line``; None if it is damaged. No record after a damaged one counts."""
         sealed = self._exit_status is not None
         found = "record after the seal" if sealed else _parse(line, self._records, self._head)
         if isinstance(found, str):
@@ -274,7 +273,7 @@ class _Reader:
             self._exit_status = data["exitStatus"]
 
     def finish(self, digest: str) -> Reading:
-        """What the journal is, now that all of it was read."""
+        """The result, after the last line."""
         return Reading(
             records=self._records,
             damage=self._damage,
@@ -295,7 +294,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _parse(line: bytes, seq: int, prev: str) -> Record | str:
-    """The record in ``line``, or the name of what is wrong with it."""
+    """The record in ``line``, or the name of its fault."""
     if len(line) > MAX_LINE:
         return f"line {seq} is longer than {MAX_LINE} bytes"
     if not line.endswith(b"\n"):
@@ -337,7 +336,7 @@ def _find_misplaced(body: Mapping[str, Any], seq: int, prev: str) -> str:
 
 
 def _misshapen(kind: str, data: object) -> str:
-    """What a record of this kind lacks; empty when it is whole."""
+    """What a record of this kind lacks; empty if it is complete."""
     shape = SHAPES.get(kind)
     if shape is None or not isinstance(data, dict):
         return f"no kind {kind!r} with such data"

@@ -22,7 +22,7 @@ from pytest_spec11.evidence.journal import MAX_LINE, TORN, Reading, Record
 HOME: Final = ".spec11"  # the directory of evidence, in a work tree
 _RELEASE: Final = "release-*"  # a directory of runs in it
 _INTERRUPTED: Final = 2  # pytest's exit status after Ctrl-C
-_UNKNOWN: Final = "of which tree it is cannot be read"
+_UNKNOWN: Final = "its tree cannot be read"
 
 
 class JournalRef(NamedTuple):

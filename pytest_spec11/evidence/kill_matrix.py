@@ -1,7 +1,8 @@
-"""The kill matrix: one row for each saboteur and claim, and what has to be true of a row.
+"""The kill matrix: one row for each saboteur and claim, and the rules for a row.
 
-A cell is killed when its claim was green without the fault, the fault took effect, the claim then
-was red for its own reason, and it was green again. A benign twin has to be green throughout.
+A cell counts as killed if its claim was green without the fault, the fault took effect, the claim
+was then red for its own reason, and was green again afterwards. Under a benign twin the claim must
+stay green.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ PASS: Final = "PASS"  # noqa: S105  # a word of verdicts
 FAIL: Final = "FAIL"
 UNKNOWN: Final = "UNKNOWN"
 TWIN: Final = ".none"
-FINDINGS: Final = "sabotage.ndjson"  # how each test of a sabotaged run ended, a line a test
+FINDINGS: Final = "sabotage.ndjson"  # how each test of a sabotaged run ended, one line per test
 _CODES: Final = {FAIL: "E-FAILED", UNKNOWN: "E-ERROR"}
 _WORST: Final = {PASS: 0, UNKNOWN: 1, FAIL: 2}
 _SHOWN: Final = 100
@@ -25,13 +26,13 @@ _SHOWN: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one run says of a claim: a word, the reason when it is not PASS, hits by saboteur.
+    """One run's result for a claim: a word, the reason if it is not PASS, hits by saboteur.
 
-    ``at`` is when the test ended that says so, in epoch milliseconds.
+    ``at`` is the end of the test that decided it, in epoch milliseconds.
     """
 
     word: str = UNKNOWN
-    text: str = "no test of this claim was run"
+    text: str = "no test of this claim ran"
     node: str = ""
     at: int = 0
     hits: Mapping[str, int] = field(default_factory=dict)
@@ -40,7 +41,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One fault against one claim; when it was seen red and green again, 0: never."""
+    """One fault against one claim, with the times of red and of green again; 0: never."""
 
     saboteur: str
     claim: str
@@ -55,17 +56,17 @@ class Cell:
 
     @property
     def twin(self) -> bool:
-        """Whether there is no fault in it."""
+        """Whether its saboteur is a benign twin."""
         return self.saboteur.endswith(TWIN)
 
     @property
     def good(self) -> bool:
-        """Whether the claim was killed, or, by a twin, was not."""
+        """Whether the fault killed the claim, or the twin did not."""
         return not self.fault
 
     @property
     def fault(self) -> str:
-        """Why the cell counts as survived; empty when it does not."""
+        """Why the cell counts as survived; empty if it does not."""
         if self.before != PASS:
             return f"not green without it: {self.before}"
         if not self.hits:
@@ -73,13 +74,13 @@ class Cell:
         if self.twin:
             return "" if self.during == self.after == PASS else "the benign twin turned it red"
         if self.during != FAIL:
-            return "survived" if self.during == PASS else "red, but not because the claim is untrue"
+            return "survived" if self.during == PASS else "red, but the claim itself did not fail"
         if not self.expected or self.expected not in self.text:
             return f"red for another reason than {self.expected!r}"
         return "" if self.after == PASS else f"not green afterwards: {self.after}"
 
     def record(self) -> dict[str, Any]:
-        """The row as the schema has it."""
+        """The row in the form of the schema."""
         reason = {"code": _CODES[self.during], "text": self.text} if self.during != PASS else None
         row = asdict(self)
         times = {"redAt": row.pop("red_at"), "greenAt": row.pop("green_at")}
@@ -89,7 +90,7 @@ class Cell:
 
 def cells_of(catalogue: Catalogue, scenario: str, saboteurs: Iterable[str], claims: Iterable[str]
              ) -> dict[str, list[str]]:  # fmt: skip
-    """Those of ``claims`` by the saboteur that must kill them; no other word leaves any out."""
+    """Those of ``claims``, by the saboteur that must kill them; an empty filter admits all."""
     only, these = set(saboteurs), set(claims)
     found: dict[str, list[str]] = {}
     for claim in catalogue.claims.values():
@@ -101,7 +102,7 @@ def cells_of(catalogue: Catalogue, scenario: str, saboteurs: Iterable[str], clai
 
 
 def by_claim(findings: Iterable[Mapping[str, Any]]) -> dict[str, Found]:
-    """What a run says of each claim: its reddest test, red as expected if any; all their hits."""
+    """The result of each claim: that of its worst test, with the hits of all its tests."""
     found: dict[str, Found] = {}
     for each in findings:
         for claim in each["claims"]:
@@ -138,7 +139,7 @@ def rows(
     during: Mapping[str, Mapping[str, Found]],
     after: Mapping[str, Found],
 ) -> Iterator[Cell]:
-    """Every planned cell, whatever became of it."""
+    """Every planned cell with its result."""
     nothing = Found()
     for saboteur, claims in planned.items():
         for claim in claims:
@@ -161,7 +162,7 @@ def rows(
 def document(
     cells: Sequence[Cell], run: Mapping[str, str], binding: Mapping[str, Any], span: tuple[int, int]
 ) -> dict[str, Any]:
-    """What ``kills.json`` holds, but the sum that seals it."""
+    """The content of ``kills.json`` without the sum that seals it."""
     return {
         "schema": SCHEMA,
         "run": dict(run),
@@ -173,7 +174,7 @@ def document(
 
 
 def table(cells: Sequence[Cell]) -> Iterator[str]:
-    """The matrix for a reader: a line a cell, survivors by name at the end."""
+    """The matrix as text: one line per cell, and the names of the survivors at the end."""
     for each in cells:
         mark = "held" if each.twin and each.good else "killed" if each.good else "SURVIVED"
         yield f"{mark:9} {each.saboteur:24} {each.claim:34} hits {each.hits}"

@@ -1,8 +1,8 @@
-"""Lanes: the project's own commands run on record, each the evidence of one PF tile.
+"""Lanes: recorded runs of the project's own commands. Each is the evidence of one PF tile.
 
-What a lane runs stands in the policy, ``[lanes.NAME]`` of ``spec11.toml``, so it is sealed with it.
-A lane is monotone: it runs only over lower ones that are green, of this tree, in the same release.
-Nothing is cached and nothing is taken over: a record is of processes that ran now.
+The policy names the commands of a lane in ``[lanes.NAME]`` of ``spec11.toml``, and they are sealed
+with it. A lane runs only if the lower lanes are green, for this tree, in the same release run.
+Nothing is cached: each record is of processes that ran for it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command of a lane; ``{release}`` in it is where its evidence goes."""
+    """One command of a lane. ``{release}`` in it stands for the directory of its evidence."""
 
     name: str
     command: tuple[str, ...]
@@ -44,7 +44,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Commands that are green together, after the lane that this one stands on, if any."""
+    """A group of commands, and the lower lane that must be green before it, if any."""
 
     name: str
     after: str
@@ -53,14 +53,14 @@ class Lane:
 
 
 def read_lanes(policy: Policy) -> dict[str, Lane]:
-    """The lanes of a policy. Raises BadInput for one that stands on none, or on itself."""
+    """The lanes of a policy. Raises BadInput if the lower lane is missing or there is a circle."""
     tables = policy.document.get("lanes", {})
     found = {name: _lane(name, table) for name, table in tables.items()}
     for lane in found.values():
         seen = [lane.name]
         while below := found[seen[-1]].after:
             if below not in found or below in seen:
-                raise BadInput(f"lane {lane.name}: after {below}, which is no lane below it")
+                raise BadInput(f"lane {lane.name}: after {below}, which is not a lane")
             seen.append(below)
     return found
 
@@ -71,7 +71,7 @@ def _lane(name: str, table: Mapping[str, Any]) -> Lane:
 
 
 def chain(lanes: Mapping[str, Lane], name: str) -> list[Lane]:
-    """The lane and all it stands on, lowest first. Raises BadInput for an unknown one."""
+    """The lane and all lanes below it, lowest first. Raises BadInput for an unknown name."""
     if name not in lanes:
         known = ", ".join(lanes) or "none: there is no [lanes] in spec11.toml"
         raise BadInput(f"no lane {name}; there are {known}")
@@ -83,7 +83,7 @@ def chain(lanes: Mapping[str, Lane], name: str) -> list[Lane]:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One release run: its directory, below which every lane has a bundle of its own."""
+    """One release run: its directory holds one bundle for each lane."""
 
     id: str
     folder: Path
@@ -92,7 +92,7 @@ class Release:
     say: Say
 
     def green(self, lane: Lane) -> bool:
-        """Whether the lane is on record here, green, and of the tree as it is now."""
+        """Whether this release run has a green record of the lane for the present tree."""
         path = self.bundle(lane) / f"lane-{lane.name}.json"
         if not path.is_file():
             return False
@@ -101,14 +101,14 @@ class Release:
         return same and found.data["exitCode"] == 0 and found.data["release"] == self.id
 
     def bundle(self, lane: Lane) -> Path:
-        """Where the record of the lane and the logs of its steps are."""
+        """The directory of the lane's record and of the logs of its steps."""
         return self.folder / f"pf-{lane.name}"
 
     def run(self, lane: Lane) -> int:
-        """The lane's exit code: 0, or that of its first red step, after which no other runs.
+        """Run the lane; return 0 or the exit code of its first red step, after which it stops.
 
-        Its record is written whatever happens, and nothing that it started is left. A tree that
-        changes meanwhile makes it red. Raises BadInput when the record cannot be written.
+        It always writes the record and ends everything that it started. The lane is red if the tree
+        changes meanwhile. Raises BadInput when the record cannot be written.
         """
         bundle = self.bundle(lane)
         (bundle / "blobs").mkdir(parents=True, exist_ok=True)
@@ -183,7 +183,7 @@ def _write_refusal(name: str, text: str, bundle: Path) -> dict[str, Any]:
 
 
 def _run_command(words: Sequence[str], log: Path, root: Path, deadline: float) -> int:
-    """The command's exit status; its whole process group has ended, also after Ctrl-C."""
+    """Run the command, end its whole process group (also after Ctrl-C), return the exit status."""
     with log.open("wb") as output:
         try:
             process = subprocess.Popen(  # noqa: S603  # the policy's own command, no shell
@@ -208,7 +208,7 @@ def _run_command(words: Sequence[str], log: Path, root: Path, deadline: float) -
 
 
 def _stop_group(process: subprocess.Popen[bytes]) -> None:
-    """The group is gone: asked first, as by Ctrl-C, so that it can stop what it started."""
+    """End the group. Ask first, like Ctrl-C, so that it can stop what it started."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)
@@ -220,7 +220,7 @@ def _stop_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the tools of this interpreter first, and without what an outer pytest left."""
+    """Our environment: this interpreter's tools first, without variables of an outer pytest."""
     tools = str(Path(sys.executable).parent)
     ours = os.environ  # noqa: TID251  # of whoever runs the lane
     clean = {name: value for name, value in ours.items() if not name.startswith("PYTEST_")}
@@ -228,7 +228,7 @@ def _environment() -> dict[str, str]:
 
 
 def _store_blob(content: bytes, bundle: Path) -> dict[str, Any]:
-    """A blob of the bundle: its digest and size."""
+    """Store a blob in the bundle; return its digest and size."""
     name = sha256(content).hexdigest()
     path = bundle / "blobs" / name[:2] / name
     path.parent.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
-"""One digest over many records: the Merkle tree of RFC 6962, with the records' sha256 as its data.
+"""One digest over many records: the Merkle tree of RFC 6962 over the sha256 of each record.
 
-``verify`` has a tree of its own; one test holds both to the standard.
+``verify`` has an implementation of its own; one test compares both with the standard.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from hashlib import sha256
 
 
 class MerkleTree:
-    """The tree over the digests so far: one node for each full subtree, so log2(n) of them."""
+    """The tree over the digests so far. It keeps one node per full subtree: about log2(n)."""
 
     def __init__(self) -> None:
         self._subtrees: list[tuple[int, bytes]] = []  # height and root, the highest first
@@ -25,7 +25,7 @@ class MerkleTree:
 
     @property
     def root(self) -> str:
-        """64 hex digits; that of nothing is sha256 of b""."""
+        """64 hex digits. The root of an empty tree is sha256 of b""."""
         if not self._subtrees:
             return sha256(b"").hexdigest()
         *rest, (_, node) = self._subtrees

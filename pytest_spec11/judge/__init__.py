@@ -1,4 +1,4 @@
-"""The judge: a pure function from evidence to verdict. GO is what is left when nothing objects."""
+"""The judge: a pure function from evidence to verdict. It says GO only if no rule objects."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Reason]], ...]] = (
 def judge(
     catalogue: Catalogue, bundle: Bundle, terms: Terms, kept: tuple[KeptRun, ...] = ()
 ) -> Verdict:
-    """The verdict on ``bundle``: every reason against GO, and how each claim stands.
+    """The verdict on ``bundle``: every reason against GO, and the status of each claim.
 
-    ``kept`` are other runs of the same tree. They prove nothing, and speak against what was red.
+    ``kept`` are other runs of the same tree. They prove nothing; a red test in them is a reason.
     """
     case = Case(catalogue, bundle, terms, kept)
     found = [item for rule in _RULES for item in _apply_rule(rule, case)]
@@ -56,11 +56,11 @@ def judge(
     found += _apply_rule(kills.check_kills, case)
     found += _apply_rule(partial(kills.check_seen_red, proven=green), case)
     reasons = tuple(dict.fromkeys(found))
-    return Verdict("NO_GO" if reasons else "GO", reasons, MappingProxyType(standings))
+    return Verdict("NO_GO" if reasons else "GO", reasons, MappingProxyType(standings), case.needed)
 
 
 def _apply_rule(rule: Callable[[Case], Iterator[Reason]], case: Case) -> list[Reason]:
-    """What a rule finds; one that cannot decide blocks, and the others are heard all the same."""
+    """The reasons of one rule. A rule that cannot decide blocks, and the others still run."""
     found: list[Reason] = []
     try:
         found.extend(rule(case))

@@ -1,4 +1,4 @@
-"""Rules about what the evidence is of: this tree, this scope, this policy, these hours."""
+"""Rules about the binding: this tree, this scope, this policy, and the age of the evidence."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _COMPARED: Final = MappingProxyType(
     }
 )
 _NEVER_EMPTY: Final = ("tree", "catalogue", "appVersion", "scope")
-_NO_COMMIT: Final = "no commit to bind to: GO is for a commit, and this was no git work tree"
+_NO_COMMIT: Final = "no commit: GO needs a commit, and this is not a git work tree"
 _HOUR_MS: Final = 3_600_000
-_NAMING: Final = frozenset({"oc_mode", "sbx_mode"})  # codes that name what was found
+_NAMING: Final = frozenset({"oc_mode", "sbx_mode"})  # codes that contain the value that was found
 
 
 def check_age(case: Case) -> Iterator[Reason]:
-    """No evidence is too old, or from the future, or ended before it began."""
+    """No evidence may be too old, come from the future, or end before it begins."""
     for leaf in case.bundle.leaves:
         if leaf.reading.times:
             yield from _timely(case, leaf.name, leaf.reading.times)
@@ -52,7 +52,7 @@ def _timely(case: Case, name: str, times: Times) -> Iterator[Reason]:
 
 
 def check_binding(case: Case) -> Iterator[Reason]:
-    """Every process measured the same: the tree that is to be released, whole and committed."""
+    """Every process must have measured the same: the tree to release, whole and committed."""
     here = case.terms.here
     if here is None:
         yield reason("E-BINDING", "here", "no work tree to compare the evidence with")
@@ -65,7 +65,7 @@ def check_binding(case: Case) -> Iterator[Reason]:
 
 
 def _bindings(case: Case) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Who measured, and what."""
+    """Each measurement: who made it, and its binding."""
     yield from ((leaf.name, leaf.binding) for leaf in case.bundle.leaves)
     yield from ((each.name, each.data["binding"]) for each in case.documents)
 
@@ -84,7 +84,7 @@ def _complete(
     if binding.get("commit") == "":
         yield reason("E-BINDING", name, _NO_COMMIT)
     if binding.get("dirty") is not False:
-        yield reason("E-DIRTY", name, "the work tree held what no commit holds")
+        yield reason("E-DIRTY", name, "the work tree had uncommitted changes")
 
 
 def _equal(case: Case, key: str, code: str) -> Iterator[Reason]:
@@ -105,12 +105,12 @@ def _short(value: object) -> str:
 
 
 def check_scope(case: Case) -> Iterator[Reason]:
-    """The scope is one to release at, and all evidence is of it."""
+    """The scope must allow a release, and all evidence must have this scope."""
     claims, scope = case.catalogue.claims.values(), case.terms.scope
     if scope == "demo":
         yield reason("claim_scope_demo", "demo", "the scope demo is never GO")
     elif not any(claim.is_needed(scope) for claim in claims):
-        yield reason("E-SCOPE", scope, "no claim of the catalogue is of this scope")
+        yield reason("E-SCOPE", scope, "no claim of the catalogue has this scope")
     for name, binding in _bindings(case):
         said = binding.get("scope")
         if said == "demo" and scope != "demo":
@@ -120,7 +120,7 @@ def check_scope(case: Case) -> Iterator[Reason]:
 
 
 def check_posture(case: Case) -> Iterator[Reason]:
-    """The target was set up as the catalogue asks at this scope."""
+    """The target must have had the settings that the catalogue demands at this scope."""
     for leaf in case.bundle.leaves:
         posture = leaf.start.get("posture", {})
         for stance in case.catalogue.posture:

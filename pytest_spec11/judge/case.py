@@ -1,9 +1,10 @@
-"""What the judge is given, and what it says."""
+"""The judge's input and output."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from pytest_spec11.evidence.bundle import Bundle
@@ -19,10 +20,10 @@ Word = Literal["GO", "NO_GO"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What is asked: at what time, of which tree, at which scope, by which policy.
+    """The terms of a verdict: time, tree, scope and policy.
 
-    ``here`` is the binding of the tree to be released; without it there is nothing the evidence
-    could be about, so never GO. ``shards`` are those that have to have run.
+    ``here`` is the binding of the tree to release. Without it the evidence belongs to no tree, and
+    the verdict is never GO. ``shards`` are those that must have run.
     """
 
     now_ms: int
@@ -32,9 +33,9 @@ class Terms:
     shards: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
-    """Everything a rule may look at."""
+    """Everything that a rule may read."""
 
     catalogue: Catalogue
     bundle: Bundle
@@ -46,16 +47,26 @@ class Case:
         """The documents that can be read."""
         return tuple(each for each in self.bundle.documents if not each.damage)
 
+    @cached_property
+    def needed(self) -> tuple[str, ...]:
+        """Every claim that GO needs, in the order of the catalogue."""
+        return self.catalogue.list_needed(self.terms.scope, self.terms.policy.mandatory)
+
     def is_needed(self, claim: str) -> bool:
         """Whether GO needs this claim."""
-        found, asked = self.catalogue.find(claim), self.terms.policy.mandatory
-        return found is not None and found.is_needed(self.terms.scope, asked)
+        return claim in self.needed
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """GO or NO_GO, every reason against GO, and how each claim stands."""
+    """GO or NO_GO, every reason against GO, the claims that GO needs, and the status of each."""
 
     verdict: Word
     reasons: tuple[Reason, ...]
     claims: Mapping[str, Standing]
+    needed: tuple[str, ...]
+
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """The needed claims that are not proven."""
+        return tuple(each for each in self.needed if self.claims[each] != "PASS")

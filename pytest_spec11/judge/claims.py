@@ -1,4 +1,4 @@
-"""Rules about the claims: what speaks against each of them."""
+"""Rules about the claims: the reasons against each of them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MESSAGE_SHOWN: Final = 120
 
 
 def check_claim_names(case: Case) -> Iterator[Reason]:
-    """Names of claims that the catalogue does not hold."""
+    """Find claim ids that the catalogue does not have."""
     bundle = case.bundle
     named = {claim for claims in bundle.deselected.values() for claim in claims}
     named.update(case.terms.policy.mandatory)
@@ -47,7 +47,7 @@ def check_claim_names(case: Case) -> Iterator[Reason]:
 
 
 def check_blobs(case: Case) -> Iterator[Reason]:
-    """Bytes that are not what records say of them."""
+    """Find bytes that differ from their records."""
     for flaw in case.bundle.flaws:
         yield _flaw_reason(flaw.problem, flaw.blob, flaw.node)
 
@@ -58,7 +58,7 @@ def _flaw_reason(problem: Problem, subject: str, node: str) -> Reason:
 
 
 def check_red_tests(case: Case) -> Iterator[Reason]:
-    """What a red test says, also when it proves no claim that is needed."""
+    """Find red tests, also tests that prove no needed claim."""
     bundle = case.bundle
     needed = filter(case.is_needed, case.catalogue.claims)
     proving = {node for claim in needed for node in bundle.nodes.get(claim, ())}
@@ -68,7 +68,7 @@ def check_red_tests(case: Case) -> Iterator[Reason]:
 
 
 def find_objections(case: Case, claim: Claim) -> Iterator[Reason]:
-    """Everything that speaks against one claim."""
+    """Every reason against one claim."""
     bundle = case.bundle
     nodes = bundle.nodes.get(claim.id, ())
     left = bundle.deselected_tests.get(claim.id, ())
@@ -88,7 +88,7 @@ def find_objections(case: Case, claim: Claim) -> Iterator[Reason]:
 
 
 def _ends(bundle: Bundle, node: str, subject: str, scenario: str = "") -> Iterator[Reason]:
-    """What speaks against how a test ended; nothing when it passed, once and wholly."""
+    """The reasons against a test's outcomes; none if it passed once, in every phase."""
     outcomes, homes = bundle.outcomes.get(node, ()), bundle.homes.get(node, ())
     command = command_of(node, scenario)
     if not outcomes:
@@ -105,7 +105,7 @@ def _ends(bundle: Bundle, node: str, subject: str, scenario: str = "") -> Iterat
 
 
 def _end(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    """Code and words of everything that is wrong with one outcome."""
+    """Code and text of every fault of one outcome."""
     broken = outcome.has_bad_phase
     if outcome.word in _ENDS and (broken or not outcome.voids):
         yield _ENDS[outcome.word], outcome.word

@@ -1,4 +1,4 @@
-"""Rules about kept runs: what was red in any run of this tree is not proven by a green one."""
+"""Rules about kept runs: a green run does not prove what was red in another run of this tree."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pytest_spec11.requirements.catalogue import Claim
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Of the kept runs of this tree that tried a needed claim: how many, and how many all green."""
+    """How many kept runs of this tree tried a needed claim, and how many of them were all green."""
 
     runs: int
     green: int
 
 
 def check_kept(case: Case) -> Iterator[Reason]:
-    """Every kept run of this tree can be read: what nobody can read may have been red."""
+    """Every kept run of this tree must be readable: an unreadable one may have been red."""
     for run in case.kept:
         if run.damage and run.is_of_tree:
             text = f"a kept run of this tree, and damaged: {run.damage}"
@@ -28,7 +28,7 @@ def check_kept(case: Case) -> Iterator[Reason]:
 
 
 def check_test(case: Case, node: str, claim: Claim) -> Iterator[Reason]:
-    """A test that is green here was red in no kept run of this tree."""
+    """A test that is green here must not have been red in a kept run of this tree."""
     red = [run for run in case.kept if node in run.reds]
     if red:
         last: KeptRun = red[-1]
@@ -41,7 +41,7 @@ def check_test(case: Case, node: str, claim: Claim) -> Iterator[Reason]:
 
 
 def count_runs(case: Case) -> Tally:
-    """On how many kept runs of this tree a verdict stands, those that are judged included."""
+    """Count the kept runs of this tree, with the runs that are judged."""
     bundle = case.bundle
     needed = {
         node for claim in bundle.nodes if case.is_needed(claim) for node in bundle.nodes[claim]

@@ -1,4 +1,4 @@
-"""Rules about the journals: whole, sealed, all there, of one run, and nothing lost in them."""
+"""Rules about the journals: whole, sealed, complete, of one run, and without lost tests."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pytest_spec11.judge.reasons import Reason, command_of, reason
 
 _HEADS: Final = frozenset({"main", "controller"})
 _FAILURES: Final = 1
-# pytest's exit statuses of a run that came to its end: all passed, some failed, none collected.
+# pytest's exit statuses of a finished run: all passed, some failed, none collected.
 _ENDED: Final = frozenset({0, _FAILURES, 5})
 
 
 def check_journals(case: Case) -> Iterator[Reason]:
-    """Every journal is undamaged, sealed, and of a process that came to its end."""
+    """Every journal must be undamaged, sealed, and of a process that finished."""
     if not case.bundle.leaves:
         yield reason("E-NO-EVIDENCE", "bundle", "there is no journal")
     for leaf in case.bundle.leaves:
@@ -34,7 +34,7 @@ def _readable(leaf: JournalFile) -> Iterator[Reason]:
         yield reason("E-EMPTY", leaf.name, "the journal is empty")
     if not leaf.reading.records:
         yield reason("E-NO-EVIDENCE", leaf.name, "the journal holds no whole record")
-        yield reason("E-TIME", leaf.name, "nothing in it is of any time")
+        yield reason("E-TIME", leaf.name, "nothing in it has a time")
     damage = leaf.reading.damage
     if damage:
         code = "E-TRUNCATED" if damage.startswith(TORN) else "E-CHAIN"
@@ -44,7 +44,7 @@ def _readable(leaf: JournalFile) -> Iterator[Reason]:
 
 
 def check_workers(case: Case) -> Iterator[Reason]:
-    """Of every run, each process left one journal."""
+    """Each process of every run must have left one journal."""
     runs: dict[str, list[JournalFile]] = defaultdict(list)
     for leaf in case.bundle.leaves:
         runs[leaf.run].append(leaf)
@@ -64,13 +64,13 @@ def _crew(run: str, leaves: list[JournalFile]) -> Iterator[Reason]:
     for role in sorted({role for leaf in leaves for role in leaf.reading.lost}):
         yield reason("E-LOST", role, f"run {run}: the worker was lost")
     for role in sorted(set(roles) - expected - _HEADS):
-        yield reason("E-LOST", role or run, f"run {run}: a journal of a worker nobody expected")
+        yield reason("E-LOST", role or run, f"run {run}: a journal of an unexpected worker")
     for role in sorted(role for role, count in roles.items() if count > 1):
         yield reason("E-LOST", role, f"run {run}: more than one journal of this role")
 
 
 def check_outcomes(case: Case) -> Iterator[Reason]:
-    """What was collected came to an outcome, under the claims that it was collected with."""
+    """Every collected test must have an outcome, under the claims that it was collected with."""
     bundle = case.bundle
     for node in sorted(bundle.items.keys() - bundle.outcomes.keys()):
         yield reason("E-CONSERVATION", node, "collected, but without an outcome", command_of(node))
@@ -79,16 +79,16 @@ def check_outcomes(case: Case) -> Iterator[Reason]:
     red = {end.run for end in bundle.ends if end.word in BAD}
     for leaf in bundle.leaves:
         if leaf.reading.exit_status == _FAILURES and leaf.run not in red:
-            text = "pytest ended with failures, but no test on record failed"
+            text = "pytest ended with failures, but no recorded test failed"
             yield reason("E-CONSERVATION", leaf.name, text)
     for end in bundle.ends:
         if end.node in bundle.items and bundle.items[end.node] != {*end.claims}:
-            text = f"collected for other claims than it ended for: {end.journal}"
+            text = f"collected for other claims than it ended with: {end.journal}"
             yield reason("E-POLICY", end.node, text, command_of(end.node))
 
 
 def check_single_run(case: Case) -> Iterator[Reason]:
-    """A directory holds one run, and a run lies in one directory."""
+    """A directory must hold one run, and a run must lie in one directory."""
     runs: dict[str, set[tuple[str, str]]] = defaultdict(set)
     homes: dict[str, set[str]] = defaultdict(set)
     for leaf in case.bundle.leaves:
@@ -106,14 +106,14 @@ def check_single_run(case: Case) -> Iterator[Reason]:
 
 
 def check_shards(case: Case) -> Iterator[Reason]:
-    """Every shard that has to have run did, once, and no other."""
+    """Every demanded shard must have run once, and no other shard."""
     expected = case.terms.shards.union(case.terms.policy.shards)
     runs = {leaf.run: str(leaf.start.get("shard", "")) for leaf in case.bundle.leaves}
     found = Counter(runs.values())
     for name in sorted(expected - found.keys()):
         yield reason("E-SHARD", name, "no run of this shard", f"pytest --spec11-shard {name}")
     for name in sorted(found.keys() - expected) if expected else ():
-        yield reason("E-SHARD", name or "(unnamed)", "a run of a shard that nobody asked for")
+        yield reason("E-SHARD", name or "(unnamed)", "a run of a shard that nobody demanded")
     for name, count in sorted(found.items()):
         if count > 1 and name in expected:
             yield reason("E-SHARD", name, f"{count} runs of this shard")

@@ -1,4 +1,4 @@
-"""Rules about the kill matrix: every oracle has been seen red, for its own reason."""
+"""Rules about the kill matrix: every claim must have turned red for its own reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_spec11.judge.reasons import Reason, reason
 
 
 def check_kills(case: Case) -> Iterator[Reason]:
-    """Every cell that the catalogue asks for was tried and killed, and no benign twin killed."""
+    """Every cell of the catalogue must be tried and killed; no benign twin may kill."""
     cells = {cell for cell in case.catalogue.cells if case.is_needed(cell[1])}
     if not cells:
         return
@@ -79,20 +79,20 @@ def _check_twins(
 
 
 def survivor(row: Mapping[str, Any]) -> str:
-    """Why a row is no kill; empty when it is one."""
+    """Why a row is not a kill; empty if it is one."""
     if row["before"] != "PASS":
-        return "met a claim that was not green without it"
+        return "its claim was not green without it"
     if row["hits"] < 1:
         return "never took effect"
     if row["during"] != "FAIL":
         return f"did not turn the claim red: {row['during']}"
     if not row["expected"] or row["expected"] not in (row["reason"] or {}).get("text", ""):
-        return "turned the claim red for another reason than its own"
-    return "" if row["after"] == "PASS" else "left a claim that was not green again"
+        return "the claim was red for another reason"
+    return "" if row["after"] == "PASS" else "the claim was not green afterwards"
 
 
 def _twin(row: Mapping[str, Any]) -> str:
-    """Why a benign twin is none; empty when it is one."""
+    """Why the row of a benign twin is bad; empty if it is good."""
     if row["hits"] < 1:
         return "never took effect"
     words = {row["before"], row["during"], row["after"]}

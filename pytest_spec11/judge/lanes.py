@@ -1,4 +1,4 @@
-"""Rules about the lanes: each has a green record of this tree, and they ran in their order."""
+"""Rules about the lanes: each needs a green record of this tree, and their order must be right."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Final
 from pytest_spec11.judge.case import Case
 from pytest_spec11.judge.reasons import Reason, reason
 
-NESTED: Final = ("quick", "check", "full")  # red in one makes the higher ones red
+NESTED: Final = ("quick", "check", "full")  # a red lane makes the higher lanes red
 
 
 def check_lanes(case: Case) -> Iterator[Reason]:
-    """Every lane that the catalogue asks for is on record, once, and green."""
+    """Every lane of the catalogue must have one record, and it must be green."""
     for lane in case.catalogue.lanes:
         found = case.bundle.lanes.get(lane, ())
         if not found:
@@ -23,7 +23,7 @@ def check_lanes(case: Case) -> Iterator[Reason]:
         for each in found:
             yield from _faults(lane, each.data, each.damage)
     for lane in sorted(case.bundle.lanes.keys() - {*case.catalogue.lanes}):
-        yield _reason("E-LANE", lane, "a record of a lane that nobody asked for")
+        yield _reason("E-LANE", lane, "a record of a lane that the catalogue does not have")
 
 
 def _faults(lane: str, data: Mapping[str, Any], damage: str) -> Iterator[Reason]:
@@ -43,7 +43,7 @@ def _faults(lane: str, data: Mapping[str, Any], damage: str) -> Iterator[Reason]
 
 
 def check_lane_order(case: Case) -> Iterator[Reason]:
-    """A higher lane is green only after the lower one, in the same release run."""
+    """A higher lane must come after the green lower lane, in the same release run."""
     known = {
         each.data["lane"]: each.data
         for each in case.documents
@@ -63,7 +63,7 @@ def _disorder(name: str, low: Mapping[str, Any] | None, high: Mapping[str, Any])
         return f"green over a red {name}"
     if low["finishedAt"] > high["startedAt"]:
         return f"began before {name} had ended"
-    return "" if low["release"] == high["release"] else f"{name} is of another release run"
+    return "" if low["release"] == high["release"] else f"{name} belongs to another release run"
 
 
 def _reason(code: str, lane: str, text: str) -> Reason:

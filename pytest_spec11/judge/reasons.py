@@ -1,4 +1,4 @@
-"""Reasons: the one table of their codes, with what to do about each and what each says of evidence.
+"""Reasons: the table of all codes, with the remedy of each and its meaning for the evidence.
 
 The verifier keeps a table of its own: it shares nothing with the judge.
 """
@@ -19,7 +19,7 @@ _STATUS: Final = "git status --short"
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One obstacle to GO."""
+    """One reason against GO."""
 
     code: str
     subject: str
@@ -29,20 +29,20 @@ class Reason:
 
 
 class Trait(Enum):
-    """What a code says of the evidence that it speaks against."""
+    """What a code says about the evidence."""
 
     BREAKS = auto()  # a journal is not whole, so no claim can be better than UNKNOWN
     VOIDS = auto()  # a test that passed proves nothing
     RED = auto()  # a claim is FAIL, not UNKNOWN
     UNTRUSTED = auto()  # the evidence proves nothing here, however green it is
-    ELSEWHERE = auto()  # no run decides it alone: other tests, or an older red, stand elsewhere
-    INCOMPLETE = auto()  # a run left less than it did, whatever was selected
-    FOREIGN = auto()  # the evidence is of something else than is to be sabotaged
+    ELSEWHERE = auto()  # one run cannot decide it: other runs have more tests or an older red
+    INCOMPLETE = auto()  # a run left less evidence than it made, whatever was selected
+    FOREIGN = auto()  # the evidence belongs to another tree than the sabotaged one
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What to do about a reason, by which command, and what it says of the evidence."""
+    """The remedy of a reason, its command, and what it says about the evidence."""
 
     remedy: str
     command: str
@@ -214,18 +214,18 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
 
 
 def codes_with(trait: Trait) -> frozenset[str]:
-    """Every code that says so of the evidence."""
+    """Every code that has this trait."""
     return frozenset(code for code, known in CODES.items() if trait in known.traits)
 
 
 def reason(code: str, subject: str, text: str, command: str = "") -> Reason:
-    """A reason with the remedy of its code; ``command`` replaces the general one."""
+    """Build a reason with the remedy of its code; ``command`` replaces the code's command."""
     known = CODES.get(code) or CODES.get(code.rpartition("_")[0]) or _code("Run again.", _GATE)
     return Reason(code, subject, text, known.remedy, command or known.command)
 
 
 def command_of(node: str, scenario: str = "") -> str:
-    """A command that runs one test again."""
+    """The command that runs one test again."""
     name = node.rpartition("::")[2].partition("[")[0]
     if scenario and name.isidentifier():
         return f"pytest -m {scenario} -k {name}"

@@ -1,4 +1,4 @@
-"""Copies of the template database: made in milliseconds, dropped with force."""
+"""Copies of the template database: they take milliseconds, and dropping one uses force."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DROP = sql.SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def copy(database: TemplateDatabase, name: str) -> None:
-    """Database ``name`` as a copy of the template, with the template's owner."""
+    """Create database ``name`` as a copy of the template, with the template's owner."""
     with psycopg.connect(database.admin_dsn, autocommit=True) as admin:
         admin.execute(
             _COPY.format(
@@ -32,10 +32,10 @@ def copy(database: TemplateDatabase, name: str) -> None:
 
 
 def drop(admin_dsn: str, name: str) -> None:
-    """No database ``name``, whoever is still connected to it."""
+    """Drop database ``name``, also if somebody is still connected to it."""
     with psycopg.connect(admin_dsn, autocommit=True) as admin:
         admin.execute(_DROP.format(name=sql.Identifier(name)))
 
 
-if __name__ == "__main__":  # run by the reaper when the owner was killed
+if __name__ == "__main__":  # the reaper runs this when the owner was killed
     drop(*json.load(sys.stdin))

@@ -1,8 +1,8 @@
-"""Processes started by a fork server: what they load is loaded once, all else is their own.
+"""Processes that a fork server starts. They share the loaded program and nothing else.
 
-A target names the server (:class:`pytest_spec11.target.ForkServer`); docs/prover.md has what it
-has to answer. Its standard input is one end of a socket pair, over which one message at a time is
-asked and answered.
+A target names the server (:class:`pytest_spec11.target.ForkServer`); docs/prover.md says what it
+must answer. Its standard input is one end of a socket pair, which carries one question and one
+answer at a time.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ STOP_S: Final = 15.0
 
 
 class Forked:
-    """A process that was forked, with the methods of Popen that :class:`Running` uses."""
+    """A forked process, with the methods of Popen that :class:`Running` uses."""
 
     def __init__(self, pid: int, server: _Server) -> None:
         self.pid = pid
         self._server = server
-        self._pidfd = os.pidfd_open(pid)  # nobody reaps it before we say so: it is that process
+        self._pidfd = os.pidfd_open(pid)  # nobody else gets the id before we reap it
         self._code: int | None = None
         self._lock = threading.Lock()
 
@@ -41,7 +41,7 @@ class Forked:
         return self._code if self._code is not None else self._look(0)
 
     def wait(self, timeout: float) -> int:
-        """The exit code. Raises subprocess.TimeoutExpired while it still runs."""
+        """The exit code. Raises subprocess.TimeoutExpired after ``timeout`` seconds."""
         code = self._code if self._code is not None else self._look(timeout)
         if code is None:
             raise subprocess.TimeoutExpired(f"pid {self.pid}", timeout)
@@ -61,7 +61,7 @@ class Forked:
 
 
 class ForkServers:
-    """The fork servers of one owner of processes; each starts when it is first needed."""
+    """The fork servers of one owner of processes; each starts at its first use."""
 
     def __init__(self, logs: Path, reaper: Reaper) -> None:
         self._logs = logs
@@ -70,14 +70,14 @@ class ForkServers:
         self._lock = threading.Lock()
 
     def begin(self, servers: Iterable[ForkServer]) -> None:
-        """Each of them has begun to load; nobody waits for it yet."""
+        """Start each of them; do not wait until they have loaded."""
         for server in servers:
             self._running(server)
 
     def start(
         self, server: ForkServer, command: Sequence[str], env: Mapping[str, str], output: int
     ) -> Forked:
-        """The process of ``command``, which the server serves. Raises TargetFailed."""
+        """Fork the process of ``command`` from its server. Raises TargetFailed."""
         running = self._running(server)
         words = list(command[len(server.program) :])
         asked = {"start": words, "env": dict(env), "cwd": str(Path.cwd())}
@@ -92,7 +92,7 @@ class ForkServers:
             return running
 
     def close(self) -> None:
-        """No server is left."""
+        """End all servers."""
         with ExitStack() as steps:
             while self._started:
                 steps.callback(self._started.popitem()[1].close)
@@ -120,7 +120,7 @@ class _Server:
         reaper.tell("group", self._popen.pid)
 
     def ask(self, message: Mapping[str, Any], *descriptors: int) -> dict[str, Any]:
-        """What the server answers. Raises TargetFailed when it does not, or says that it cannot."""
+        """The server's answer. Raises TargetFailed when there is none, or it is a refusal."""
         with self._lock:
             try:
                 socket.send_fds(self._ours, [json.dumps(message).encode()], descriptors)
@@ -137,7 +137,7 @@ class _Server:
         return answer
 
     def close(self) -> None:
-        """It has seen the end of its input, and is gone; by force if that takes too long."""
+        """Close its input and wait for its end; use force if that takes too long."""
         self._ours.close()
         try:
             self._popen.wait(STOP_S)

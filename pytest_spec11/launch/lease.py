@@ -1,8 +1,8 @@
-"""One running target for the whole run: who owns it starts and ends it, others borrow it.
+"""One running target for the whole run: its owner starts and ends it, others borrow it.
 
-The pytest process without xdist, and the controller with it, is the owner. It starts in the
-background as soon as collection shows that a selected test needs something; what it has is
-published as files of the run directory, which the xdist workers wait for.
+The owner is the pytest process, or with xdist the controller. It starts the target in the
+background when collection shows that a selected test needs something. It publishes addresses as
+files of the run directory, and the xdist workers wait for these.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _FAILED: Final = "failed"
 
 
 class Lease(Protocol):
-    """The target as the tests of this process see it."""
+    """The target from the view of one pytest process."""
 
     def want(self, needs: frozenset[str]) -> None:
-        """Selected tests need these (``services``, ``main``): begin, if that is ours to do."""
+        """Begin to start these parts (``services``, ``main``) if this process is the owner."""
         ...
 
     def services(self) -> Values:
@@ -46,21 +46,21 @@ class Lease(Protocol):
         ...
 
     def close(self) -> None:
-        """What this process started for the lease is gone."""
+        """End what this process started for the lease."""
         ...
 
 
 @dataclass(frozen=True)
 class Attached:
-    """A system that somebody else started: an address, and no power over it."""
+    """A system that somebody else started: an address, without control over its processes."""
 
     address: Address
 
     def want(self, needs: frozenset[str]) -> None:
-        """Nothing to begin."""
+        """Do nothing: the system runs already."""
 
     def services(self) -> Values:
-        """Never there."""
+        """Raise NotProvable: an attached system has no services."""
         raise NotProvable("needs processes of its own, and the target was started elsewhere")
 
     def main(self) -> Address:
@@ -68,16 +68,16 @@ class Attached:
         return self.address
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing: somebody else ends the system."""
 
 
 class Owned:
-    """The target started by this process, in a thread of its own."""
+    """The target that this process starts, in a thread of its own."""
 
     def __init__(self, target: Target, site: Site, shelf: Shelf, timings: Timings) -> None:
         self._target = target
         self._cancelled = threading.Event()
-        # What others share is started by its own commands, as whoever runs the target starts it.
+        # The shared stack starts by its own commands, without fork servers, as in production.
         self._site = replace(site, cancelled=self._cancelled.is_set, fork_servers=None)
         self._shelf = shelf
         self._timings = timings
@@ -90,7 +90,7 @@ class Owned:
         self._stack: Parts | None = None
 
     def want(self, needs: frozenset[str]) -> None:
-        """The start has begun in the background, if anything new is needed."""
+        """Begin a start in the background if a test needs something new."""
         new = needs - self._wanted
         self._wanted |= needs
         if new:
@@ -110,7 +110,7 @@ class Owned:
         return self._shelf.main()
 
     def close(self) -> None:
-        """Shared stack and services are gone; a start under way is broken off."""
+        """End the shared stack and the services; break off a start that is not finished."""
         self._cancelled.set()
         for thread in self._threads:
             thread.join()
@@ -157,12 +157,12 @@ class Owned:
 
 @dataclass(frozen=True)
 class Borrowed:
-    """The target that the xdist controller starts, as one of its workers sees it."""
+    """The target that the xdist controller starts, from the view of a worker."""
 
     shelf: Shelf
 
     def want(self, needs: frozenset[str]) -> None:
-        """The controller will find this when it hears that collection is over."""
+        """Publish the needs; the controller reads them when collection is over."""
         self.shelf.put_needs(needs)
 
     def services(self) -> Values:
@@ -174,44 +174,44 @@ class Borrowed:
         return self.shelf.main()
 
     def close(self) -> None:
-        """Nothing to end: the controller owns it."""
+        """Do nothing: the controller owns the target."""
 
 
 class Shelf:
-    """The files through which the owner tells others what there is; a directory of the run."""
+    """A directory of files through which the owner publishes addresses to the other processes."""
 
     def __init__(self, path: Path, wait_s: float) -> None:
         self.path = path
         self._wait_s = wait_s
 
     def remove(self) -> None:
-        """Nothing is left of it."""
+        """Remove the directory."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def put_needs(self, needs: frozenset[str]) -> None:
-        """What the selected tests of one process need; only ever added to."""
+        """Publish what the selected tests of one process need, in addition to earlier needs."""
         for need in needs:
             self._put(f"need-{need}", "")
 
     def needs(self) -> frozenset[str]:
-        """What all processes asked for so far."""
+        """What all processes need so far."""
         return frozenset(each.name.removeprefix("need-") for each in self.path.glob("need-*"))
 
     def put_services(self, values: Values) -> None:
-        """Values of the ready lines."""
+        """Publish the values of the ready lines."""
         self._put(SERVICES, json.dumps([[*pair, value] for pair, value in values.items()]))
 
     def services(self) -> Values:
-        """Values of the ready lines, waited for. Raises TargetFailed."""
+        """Wait for the values of the ready lines. Raises TargetFailed."""
         found = json.loads(self._get(SERVICES))
         return {(owner, name): value for owner, name, value in found}
 
     def put_main(self, address: Address) -> None:
-        """The address of the shared stack."""
+        """Publish the address of the shared stack."""
         self._put(MAIN, address.dumps())
 
     def main(self) -> Address:
-        """The address of the shared stack, waited for. Raises TargetFailed."""
+        """Wait for the address of the shared stack. Raises TargetFailed."""
         return Address.loads(self._get(MAIN))
 
     def put_orders(self, role: str, text: str) -> None:
@@ -228,7 +228,7 @@ class Shelf:
         return text
 
     def put_failure(self, message: str) -> None:
-        """Why there will be nothing more."""
+        """Publish why the start failed."""
         self._put(_FAILED, message)
 
     def _put(self, name: str, text: str) -> None:

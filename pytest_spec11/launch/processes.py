@@ -27,10 +27,10 @@ LOOK_EVERY_S: Final = 0.01
 
 @dataclass(frozen=True)
 class Site:
-    """Where processes of one owner run: log files below ``logs``, a sidecar that ends them.
+    """Where the processes of one owner run: log files below ``logs``, a reaper that ends them.
 
-    ``armed`` are the faults that stand between them and the prover. Without ``fork_servers``
-    each process is started by its command, also one that has a fork server.
+    ``armed`` are the faults between them and the prover. Without ``fork_servers`` each process
+    starts by its command, also a process that has a fork server.
     """
 
     run: str
@@ -42,13 +42,13 @@ class Site:
     fork_servers: ForkServers | None = None
 
     def next_name(self, stem: str) -> str:
-        """``stem`` and a number that this owner has not given before."""
+        """``stem`` and a number that this owner has not used before."""
         self.counter[0] += 1
         return f"{stem}{self.counter[0]}"
 
 
 class Running:
-    """One process of a stack or a service, alive or ended; it can be started again."""
+    """One process of a stack, or a service, alive or ended. It can start again."""
 
     def __init__(self, process: Process, log: Path, site: Site) -> None:
         self.process = process
@@ -63,12 +63,12 @@ class Running:
 
     @property
     def name(self) -> str:
-        """The name its target gave it."""
+        """Its name in the target."""
         return self.process.name
 
     @property
     def was_started(self) -> bool:
-        """Whether it was ever started; it may have ended since."""
+        """Whether it was ever started. It may have ended since then."""
         return self._popen is not None
 
     @property
@@ -89,7 +89,7 @@ class Running:
         return self._popen is not None and self._popen.poll() is None
 
     def spawn(self, values: Mapping[tuple[str, str], str]) -> None:
-        """The process begins, its placeholders filled; :meth:`readiness` says when it is ready."""
+        """Start the process, placeholders filled in; :meth:`readiness` tells when it is ready."""
         if self.alive:
             raise TargetFailed(f"{self.name} runs already, pid {self.pid}")
         command = [fill_placeholders(part, values) for part in self.process.command]
@@ -146,7 +146,7 @@ class Running:
             )
 
     def output(self) -> str:
-        """All it printed since it was last started, both streams."""
+        """Everything that it printed since its last start, to both streams."""
         with self.log.open("rb") as log:
             log.seek(self._offset)
             return log.read().decode(errors="replace")
@@ -158,13 +158,13 @@ class Running:
         return f"\n  end of {self.log}:{shown}"
 
     def signal(self, signum: signal.Signals) -> None:
-        """The signal has been sent to the process itself, not to its children."""
+        """Send the signal to the process itself, not to its children."""
         if not self.alive:
-            raise TargetFailed(f"{self.name} is not running, cannot be sent {signum.name}")
+            raise TargetFailed(f"{self.name} is not running and cannot get {signum.name}")
         os.kill(self.pid, signum)
 
     def wait_exit(self, deadline_s: float) -> int:
-        """The exit code, negative for a signal. Raises NotObserved while it still runs."""
+        """Wait for the exit code, negative for a signal. Raises NotObserved."""
         if self._popen is None:
             raise TargetFailed(f"{self.name} was not started")
         try:
@@ -174,14 +174,14 @@ class Running:
             raise NotObserved(message) from error
 
     def ask_to_stop(self) -> None:
-        """Its stop signal has been sent, if it runs."""
+        """Send its stop signal if it runs."""
         if self.alive:
             self.signal(signal.SIGCONT)
-            with suppress(TargetFailed):  # it may end between the two
+            with suppress(TargetFailed):  # it may end between the two calls
                 self.signal(self.process.stop_signal)
 
     def reap(self) -> int | None:
-        """The exit code after its stop signal; it and its group are gone, by force if need be."""
+        """Stop it and its group, by force if necessary; return the exit code."""
         if self._popen is None:
             return None
         with suppress(NotObserved):
@@ -193,10 +193,10 @@ class Running:
 
 
 def launch(plan: Sequence[Running], values: Values, site: Site) -> None:
-    """Every process of ``plan`` is ready; ``values`` has grown by the groups of their ready lines.
+    """Start every process of ``plan``; add the groups of their ready lines to ``values``.
 
-    Each starts as soon as its placeholders have values and the steps listed before it are done.
-    Raises TargetFailed naming the one that failed; the others are ended first.
+    Each starts when its placeholders have values and the steps listed before it are done. When one
+    fails, it ends the others and raises TargetFailed that names the failed one.
     """
     launching = Launch(plan, values, site)
     deadline_s = sum(running.process.deadline_s for running in plan) + 1
@@ -208,7 +208,7 @@ def launch(plan: Sequence[Running], values: Values, site: Site) -> None:
 
 
 class Launch:
-    """The state of one launch: who waits for values, who has begun and is not ready yet."""
+    """One launch: which processes wait for values, which have started and are not ready yet."""
 
     def __init__(self, plan: Sequence[Running], values: Values, site: Site) -> None:
         self._waiting = list(plan)
@@ -217,7 +217,7 @@ class Launch:
         self._site = site
 
     def step(self) -> bool:
-        """Whether all are ready, after having begun what can begin now."""
+        """Start what can start now; return whether all are ready."""
         if self._site.cancelled():
             raise TargetFailed("the run ended before its target was ready")
         for running in tuple(self._starting):
@@ -237,13 +237,13 @@ class Launch:
         for running in self._waiting:
             if running.process.needs <= self._values.keys():
                 free.append(running)
-            if running.process.ready is None:  # a step: nobody passes it
+            if running.process.ready is None:  # a step: processes after it must wait
                 break
         return free
 
 
 def end(everyone: Iterable[Running]) -> dict[str, int | None]:
-    """Exit codes by name; all were asked to stop at once, and none is left."""
+    """Stop all of them at the same time; return the exit codes by name."""
     group = tuple(everyone)
     for running in group:
         running.ask_to_stop()

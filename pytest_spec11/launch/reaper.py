@@ -1,9 +1,9 @@
-"""A sidecar that ends what its owner started, however the owner ends.
+"""The reaper: a process that ends what its owner started, however the owner ends.
 
-It reads one JSON list a line from its owner: ``["group", 123]`` a process group now lives,
-``["gone", 123]`` it ended, ``["dir", "/tmp/x"]`` a directory to remove, ``["drop", dsn, name]`` a
-database to drop. End of file means that the owner is gone, by SIGKILL as by a clean exit.
-Standard library only, and no site: it must start in a few milliseconds.
+It reads one JSON list per line from its owner: ``["group", 123]``: a process group lives now;
+``["gone", 123]``: it ended; ``["dir", "/tmp/x"]``: a directory to remove; ``["drop", dsn, name]``:
+a database to drop. End of file means that the owner is gone, by SIGKILL or by a clean exit.
+It uses only the standard library and no ``site``, because it must start in a few milliseconds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MAIN: Final = (
 
 
 class Reaper:
-    """The owner's end of the pipe. Its process starts with the first thing to look after."""
+    """The owner's end of the pipe. The process starts with the first order."""
 
     def __init__(self) -> None:
         self._sidecar: subprocess.Popen[bytes] | None = None
@@ -40,13 +40,13 @@ class Reaper:
         self._lock = threading.Lock()
 
     def tell(self, verb: str, *what: str | int) -> None:
-        """One order to the sidecar; see the module for the verbs."""
+        """Send one order to the reaper; the module lists the verbs."""
         line = json.dumps([verb, *what]).encode() + b"\n"
         with self._lock:
             os.write(self._pipe(), line)
 
     def close(self) -> None:
-        """End of the watch, after whatever is still listed has been ended."""
+        """Let the reaper end whatever is still listed, and wait for it."""
         with self._lock:
             if self._sidecar is not None:
                 os.close(self._write_end)
@@ -54,7 +54,7 @@ class Reaper:
                 self._sidecar = None
 
     def _pipe(self) -> int:
-        """The write end of the sidecar's standard input; starts the sidecar when there is none."""
+        """The write end of the reaper's standard input; starts the reaper if none runs."""
         if self._sidecar is None:
             read_end, self._write_end = os.pipe()
             with _block_signals():
@@ -70,7 +70,7 @@ class Reaper:
 
 @contextmanager
 def _block_signals() -> Iterator[None]:
-    """What is started in the block does not hear the polite signals, from its first moment on."""
+    """A process started in the block blocks the stop signals from its first moment on."""
     before = signal.pthread_sigmask(
         signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     )
@@ -81,7 +81,7 @@ def _block_signals() -> Iterator[None]:
 
 
 def main() -> None:
-    """The sidecar's whole life: read orders to the end of file, then end what is left."""
+    """Read orders to the end of file, then end what is left."""
     groups, dirs, drops = _read_orders(json.loads(line) for line in sys.stdin.buffer)
     end_groups(groups)
     for dsn, name in drops:
@@ -91,10 +91,10 @@ def main() -> None:
 
 
 def end_groups(groups: Iterable[int], grace_s: float = GRACE_S) -> None:
-    """Every process group is gone: asked first, killed after ``grace_s`` seconds."""
+    """End every process group: ask it to stop, kill it after ``grace_s`` seconds."""
     asked = [group for group in groups if _signal_group(group, signal.SIGTERM)]
     for group in asked:
-        _signal_group(group, signal.SIGCONT)  # a stopped process hears nothing
+        _signal_group(group, signal.SIGCONT)  # a process under SIGSTOP does not handle signals
     with suppress(NotObserved):
         eventually(lambda: not any(_signal_group(group, 0) for group in asked), deadline_s=grace_s)
     for group in asked:
@@ -116,12 +116,12 @@ def _read_orders(orders: Iterable[list[str]]) -> tuple[list[int], list[str], lis
 
 
 def _signal_group(group: int, signum: int) -> bool:
-    """Whether the group still had a process that could be signalled."""
+    """Signal the group; return whether it still had a process."""
     try:
         os.killpg(group, signum)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another account's process wears a number that was ours
+    except PermissionError:  # a process of another account now has this number
         return False
     return True
 

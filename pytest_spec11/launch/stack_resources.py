@@ -1,4 +1,4 @@
-"""What a stack is made of: a copy of the database, a directory, processes, their values."""
+"""The resources of a stack: a copy of the database, a directory, processes, their values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_spec11.waiting import eventually
 
 
 class Parts:
-    """One started stack without any oracle: database, directory, processes, values."""
+    """One stack without oracles: database, directory, processes, values."""
 
     def __init__(self, target: Target, name: str, site: Site, values: Values) -> None:
         self.target = target
@@ -30,7 +30,7 @@ class Parts:
         self._planted = ""
 
     def start(self, everyone: Sequence[Process], begin: Collection[str]) -> None:
-        """Database copied and the processes that ``begin`` names ready. Raises TargetFailed."""
+        """Copy the database and start the processes in ``begin``. Raises TargetFailed."""
         try:
             self._begin_fork_servers(process for process in everyone if process.name in begin)
             self._make_database()
@@ -47,7 +47,7 @@ class Parts:
             raise
 
     def add(self, process: Process) -> Running:
-        """The process belongs to the stack, not begun; it takes the place of an ended namesake."""
+        """Add a process, not started. It replaces an ended process of the same name."""
         process = self._site.armed.process(process)
         log = self._site.logs / self.name / f"{process.name}.log"
         self.running[process.name] = running = Running(process, log, self._site)
@@ -61,7 +61,7 @@ class Parts:
         return replace(process, command=command, env=env)
 
     def _begin_fork_servers(self, processes: Iterable[Process]) -> None:
-        """They load while the database is copied."""
+        """Start fork servers early, so that they load while the database is copied."""
         if self._site.fork_servers is not None:
             self._site.fork_servers.begin(
                 each.fork_server for each in processes if each.fork_server is not None
@@ -76,7 +76,7 @@ class Parts:
         admin = fill_placeholders(template.admin_dsn, self.values)
         name = f"spec11_{self._site.run}_{self.name}".lower().replace("-", "_")
         self._database = (admin, name)
-        if not placeholders([template.admin_dsn]):  # a server that outlives the run
+        if not placeholders([template.admin_dsn]):  # the server lives longer than the run
             self._site.reaper.tell("drop", admin, name)
         databases.copy(replace(template, admin_dsn=admin), name)
         self.values["database", "name"] = name
@@ -98,19 +98,19 @@ class Parts:
 
     @property
     def address(self) -> Address:
-        """Where it answers now; a restarted process may have moved."""
+        """Where it answers now; a restarted process may have another port."""
         pids = {name: each.pid for name, each in self.running.items() if each.was_started}
         logs = {name: each.log for name, each in self.running.items()}
         return address_of(self.target, self.values, pids, logs)
 
     def address_at(self, process: str) -> Address:
-        """Where the process of that name answers, in place of the one that base_url names."""
+        """The address with the process of that name in place of the one that base_url names."""
         owners = {each.name for each in self.target.processes}
         base_url = rename_placeholders(self.target.base_url, owners, process)
         return replace(self.address, base_url=fill_placeholders(base_url, self.values))
 
     def relaunch(self, name: str) -> None:
-        """The process of that name is ready again; its values are those of the new start."""
+        """Start the process of that name again and take the values of the new start."""
         running = self.running[name]
         running.spawn(self.values)
         found = eventually(
@@ -119,7 +119,7 @@ class Parts:
         self.values.update({(name, key): each for key, each in found.items()})
 
     def stop(self, *, keep_database: bool = False) -> dict[str, int | None]:
-        """Exit codes by process; nothing of the stack is left but its logs."""
+        """Remove everything of the stack except its logs; return the exit codes by process."""
         with ExitStack() as steps:
             steps.callback(self._remove_dir)
             if not keep_database:
@@ -144,5 +144,5 @@ class Parts:
 
 
 def rename_placeholders(text: str, owners: Collection[str], to: str) -> str:
-    """``text`` with each placeholder of one of ``owners`` naming the process ``to`` instead."""
+    """``text`` with each placeholder of one of ``owners`` changed to name the process ``to``."""
     return PLACEHOLDER.sub(lambda hit: f"{{{to}.{hit[2]}}}" if hit[1] in owners else hit[0], text)

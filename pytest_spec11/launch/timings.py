@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, order=True)
 class Phase:
-    """A named stretch of the run: when it began, counted from the run's start, and its length."""
+    """A named part of the run: its begin, counted from the run's start, and its length, in s."""
 
     began_s: float
     took_s: float
@@ -19,14 +19,14 @@ class Phase:
 
 @dataclass(slots=True)
 class Timings:
-    """Phases, measured as they happen; safe for threads, since a list's append is."""
+    """Measures phases as they happen. Threads may share it, because appending to a list is safe."""
 
     begin: float = field(default_factory=time.monotonic)
     phases: list[Phase] = field(default_factory=list)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """The block is a phase of that name, whether or not it fails."""
+        """Measure the block as a phase of that name, also if it fails."""
         began = time.monotonic()
         try:
             yield
@@ -34,11 +34,11 @@ class Timings:
             self.add(name, began, time.monotonic() - began)
 
     def add(self, name: str, began: float, took_s: float) -> None:
-        """A phase measured elsewhere; ``began`` is a ``time.monotonic()``."""
+        """Add a phase that was measured elsewhere; ``began`` is a ``time.monotonic()``."""
         self.phases.append(Phase(began - self.begin, took_s, name))
 
     def lines(self) -> list[str]:
-        """One line a phase, in order of their beginnings: begin, length, name."""
+        """One line per phase, in the order of their begins: begin, length, name."""
         return [
             f"{each.began_s:7.2f} s  {each.took_s:7.2f} s  {each.name}"
             for each in sorted(self.phases)

@@ -1,4 +1,4 @@
-"""What a release has to prove: the catalogue of claims and the policy.
+"""What a release must prove: the catalogue of claims and the policy.
 
-It may import the root's values alone.
+It may import only the root's values.
 """

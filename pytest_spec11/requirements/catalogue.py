@@ -1,9 +1,9 @@
-"""The catalogue: every claim of the product, the scenario it belongs to and what must prove it."""
+"""The catalogue: every claim of the product, its scenario, and what must prove it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
@@ -30,9 +30,9 @@ class Claim:
     saboteurs: tuple[str, ...]
 
     def is_needed(self, scope: str, besides: Collection[str] = ()) -> bool:
-        """Whether a sign-off of ``scope`` has to prove this claim; a demo is a try at one.
+        """Whether a sign-off of ``scope`` must prove this claim; ``demo`` counts as ``signoff``.
 
-        ``besides``: ids that a policy asks for, whatever the catalogue says.
+        ``besides`` are ids that a policy adds to those of the catalogue.
         """
         asked = self.mandatory and ("signoff" if scope == "demo" else scope) in self.scopes
         return asked or self.id in besides
@@ -40,7 +40,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A group of claims that are proven together."""
+    """A group of claims that tests prove together."""
 
     id: str
     title: str
@@ -54,14 +54,14 @@ class Tile:
 
     id: str
     claims: tuple[str, ...]
-    kills: bool  # and when the kill matrix is whole
+    kills: bool  # and also the whole kill matrix
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What takes a GO back while the target lives; its claims say that it does, and lets go again.
+    """A live condition that revokes a GO. Its claims say that it flips in both directions.
 
-    It is read at the target, not in a bundle: a bundle cannot know what came after it (D30).
+    The engine checks it on the running system; a bundle cannot know what comes after it (D30).
     """
 
     id: str
@@ -71,7 +71,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Stance:
-    """How the target has to be set up at a scope: ``code`` is the reason when it is not."""
+    """A setting that the target must have at a scope; ``code`` is the reason if it does not."""
 
     key: str
     scopes: tuple[str, ...]
@@ -81,13 +81,13 @@ class Stance:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All scenarios, what their texts take as known, and the digest of the whole document."""
+    """All scenarios, the words that their texts use, and the digest of the whole document."""
 
     scenarios: tuple[Scenario, ...]
     document: Mapping[str, Any]
     tiles: tuple[Tile, ...]
     posture: tuple[Stance, ...]
-    lanes: tuple[str, ...]  # of the project's own, each with a record
+    lanes: tuple[str, ...]  # the project's own lanes, each with a record
     triggers: tuple[Trigger, ...]
 
     def __post_init__(self) -> None:
@@ -99,9 +99,13 @@ class Catalogue:
         if strange := sorted({id_ for each in self.triggers for id_ in each.claims} - by_id.keys()):
             raise BadInput(f"catalogue: triggers name unknown claims: {', '.join(strange[:3])}")
 
+    def list_needed(self, scope: str, besides: Collection[str] = ()) -> tuple[str, ...]:
+        """The claims that a sign-off of ``scope`` has to prove; ``besides`` as for a claim."""
+        return tuple(id_ for id_, each in self.claims.items() if each.is_needed(scope, besides))
+
     @cached_property
     def content(self) -> bytes:
-        """The document as it is sealed into a run."""
+        """The bytes of the document that a run seals."""
         return canonical(dict(self.document))
 
     @cached_property
@@ -111,17 +115,17 @@ class Catalogue:
 
     @property
     def sources(self) -> Mapping[str, str]:
-        """What each source is, for a reader."""
+        """The meaning of each source, for a reader."""
         return MappingProxyType(self.document.get("sources", {}))
 
     @property
     def words(self) -> Mapping[str, str]:
-        """What the texts take as known."""
+        """The meaning of the words that the texts use, for a reader."""
         return MappingProxyType(self.document.get("words", {}))
 
     @property
     def cells(self) -> frozenset[tuple[str, str]]:
-        """Every saboteur with every claim that it has to turn red."""
+        """Every pair of a saboteur and a claim that it must turn red."""
         return frozenset(
             (name, id_) for id_, each in self.claims.items() for name in each.saboteurs
         )
@@ -133,18 +137,18 @@ class Catalogue:
         return MappingProxyType({claim.id: claim for claim in found})
 
     def find(self, id_: str) -> Claim | None:
-        """The claim of this id, if there is one."""
+        """The claim of this id, if it exists."""
         return self.claims.get(id_)
 
     def closest(self, id_: str) -> str | None:
-        """The known id that looks most like a mistyped one."""
+        """The known id that is most similar to a mistyped one."""
         return next(iter(get_close_matches(id_, self.claims, n=1, cutoff=0.5)), None)
 
 
 def load(path: Path | None = None) -> Catalogue:
-    """The catalogue in ``path``, else the packaged one; read once per process.
+    """The catalogue in ``path``, or the packaged one; read once per process.
 
-    Raises BadInput when the file is no catalogue.
+    Raises BadInput when the file is not a catalogue.
     """
     return _load((path or PACKAGED).resolve())
 
@@ -158,7 +162,7 @@ def _load(path: Path) -> Catalogue:
 
 
 def parse_catalogue(document: dict[str, Any]) -> Catalogue:
-    """The catalogue that a document is. Raises KeyError, TypeError or BadInput when it is none."""
+    """The catalogue in a document. Raises KeyError, TypeError or BadInput when it is not one."""
     scenarios = tuple(_scenario(item) for item in document["scenarios"])
     for legend in ("sources", "words"):
         _legend(document.get(legend, {}))
@@ -173,7 +177,7 @@ def parse_catalogue(document: dict[str, Any]) -> Catalogue:
 
 
 def _plain(scenarios: tuple[Scenario, ...]) -> tuple[Tile, ...]:
-    """One tile for each scenario, where nobody names any."""
+    """One tile for each scenario, for a catalogue that names no tiles."""
     return tuple(
         Tile(f"proof-{each.id.lower()}", tuple(claim.id for claim in each.claims), kills=False)
         for each in scenarios
@@ -230,32 +234,3 @@ def _words(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise TypeError(f"{value!r} is not a list of words")
     return tuple(_word(item) for item in value)
-
-
-def find_weakenings(old: Catalogue, new: Catalogue) -> Iterator[str]:
-    """What ``new`` asks for less than ``old`` did: one sentence each."""
-    for id_, before in old.claims.items():
-        if (now := new.find(id_)) is None:
-            yield f"catalogue: {id_} is gone"
-        else:
-            yield from _less(before, now)
-    for name in sorted({*old.lanes} - {*new.lanes}):
-        yield f"catalogue: lane {name} is no longer asked for"
-    stances = {(each.key, scope): each.values for each in new.posture for scope in each.scopes}
-    for each in old.posture:
-        if any(not {*stances.get((each.key, s), "?")} <= {*each.values} for s in each.scopes):
-            yield f"catalogue: posture {each.key} is asked for less"
-    strong = {tile.id for tile in new.tiles if tile.kills}
-    for tile in old.tiles:
-        if tile.kills and tile.id not in strong:
-            yield f"catalogue: {tile.id} needs no kill matrix any more"
-
-
-def _less(before: Claim, now: Claim) -> Iterator[str]:
-    if before.mandatory and not now.mandatory:
-        yield f"catalogue: {now.id} is no longer mandatory"
-    for word in ("scopes", "sources", "saboteurs"):
-        if gone := sorted({*getattr(before, word)} - {*getattr(now, word)}):
-            yield f"catalogue: {now.id} has no {word} {', '.join(gone)} any more"
-    if before.text != now.text:
-        yield f"catalogue: {now.id} says something else"

@@ -1,6 +1,6 @@
-"""The policy: what a release asks for beyond the catalogue, in ``spec11.toml`` of the work tree.
+"""The policy: what a release needs beyond the catalogue, in ``spec11.toml`` of the work tree.
 
-It can ask for more, never for less, so there is nothing in it to waive anything with.
+It can add demands but never remove one: it has no key that waives anything.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ Table: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What a release asks for; the defaults are those of a tree without a policy."""
+    """The demands of a release. The defaults apply to a tree without a policy."""
 
-    app_version: str = ""  # what is to be released; where empty, commands are told
-    mandatory: tuple[str, ...] = ()  # claims needed besides those that the catalogue asks for
+    app_version: str = ""  # the version to release; if empty, a command's option names it
+    mandatory: tuple[str, ...] = ()  # needed claims, in addition to those of the catalogue
     max_age_h: float = MAX_AGE_H
     clock_skew_s: float = MAX_SKEW_S
-    shards: tuple[str, ...] = ()  # every one of them has to have run
-    rehearsal: bool = False  # a throwaway tree: its GO is marked, and is never another tree's
-    threshold: int = 0  # how many different keys have to have signed
+    shards: tuple[str, ...] = ()  # each of them must have run
+    rehearsal: bool = False  # a throwaway tree: its GO is marked and never counts for another tree
+    threshold: int = 0  # how many different keys must sign
     keys: tuple[str, ...] = ()  # Ed25519, the raw public key in hex
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
 
     def choose_version(self, told: str) -> str:
-        """The version that is to be released: the one that a command was told, else its own."""
+        """The version to release: the one of a command's option, or the policy's own."""
         return told or self.app_version
 
     @property
     def content(self) -> bytes:
-        """The policy as it is sealed into a run."""
+        """The bytes of the policy that a run seals."""
         return canonical(dict(self.document))
 
     @property
@@ -62,7 +62,7 @@ class Policy:
 
 
 def load(root: Path) -> Policy:
-    """The policy of a work tree. Raises BadInput when its file is none, or names a waiver."""
+    """The policy of a work tree. Raises BadInput if the file is not a policy or names a waiver."""
     path = root / FILE
     try:
         if not path.is_file():
@@ -103,7 +103,7 @@ def read(content: bytes, name: str = FILE) -> Policy:
 def _faults(document: Table) -> Iterator[str]:
     for path in _paths(document):
         if _WAIVER.search(path):
-            yield f"{path}: there are no waivers; a claim is changed in the catalogue, by a commit"
+            yield f"{path}: waivers do not exist; change the claim in the catalogue, by a commit"
     for table, fields in document.items():
         if table not in _TABLES:
             yield f"{table}: no such table; there are {', '.join(_TABLES)}"
@@ -226,33 +226,3 @@ _TABLES: Final[Mapping[str, Callable[[str, Table], Iterator[str]]]] = MappingPro
         "lanes": _lanes,
     }
 )
-
-
-def find_weakenings(old: Policy, new: Policy) -> Iterator[str]:
-    """What ``new`` asks for less than ``old`` did: one sentence each."""
-    for name in sorted({*old.mandatory} - {*new.mandatory}):
-        yield f"policy: {name} is no longer asked for"
-    for name in sorted({*old.shards} - {*new.shards}):
-        yield f"policy: shard {name} is no longer asked for"
-    for word, before, now in (
-        ("max_age_h", old.max_age_h, new.max_age_h),
-        ("clock_skew_s", old.clock_skew_s, new.clock_skew_s),
-        ("threshold of signatures", -old.threshold, -new.threshold),
-    ):
-        if now > before:
-            yield f"policy: {word} went from {abs(before):g} to {abs(now):g}"
-    for key in sorted({*new.keys} - {*old.keys}) if old.keys else ():
-        yield f"policy: key {key[:12]} may sign now"
-    if new.rehearsal and not old.rehearsal:
-        yield "policy: this tree became a rehearsal"
-    yield from _find_loosened_limits(old, new)
-
-
-def _find_loosened_limits(old: Policy, new: Policy) -> Iterator[str]:
-    for name, bounds in sorted(old.thresholds.items()):
-        for word, before in sorted(bounds.items()):
-            now = new.thresholds.get(name, {}).get(word)
-            if now is None:
-                yield f"policy: {name} has no {word} any more"
-            elif (now > before) if word == "max" else (now < before):
-                yield f"policy: {word} of {name} went from {before:g} to {now:g}"

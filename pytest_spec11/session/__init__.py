@@ -1,4 +1,4 @@
-"""One pytest process that proves: hooks, records and the runtime of a run.
+"""The hooks, records and runtime of one pytest process that proves claims.
 
-It may import every room but ``plugin`` and ``fixtures``, which import it.
+It may import every package except ``plugin`` and ``fixtures``, which import it.
 """

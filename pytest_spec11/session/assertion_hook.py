@@ -1,4 +1,4 @@
-"""Hearing assertions that hold: pytest's switch for it, who speaks, and files compiled deaf."""
+"""Reports of passed assertions: pytest's switch, whose assertions count, stale compiled files."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import pytest
 from _pytest.assertion import rewrite
 
 _SWITCH: Final = "enable_assertion_pass_hook"
-_HEARD: Final = b"_call_assertion_pass"  # what the rewriter puts beside an assertion when it is on
+_HEARD: Final = b"_call_assertion_pass"  # pytest's rewriter adds it when the switch is on
 _TOLD: Final = _HEARD.decode()
 _HERE: Final = Path(__file__).parents[1]  # the plugin's own files
-_CLAIMING: Final = _HERE / "oracles" / "snapshot.py"  # whose assertions are the caller's claim
+_CLAIMING: Final = _HERE / "oracles" / "snapshot.py"  # its assertions belong to its caller
 _INSTALLED: Final = tuple(
     Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")
 )
 
 
 def switch_on(config: pytest.Config) -> None:
-    """Pytest tells of every assertion that holds in a file it compiles from now on."""
+    """Make pytest report each passed assertion of the files that it compiles from now on."""
     if not config.getini(_SWITCH):
         config._inicache[_SWITCH] = True  # noqa: SLF001  # ini values have no public setter
 
 
 def is_of_tests(test: Path) -> bool:
-    """Whether the assertion that is being told of stands in the file ``test`` or the team's others.
+    """Whether the reported assertion stands in the file ``test`` or another file of the team.
 
-    pytest rewrites installed plugins, too, and what those assert about themselves proves nothing.
+    pytest also rewrites installed plugins. What those assert about themselves proves nothing.
     """
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_name != _TOLD:
@@ -49,10 +49,10 @@ def _is_of_team(file: str, test: Path) -> bool:
 
 
 def forget_deaf(path: Path) -> None:
-    """No compiled form of this test file is left that was made while the switch was off.
+    """Remove the compiled forms of this test file that pytest made while the switch was off.
 
-    The switch is no part of the compiled file's name: without this, a test that ran once before
-    the plugin was there would look as if it asserted nothing.
+    The name of a compiled file does not tell the switch. Without this, a test that ran before the
+    plugin was installed would seem to assert nothing.
     """
     compiled = rewrite.get_cache_dir(path) / f"{path.stem}{rewrite.PYC_TAIL}"
     if compiled.exists() and _HEARD not in compiled.read_bytes():

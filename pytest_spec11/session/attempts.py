@@ -1,4 +1,4 @@
-"""One test while it runs: what it looked at, what it asserted, and what voids it."""
+"""One test while it runs: what it observed, what it asserted, and what makes it void."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-# From good to bad: of two outcomes that one phase had, the later word counts.
+# From good to bad. If one phase has two outcomes, the later word in this list counts.
 _WORSE: Final[Mapping[str, int]] = MappingProxyType(
     {"passed": 0, "xpassed": 1, "skipped": 2, "xfailed": 3, "failed": 4}
 )
@@ -16,7 +16,7 @@ _WORSE: Final[Mapping[str, int]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Void:
-    """Why a test that passed proves nothing: a code of the judge, and words."""
+    """Why a test that passed proves nothing: a code of the judge, and a text."""
 
     code: str
     text: str
@@ -24,19 +24,19 @@ class Void:
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt of a test: outcome by phase, assertions that held, reasons not to believe it."""
+    """One attempt of a test: outcome by phase, passed assertions, reasons not to believe it."""
 
     number: int
     phases: dict[str, str] = field(default_factory=dict)
     assertions: int = 0
-    informed: int = 0  # of those, after the first observation
+    informed: int = 0  # how many of those came after the first observation
     observations: int = 0
     voids: list[Void] = field(default_factory=list)
     message: str = ""
 
     @property
     def outcome(self) -> str:
-        """One word for all phases; a pass that something voids is a failure."""
+        """One word for all phases. A pass that is void counts as a failure."""
         words = self.phases
         if "failed" in (words.get("setup"), words.get("teardown")) or "call" not in words:
             return "skipped" if words.get("setup") == "skipped" else "error"
@@ -45,7 +45,7 @@ class Attempt:
         return words["call"]
 
     def record(self) -> dict[str, Any]:
-        """The attempt as a journal keeps it."""
+        """The attempt as the journal stores it."""
         return {
             "attempt": self.number,
             "outcome": self.outcome,
@@ -59,7 +59,7 @@ class Attempt:
 
 
 class Trial:
-    """A test under way. Each setup phase begins a new attempt; the first is the one that counts."""
+    """A test that runs. Each setup phase begins a new attempt; only the first attempt counts."""
 
     def __init__(self, node: str) -> None:
         self.node = node
@@ -69,30 +69,30 @@ class Trial:
 
     @property
     def attempt(self) -> Attempt:
-        """The attempt under way."""
+        """The attempt that runs now."""
         return self.attempts[-1]
 
     def setup_began(self) -> None:
-        """A setup begins: the first, or that of the next attempt."""
+        """Begin the first or the next attempt with its setup."""
         if self.attempt.phases:
             self.attempts.append(Attempt(len(self.attempts) + 1))
 
     def call_began(self) -> None:
-        """The test itself begins: threads that run by now are those of fixtures."""
+        """Begin the test itself. Threads that run already belong to fixtures."""
         self._fixtures = set(threading.enumerate())
 
     def phase_ended(self, when: str, outcome: str, message: str) -> None:
-        """The phase, or a part of it, ended so; the worst word and the first message are kept."""
+        """Record how a phase, or a part of it, ended; keep the worst word and the first message."""
         phases = self.attempt.phases
         phases[when] = max(phases.get(when, outcome), outcome, key=_WORSE.__getitem__)
         self.attempt.message = self.attempt.message or message
 
     def note_observation(self) -> None:
-        """An oracle looked at something for this test."""
+        """Record that an oracle observed something for this test."""
         self.attempt.observations += 1
 
     def note_assertion(self) -> bool:
-        """Whether an assertion that held is this test's: not of a thread from before it began."""
+        """Record a passed assertion; False if its thread is older than the test."""
         if threading.current_thread() in self._strangers:
             return False
         self.attempt.assertions += 1
@@ -100,11 +100,11 @@ class Trial:
         return True
 
     def void(self, code: str, text: str) -> None:
-        """Whatever the outcome, this attempt proves nothing."""
+        """Make this attempt void: it proves nothing, whatever its outcome is."""
         self.attempt.voids.append(Void(code, text))
 
     def note_threads(self) -> None:
-        """Threads that the test began and left running void it: they may yet fail."""
+        """Make the test void if it leaves threads running: they can still fail."""
         if self._fixtures is not None:
             begun = set(threading.enumerate()) - self._fixtures
             if left := sorted(each.name for each in begun if not each.daemon):

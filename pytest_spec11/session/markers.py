@@ -1,4 +1,4 @@
-"""What a test says it proves, by its markers, checked against the catalogue."""
+"""The claims that a test's markers name, checked against the catalogue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMED: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def is_scenario(name: str) -> bool:
-    """Whether a marker of that name stands for a scenario."""
+    """Whether a marker of that name names a scenario."""
     return SCENARIO.fullmatch(name) is not None
 
 
@@ -28,18 +28,18 @@ def is_marked(node: pytest.Item | pytest.Collector) -> bool:
 
 
 def scenarios_of(node: pytest.Item | pytest.Collector) -> tuple[str, ...]:
-    """The scenarios a test is marked with, sorted."""
+    """The scenarios that a test's markers name, sorted."""
     return tuple(sorted({mark.name for mark in node.iter_markers() if is_scenario(mark.name)}))
 
 
 def claims_of(node: pytest.Item | pytest.Collector) -> tuple[str, ...]:
-    """The claims a test is marked with, sorted. Arguments that are no strings are left out."""
+    """The claims that a test's markers name, sorted; without arguments that are not strings."""
     marked = (name for mark in node.iter_markers(CLAIM) for name in mark.args)
     return tuple(sorted({name for name in marked if isinstance(name, str)}))
 
 
 def faults_of(item: pytest.Item, known: Catalogue) -> Iterator[str]:
-    """What is wrong with the markers of ``item``: one sentence a fault, none when all is well."""
+    """The faults of the markers of ``item``, one sentence each."""
     for mark in item.iter_markers(CLAIM):
         if len(mark.args) != 1 or mark.kwargs or not isinstance(mark.args[0], str):
             yield f"{item.nodeid}: claim takes one claim id, as in claim('S02.replay-any-encoding')"
@@ -56,9 +56,9 @@ def faults_of(item: pytest.Item, known: Catalogue) -> Iterator[str]:
 
 
 def find_shadowed_tests(path: Path) -> Iterator[str]:
-    """Tests of a file that never run, because a later one bears the same name; one sentence each.
+    """Tests of a file that never run because a later one has the same name; one sentence each.
 
-    Nothing when the file is no Python source.
+    It finds nothing when the file is not Python source.
     """
     try:
         source = ast.parse(path.read_bytes())

@@ -1,4 +1,4 @@
-"""What selected tests need of the target, known from their fixtures before any of them runs."""
+"""What selected tests need of the target. Their fixtures show it before any test runs."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _OF_FIXTURE: Final = {
 
 
 def needs_of(item: pytest.Item) -> frozenset[str]:
-    """``RECORD`` for a marked test, and the parts of the target behind the fixtures it asks for."""
+    """``RECORD`` for a marked test, and the parts of the target that its fixtures use."""
     marked = frozenset({RECORD}) if markers.is_marked(item) else frozenset[str]()
     return marked.union(*(need for name, need in _OF_FIXTURE.items() if _asks_ours(item, name)))
 
 
 def _asks_ours(item: pytest.Item, name: str) -> bool:
-    """Whether ``name`` is the plugin's fixture for this test, perhaps behind the team's own."""
+    """Whether this test gets the plugin's fixture ``name``, also through one of the team's own."""
     if name not in getattr(item, "fixturenames", ()):
         return False
-    info: Any = getattr(item, "_fixtureinfo", None)  # pytest has no public way to ask
+    info: Any = getattr(item, "_fixtureinfo", None)  # pytest has no public call for this
     for each in reversed(info.name2fixturedefs.get(name, ()) if info else ()):
         if each.func.__module__ == _FIXTURES:
             return True

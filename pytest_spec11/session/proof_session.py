@@ -1,4 +1,4 @@
-"""The plugin's state in one pytest process; made only when something asks for the plugin."""
+"""The plugin's state in one pytest process; it exists only when something uses the plugin."""
 
 from __future__ import annotations
 
@@ -31,14 +31,16 @@ from pytest_spec11.session.redaction import Redaction
 from pytest_spec11.session.retention import prune
 from pytest_spec11.session.runtest_hooks import Watch
 from pytest_spec11.session.runtime import Runtime
-from pytest_spec11.verdict.run_summary import Closing
+from pytest_spec11.verdict.gate import evaluate
+from pytest_spec11.verdict.question import Question
+from pytest_spec11.verdict.run_summary import RunSummary
 
-if TYPE_CHECKING:  # it brings psycopg and httpx, which only a test that looks may load
+if TYPE_CHECKING:  # it imports psycopg and httpx, which only a test that uses an oracle may load
     from pytest_spec11.oracles.access import Access
 
 
 class ProofSession:
-    """One per pytest process that uses the plugin; its hooks follow collection and the end."""
+    """One for each pytest process that uses the plugin. Its hooks handle collection and the end."""
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self.config = config
@@ -47,7 +49,7 @@ class ProofSession:
         self.recorder: Recorder | None = None
         self._deselected: list[pytest.Item] = []
         self._checked: set[Path] = set()
-        self.closing: Closing | None = None
+        self.summary: RunSummary | None = None
         self._green = False
         self.expected_workers: list[str] = []  # of xdist; its controller alone has any
         self._orders = handover.take() or self._find_orders()
@@ -55,7 +57,7 @@ class ProofSession:
         self.runtime.arm(self._orders.saboteurs if self._orders else self.settings.saboteurs)
 
     def pytest_sessionstart(self) -> None:
-        """A catalogue of the team's own, or a policy, that is none ends the run at once."""
+        """End the run at once if the team's catalogue or policy cannot be read."""
         if self.settings.catalogue:
             self._catalogue()
         self._policy()
@@ -64,12 +66,12 @@ class ProofSession:
 
     @property
     def is_controller(self) -> bool:
-        """Whether this process hands out the tests of a run to workers of xdist."""
+        """Whether this process is the xdist controller, which gives tests to workers."""
         return self.runtime.run.role == CONTROLLER
 
     @property
     def access(self) -> Access:
-        """Open ends of the shared stack, from which oracles are made. Raises TargetFailed."""
+        """Connections to the shared stack; they create oracles. Raises TargetFailed."""
         return self.runtime.access
 
     def _find_orders(self) -> Orders | None:
@@ -89,16 +91,16 @@ class ProofSession:
         return self._orders, self._controls
 
     def _check_sabotage(self) -> None:
-        """A sabotaged run has one process and no scope. Raises pytest.UsageError otherwise."""
+        """Check that a sabotaged run has one process and no scope. Raises pytest.UsageError."""
         if self.is_controller or self.runtime.run.borrows:
-            raise pytest.UsageError("a sabotaged run has one process: leave xdist out")
+            raise pytest.UsageError("a sabotaged run needs one process: do not use xdist")
         if self.settings.scope != "demo":
-            raise pytest.UsageError("a sabotaged run proves nothing: leave the scope out")
+            raise pytest.UsageError("a sabotaged run proves nothing: do not give a scope")
 
     def check(self, collector: pytest.Collector, items: Iterable[pytest.Item]) -> None:
-        """Every claim named exists and fits its scenario, and no test hides another.
+        """Check that each named claim exists and fits its scenario, and that no test hides another.
 
-        Raises CollectError naming the faults.
+        Raises CollectError that names the faults.
         """
         faults = [fault for item in items for fault in markers.faults_of(item, self._catalogue())]
         for path in {item.path for item in items} - self._checked:
@@ -108,7 +110,7 @@ class ProofSession:
             raise collector.CollectError("\n".join(faults))
 
     def need(self, needs: frozenset[str]) -> None:
-        """What selected tests need begins to start; a journal opens once one has to prove."""
+        """Begin to start what selected tests need; open a journal if one of them must prove."""
         self.runtime.lease.want(needs)
         if RECORD in needs and self.recorder is None:
             self.recorder = self._open_recorder()
@@ -116,14 +118,14 @@ class ProofSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makemodule(self, module_path: Path) -> None:
-        """A test file is about to be imported."""
+        """Prepare a test file before pytest imports it."""
         assertion_hook.forget_deaf(module_path)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
         self, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
-        """What is left out of the selection is on record, whether or not its remover says so."""
+        """Record which tests the selection leaves out, also if the remover reports nothing."""
         before = list(items)
         self._select(items)
         result = yield
@@ -132,7 +134,7 @@ class ProofSession:
         return result
 
     def _select(self, items: list[pytest.Item]) -> None:
-        """Only tests of the claims that were asked for are left. Raises pytest.UsageError."""
+        """Keep only the tests of the requested claims. Raises pytest.UsageError."""
         wanted = set(options.words(self.settings.claims))
         if not wanted:
             return
@@ -143,7 +145,7 @@ class ProofSession:
         items[:] = kept
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """The selection is known."""
+        """Record the selection and start what it needs."""
         needs = frozenset[str]().union(*map(needs_of, session.items))
         if not needs or self.config.getoption("collectonly"):
             return
@@ -157,7 +159,7 @@ class ProofSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """The target is gone, the journal sealed; a test that proves nothing is no success."""
+        """Stop the target, seal the journal, and fail the run if a passed test proved nothing."""
         green = exitstatus == pytest.ExitCode.OK
         self.close(keep_logs=self.settings.keep_logs or not green)
         if self.recorder is None:
@@ -167,29 +169,47 @@ class ProofSession:
         self.recorder.seal(int(exitstatus))
         if self._orders is None and not self.runtime.run.borrows:
             with self.runtime.timings.phase("verdict"):
-                own = (self._catalogue(), self._policy(), self._binding())
-                self.closing = Closing.of(self.runtime.run, *own)
+                self.summary = self._summarize()
             if self.settings.keep:
                 prune(self.runtime.run.path.parent, self.settings.keep, datetime.now(UTC))
             self._green = green
-            if green and self.closing.hollow:
+            if green and self.summary.hollow:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    def _summarize(self) -> RunSummary:
+        """What the gate says of this run, for the work tree as it is now.
+
+        Raises pytest.UsageError when the policy is none any more.
+        """
+        given, path = self.settings, self.runtime.run.path
+        asked = Question(
+            bundles=[path],
+            root=self.config.rootpath,
+            scope=given.scope,
+            app_version=self.runtime.target.app_version,
+            catalogue=self.config.rootpath / given.catalogue if given.catalogue else None,
+            is_alone=given.scope == "demo",  # never GO, so nobody waits for other runs to be read
+        )
+        try:
+            return RunSummary(path, evaluate(asked))
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from error
+
     def pytest_unconfigure(self) -> None:
-        """A run that broke before its session ended leaves nothing either."""
+        """Clean up also after a run that broke before its session ended."""
         self.close(keep_logs=True)
         if self._orders is not None and not self.runtime.run.borrows:  # it is evidence of nothing
             shutil.rmtree(self.runtime.run.path, ignore_errors=True)
 
     def close(self, *, keep_logs: bool) -> None:
-        """Nothing that this process started is left."""
+        """End everything that this process started."""
         self.runtime.close(keep_logs=keep_logs)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """What this run proves and what it cannot; silent when it had nothing to prove."""
-        if self.closing is not None:
+        """Print what this run proves and what it cannot, if it had anything to prove."""
+        if self.summary is not None:
             terminalreporter.section("spec11")
-            for line in self.closing.lines(green=self._green):
+            for line in self.summary.lines(green=self._green):
                 terminalreporter.line(line)
         if self.settings.timings:
             terminalreporter.section("spec11 timings")
@@ -203,7 +223,7 @@ class ProofSession:
         except JournalBroken as error:
             raise pytest.UsageError(str(error)) from error
         for each in (self._catalogue().content, self._policy().content):
-            journal.blob(each)  # what the binding names by digest, so that anyone can judge by it
+            journal.blob(each)  # the binding names their digests: anyone can judge by them
         journal.start(
             runId=run.id,
             nonce=run.nonce,
@@ -229,7 +249,7 @@ class ProofSession:
         )
 
     def _catalogue(self) -> catalogue.Catalogue:
-        """The claims; read once. Raises pytest.UsageError when the file holds none."""
+        """The claims; read once. Raises pytest.UsageError when the file is not a catalogue."""
         path = self.settings.catalogue
         try:
             return catalogue.load(self.config.rootpath / path if path else None)
@@ -237,7 +257,7 @@ class ProofSession:
             raise pytest.UsageError(str(error)) from error
 
     def _policy(self) -> policy.Policy:
-        """What the tree asks of a release. Raises pytest.UsageError when its file is no policy."""
+        """What the tree demands of a release. Raises pytest.UsageError for an unreadable file."""
         try:
             return policy.load(self.config.rootpath)
         except BadInput as error:

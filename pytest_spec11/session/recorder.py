@@ -1,4 +1,4 @@
-"""Everything that happens to the tests of one process, written to its journal as it happens."""
+"""Writes what happens to the tests of one process to its journal, as it happens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TEXT_KEPT = 300
 
 
 class Recorder:
-    """Observations, assertions and outcomes of the tests of one process, each to its test."""
+    """Records observations, assertions and outcomes of the tests of one process, each by test."""
 
     def __init__(self, journal: Journal, redaction: Redaction, pass_on: PassOn) -> None:
         self._journal = journal
@@ -33,13 +33,13 @@ class Recorder:
 
     @property
     def trial(self) -> Trial | None:
-        """The test under way in this process."""
+        """The test that runs in this process."""
         return self._trial
 
     def record_collection(
         self, items: Iterable[Mapping[str, Any]], deselected: Iterable[Mapping[str, Any]]
     ) -> None:
-        """What will be run, with its claims, and what was left out of the selection."""
+        """Record the selected tests with their claims, and the tests that were deselected."""
         listed = [dict(item) for item in items]
         self.claims = {item["node"]: item["claims"] for item in listed}
         self._journal.write(
@@ -49,7 +49,7 @@ class Recorder:
 
     @contextmanager
     def running(self, node: str) -> Iterator[Trial]:
-        """The block runs this test; its end writes every attempt and makes the journal durable."""
+        """Run this test in the block; then write every attempt and make the journal durable."""
         trial = self._trial = Trial(node)
         before = threading.excepthook
         threading.excepthook = _wrap_thread_hook(trial, before)
@@ -93,32 +93,32 @@ class Recorder:
         self._record_facts(trial, shown, {**seen, **bytes_, "ref": ref})
 
     def record_provocation(self, workflow_id: str, why: str) -> None:
-        """The test under way provoked this on purpose: no trigger may count it (D30)."""
+        """Record that the test provoked this on purpose: no trigger may count it (D30)."""
         node = self._trial.node if self._trial else ""
         self._journal.write("provocation", node=node, workflowId=workflow_id, why=why)
 
     def record_assertion(self, line: int, text: str) -> None:
-        """An assertion of the test under way held."""
+        """Record a passed assertion of the test that runs now."""
         trial = self._trial
         if trial is not None and trial.note_assertion():
             self._journal.write("assertion", node=trial.node, line=line, text=text[:_TEXT_KEPT])
 
     def record_lost_worker(self, role: str, why: str) -> None:
-        """A process of the run is gone without having sealed its journal."""
+        """Record a process of the run that ended without a sealed journal."""
         self._lost.append(role)
         self._journal.write("note", lost=role, why=why)
         self._journal.sync()
 
     def note(self, **facts: Any) -> None:
-        """Something worth keeping that proves nothing."""
+        """Record a fact that is worth keeping but proves nothing."""
         self._journal.write("note", **facts)
 
     def workers(self, expected: Iterable[str]) -> None:
-        """Which processes of the run must have left a sealed journal, and which did not."""
+        """Record which processes must leave a sealed journal, and which did not."""
         self._journal.write("workers", expected=sorted(expected), lost=sorted(self._lost))
 
     def seal(self, exit_status: int) -> None:
-        """The journal is complete."""
+        """Seal the journal: it is complete."""
         self._journal.seal(exitStatus=exit_status)
 
     def _record_facts(

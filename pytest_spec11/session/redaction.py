@@ -1,7 +1,7 @@
-"""Redaction: secrets of the target are hidden before anything is hashed, so no digest holds them.
+"""Redaction: secrets of the target are hidden before anything is hashed; no digest covers them.
 
-What is hidden: passwords in connection strings and URLs, wherever they stand, and every value that
-the target's environment keeps under a secret-looking name, in facts and in bytes alike.
+It hides passwords in all connection strings and URLs, and every value that the target's environment
+has under a name that looks secret. It hides them in facts and in bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 from pytest_spec11.oracles.witness import HIDDEN, is_secret, without_password
 from pytest_spec11.target import Target
 
-_SHORTEST: Final = 6  # a shorter value would be hidden where it is no secret
+_SHORTEST: Final = 6  # a shorter value would also be hidden in places where it is not a secret
 _IN_DSN: Final = re.compile(
     r"://[^:/@\s]*:([^@/\s]+)@|\bpassword\s*=\s*('[^']*'|\S+)", re.IGNORECASE
 )
@@ -31,13 +31,13 @@ class Redaction:
         return cls(_secrets(target))
 
     def text(self, text: str) -> str:
-        """``text`` without them."""
+        """``text`` without the secrets."""
         for each in self._values:
             text = text.replace(each, HIDDEN)
         return without_password(text)
 
     def facts(self, value: Any) -> Any:
-        """JSON without them, whatever its shape."""
+        """A JSON value of any shape without the secrets."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -47,7 +47,7 @@ class Redaction:
         return value
 
     def content(self, body: bytes) -> bytes:
-        """Bytes without them; what is no UTF-8 text loses the known values alone."""
+        """Bytes without the secrets. Bytes that are not UTF-8 text lose only the known values."""
         for each in self._values:
             body = body.replace(each.encode(), HIDDEN.encode())
         if b"://" not in body and b"password" not in body.lower():

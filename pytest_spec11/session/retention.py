@@ -1,4 +1,4 @@
-"""Retention: of many runs the newest are kept; one that may still be under way always is."""
+"""Retention: keep the newest runs, and always a run that may not have ended yet."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Final
 
 _RUN: Final = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{8}")
-_LONGEST: Final = timedelta(hours=24)  # an unsealed run older than this is nobody's
+_LONGEST: Final = timedelta(hours=24)  # an unsealed run that is older than this was abandoned
 _TAIL: Final = 1024
 _SEAL: Final = b'"kind":"seal"'
 
 
 def prune(folder: Path, keep: int, now: datetime) -> list[str]:
-    """The runs that are gone from ``folder``: all finished ones but the newest ``keep``."""
+    """Remove all finished runs of ``folder`` except the newest ``keep``; return their names."""
     found = [each for each in folder.iterdir() if _RUN.fullmatch(each.name)]
     runs = sorted(each for each in found if each.is_dir() and not each.is_symlink())
     gone = [each for each in runs[: max(len(runs) - keep, 0)] if _has_ended(each, now)]

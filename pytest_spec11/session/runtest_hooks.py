@@ -1,4 +1,4 @@
-"""What happens to a test while it runs, told to the recorder."""
+"""Hooks that report to the recorder what happens to a test while it runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Reporting: TypeAlias = Generator[None, pytest.TestReport, pytest.TestReport]
 
 
 class Watch:
-    """Runtest hooks of one process; registered once its journal is open."""
+    """Runtest hooks of one process; registered when its journal is open."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Every attempt of a test belongs to one trial."""
+        """Put all attempts of a test into one trial."""
         with self._recorder.running(item.nodeid):
             return (yield)
 
@@ -30,7 +30,7 @@ class Watch:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Reporting:
-        """The outcome of a phase, as pytest finally sees it."""
+        """Record the outcome of a phase as pytest finally sees it."""
         report = yield
         if (trial := self._recorder.trial) is not None and trial.node == item.nodeid:
             trial.phase_ended(call.when, _outcome(report), _last_line(report))
@@ -38,31 +38,31 @@ class Watch:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
-        """A setup begins the first attempt, or the next."""
+        """Begin the first or the next attempt."""
         if (trial := self._recorder.trial) is not None:
             trial.setup_began()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self) -> None:
-        """The setup is over."""
+        """Record that the setup is over."""
         if (trial := self._recorder.trial) is not None:
             trial.call_began()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A report that no phase made, or that was changed on its way, counts as its phase."""
+        """Count a report that no phase made, or that a plugin changed, for its phase."""
         trial = self._recorder.trial
         if trial is not None and report.failed and trial.node == report.nodeid:
             trial.phase_ended(report.when, "failed", _last_line(report))
 
     def pytest_assertion_pass(self, item: pytest.Item, lineno: int, orig: str) -> None:
-        """An assertion held; those inside installed packages are not the test's."""
+        """Record a passed assertion, unless it stands in an installed package."""
         if assertion_hook.is_of_tests(item.path):
             self._recorder.record_assertion(lineno, orig)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-        """A test that returns a value most likely meant to assert it: it proves nothing."""
+        """Make a test void that returns a value: it probably meant to assert it."""
         plain = pyfuncitem.obj
         pyfuncitem.obj = self._observant(plain)
         try:

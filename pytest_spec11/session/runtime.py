@@ -1,4 +1,4 @@
-"""The target as this pytest process has it: the run, the lease, the sidecar, private stacks."""
+"""The target in this pytest process: the run, the lease, the reaper, private stacks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from pytest_spec11.run import Run
 from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
 from pytest_spec11.target import Target, describe_attached
 
-if TYPE_CHECKING:  # they bring psycopg and httpx, which only a test that looks may load
+if TYPE_CHECKING:  # they import psycopg and httpx, which only a test that uses an oracle may load
     from pytest_spec11.oracles.access import Access
     from pytest_spec11.oracles.witness import Witness
     from pytest_spec11.stacks import Stacks
 
 
 class Runtime:
-    """Everything of the run that is not evidence. Nothing starts before it is asked for."""
+    """Everything of the run that is not evidence. Each part starts at its first use."""
 
     def __init__(self, config: pytest.Config, settings: Settings, run: Run) -> None:
         self.config = config
@@ -38,7 +38,7 @@ class Runtime:
         self.run = run
         self.timings = Timings()
         self.reaper = Reaper()
-        self._made = ExitStack()  # what was made closes in reverse, each whatever became of others
+        self._made = ExitStack()  # closes in reverse order, also if one close fails
         self._stacks: Stacks | None = None
         self._wanted: tuple[str, ...] = ()
 
@@ -66,13 +66,13 @@ class Runtime:
 
     @cached_property
     def shelf(self) -> Shelf:
-        """Where this run's processes tell each other what there is; readable by us alone."""
+        """Files through which the run's processes share addresses; only this account reads them."""
         place = Path(tempfile.gettempdir()) / f"spec11-lease-{self.run.nonce}"
         return Shelf(place, self.settings.start_s)
 
     @cached_property
     def site(self) -> Site:
-        """Where this process's processes run."""
+        """Where the processes run that this process starts."""
         name = f"{self.run.short}_{self.run.role}"
         servers = self.fork_servers
         return Site(
@@ -81,13 +81,13 @@ class Runtime:
 
     @cached_property
     def fork_servers(self) -> ForkServers:
-        """What forks processes of private stacks; a server starts when it is first needed."""
+        """The fork servers of private stacks; each starts at its first use."""
         servers = ForkServers(self._logs, self.reaper)
         self._made.callback(servers.close)
         return servers
 
     def begin_fork_servers(self) -> None:
-        """Start the fork servers of the target; they load while its services start."""
+        """Start the fork servers of the target, so that they load while its services start."""
         named = (each.fork_server for each in self.target.processes)
         self.fork_servers.begin(each for each in named if each is not None)
 
@@ -128,7 +128,7 @@ class Runtime:
 
     @cached_property
     def access(self) -> Access:
-        """Open ends of the shared stack, all of it ready. Raises TargetFailed."""
+        """Connections to the shared stack when all of it is ready. Raises TargetFailed."""
         from pytest_spec11.oracles.access import Access  # noqa: PLC0415  # see TYPE_CHECKING
 
         with self.timings.phase("wait for stack main"):
@@ -137,7 +137,7 @@ class Runtime:
         return access
 
     def stacks(self, witness: Callable[[], Witness]) -> Stacks:
-        """Starter of private stacks, the same one each time."""
+        """The one object that starts private stacks."""
         from pytest_spec11.stacks import Stacks  # noqa: PLC0415  # see TYPE_CHECKING
 
         if self._stacks is None:
@@ -146,8 +146,8 @@ class Runtime:
         return self._stacks
 
     def close(self, *, keep_logs: bool) -> None:
-        """Nothing that this process started is left; its logs stay when told so."""
-        with ExitStack() as steps:  # the last one first, and each whatever became of the others
+        """End everything that this process started; remove its logs unless ``keep_logs``."""
+        with ExitStack() as steps:  # in reverse order; each closes also if another one fails
             if not keep_logs:
                 steps.callback(shutil.rmtree, self._logs, ignore_errors=True)
             steps.callback(self.reaper.close)

@@ -1,6 +1,6 @@
-"""A sabotaged run: which tests it takes, how each ended under the fault, and how often that hit.
+"""A sabotaged run: which tests it runs, how each ended under the fault, and the fault's hits.
 
-What it finds is written to ``sabotage.ndjson`` in its bundle, a line a test. Such a bundle is no
+It writes its findings to ``sabotage.ndjson`` in its bundle, one line per test. Such a bundle is not
 evidence of any claim: its scope is always ``demo``.
 """
 
@@ -26,8 +26,8 @@ from pytest_spec11.session.controls import Controls
 from pytest_spec11.session.proof_session import ProofSession
 from pytest_spec11.waiting import limit_waits
 
-# What a claim that does not hold makes its test raise: an assertion, a wait for what never came,
-# an oracle that was to find one fact and found another number. All else is a broken test.
+# A test raises one of these when its claim does not hold: an assertion failed, a wait ended without
+# its event, or an oracle found not exactly one fact. Every other exception is a broken test.
 _OWN: Final = (
     AssertionError,
     LookupError,
@@ -41,7 +41,7 @@ _KEPT: Final = 1000
 
 @dataclass
 class Finding:
-    """How one test ended. ``text``: why it is not green; ``hits``: of each saboteur."""
+    """How one test ended. ``text`` says why it is not green; ``hits`` counts by saboteur."""
 
     node: str
     claims: list[str]
@@ -49,14 +49,14 @@ class Finding:
     text: str = ""
     hits: dict[str, int] = field(default_factory=dict)
     took_s: float = 0.0
-    at: int = 0  # when it ended, epoch milliseconds
+    at: int = 0  # its end, in epoch milliseconds
     expected: dict[str, dict[str, str]] = field(default_factory=dict)
     changed: int = 0  # how many of its readings a mutant changed
     asserted: bool = False  # whether what ended it was an assertion of the test that did not hold
 
 
 class Sabotage:
-    """Hooks of a sabotaged run; a claim that is red is not tried again."""
+    """Hooks of a sabotaged run. They skip a test whose claims are all red already."""
 
     def __init__(self, session: ProofSession, given: tuple[Orders | None, Controls]) -> None:
         self._session = session
@@ -90,7 +90,7 @@ class Sabotage:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """A test begins and ends."""
+        """Record the begin and the end of a test."""
         self._before = self._armed.count_hits()
         self._controls.begin(item.nodeid)
         if self._orders is not None:
@@ -106,15 +106,15 @@ class Sabotage:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """A test whose claims were all seen red already is left out."""
+        """Leave out a test whose claims were all red already."""
         proves = set(claims.claims_of(item))
         if self._armed.saboteurs and proves <= self._killed and self._finding is not None:
             self._finding.outcome = "LEFT"
-            pytest.skip("its claims were seen red")
+            pytest.skip("its claims were red already")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:
-        """The test itself, its fixtures being there."""
+        """Run the test itself, after its fixtures."""
         self._armed.wake(up=True)
         try:
             return (yield)
@@ -125,7 +125,7 @@ class Sabotage:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """A phase of the test under way has ended."""
+        """Record how a phase of the test ended."""
         report = yield
         finding = self._finding
         if finding is not None and finding.outcome != "LEFT":
@@ -155,7 +155,7 @@ class Sabotage:
         self._found.append(finding)
 
     def _note_voids(self, finding: Finding) -> None:
-        """A test that passed and proves nothing is not green."""
+        """Count a test that passed but proves nothing as not green."""
         recorder = self._session.recorder
         trial = recorder.trial if recorder else None
         if finding.outcome == "PASS" and trial is not None and trial.attempt.voids:
@@ -176,10 +176,10 @@ def _is_assertion(excinfo: pytest.ExceptionInfo[BaseException] | None, test: Pat
 
 
 def _is_own(excinfo: pytest.ExceptionInfo[BaseException] | None, test: Path) -> bool:
-    """Whether the claim did not hold, rather than the test could not go on.
+    """Whether the claim did not hold. Otherwise the test itself is broken.
 
-    Whatever is raised while an assertion of the test's own file looks at what it asserts about is
-    that assertion's: a reply without the key that it must have, say.
+    An exception that is raised inside an assertion of the test's own file counts as a failure of
+    that assertion, for example a KeyError because a reply lacks a key.
     """
     if excinfo is None:
         return False
@@ -190,9 +190,9 @@ def _is_own(excinfo: pytest.ExceptionInfo[BaseException] | None, test: Path) -> 
 
 
 def _describe_failure(excinfo: pytest.ExceptionInfo[BaseException] | None, root: Path) -> str:
-    """What was raised, and the statements of the team's own files that led there, the last first.
+    """The exception, and the statements of the team's own files that led to it, the last first.
 
-    They name the assertion by its text, which stays when lines move.
+    The text of a statement identifies the assertion also after lines move.
     """
     if excinfo is None:
         return ""
@@ -213,5 +213,5 @@ def _is_installed(path: Path, root: Path) -> bool:
 def _statement(path: Path, entry: Any) -> str:
     try:
         return " ".join(str(entry.statement).split())
-    except (OSError, IndexError):  # no source at hand
+    except (OSError, IndexError):  # the source is not available
         return linecache.getline(str(path), entry.lineno + 1).strip()

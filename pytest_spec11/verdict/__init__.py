@@ -1,4 +1,4 @@
-"""The verdict on a release and how it is written down: gate, sign-off, summaries.
+"""The verdict on a release, and its documents and texts: gate, sign-off, summaries.
 
-It may import ``judge``, ``launch`` and what these may import.
+It may import ``judge``, ``launch``, and what these may import.
 """

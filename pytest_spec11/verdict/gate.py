@@ -1,10 +1,11 @@
-"""The gate: bundles judged for a work tree, and what a reader of the verdict wants to see."""
+"""The gate: the one way from bundles to a verdict, for a run's own summary and for a release."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,48 +17,47 @@ from pytest_spec11.evidence.kept_runs import KeptRun
 from pytest_spec11.judge import Case, Terms, Verdict, judge
 from pytest_spec11.requirements import catalogue, policy
 from pytest_spec11.requirements.catalogue import Catalogue
-from pytest_spec11.verdict import weakenings as drift
+from pytest_spec11.verdict import weakenings
+from pytest_spec11.verdict.question import Question
 from pytest_spec11.verdict.signoff import Signoff
-from pytest_spec11.verdict.weakenings import Drift
+from pytest_spec11.verdict.weakenings import Weakenings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked of which bundles: of the tree at ``root``, at ``scope``."""
-
-    bundles: Sequence[Path]
-    root: Path
-    scope: str
-    app_version: str = ""
-    catalogue: Path | None = None
-    shards: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Judged:
-    """The verdict, with everything it was made of."""
+    """The verdict on a question, with everything that the judge was given."""
 
-    catalogue: Catalogue
-    bundle: Bundle
-    terms: Terms
+    question: Question
+    case: Case
     verdict: Verdict
-    drift: Drift
-    kept: tuple[KeptRun, ...] = ()
 
     @property
-    def case(self) -> Case:
-        """What the judge was given."""
-        return Case(self.catalogue, self.bundle, self.terms, self.kept)
+    def catalogue(self) -> Catalogue:
+        """The claims."""
+        return self.case.catalogue
+
+    @property
+    def bundle(self) -> Bundle:
+        """The evidence."""
+        return self.case.bundle
+
+    @cached_property
+    def weakenings(self) -> Weakenings:
+        """What the tree asks less than its merge base. Raises CannotJudge."""
+        asked = self.question
+        return weakenings.measure(
+            asked.root, asked.catalogue, self.catalogue, self.case.terms.policy
+        )
 
     def document(self) -> dict[str, Any]:
-        """The sign-off, but for the sum that seals it."""
-        return Signoff(self.case, self.verdict, self.drift).document()
+        """The sign-off without the sum that seals it. Raises CannotJudge."""
+        return Signoff(self.case, self.verdict, self.weakenings).document()
 
 
 def evaluate(asked: Question, hear: Callable[[Record], object] = ignore_record) -> Judged:
-    """The verdict on the bundles, now; ``hear`` gets every record that is read for it.
+    """Judge the bundles now; ``hear`` gets every record that the gate reads.
 
-    It runs nothing. Raises BadInput, CannotJudge.
+    It runs no test and no command. Raises BadInput, CannotJudge.
     """
     if not asked.root.is_dir():
         raise BadInput(f"{asked.root}: not a directory")
@@ -72,10 +72,9 @@ def evaluate(asked: Question, hear: Callable[[Record], object] = ignore_record) 
         policy=wanted,
         shards=asked.shards,
     )
-    kept = find_kept(asked.bundles, asked.root, evidence, terms)
+    kept = () if asked.is_alone else find_kept(asked.bundles, asked.root, evidence, terms)
     verdict = judge(claims, evidence, terms, kept)
-    moved = drift.measure(asked.root, asked.catalogue, claims, wanted)
-    return Judged(claims, evidence, terms, verdict, moved, kept)
+    return Judged(asked, Case(claims, evidence, terms, kept), verdict)
 
 
 def find_kept(

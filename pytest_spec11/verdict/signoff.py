@@ -1,6 +1,6 @@
-"""The sign-off: the verdict as a document, with tiles, posture, evidence and what is not claimed.
+"""The sign-off: the verdict as a document, with tiles, posture, evidence and limits.
 
-Pure, like the judge: it says in other words what the judge found, and finds nothing itself.
+It is pure, like the judge: it only restates what the judge found.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pytest_spec11.judge.case import Case, Verdict
 from pytest_spec11.judge.flakes import count_runs
 from pytest_spec11.judge.reasons import Reason, Trait, codes_with
 from pytest_spec11.requirements.catalogue import Tile
-from pytest_spec11.verdict.weakenings import Drift
+from pytest_spec11.verdict.weakenings import Weakenings
 
 NAME: Final = "spec11/signoff/1"
 STRENGTH: Final = "E-WEAK-ORACLE"
@@ -29,14 +29,14 @@ Ref = dict[str, Any]
 
 @dataclass(frozen=True)
 class Signoff:
-    """One verdict, ready to be written down."""
+    """One verdict, ready to write."""
 
     case: Case
     verdict: Verdict
-    drift: Drift
+    weakenings: Weakenings
 
     def document(self) -> dict[str, Any]:
-        """All of it but the sum that seals it."""
+        """The whole document without the sum that seals it."""
         terms, verdict = self.case.terms, self.verdict
         pf_tiles, proof_tiles = list(self._pf_tiles()), list(self._proof_tiles())
         return {
@@ -52,17 +52,17 @@ class Signoff:
             "proofTiles": proof_tiles,
             "claims": dict(verdict.claims),
             "reasons": [asdict(each) for each in verdict.reasons],
-            "notClaimed": [each for each in verdict.claims if not self.case.is_needed(each)],
+            "notClaimed": [each for each in verdict.claims if each not in verdict.needed],
             "shards": sorted(terms.shards.union(terms.policy.shards)),
-            "mergeBase": self.drift.base,
-            "weakenings": list(self.drift.weakenings),
+            "mergeBase": self.weakenings.base,
+            "weakenings": list(self.weakenings.sentences),
             "evidence": self._evidence(),
             "kept": self._kept(),
         }
 
     @cached_property
     def _leaves(self) -> list[JournalFile]:
-        """Journals in the order in which their records are leaves of the tree."""
+        """Journals in the order of their records' leaves in the Merkle tree."""
         return sorted(self.case.bundle.leaves, key=lambda leaf: (leaf.run, leaf.role, leaf.name))
 
     @property
@@ -86,22 +86,22 @@ class Signoff:
         }
 
     def _kept(self) -> dict[str, Any]:
-        """Which other runs of this tree were looked at, and on how many runs the verdict stands."""
+        """The other runs of this tree that the gate read, and the number of runs."""
         return {**asdict(count_runs(self.case)), "looked": [*map(_kept_run, self.case.kept)]}
 
     def _proof_tiles(self) -> Iterator[dict[str, Any]]:
         for tile in self.case.catalogue.tiles:
-            needed = [claim for claim in tile.claims if self.case.is_needed(claim)]
+            needed = [claim for claim in tile.claims if claim in self.verdict.needed]
             refs = [*self._journals_of(needed), *self._blobs_of(needed)]
             refs += [_reference_document(each) for each in self.case.bundle.kills if tile.kills]
             yield self._tile(tile.id, needed, self._against(tile, needed), refs)
 
     def _against(self, tile: Tile, needed: Sequence[str]) -> str:
-        """Why a tile is not GO; empty when it is."""
+        """Why a tile is not GO; empty if it is GO."""
         if self._first_distrust is not None:
             return _words(self._first_distrust)
         if not needed:
-            return "no claim of this tile is asked for"
+            return "no claim of this tile is needed"
         open_ = [claim for claim in needed if self.verdict.claims[claim] != "PASS"]
         subjects = {each.subject: each for each in reversed(self.verdict.reasons)}
         if open_:
@@ -120,7 +120,7 @@ class Signoff:
             )
 
     def _is_about(self, reason: Reason, tile: str, records: Sequence[Document]) -> bool:
-        """Whether a reason speaks against a lane: against it, its record, its tree, its log."""
+        """Whether a reason is about a lane, its record, its tree or its log."""
         names = {each.name for each in records}
         whole = reason.code in _UNTRUSTED and reason.subject == "here"
         return whole or reason.subject in {tile, *names} or any(n in reason.text for n in names)
@@ -147,12 +147,12 @@ class Signoff:
 
     @property
     def _version(self) -> str:
-        """What the evidence says was under test, where the tree does not say it."""
+        """The version under test as the evidence states it, if the tree does not."""
         return str(self._first.binding.get("appVersion", "")) if self._first else ""
 
     @cached_property
     def _times(self) -> Mapping[str, tuple[int, int]]:
-        """Begin and end of each journal and document, by its name."""
+        """Begin and end of each journal and document, by its name, in epoch milliseconds."""
         found = {
             leaf.name: (leaf.reading.times.first, leaf.reading.times.last)
             for leaf in self._leaves
@@ -176,7 +176,7 @@ class Signoff:
         ]
 
     def _blobs_of(self, claims: Sequence[str]) -> Iterator[Ref]:
-        """One sight of every source for each of these claims, where bytes of it were kept."""
+        """One sight of every source for each of these claims, if its bytes were kept."""
         for claim in claims:
             seen: set[str] = set()
             for node in self.case.bundle.nodes.get(claim, ()):

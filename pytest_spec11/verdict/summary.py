@@ -1,4 +1,4 @@
-"""A verdict in lines for a person: the end of a run and the gate speak with this one voice."""
+"""A verdict as text for a person. The end of a run and the gate both print it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INDENT: Final = " " * 5
 
 @dataclass(frozen=True)
 class Summary:
-    """What ``verdict`` says about the claims of ``catalogue`` at ``scope``."""
+    """The text of ``verdict`` about the claims of ``catalogue`` at ``scope``."""
 
     catalogue: Catalogue
     verdict: Verdict
@@ -33,7 +33,7 @@ class Summary:
         return found
 
     def scenarios(self, ran: Collection[str]) -> Iterator[str]:
-        """Claim by claim what is unproven in the scenarios that ``ran``; one line for the rest."""
+        """One line for each unproven claim of the scenarios that ``ran``, and one for the rest."""
         rest = [item for item in self.catalogue.scenarios if item.id not in ran]
         for item in self.catalogue.scenarios:
             if item.id in ran:
@@ -46,22 +46,18 @@ class Summary:
     def conclusion(self) -> Iterator[str]:
         """GO or NO_GO, and why, in one sentence."""
         if not self.verdict.reasons:
-            total = len(self._needed_claims)
+            total = len(self.verdict.needed)
             yield f"GO for the release: {total} of {total} needed claims proven"
         else:
             why = "; ".join(filter(None, (self._missing(), self._besides())))
             yield from wrap_text(f"NO_GO for the release: {why}")
 
-    @cached_property
-    def _needed_claims(self) -> list[str]:
-        return [each.id for each in self.catalogue.claims.values() if each.is_needed(self.scope)]
-
     def _missing(self) -> str:
-        count = sum(self.verdict.claims[claim] != "PASS" for claim in self._needed_claims)
-        return f"{count} of {len(self._needed_claims)} needed claims unproven" if count else ""
+        count = len(self.verdict.unproven)
+        return f"{count} of {len(self.verdict.needed)} needed claims unproven" if count else ""
 
     def _besides(self) -> str:
-        """What speaks against the evidence as a whole: the first in words, the rest by code."""
+        """The reasons against the evidence as a whole: the first as text, the rest as codes."""
         codes: dict[str, str] = {}
         for each in self.verdict.reasons:
             if each.subject not in self.verdict.claims:
@@ -88,7 +84,7 @@ class Summary:
 
 
 def wrap_text(text: str, indent: str = "") -> list[str]:
-    """``text`` in lines of at most ``WIDTH`` characters, where its words allow."""
+    """``text`` in lines of at most ``WIDTH`` characters; a longer word has its own line."""
     return textwrap.wrap(
         text,
         WIDTH,

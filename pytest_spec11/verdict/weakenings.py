@@ -1,6 +1,6 @@
-"""The drift: what a tree asks of its release less than the merge base did. Listed, never judged.
+"""Weakenings: demands that a tree dropped or made weaker since the merge base.
 
-A claim may be changed by a commit; this is where whoever signs sees that it was.
+A commit may change a claim. The sign-off lists this for the people who sign; no rule judges it.
 """
 
 from __future__ import annotations
@@ -10,87 +10,113 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from pytest_spec11.errors import BadInput, CannotJudge
-from pytest_spec11.evidence import git
+from pytest_spec11.errors import BadInput
+from pytest_spec11.evidence import merge_base
 from pytest_spec11.requirements import catalogue, policy
-from pytest_spec11.requirements.catalogue import Catalogue
+from pytest_spec11.requirements.catalogue import Catalogue, Claim
 from pytest_spec11.requirements.policy import Policy
-
-_BRANCHES: Final = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
-_MARKS: Final = r"claim\([\"'][^\"']+[\"']\)"
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
-    """Commit that was compared with, and what is asked less; without a base, both are empty."""
+class Weakenings:
+    """The commit of the comparison, and a sentence for each; both are empty without a base."""
 
     base: str
-    weakenings: tuple[str, ...]
+    sentences: tuple[str, ...]
 
 
-def measure(root: Path, claims: Path | None, known: Catalogue, asked: Policy) -> Drift:
-    """What the tree at ``root`` asks less than its merge base; ``claims`` is its catalogue's file.
+def measure(root: Path, claims: Path | None, known: Catalogue, asked: Policy) -> Weakenings:
+    """Compare the tree at ``root`` with its merge base; ``claims`` is the file of its catalogue.
 
-    Raises CannotJudge when git cannot be run.
+    Raises CannotJudge when git cannot run.
     """
-    base = _base(root)
-    if not base:
-        return Drift("", ())
+    before = merge_base.read(root, root / policy.FILE, claims or catalogue.PACKAGED)
+    if before is None:
+        return Weakenings("", ())
     found = [
-        *_of_policy(root, base, asked),
-        *_of_catalogue(root, base, (claims or catalogue.PACKAGED).resolve(), known),
-        *_of_markers(root, base),
+        *_of_policy(before.policy, asked),
+        *_of_catalogue(before.catalogue, known),
+        *_of_marks(before.marks, merge_base.count_marks(root)),
     ]
-    return Drift(base, tuple(found))
+    return Weakenings(before.commit, tuple(found))
 
 
-def _base(root: Path) -> str:
-    """The merge base with the main branch; on that branch itself, the commit before."""
-    for branch in _BRANCHES:
-        base = git.run(root, "merge-base", "HEAD", branch).stdout.strip()
-        if base and base != git.text(root, "rev-parse", "HEAD"):
-            return base
-    return git.run(root, "rev-parse", "--verify", "--quiet", "HEAD^").stdout.strip()
-
-
-def _then(root: Path, base: str, path: Path) -> str | None:
-    """The file as the merge base held it, if it did."""
-    place = path.resolve()
-    if not place.is_relative_to(root.resolve()):
-        return None
-    near = place.relative_to(root.resolve()).as_posix()
-    done = git.run(root, "show", f"{base}:./{near}")
-    return None if done.returncode else done.stdout
-
-
-def _of_policy(root: Path, base: str, asked: Policy) -> Iterator[str]:
-    text = _then(root, base, root / policy.FILE)
+def _of_policy(text: str | None, asked: Policy) -> Iterator[str]:
     try:
         if text is not None:
-            yield from policy.find_weakenings(policy.read(text.encode()), asked)
+            yield from compare_policies(policy.read(text.encode()), asked)
     except BadInput as error:
         yield f"the merge base's {error}"
 
 
-def _of_catalogue(root: Path, base: str, path: Path, known: Catalogue) -> Iterator[str]:
-    text = _then(root, base, path)
+def _of_catalogue(text: str | None, known: Catalogue) -> Iterator[str]:
     try:
         if text is not None:
-            yield from catalogue.find_weakenings(catalogue.parse_catalogue(json.loads(text)), known)
+            yield from compare_catalogues(catalogue.parse_catalogue(json.loads(text)), known)
     except (BadInput, ValueError, KeyError, TypeError, AttributeError) as error:
         yield f"the merge base's catalogue cannot be read: {type(error).__name__}"
 
 
-def _of_markers(root: Path, base: str) -> Iterator[str]:
-    before, now = _marks(root, _MARKS, base), _marks(root, "--untracked", _MARKS)
+def _of_marks(before: Counter[str], now: Counter[str]) -> Iterator[str]:
     for mark, count in sorted((before - now).items()):
         yield f"tests: {mark} marks {count} fewer"
 
 
-def _marks(root: Path, *words: str) -> Counter[str]:
-    done = git.run(root, "grep", "--no-color", "-h", "-o", "-E", *words, "--", "*.py")
-    if done.returncode > 1:  # 1 is: nothing found
-        raise CannotJudge(f"git grep in {root}: {done.stderr.strip()[:300]}")
-    return Counter(done.stdout.replace("'", '"').split())
+def compare_policies(old: Policy, new: Policy) -> Iterator[str]:
+    """Each demand of ``old`` that ``new`` dropped or made weaker, one sentence each."""
+    for name in sorted({*old.mandatory} - {*new.mandatory}):
+        yield f"policy: {name} is no longer asked for"
+    for name in sorted({*old.shards} - {*new.shards}):
+        yield f"policy: shard {name} is no longer asked for"
+    for word, before, now in (
+        ("max_age_h", old.max_age_h, new.max_age_h),
+        ("clock_skew_s", old.clock_skew_s, new.clock_skew_s),
+        ("threshold of signatures", -old.threshold, -new.threshold),
+    ):
+        if now > before:
+            yield f"policy: {word} went from {abs(before):g} to {abs(now):g}"
+    for key in sorted({*new.keys} - {*old.keys}) if old.keys else ():
+        yield f"policy: key {key[:12]} may sign now"
+    if new.rehearsal and not old.rehearsal:
+        yield "policy: this tree became a rehearsal"
+    yield from _compare_limits(old, new)
+
+
+def _compare_limits(old: Policy, new: Policy) -> Iterator[str]:
+    for name, bounds in sorted(old.thresholds.items()):
+        for word, before in sorted(bounds.items()):
+            now = new.thresholds.get(name, {}).get(word)
+            if now is None:
+                yield f"policy: {name} has no {word} any more"
+            elif (now > before) if word == "max" else (now < before):
+                yield f"policy: {word} of {name} went from {before:g} to {now:g}"
+
+
+def compare_catalogues(old: Catalogue, new: Catalogue) -> Iterator[str]:
+    """Each demand of ``old`` that ``new`` dropped or made weaker, one sentence each."""
+    for id_, before in old.claims.items():
+        if (now := new.find(id_)) is None:
+            yield f"catalogue: {id_} is gone"
+        else:
+            yield from _compare_claims(before, now)
+    for name in sorted({*old.lanes} - {*new.lanes}):
+        yield f"catalogue: lane {name} is no longer asked for"
+    stances = {(each.key, scope): each.values for each in new.posture for scope in each.scopes}
+    for each in old.posture:
+        if any(not {*stances.get((each.key, s), "?")} <= {*each.values} for s in each.scopes):
+            yield f"catalogue: posture {each.key} is asked for less"
+    strong = {tile.id for tile in new.tiles if tile.kills}
+    for tile in old.tiles:
+        if tile.kills and tile.id not in strong:
+            yield f"catalogue: {tile.id} needs no kill matrix any more"
+
+
+def _compare_claims(before: Claim, now: Claim) -> Iterator[str]:
+    if before.mandatory and not now.mandatory:
+        yield f"catalogue: {now.id} is no longer mandatory"
+    for word in ("scopes", "sources", "saboteurs"):
+        if gone := sorted({*getattr(before, word)} - {*getattr(now, word)}):
+            yield f"catalogue: {now.id} has no {word} {', '.join(gone)} any more"
+    if before.text != now.text:
+        yield f"catalogue: {now.id} has another text"

@@ -161,12 +161,12 @@ class Check:
                 self._digests[place] = hashing.of_file(stream)
             if self._digests[place] != name:
                 self._spoilt.add(name)
-                self._findings.add("E-DIGEST", place, "has other bytes than its name says")
+                self._findings.add("E-DIGEST", place, "does not match the digest in its name")
             found[name] = size
         for name, (size, where) in self._proofs.blobs.items():
             if name not in found or not _HEX.issuperset(name):
                 self._spoilt.add(name)
-                self._findings.add("E-REF", where, f"its bytes are not there: {name[:80]}")
+                self._findings.add("E-REF", where, f"its bytes are missing: {name[:80]}")
             elif found[name] != size:
                 self._spoilt.add(name)
                 self._findings.add("E-DIGEST", where, f"its bytes are {found[name]}, not {size}")
@@ -190,7 +190,7 @@ class Check:
         catalogue = self._by_digest(said["binding"]["catalogue"])
         policy = self._by_digest(said["binding"]["policy"])
         if catalogue is None or policy is None:
-            text = "the catalogue or the policy that it was judged by is not in the bundle"
+            text = "the bundle lacks the catalogue or the policy of the verdict"
             self._findings.add("E-CATALOGUE", _SIGNOFF, text)
             return
         digests = {
@@ -218,17 +218,17 @@ class Check:
         listed = {each["ref"]: each for each in (*said["journals"], *said["documents"])}
         there = {*journals, *documents}
         for name in sorted(listed.keys() - there):
-            self._findings.add("E-REF", name, "was judged, and is not there")
+            self._findings.add("E-REF", name, "was judged, but is missing")
         for name in sorted(there - listed.keys()):
-            self._findings.add("E-REPLAY", name, "is there, and was not judged")
+            self._findings.add("E-REPLAY", name, "is in the bundle, but was not judged")
         for name in sorted(listed.keys() & there):
             if self._digests[self._place(name)] != listed[name]["sha256"]:
-                self._findings.add("E-DIGEST", name, "has other bytes than were judged")
+                self._findings.add("E-DIGEST", name, "has other bytes than the judged file")
             if name in journals and not _is_told(journals[name], listed[name]):
                 self._findings.add("E-REPLAY", name, "is not the journal that was judged")
         roots = [each.get("root", each["sha256"]) for each in listed.values()]
         if hashing.Tree(map(bytes.fromhex, roots)).root != said["root"]:
-            self._findings.add("E-DIGEST", _SIGNOFF, "its root is not that of its records")
+            self._findings.add("E-DIGEST", _SIGNOFF, "its root does not match its records")
 
     def _by_digest(self, name: str) -> Mapping[str, Any] | None:
         """A document that is kept as a blob."""
@@ -251,7 +251,7 @@ class Check:
             found, payload = signatures.signers(content, keys, self._findings)
             self._signers = tuple(sorted(found))
         if len(self._signers) < threshold:
-            text = f"{len(self._signers)} of {threshold} signatures that are asked for"
+            text = f"{len(self._signers)} of {threshold} demanded signatures"
             self._findings.add("E-SIGNATURE", signatures.NAME, text)
         if payload:
             digests = {
@@ -272,12 +272,12 @@ class Check:
         said = self._read_sealed(_MANIFEST, "bundle")
         listed = {each["path"]: each["sha256"] for each in said.get("files", ())}
         for place in sorted({*self._files.sizes} - {*listed, _MANIFEST, signatures.NAME}):
-            self._findings.add("E-REPLAY", place, "is in the bundle, and not in its manifest")
+            self._findings.add("E-REPLAY", place, "is in the bundle, but not in its manifest")
         for place, digest in listed.items():
             if place not in self._files.sizes:
-                self._findings.add("E-REF", place, "is in the manifest, and not in the bundle")
+                self._findings.add("E-REF", place, "is in the manifest, but not in the bundle")
             elif self._hash(place) != digest:
-                self._findings.add("E-DIGEST", place, "has other bytes than its manifest says")
+                self._findings.add("E-DIGEST", place, "does not match its manifest")
 
     def _hash(self, place: str) -> str:
         if place not in self._digests:

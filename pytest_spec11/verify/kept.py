@@ -42,7 +42,7 @@ class KeptRuns:
 
         journal = read(file, name, hear, own)
         if journal.sha256 != self.digests[name]:
-            findings.add("E-DIGEST", name, "a kept run, with other bytes than the gate looked at")
+            findings.add("E-DIGEST", name, "a kept run with other bytes than the gate read")
         if journal.seal.get("exitStatus") != _INTERRUPTED:
             self._reds[place] |= self._broken_off
         self._whole[place] += 1

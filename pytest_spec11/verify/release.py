@@ -88,7 +88,7 @@ class Release:
             self._findings.add("E-CATALOGUE", "signoff.json", "it is about other claims")
         needed = {id_ for id_, each in self._claims.items() if self._is_needed(each)}
         for id_ in sorted(needed - proven) if self._said["verdict"] == "GO" else ():
-            self._findings.add("E-JUDGES", id_, "needed for GO, and the records do not prove it")
+            self._findings.add("E-JUDGES", id_, "needed for GO, but the records do not prove it")
         if {*self._claims} - needed != {*self._said["notClaimed"]}:
             self._findings.add("E-CATALOGUE", "signoff.json", "it leaves out other claims")
         for node in self._evidence.proofs.find_unconserved()[:20]:
@@ -129,7 +129,7 @@ class Release:
         lanes = [f"pf-{lane}" for lane in self._evidence.catalogue.get("lanes", ())]
         for key, ids in (("proofTiles", asked), ("pfTiles", lanes)):
             if [tile["id"] for tile in self._said[key]] != ids:
-                self._findings.add("E-TILE", "signoff.json", f"{key} are not those asked for")
+                self._findings.add("E-TILE", "signoff.json", f"{key} differ from the catalogue's")
             for tile in self._said[key]:
                 self._tile(tile)
 
@@ -160,9 +160,9 @@ class Release:
         if len(versions) != 1 or here["appVersion"] not in {"", *versions}:
             self._findings.add("E-APPVERSION", "signoff.json", "not one version under test")
         if not here["tree"] or "" in versions:
-            self._findings.add("E-BINDING", "signoff.json", "GO for no tree, or no version")
+            self._findings.add("E-BINDING", "signoff.json", "GO without a tree or a version")
         if here["dirty"] or not here["commit"]:
-            self._findings.add("E-DIRTY", "signoff.json", "GO for what is in no commit")
+            self._findings.add("E-DIRTY", "signoff.json", "GO for uncommitted changes")
         for name, binding in self._bindings():
             for key in _SAME:
                 if binding.get(key) != here[key]:
@@ -185,7 +185,7 @@ class Release:
             if judged - begin > self._max_age_h * _HOUR_MS:
                 self._findings.add("E-STALE", name, "too old when it was judged")
             if high - judged > self._skew_s * 1000:
-                self._findings.add("E-FUTURE", name, "not yet there when it was judged")
+                self._findings.add("E-FUTURE", name, "in the future when it was judged")
             if end < begin or low <= 0:
                 self._findings.add("E-TIME", name, "ended before it began")
 
@@ -196,7 +196,7 @@ class Release:
         for name, journal in self._evidence.journals.items():
             roles[str(journal.start.get("runId"))].append(str(journal.start.get("role")))
             if journal.seal.get("exitStatus") not in {0, 1, 5}:
-                self._findings.add("E-ERROR", name, "the process did not come to its end")
+                self._findings.add("E-ERROR", name, "the process did not finish")
         for journal, order in self._evidence.proofs.orders:
             expected[str(journal.start.get("runId"))].update(order["expected"])
             if order["lost"]:
@@ -207,7 +207,7 @@ class Release:
                 self._findings.add("E-LOST", run, "not the journals of all its processes")
         shards = {str(each.start.get("shard", "")) for each in self._evidence.journals.values()}
         if self._shards and shards != self._shards:
-            self._findings.add("E-SHARD", "signoff.json", "not the shards that were asked for")
+            self._findings.add("E-SHARD", "signoff.json", "not the demanded shards")
 
     def _check_lanes(self) -> None:
         """Every lane is on record and green, the nested ones in their order."""

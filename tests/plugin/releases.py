@@ -11,7 +11,7 @@ from pytest_spec11.judge import Case, Verdict, judge
 from pytest_spec11.requirements.policy import read
 from pytest_spec11.verdict.gate import find_kept
 from pytest_spec11.verdict.signoff import Signoff
-from pytest_spec11.verdict.weakenings import Drift
+from pytest_spec11.verdict.weakenings import Weakenings
 from tests.plugin.judge.stand import Stand, cell, happy, strict, write_kills, write_lane
 
 LANES = ("quick", "check", "full", "policy")
@@ -61,7 +61,7 @@ class Release:
         return judge(case.catalogue, case.bundle, case.terms, case.kept)
 
     def document(self) -> dict[str, Any]:
-        return Signoff(self.case, self.verdict(), Drift("", ())).document()
+        return Signoff(self.case, self.verdict(), Weakenings("", ())).document()
 
     def sign_off(self) -> Path:
         """The sign-off, beside the run."""

@@ -92,7 +92,7 @@ SHADOW = Process(
 """
 )
 FAMILY = TWO + 'API = API.using({"FAMILY": "yes"})\n'
-CATALOGUE = {
+CATALOGUE: dict[str, Any] = {
     "scenarios": [
         {
             "id": "S00",

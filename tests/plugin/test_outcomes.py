@@ -226,7 +226,7 @@ def test_pytest_itself_calls_none_of_the_hollow_ones_a_failure(
     _, found = hollow
     assert " 11 passed, 2 skipped, 1 xfailed, 1 xpassed" in found.out.splitlines()[-1]
     assert found.status == 1
-    assert "exit status 1, though no test failed:" in found.out
+    assert "exit status 1, although no test failed:" in found.out
 
 
 def test_what_looked_and_asserted_is_proof_wherever_it_did(team: Callable[..., Team]) -> None:

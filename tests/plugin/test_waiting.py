@@ -85,7 +85,7 @@ def test_a_wait_says_what_others_took_of_it() -> None:
     patience = machine.patience(2)
     assert patience.description == "2 s"
     machine.now_s += 7.4
-    assert patience.description == "2 s (7 s beside others)"
+    assert patience.description == "2 s (7 s on a busy machine)"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from copy import deepcopy
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -15,7 +16,7 @@ from junitparser import JUnitXml
 from typing_extensions import override
 
 from tests.plugin.faults import ANSWERS, CLAIMS, with_saboteurs
-from tests.plugin.team import Team, made
+from tests.plugin.team import CATALOGUE, Team, made
 from tests.reports.reading import reported
 
 
@@ -65,6 +66,29 @@ def test_the_page_of_a_no_go_begins_with_the_first_reason(red: Team) -> None:
     assert said.text.index(first["code"]) < said.text.index("Tiles")
     assert first["command"] in said.text
     assert "1 of 3 needed claims proven" in said.text
+
+
+def test_a_claim_that_the_policy_asks_for_is_counted_everywhere(tmp_path: Path) -> None:
+    (tmp_path / "team").mkdir()
+    team, claims = made(tmp_path / "team"), deepcopy(CATALOGUE)
+    claims["scenarios"][1]["claims"].append(
+        {"id": "S01.live", "text": "l", "sources": ["api"], "scopes": ["live-smoke"]}
+    )
+    team.write("catalogue.json", json.dumps(claims))
+    team.write("spec11.toml", '[release]\nmandatory = ["S01.live"]\n')
+    team.commit()
+    ended = team.run("--spec11-scope", "signoff")
+    summary = tmp_path / "summary.md"
+    assert reported(team, "--summary", str(summary)).status == 0
+
+    unproven = "NO_GO for the release: 1 of 4 needed claims unproven"
+    assert [line for line in ended.summary if "unproven" in line] == [unproven]
+    assert team.gate().out.splitlines()[-1] == unproven
+    assert team.verdict()["notClaimed"] == []
+    assert "3 of 4 needed claims proven." in summary.read_text("utf-8")
+    said = page(team)
+    assert "3 of 4 needed claims proven" in said.text
+    assert "(not claimed at this scope)" not in said.text
 
 
 def test_the_page_says_of_each_claim_when_it_was_last_green_and_red(

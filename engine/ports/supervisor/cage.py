@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Never
 
-from engine.ports.supervisor import kernel
+from engine.ports.supervisor import kernel, syscalls
 
 FIRST_UID: Final = 1_900_000_000  # beyond the ids that systems and containers give to anybody
 SHELL: Final = "/bin/sh"
@@ -44,6 +44,7 @@ class Cage:
     work: str
     shared: str | None
     net: bool
+    is_alone: bool  # whether it left the networks and the shared memory of the machine
     beside: int  # processes that its user has already
 
     def enter(self, words: list[str], extra: Mapping[str, str]) -> Never:
@@ -58,6 +59,7 @@ class Cage:
         own = (self.work, self.shared) if self.shared else (self.work,)
         kernel.confine(READABLE, (*own, *DEVICES), net=self.net)
         os.chdir(self.work)
+        syscalls.forbid_calls(inet=self.net or self.is_alone, shared_memory=self.is_alone)
         self._limit()  # the last: what is lowered here bounds our own steps, too
         os.execve(words[0], words, {**self._environment(), **extra})  # noqa: S606  # that is the point
 

@@ -141,6 +141,7 @@ def _keep_command(spec: Mapping[str, Any]) -> dict[str, Any]:
             work=room.work,
             shared=spec["shared"],
             net=spec["net"],
+            is_alone=bool(contained),
             beside=beside,
         )
         command = Command(within, [cage.SHELL, "-c", spec["cmd"]], spec["env"])
@@ -152,7 +153,7 @@ def _keep_command(spec: Mapping[str, Any]) -> dict[str, Any]:
         kin.end(uid)
         room.remove()
     contained += ["uid"] if uid is not None else []
-    contained += ["landlock"] if kernel.landlock_version() else []
+    contained += ["landlock", "seccomp"]
     return {
         "why": why,
         "exit": _exit(command.status),

@@ -27,6 +27,7 @@ RIGHTS: Final = (0, 13, 14, 15, 15, 16)  # how many rights over files each versi
 TCP_SINCE: Final = 4
 SCOPES_SINCE: Final = 6
 
+NEEDED: Final = "Linux 5.13 or newer, with landlock among its security modules"
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -48,6 +49,11 @@ def prctl(option: int, value: int) -> None:
     _check_result(_libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
 
 
+def install_filter(option: int, mode: int, program: ctypes.Structure) -> None:
+    """Each system call from now on is asked of ``program``. Raises OSError."""
+    _check_result(_libc.prctl(option, ctypes.c_ulong(mode), ctypes.byref(program), 0, 0))
+
+
 def unshare(flags: int) -> bool:
     """Whether this process has namespaces of its own now; the kernel may refuse."""
     return bool(_libc.unshare(flags) == 0)
@@ -58,15 +64,15 @@ def landlock_version() -> int:
     return max(0, int(_libc.syscall(CREATE_RULESET, None, 0, ASK_VERSION)))
 
 
-def confine(readable: Iterable[str], writable: Iterable[str], *, net: bool) -> bool:
-    """Whether this process and its children see and write these paths alone, from now on.
+def confine(readable: Iterable[str], writable: Iterable[str], *, net: bool) -> None:
+    """From now on this process and its children see and write these paths alone.
 
     No other file can be opened, no other process be signalled or looked into, and without ``net``
     no TCP be spoken. Needs NO_NEW_PRIVILEGES. Raises OSError.
     """
     version = landlock_version()
     if version == 0:
-        return False
+        raise OSError(f"the kernel has no Landlock, which keeps the files of others: {NEEDED}")
     everything = (1 << RIGHTS[min(version, len(RIGHTS) - 1)]) - 1
     rules = _Rules(
         everything,
@@ -83,7 +89,6 @@ def confine(readable: Iterable[str], writable: Iterable[str], *, net: bool) -> b
         _check_result(_libc.syscall(RESTRICT_SELF, ruleset, 0))
     finally:
         os.close(ruleset)
-    return True
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:

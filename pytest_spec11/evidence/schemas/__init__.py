@@ -1,4 +1,4 @@
-"""The published shapes of everything that is written: JSON Schema 2020-12, one file a document."""
+"""The published schemas of all documents that spec11 writes: JSON Schema 2020-12, one file each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def fault(name: str, document: object) -> str:
-    """Place and nature of the first thing that does not fit the schema; empty when all does."""
+    """Place and text of the first violation of the schema; empty if there is none."""
     from jsonschema import Draft202012Validator  # noqa: PLC0415  # most runs meet no document
 
     for error in Draft202012Validator(schema(name)).iter_errors(document):

@@ -16,7 +16,7 @@ from pytest_spec11.evidence import bundle, documents
 from pytest_spec11.judge import Case, Terms, Verdict
 from pytest_spec11.requirements.policy import load
 from pytest_spec11.verdict.signoff import Signoff
-from pytest_spec11.verdict.weakenings import Drift
+from pytest_spec11.verdict.weakenings import Weakenings
 from scenarios.support.release.throwaway_release import LANES, Rehearsal
 
 ZERO: Final = "0" * 64
@@ -91,8 +91,9 @@ def sign_off(case: Rehearsal, **changes: Any) -> None:
     ends += [each.data["finishedAt"] for each in seen.documents if not each.damage]
     here = {**case.here, **changes}
     terms = Terms(now_ms=max(ends), here=here, scope=str(here["scope"]), policy=load(case.tree))
-    proven = Verdict("GO", (), dict.fromkeys(case.catalogue.claims, "PASS"))
-    made = Signoff(Case(case.catalogue, seen, terms), proven, Drift("", ()))
+    judged = Case(case.catalogue, seen, terms)
+    proven = Verdict("GO", (), dict.fromkeys(case.catalogue.claims, "PASS"), judged.needed)
+    made = Signoff(judged, proven, Weakenings("", ()))
     documents.write(case.signoff, "signoff", made.document())
 
 

@@ -13,7 +13,7 @@ import pytest
 from engine.api.connections import HEAD_S, MAX_HEAD, MAX_HEADERS, TAKE_S
 from pytest_spec11.waiting import GIVE_UP_S, Stopwatch, eventually
 from tests.engine.api.wire import Wire
-from tests.engine.shim_process import Shim, running_shim
+from tests.engine.shim_process import Shim, running_shim, start_body
 
 GET = "GET /api/recipes HTTP/1.1\r\nhost: localhost\r\n"
 CHUNKED = " HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
@@ -251,3 +251,47 @@ def large_artifact(shim: Shim) -> str:
     wid = shim.start("large").json()["workflowID"]
     shim.run(LARGE, SIZE, SIZE, wid)
     return "large"
+
+
+OFFER = (
+    "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
+)
+
+
+def test_an_offer_of_another_protocol_is_ignored_and_the_body_is_read(shim: Shim) -> None:
+    body = json.dumps(start_body("offers HTTP/2"))
+    post = (
+        "POST /api/run HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n{OFFER}\r\n"
+    )
+    with Wire(shim) as wire:
+        wire.send(post + body)
+        assert wire.answer().startswith("HTTP/1.1 201 ")
+        wire.send(post)
+        wire.send(body + GET + OFFER + "\r\n")  # the body comes later, with the next request
+        replay = wire.answer()
+        assert replay.startswith("HTTP/1.1 200 ")
+        assert (replay + wire.answer()).count("HTTP/1.1 200 ") == 2
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "POST /api/run HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: xchunked\r\n",
+        "POST /api/run HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: gzip, chunked\r\n",
+        "GET /api/recipes HTTP/1.1\r\n",
+        "GET /api/recipes HTTP/1.1\r\nhost: localhost\r\nhost: localhost\r\n",
+        "CONNECT localhost:80 HTTP/1.1\r\nhost: localhost\r\n",
+    ],
+    ids=["coding", "two codings", "no host", "two hosts", "a tunnel"],
+)
+def test_a_request_that_cannot_be_read_is_refused_in_words(shim: Shim, head: str) -> None:
+    with Wire(shim) as wire:
+        wire.send(f"{head}\r\n2\r\n{{}}\r\n0\r\n\r\n")
+        assert refusal(wire.until_cut_off()) == ("HTTP/1.1 400 Bad Request", "invalid_request")
+
+
+def test_the_oldest_clients_name_no_host(shim: Shim) -> None:
+    with Wire(shim) as wire:
+        wire.send("GET /api/recipes HTTP/1.0\r\n\r\n")
+        assert wire.until_cut_off().startswith("HTTP/1.1 200 ")

@@ -148,10 +148,11 @@ PAGES: list[dict[str, str]] = [  # what a browser adds for the page of another
     {"sec-fetch-site": "cross-site", "origin": "https://example.org"},
     {"origin": "https://example.org"},
     {"origin": "null"},
+    {"origin": "http://["},
 ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=["now", "older", "sandboxed"])
+@pytest.mark.parametrize("page", PAGES, ids=["now", "older", "sandboxed", "malformed"])
 def test_without_tokens_the_page_of_another_may_look_and_no_more(
     shim: Shim, page: dict[str, str]
 ) -> None:

@@ -77,6 +77,21 @@ def test_references_that_double_are_counted_and_not_followed() -> None:
     assert [path for path, _ in survey.faults] == [()]
 
 
+def test_a_chain_of_references_has_an_end() -> None:
+    chain: dict[str, Any] = {f"d{at}": {"$ref": f"#/$defs/d{at + 1}"} for at in range(3_000)}
+
+    found = Survey({"$defs": chain | {"d3000": TEXT}, "$ref": "#/$defs/d0"}).faults
+
+    assert {message for _, message in found} == {"is the end of a chain of more than 64 references"}
+
+
+@pytest.mark.parametrize("keyword", ["required", "enum", "const"])
+def test_every_value_that_is_compared_weighs(keyword: str) -> None:
+    names: list[Any] = [f"name-{number}" for number in range(MAX_WEIGHT)]
+
+    assert Survey({keyword: names}).weight > MAX_WEIGHT
+
+
 def test_what_nobody_refers_to_weighs_nothing_and_is_looked_at() -> None:
     survey = Survey({"$defs": {"a": {"type": "text"}}})
 

@@ -142,7 +142,7 @@ def test_reset_wants_yes_then_a_database_that_nobody_uses(clone: Callable[[], st
     unharmed = dumped(dsn)
     done = engine("db", "reset", "--yes", SPEC11_DSN=dsn)
 
-    assert (doubtful.code, "say --yes to mean it" in doubtful.stderr) == (2, True)
+    assert (doubtful.code, "confirm with --yes" in doubtful.stderr) == (2, True)
     assert (used.code, "in use by 1 sessions (somebody)" in used.stderr) == (3, True)
     assert unharmed == before
     assert done.code == 0

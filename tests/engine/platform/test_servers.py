@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -9,7 +12,7 @@ import pytest
 
 from engine.errors import Misconfigured
 from engine.postgres.account import Account
-from engine.postgres.server import EmbeddedServer, connect
+from engine.postgres.server import PORT, EmbeddedServer, connect
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.processes import begun, cmdline, engine, left_on, nothing_is_left, postmaster
 
@@ -94,3 +97,50 @@ def test_an_account_is_refused_what_it_may_not_enter(data: Path) -> None:
 
     with pytest.raises(Misconfigured, match="closed to account nobody"):
         Account("nobody", 65534, 65534, lent=True).require_reach(data / "below")
+
+
+CONNECT = """
+import os, socket, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+for path in sys.argv[1:]:
+    try:
+        print(socket.socket(socket.AF_UNIX).connect(path))
+    except OSError as error:
+        print(error.strerror)
+"""
+
+
+def test_no_other_account_reaches_the_server_or_reads_its_log(data: Path) -> None:
+    with EmbeddedServer(data) as server:
+        path = server.place.socket_dir / f".s.PGSQL.{PORT}"
+        modes = [stat.S_IMODE(each.stat().st_mode) for each in (data, path.parent, path)]
+        assert modes == [0o700] * 3
+        assert stat.S_IMODE(server.place.log.stat().st_mode) == 0o600
+        if os.geteuid() == 0:
+            asked = [sys.executable, "-c", CONNECT, str(path)]
+            answer = subprocess.run(asked, capture_output=True, text=True, check=True)  # noqa: S603  # ours
+            assert answer.stdout == "Permission denied\n"
+
+
+def test_a_directory_of_others_is_not_taken(data: Path) -> None:
+    data.mkdir(mode=0o755)
+    (data / "users-file").touch()
+    before = data.stat()
+
+    ended = engine("db", "migrate", "--data-dir", str(data))
+
+    assert ended.code == 2
+    assert ended.stderr.count("\n") == 1
+    assert f"{data} has files that no server made, as 'users-file'" in ended.stderr
+    assert [each.name for each in data.iterdir()] == ["users-file"]
+    assert (data.stat().st_uid, data.stat().st_mode) == (before.st_uid, before.st_mode)
+
+
+def test_a_directory_that_everybody_may_write_to_is_not_taken(data: Path) -> None:
+    data.mkdir()
+    data.chmod(0o1777)
+
+    ended = engine("db", "migrate", "--data-dir", str(data))
+
+    assert (ended.code, [*data.iterdir()]) == (2, [])
+    assert f"everybody may write to {data}" in ended.stderr

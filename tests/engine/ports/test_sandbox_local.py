@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -153,3 +157,77 @@ def test_many_at_once_do_not_count_each_others_processes(base: Path) -> None:
     ended = asyncio.run(all_of_them())
 
     assert [each.err_code for each in ended] == ["NONE"] * 4
+
+
+CONNECT = """python3 - <<'END'
+import socket
+for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    try:
+        socket.socket(socket.AF_UNIX, kind).connect({path!r})
+        print("connected")
+    except OSError as error:
+        print(error.strerror)
+one, other = socket.socketpair()
+one.send(b"own pair")
+print(other.recv(10).decode())
+END"""
+LANDLOCK = 444  # the system call, on every machine
+UNSHARE = 272  # on x86_64
+PRCTL = 157
+
+
+def run_lacking(base: Path, cmd: str, *calls: int, people: bool = False) -> list[str]:
+    """How ``cmd`` ended in the sandbox of a machine without ``calls``, perhaps not as root."""
+    asked = json.dumps([LIMITS, str(base), cmd, calls, people])
+    answer = subprocess.run(  # noqa: S603  # our own words only
+        [sys.executable, "-m", "tests.engine.ports.lacking_machine", asked],
+        capture_output=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
+    found: list[str] = json.loads(answer.stdout)
+    return found
+
+
+@pytest.fixture
+def listening(base: Path) -> Iterator[Path]:
+    """A socket of this machine to which every account may connect."""
+    path = base / "service"
+    with socket.socket(socket.AF_UNIX) as service:
+        service.bind(str(path))
+        path.chmod(0o777)
+        service.listen()
+        yield path
+
+
+def test_a_command_reaches_no_socket_of_this_machine(
+    run: Callable[..., Result], listening: Path
+) -> None:
+    ended = run(CONNECT.format(path=str(listening)))
+
+    assert ended.stdout.splitlines() == ["Permission denied", "Permission denied", "own pair"]
+    assert "seccomp" in ended.sandbox_ref
+
+
+@pytest.mark.parametrize("lacking", [(), (UNSHARE,)], ids=["namespaces", "no namespaces"])
+def test_under_an_account_of_people_it_reaches_none_either(
+    base: Path, listening: Path, lacking: tuple[int, ...]
+) -> None:
+    cmd = CONNECT.format(path=str(listening)) + "\npython3 -c 'import socket; socket.socket()'"
+
+    _, said, trouble, ref = run_lacking(base, cmd, *lacking, people=True)
+
+    assert said.splitlines() == ["Permission denied", "Permission denied", "own pair"]
+    assert ("PermissionError" in trouble) == bool(lacking)  # then there is no network at all
+    assert ("net" in ref) == (not lacking)
+
+
+@pytest.mark.parametrize(
+    ("call", "named"), [(LANDLOCK, "no Landlock"), (PRCTL, "takes no seccomp filter")]
+)
+def test_a_machine_that_cannot_hold_a_promise_is_refused_by_name(
+    base: Path, call: int, named: str
+) -> None:
+    code, _, why, _ = run_lacking(base, "echo hi", call)
+
+    assert (code, named in why) == ("BOOT_FAIL", True)

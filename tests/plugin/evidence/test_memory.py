@@ -15,7 +15,7 @@ from pytest_spec11.judge import Case, Terms, judge
 from pytest_spec11.requirements import catalogue
 from pytest_spec11.requirements.policy import Policy
 from pytest_spec11.verdict.signoff import Signoff
-from pytest_spec11.verdict.weakenings import Drift
+from pytest_spec11.verdict.weakenings import Weakenings
 from pytest_spec11.verify import verify
 from reports.excerpts import FIRST, LAST, Excerpts
 
@@ -35,7 +35,7 @@ def judge_bundle(folder: Path) -> None:
     known, seen = catalogue.load(), bundle.load([folder])
     terms = Terms(now_ms=1, here=None, scope="signoff", policy=Policy())
     document = Signoff(
-        Case(known, seen, terms), judge(known, seen, terms), Drift("", ())
+        Case(known, seen, terms), judge(known, seen, terms), Weakenings("", ())
     ).document()
     assert document["evidence"]["records"] >= FEW - 2
 

@@ -191,10 +191,10 @@ def test_a_kept_run_of_nobody_knows_which_tree_is_named(
 ) -> None:
     folder = keep(release, rewrite(lambda content: b"\0" + content))
     (looked,) = release.document()["kept"]["looked"]
-    assert (looked["ref"], looked["damage"]) == ("r0", "of which tree it is cannot be read")
+    assert (looked["ref"], looked["damage"]) == ("r0", "its tree cannot be read")
     assert codes(release) == {}
     assert main(["flakes", str(folder), "--tree", "x"]) == 1
-    assert "r0: of which tree it is cannot be read" in capsys.readouterr().out
+    assert "r0: its tree cannot be read" in capsys.readouterr().out
 
 
 NODES = [A, B, "t.py::other"]

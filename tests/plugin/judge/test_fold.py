@@ -18,7 +18,7 @@ from pytest_spec11.evidence import bundle
 from pytest_spec11.evidence.bundle import Bundle
 from pytest_spec11.judge import Case
 from pytest_spec11.verdict.signoff import Signoff
-from pytest_spec11.verdict.weakenings import Drift
+from pytest_spec11.verdict.weakenings import Weakenings
 from tests.plugin.judge import materialised
 from tests.plugin.judge.stand import (
     A,
@@ -121,7 +121,7 @@ JOURNALS = st.lists(
 def say(stand: Stand, evidence: Bundle) -> tuple[Any, ...]:
     """All that is ever said of evidence: verdict, reasons in their order, standings, sign-off."""
     verdict = stand.verdict(evidence)
-    signoff = Signoff(Case(stand.claims, evidence, stand.terms), verdict, Drift("", ()))
+    signoff = Signoff(Case(stand.claims, evidence, stand.terms), verdict, Weakenings("", ()))
     reasons = [asdict(each) for each in verdict.reasons]
     return verdict.verdict, reasons, [*verdict.claims.items()], json.dumps(signoff.document())
 

@@ -82,7 +82,9 @@ def test_every_weakening_is_listed() -> None:
     new = (
         f"[signing]\nthreshold = 1\nkeys = ['{KEY}', '{'c' * 64}']\n[thresholds.p99_ms]\nmax = 301"
     )
-    assert list(policy.find_weakenings(policy.read(WHOLE.encode()), policy.read(new.encode()))) == [
+    assert list(
+        weakenings.compare_policies(policy.read(WHOLE.encode()), policy.read(new.encode()))
+    ) == [
         "policy: S2.live is no longer asked for",
         "policy: shard one is no longer asked for",
         "policy: shard two is no longer asked for",
@@ -93,15 +95,15 @@ def test_every_weakening_is_listed() -> None:
         "policy: max of p99_ms went from 300 to 301",
         "policy: rate has no min any more",
     ]
-    assert list(policy.find_weakenings(policy.read(new.encode()), policy.read(WHOLE.encode()))) == [
-        "policy: key bbbbbbbbbbbb may sign now"
-    ]
+    assert list(
+        weakenings.compare_policies(policy.read(new.encode()), policy.read(WHOLE.encode()))
+    ) == ["policy: key bbbbbbbbbbbb may sign now"]
 
 
 def test_a_catalogue_that_asks_less_is_listed() -> None:
     old, new = catalogue.parse_catalogue(STRICT), catalogue.parse_catalogue(DOCUMENT)
-    assert list(catalogue.find_weakenings(old, old)) == []
-    assert list(catalogue.find_weakenings(old, new)) == [
+    assert list(weakenings.compare_catalogues(old, old)) == []
+    assert list(weakenings.compare_catalogues(old, new)) == [
         "catalogue: S1.a has no saboteurs http.lie, sql.lie any more",
         "catalogue: S1.b has no saboteurs http.lie any more",
         "catalogue: lane check is no longer asked for",
@@ -122,14 +124,14 @@ def test_what_a_branch_asks_less_than_its_merge_base_is_listed(tmp_path: Path) -
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-qm", "first")
     known = catalogue.load()
-    assert weakenings.measure(tmp_path, None, known, Policy()) == weakenings.Drift("", ())
+    assert weakenings.measure(tmp_path, None, known, Policy()) == weakenings.Weakenings("", ())
     git(tmp_path, "checkout", "-qb", "branch")
     (tmp_path / "spec11.toml").unlink()
     (tmp_path / "test_a.py").write_text(test)
     git(tmp_path, "commit", "-qam", "second")
     found = weakenings.measure(tmp_path, None, known, Policy())
     assert len(found.base) == 40
-    assert found.weakenings == (
+    assert found.sentences == (
         "policy: max_age_h went from 1 to 24",
         'tests: claim("S1.a") marks 1 fewer',
     )

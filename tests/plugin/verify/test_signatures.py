@@ -63,7 +63,7 @@ def test_two_different_people_make_it_go_and_one_twice_does_not(desk: Desk) -> N
     assert codes(desk.verified()) == {"E-SIGNATURE"}
     desk.sign(0)
     desk.sign(0)
-    assert desk.verified().findings[0].text == "1 of 2 signatures that are asked for"
+    assert desk.verified().findings[0].text == "1 of 2 demanded signatures"
     desk.sign(2)
     report = desk.verified()
     assert (report.verdict, report.findings) == ("GO", ())
