@@ -106,13 +106,9 @@ def _choose_claims(
     for number, flag in ((arguments.jobs, "--jobs"), (arguments.budget or 1, "--budget")):
         if number < 1:
             raise BadInput(f"{flag} takes a number from 1 on")
-    needed = [
-        id_ for id_, c in claims.claims.items() if c.is_needed(arguments.scope, wished.mandatory)
-    ]
     scenario = arguments.scenario
-    found = [
-        each for each in arguments.claim or needed if scenario in {"", claims.claims[each].scenario}
-    ]
+    named = arguments.claim or claims.list_needed(arguments.scope, wished.mandatory)
+    found = [each for each in named if scenario in {"", claims.claims[each].scenario}]
     if not found:
         raise BadInput(f"no claim of {scenario or 'the catalogue'} is needed at {arguments.scope}")
     return found
@@ -125,7 +121,7 @@ def _plan_cells(
     planned = kill_matrix.cells_of(claims, arguments.scenario, arguments.saboteur, needed)
     if missing := set(arguments.saboteur) - planned.keys():
         names = ", ".join(sorted(missing))
-        raise BadInput(f"no such cell: {names}, at scope {arguments.scope}; see: spec11 claims")
+        raise BadInput(f"no cell: {names}, at scope {arguments.scope}; see: spec11 claims")
     return planned
 
 

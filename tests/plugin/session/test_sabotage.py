@@ -130,7 +130,7 @@ def test_what_the_signoff_does_not_need_is_not_tried_unless_it_is_named(
     ("args", "why"),
     [
         (("--claim", "S00.nothing"), "no claim S00.nothing"),
-        (("--saboteur", "http.rare"), "no such cell: http.rare"),
+        (("--saboteur", "http.rare"), "no cell: http.rare"),
         (("-m", "S09"), "no claim of S09 is needed at signoff"),
         (("--budget", "0"), "--budget takes a number"),
         (("--jobs", "0"), "--jobs takes a number"),
