@@ -220,7 +220,7 @@ class MutationCampaign:
         waits = {node: _WAIT_TIMES * each.took_s + _WAIT_MORE_S for node, each in run.tests.items()}
         mutants = {node: planned[node] for node in run.tests if node in planned}
         orders = Orders(out=str(out), mutants=mutants, nodes=nodes, wait_s=waits)
-        code = self._runs.run(run.command, self._logs / f"{name}.log", orders)
+        code = self._runs.run_controlled(run.command, self._logs / f"{name}.log", orders)
         lines = [line for each in sorted(out.parent.glob(f"{out.name}*")) for line in each.open()]
         if code not in RAN and not lines:
             self._state.not_green |= dict.fromkeys(run.tests, f"pytest ended with {code}: {name}")

@@ -11,11 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from pytest_spec11.cli import green_runs
@@ -58,6 +61,7 @@ def add(commands: Any) -> None:
     made.add_argument("--app-version", default="", help="to be released; default: the policy's")
     made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
     made.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    made.add_argument("--no-saboteurs", action="store_true", help="try only mutants")
     made.add_argument("--budget", type=float, metavar="SECONDS", help=_BUDGET)
     made.add_argument("--exhaustive", action="store_true", help="try every mutant; takes long")
     made.add_argument("--seed", default="", help="order of the mutants; default: of the tree")
@@ -70,21 +74,20 @@ def run(arguments: argparse.Namespace) -> int:
     claims = catalogue.load(arguments.catalogue)
     wished = policy.load(arguments.root)
     needed = _choose_claims(claims, wished, arguments)
-    planned = _plan_cells(claims, needed, arguments)
+    planned = {} if arguments.no_saboteurs else _plan_cells(claims, needed, arguments)
     version = wished.choose_version(arguments.app_version)
     here = binding.measure(arguments.root, version, arguments.scope, claims.digest)
     began, nonce = time.time_ns() // 1_000_000, secrets.token_hex(16)
     name = f"sabotage-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{nonce[:8]}"
     logs = arguments.root / ".spec11" / name
     place = arguments.bundle or (arguments.green[0] if len(arguments.green) == 1 else logs)
-    for each in (logs, place):
-        each.mkdir(parents=True, exist_ok=True)
-    with Runs(arguments.root, arguments.jobs) as runs:
-        campaign = Campaign(arguments, logs, runs)
+    with _keep_logs(logs) as unseen, Runs(arguments.root, arguments.jobs) as runs:
+        campaign = Campaign(arguments, unseen, runs)
         tested = campaign.find_green(needed)
         here["appVersion"] = here["appVersion"] or tested
         mutation = None if arguments.saboteur else campaign.run_mutants(claims, needed, here)
         cells = campaign.run_cells(planned) if planned else []
+    place.mkdir(parents=True, exist_ok=True)
     span = (began, time.time_ns() // 1_000_000)
     found = kill_matrix.document(cells, {"id": name, "nonce": nonce}, here, span)
     found["mutation"] = mutation.to_json() if mutation else None
@@ -95,6 +98,16 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"kill matrix: {place / FILE}")
     weak = mutation is not None and bool(mutation.weak)
     return 0 if all(each.good for each in cells) and not weak else 1
+
+
+@contextmanager
+def _keep_logs(place: Path) -> Iterator[Path]:
+    """A directory for logs that no run can find in its tree; in the end they are at ``place``."""
+    with TemporaryDirectory() as unseen:
+        try:
+            yield Path(unseen)
+        finally:
+            shutil.copytree(unseen, place)
 
 
 def _choose_claims(
@@ -192,7 +205,7 @@ class Campaign:
         """The bundle of a run without any fault."""
         place, log = self._logs / "plain", self._logs / "plain.log"
         command = [*self._command(claims, ()), f"--spec11-dir={place.absolute()}"]
-        code = self._runs.run(command, log)
+        code = self._runs.run_plain(command, log)
         found = [each for each in place.glob("*") if any(each.glob("journal-*.ndjson"))]
         if code not in RAN or len(found) != 1:
             raise CannotJudge(f"pytest ended with {code}, see {log}")
@@ -260,7 +273,9 @@ class Campaign:
         began, log = time.monotonic(), self._logs / f"{name}.log"
         out = (self._logs / f"{name}.ndjson").absolute()
         orders = Orders(out=str(out), saboteurs=tuple(saboteurs))
-        code = self._runs.run(self._command(claims, sorted(filter(None, where))), log, orders)
+        code = self._runs.run_controlled(
+            self._command(claims, sorted(filter(None, where))), log, orders
+        )
         lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
         took_s = time.monotonic() - began
         self._say(f"{name}: {len(lines)} tests of {len(claims)} claims, {took_s:.0f} s")

@@ -27,12 +27,17 @@ def open_channel() -> tuple[socket.socket, socket.socket]:
 
 def send(channel: socket.socket, orders: Orders) -> None:
     """The run that holds the other end gets its orders; one that ended early does without."""
-    with channel:
-        try:
-            channel.sendall(orders.dumps())
-            channel.shutdown(socket.SHUT_WR)
-        except (BrokenPipeError, ConnectionResetError):
-            return
+    try:
+        channel.sendall(orders.dumps())
+        channel.shutdown(socket.SHUT_WR)
+    except (BrokenPipeError, ConnectionResetError):
+        return
+
+
+def receive_status(channel: socket.socket) -> int:
+    """The exit status that whoever holds the other end sends at last; -1 when it died before."""
+    said = b"".join(iter(lambda: channel.recv(16), b""))
+    return int(said) if said.isdigit() else -1
 
 
 def receive() -> None:
