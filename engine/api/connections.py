@@ -189,7 +189,7 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Send the reason, unless a request is half answered or the client takes nothing; close."""
+        """Send the reason, unless a request is under way or the client takes nothing; close."""
         can_speak = self.is_idle and self._wants_head
         if not can_speak or self.transport.get_write_buffer_size():
             self.transport.abort()

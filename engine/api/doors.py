@@ -18,7 +18,7 @@ SIGNATURE: Final = "x-spec11-signature"
 
 
 class Doors:
-    """Checks credentials. Without tokens every program of this machine passes, but no other site."""
+    """Checks credentials. Without tokens every local program passes, but no foreign page."""
 
     def __init__(self, tokens: Mapping[Role, Keys], secrets: Keys | None) -> None:
         self._tokens = tokens

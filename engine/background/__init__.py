@@ -1,4 +1,4 @@
-"""What only a worker does: steps, patches, waits, tasks, repairs.
+"""The work of a worker: steps, patches, waits, tasks, repairs.
 
 It may import ``usecases`` and what these may import. The api-shim never imports it.
 """

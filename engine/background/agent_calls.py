@@ -1,4 +1,4 @@
-"""Ask an agent, believe nothing of its answer that was not checked, and keep what came of it."""
+"""Asks agents, checks every answer, and keeps the calls in the ledger."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ NOBODY: Final = Answer(structured=None, tools=(), served_by="none")
 
 
 class Concern(Protocol):
-    """What agents are asked about: a run, or the rehearsal of one."""
+    """The subject of a call to an agent: a run, or the evaluation of a fixture."""
 
     @property
     def recipe_id(self) -> str:
-        """The recipe that it follows."""
+        """The id of its recipe."""
         ...
 
     @property
     def recipe_v(self) -> str:
-        """The version of that."""
+        """The version of its recipe."""
         ...
 
     @property
     def intent(self) -> dict[str, Any]:
-        """What it is to reach."""
+        """Its intent."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish(Generic[Wanted]):
-    """What a step wants to know, of which agent, and in which shape."""
+    """What a step asks, which agent it asks, and the shape of the answer."""
 
     step_id: str
     agent: str
@@ -52,16 +52,16 @@ class Wish(Generic[Wanted]):
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Whoever answers, and the ledger of what was asked of them."""
+    """The agents, and the ledger of the calls to them."""
 
     pool: Pool
     agents: Agents
 
     async def ask(self, subject: Subject, wish: Wish[Wanted]) -> tuple[Wanted, Call]:
-        """A checked answer, and the call as the step has to keep it.
+        """Ask; return a checked answer, and the call that the step must keep.
 
-        An answer that an earlier try of the step kept is taken, and checked like a new one. A
-        failure is kept at once, and never taken (B13). Raises RunFailed.
+        An answer from an earlier try of the step is used again, and checked like a new one. A
+        failure is kept at once and never used again (B13). Raises RunFailed.
         """
         title = f"{subject.run_id} {wish.step_id} {subject.attempt}"
         asked = replace(question(subject, wish.agent, wish.prompt, wish.shape), title=title)
@@ -95,7 +95,7 @@ class Asking:
 
 
 def question(subject: Concern, agent: str, prompt: str, wanted: type[Wire]) -> Question:
-    """What ``agent`` is asked about the subject, to be answered as ``wanted``."""
+    """The question to ``agent`` about the subject, with ``wanted`` as the shape of the answer."""
     return Question(
         agent=agent,
         title=f"{subject.recipe_id}@{subject.recipe_v}",
@@ -108,7 +108,7 @@ def question(subject: Concern, agent: str, prompt: str, wanted: type[Wire]) -> Q
 
 
 def check_answer(asked: Question, answer: Answer, wanted: type[Wanted]) -> Wanted:
-    """The answer as ``wanted``. Raises RunFailed for a tool it may not use or another shape."""
+    """The answer as ``wanted``. Raises RunFailed for a denied tool or another shape."""
     plans.require_tools(asked.agent, answer.tools)
     try:
         return wanted.model_validate(answer.structured)
@@ -120,7 +120,7 @@ def check_answer(asked: Question, answer: Answer, wanted: type[Wanted]) -> Wante
 
 
 def _call(subject: Subject, wish: Wish[Wanted], asked: Question, answer: Answer) -> Call:
-    """The call as the ledger keeps it: one success for each asking of one thing."""
+    """The call in the form of the ledger: one success for each question."""
     schema_hash = digest(dict(asked.schema))
     prompt_hash = digest(asked.prompt)
     return Call(

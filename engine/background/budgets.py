@@ -1,4 +1,4 @@
-"""Hold runs to their budgets: what they cost is read from rows, never from a process's clock."""
+"""Keeps runs within their budgets. Costs come from rows, never from a process's clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from engine.store.pool import Pool
 from engine.usecases import step_artifacts
 from engine.usecases.step_artifacts import Made
 
-ALONE: Final = 0  # the place of the one artifact of a violation
+ALONE: Final = 0  # the index of the one artifact of a violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Budgets:
     pool: Pool
 
     async def look(self, execution: Execution) -> dict[str, Any] | None:
-        """The first limit that the run exceeds by now, as a document. Raises RunFailed."""
+        """The first limit that the run exceeds now, as a document. Raises RunFailed."""
         over = await self.pool.insist(_find_excess, execution.run_id)
         return None if over is None else over.document
 
@@ -40,9 +40,9 @@ async def _find_excess(tx: Tx, run_id: str) -> Excess | None:
 
 
 def parse_limits(stored: Any) -> Limits | None:
-    """The limits that a run's row holds; None where it has none.
+    """The limits in a run's row; None if it has none.
 
-    Raises RunFailed for a row of another shape: a budget that cannot be read is not kept to.
+    Raises RunFailed for a row of another shape, because nobody can keep an unreadable budget.
     """
     if stored is None:
         return None
@@ -56,14 +56,14 @@ def parse_limits(stored: Any) -> Limits | None:
 
 
 def verdict(limits: Limits, spent: Spent, retries: int = 0) -> dict[str, Any]:
-    """``minutes`` billed so far, and ``over``: the first limit exceeded, as a document or None."""
+    """``minutes``: billed so far. ``over``: the first exceeded limit as a document, or None."""
     observed = {Metric.RETRIES: retries, **spent.measurements}
     over = rules.find_excess(limits, observed)
     return {"minutes": spent.minutes, "over": None if over is None else over.document}
 
 
 async def block(tx: Tx, execution: Execution, over: Mapping[str, Any]) -> None:
-    """The violation is on record, once, as every reader knows it; the caller ends the run."""
+    """Record the violation once, in the form that every reader knows; the caller ends the run."""
     told = BudgetViolation.model_validate(over)
     made = Made("json_diagnostic", f"{told.metric}.json", told.model_dump())
     left = step_artifacts.one(execution.run_id, rules.STEP, made, told.metric, ALONE)

@@ -1,4 +1,4 @@
-"""Marks that a workflow leaves around a durable sleep, to be counted after a crash."""
+"""Marks that a workflow writes around a durable sleep; tests count them after a crash."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ class Marks:
     pool: Pool
 
     async def leave(self, workflow_id: str, mark: str, function_id: int) -> None:
-        """One more line, once for a step."""
+        """Write one line, once per step."""
         await self.pool.insist(store.mark, workflow_id, mark, function_id)

@@ -1,4 +1,4 @@
-"""Tell, once, that nobody answered at a gate in time."""
+"""Records, once, that nobody answered a gate in time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Escalation:
     pool: Pool
 
     async def tell(self, run_id: str, gate_key: str) -> None:
-        """One artifact says so. Its time is the deadline's: a repeat has the same bytes."""
+        """Write the artifact. Its time is the deadline, so a repeat has the same bytes."""
         await self.pool.insist(_record_escalation, run_id, gate_key)
 
 

@@ -1,8 +1,8 @@
-"""An executor's presence: it holds its id, beats, looks after lost ones, and knows when it is lost.
+"""The lease of an executor on its id: lock, heartbeat, takeover of lost executors.
 
-Both locks and beats are needed: a lock goes the moment a process dies, a beat stops when a process
-stands still. A server that restarts drops every lock, so nobody is declared lost right after. A
-session may be cut off while its process lives: it has ``MISSED_S`` to take its lock again.
+The lease needs both: the lock goes when a process dies, and the heartbeat stops when a process is
+frozen. A restart of the server drops every lock, so no executor is declared lost right after it. If
+a session is cut off while its process lives, the process has ``MISSED_S`` to take the lock again.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from engine.store.queue_signals import QueueSignals
 
 log = logging.getLogger(__name__)
 BEAT_S: Final = 0.25
-MISSED_S: Final = 1.0  # without a lock: the process is gone
-TAKE_S: Final = 6.0  # a frozen namesake is declared lost by then, a killed one is gone at once
+MISSED_S: Final = 1.0  # without a lock for this long, the process is gone
+TAKE_S: Final = 6.0  # by then a frozen process of this id is declared lost
 TRY_S: Final = 0.05
 
 
 class Lost(Exception):
-    """Somebody took over what this process was running."""
+    """Another executor took over the workflows of this process."""
 
 
 class Presence:
-    """One process as one executor of the database at ``dsn``."""
+    """This process as one executor of the database at ``dsn``."""
 
     def __init__(self, dsn: str, who: Identity, signals: QueueSignals) -> None:
         self._dsn = dsn
@@ -41,9 +41,9 @@ class Presence:
 
     @asynccontextmanager
     async def hold_lease(self) -> AsyncIterator[asyncio.Task[None]]:
-        """The block runs as the executor. The task lent ends, with Lost, only when it no longer is.
+        """Run the block as the executor. The given task ends with Lost if the lease is lost.
 
-        Raises InUse when another process bears the id.
+        Raises InUse when another process has the id.
         """
         async with await pool.connect(self._dsn) as tx:
             await self._take(tx)
@@ -66,7 +66,7 @@ class Presence:
             await asyncio.sleep(TRY_S)
 
     async def _stay(self, tx: Tx) -> None:
-        """Beat on the session that holds the lock; on a new one whenever it broke."""
+        """Send heartbeats on the session that holds the lock; open a new session if it breaks."""
         await self._beats(tx)
         while True:
             try:
@@ -80,7 +80,7 @@ class Presence:
             await asyncio.sleep(BEAT_S)
 
     async def _beats(self, tx: Tx) -> None:
-        """Return when the session broke. Raises Lost."""
+        """Send heartbeats until the session breaks. Raises Lost."""
         try:
             while True:
                 others = await executors.beat(tx, self._who)
@@ -93,7 +93,7 @@ class Presence:
             log.warning("presence interrupted: %s", error)
 
     def _find_suspects(self, others: Sequence[Other]) -> list[str]:
-        """Those without a lock for a while, and those that stand still."""
+        """The executors without a lock for a while, and those whose heartbeat stopped."""
         now, since = asyncio.get_running_loop().time(), self._without_lock
         free = [other.executor_id for other in others if other.silent_s is None]
         self._without_lock = {name: since.get(name, now) for name in free}

@@ -1,4 +1,4 @@
-"""Hands that change the files of a run, each change on record before and after it is made."""
+"""Changes the files of a run. Rows record each change before and after it is made."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Hands:
     workspace: Workspace
 
     async def write(self, entry: Entry, postimage: str) -> None:
-        """The file is the postimage, and the row says so. Raises RunFailed."""
+        """Write the postimage to the file, then mark the row. Raises RunFailed."""
         found = await asyncio.to_thread(self.workspace.read, entry.target_path)
         if rules.move(APPLY, entry, found.content) is Move.WRITE:
             await self._put(entry, postimage.encode())
@@ -34,9 +34,9 @@ class Hands:
         await store.mark_applied(self.tx, entry)
 
     async def take_back(self, entries: Sequence[Entry], why: Why) -> int:
-        """How many of ``entries`` were taken back: all that stands, the last written first.
+        """Take back all written ``entries``, the last written first; return their number.
 
-        Raises RunFailed at the first file that is not what was written; it stays as it is.
+        Raises RunFailed at the first file that differs from what was written; it stays as it is.
         """
         standing = rules.standing(entries)
         if standing:
@@ -44,13 +44,13 @@ class Hands:
         return sum([await self._restore(entry) for entry in standing])
 
     async def _restore(self, entry: Entry) -> bool:
-        """Whether there was something to take back; now the file is what it was, and so the row."""
+        """Restore file and row; return whether there was something to take back."""
         try:
             found = await asyncio.to_thread(self.workspace.read, entry.target_path)
         except NotAllowed:
             if entry.applied_at is not None:
                 raise
-            return False  # refused before it was written
+            return False  # it was refused before it was written
         was_written = not rules.was_never_written(entry, found.content)
         if was_written:
             move = rules.move(ROLL_BACK, entry, found.content)
@@ -72,7 +72,7 @@ class Hands:
             await self._put(entry, content)
 
     async def _put(self, entry: Entry, content: bytes) -> None:
-        """The file has the content; what a lost session had staged never becomes the file's."""
+        """Give the file this content. A file staged by a lost session never replaces it."""
         staged = await asyncio.to_thread(
             self.workspace.stage, entry.target_path, content, entry.key
         )
@@ -84,7 +84,7 @@ class Hands:
 
 
 class Pen:
-    """Writes one attempt of one execution, and goes on with what ``entries`` show as begun."""
+    """Writes one attempt of one execution; it continues entries that were begun before."""
 
     def __init__(
         self, hands: Hands, execution_id: str, attempt: int, entries: Sequence[Entry]
@@ -95,7 +95,7 @@ class Pen:
         self._begun = {each.patch_index: each for each in entries if each.attempt == attempt}
 
     async def write(self, index: int, wish: Wish) -> Entry:
-        """The entry of the ``index``th patch, which is written. Raises RunFailed, RunCanceled."""
+        """Write the patch at ``index``; return its entry. Raises RunFailed, RunCanceled."""
         entry = self._begun.get(index) or await self._begin(index, wish)
         rules.require_same(entry, wish)
         if entry.applied_at is None:

@@ -1,6 +1,6 @@
-"""The gates at which a run waits for people: opened together, closed by answers or by deadlines.
+"""The gates of a run: opened together, closed by answers or by deadlines.
 
-What was accepted counts, whether or not its message was heard: the message only wakes the run.
+An accepted answer counts even if its message is lost: the message only wakes the run.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ TIMEOUT: Final = "timeout"
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """Waiting for people, over one pool of connections. ``number`` is that of the step at work."""
+    """Waits for people, over one pool of connections. ``number`` is that of the current step."""
 
     pool: Pool
 
     async def begin(self, execution: Execution, asks: Sequence[Ask], number: int) -> dict[str, Any]:
-        """``leftS``: seconds until the first deadline. Every gate is open."""
+        """Open every gate. Returns ``leftS``: the seconds until the first deadline."""
         return await self.pool.insist(_open_gate, execution, asks, number)
 
     async def look(self, execution: Execution, keys: list[str], number: int) -> dict[str, Any]:
-        """What came of the gates: ``leftS`` while the run has to wait, else ``refusal`` or None.
+        """The state of the gates: ``leftS`` while the run must wait, otherwise ``refusal`` or None.
 
-        A no, or silence past a deadline by the database's clock, speaks for all of them.
+        One no, or one missed deadline by the database's clock, decides for all of them.
         """
         return await self.pool.insist(_read_gates, execution, keys, number)
 
@@ -46,7 +46,7 @@ async def _open_gate(
     left_s = await store.open_all(tx, execution.id, dict(zip(keys, asks, strict=True)), number)
     if len(left_s) == len(keys):
         return {"leftS": max(0.0, min(left_s))}
-    async with tx.transaction():  # they were open before, or the run is another's by now
+    async with tx.transaction():  # they were open before, or the run has another owner
         await steps.hold(tx, execution.id)
         return {"leftS": _left_s([*(await _standing(tx, execution, keys)).values()])}
 
@@ -70,7 +70,7 @@ async def _read_gates(tx: Tx, execution: Execution, keys: list[str], number: int
 
 
 async def _standing(tx: Tx, execution: Execution, keys: list[str]) -> dict[str, Standing]:
-    """All of the gates, by key. Raises RunFailed when one is missing: nobody was asked there."""
+    """All of the gates, by key. Raises RunFailed when one is missing, because nobody was asked."""
     found = {gate.gate_key: gate for gate in await store.standing(tx, execution.id, keys)}
     if found.keys() != set(keys):
         raise RunFailed(f"gates are missing: {', '.join(sorted(set(keys) - found.keys()))}")
@@ -94,7 +94,7 @@ def _left_s(gates: Sequence[Standing]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a gate stands once its answer is understood and the clock was looked at."""
+    """The state of a gate after its answer and the clock were read."""
 
     state: State
     decision: str | None = None
@@ -102,12 +102,12 @@ class End:
 
     @property
     def refuses(self) -> bool:
-        """Whether the run may not go on because of it: somebody said no, or nobody anything."""
+        """Whether it stops the run: somebody said no, or nobody answered."""
         return self.decision == "no" or self.state == State.TIMED_OUT
 
     @property
     def abandoned_end(self) -> End:
-        """The same, unless nobody needs the answer any more."""
+        """The same, or an abandoned end if the run does not need the answer any more."""
         return replace(self, state=State.CANCELLED) if self.state == State.PENDING else self
 
 

@@ -1,8 +1,8 @@
-"""Write what a plan wants written, and take it back: by row and by file, whoever crashes (D25).
+"""Writes a plan's patches and takes them back, by row and by file, across crashes (D25).
 
-The row comes first, with what the file was; then the file; then the row's mark. Whoever repeats
-any of it looks at the file first, and does only what is left to be done. Files of a run change
-under a lock that one process holds, and only while its session with the database lives.
+First comes the row with the old content, then the file, then the mark on the row. A repeat reads
+the file first and does only the rest. Files of a run change only under a lock of one process, and
+only while its database session lives.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Patching:
     workspace: Workspace
 
     async def apply(self, execution: Execution, wanted: Sequence[Patch]) -> list[Entry]:
-        """The history of ``wanted``, in its order: all of it is written.
+        """Write all of ``wanted``; return its history in the same order.
 
         Raises RunFailed for a path or a file that may not be changed, and RunCanceled.
         """
@@ -42,24 +42,24 @@ class Patching:
         return await self.pool.insist(_apply_patches, self.workspace, execution, wanted)
 
     async def undo(self, execution: Execution, error: str) -> str:
-        """What the run failed of, once all that it wrote is taken back: ``error``, or worse.
+        """Take back everything that the run wrote; return ``error``, or a worse one.
 
-        Does nothing for an execution that does not own its run any more, or whose run has ended.
+        Does nothing if the execution does not own its run any more or the run has ended.
         """
         return await self.pool.insist(_undone, self.workspace, execution, error)
 
     async def compensate(self, run_id: str) -> int:
-        """How many patches of a canceled run were taken back; none of one that goes on.
+        """Take back the patches of a canceled run; return their number (0 if the run goes on).
 
-        Raises RunFailed when one cannot be; the run's row says so, too.
+        Raises RunFailed if a patch cannot be taken back; the run's row records this too.
         """
         return await self.pool.insist(_compensate_run, self.workspace, run_id)
 
     async def reapply(self, execution: Execution) -> None:
-        """What a cancellation took back of a run that now goes on is written again.
+        """Write again what a cancellation took back of a run that now goes on.
 
-        Raises RunFailed like ``apply``. A run that was canceled once more is left alone: its next
-        step meets the cancellation.
+        Raises RunFailed like ``apply``. It leaves a run alone that was canceled again, because the
+        next step of that run finds the cancellation.
         """
         with suppress(RunCanceled):
             await self.pool.insist(_reapply_patches, self.workspace, execution)
@@ -69,7 +69,7 @@ async def _apply_patches(
     tx: Tx, workspace: Workspace, execution: Execution, wanted: Sequence[Patch]
 ) -> list[Entry]:
     async with store.alone(tx, execution.run_id):
-        # A cancellation has come before this look, or its compensation waits for the lock.
+        # A cancellation came before this read, or its compensation waits for the lock.
         await steps.subject(tx, execution.id)
         entries = await store.of_run(tx, execution.run_id)
         hands = Hands(tx, workspace)
@@ -81,7 +81,7 @@ async def _apply_patches(
 
 
 async def _attempt(hands: Hands, entries: Sequence[Entry], execution_id: str, why: Why) -> int:
-    """The number of the attempt to go on with. What an older one left standing is taken back."""
+    """Take back what an older attempt left; return the number of the attempt to go on with."""
     if number := rules.open_attempt(entries, execution_id):
         return number
     await hands.take_back(entries, why)

@@ -1,7 +1,7 @@
-"""A recipe's fixtures, run as runs are but for people and files, and what its checks find in them.
+"""Runs a recipe's fixtures like runs, but without people and files, and applies its checks.
 
-No run is begun: nobody is asked, no file is written, no row of ``app.runs`` is made. The agents
-answer, the sandbox runs every task, and the artifacts are those that a run would leave.
+It starts no run: nobody is asked, no file is written, and ``app.runs`` gets no row. The agents
+answer, the sandbox runs every task, and the artifacts are those of a run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ATTEMPTS: Final = 3  # of one task, as in a run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """One fixture of one version, rehearsed once."""
+    """One evaluation of one fixture of one version."""
 
     recipe_id: str
     recipe_v: str
@@ -48,13 +48,13 @@ class Scene:
 
     @property
     def execution(self) -> Execution:
-        """Under which ids its artifacts and tasks are made."""
+        """The ids of its artifacts and tasks."""
         return Execution(id=self.name, workflow_id=self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """Rehearsals, over one pool of connections, the agents, the sandbox and who looks at checks."""
+    """Evaluates fixtures with a pool of connections, agents, the sandbox and the checks."""
 
     pool: Pool
     agents: Agents
@@ -62,9 +62,9 @@ class Rehearsal:
     evals: Evals
 
     async def play(self, promotion_id: str, number: int, fixture_id: str) -> None:
-        """What the checks find in the ``number``th run of a fixture is on record, once.
+        """Record once what the checks find in run ``number`` of a fixture.
 
-        A fixture that cannot be run fails every check.
+        A fixture that cannot run fails every check.
         """
         recipe = await self.pool.insist(store.subject, promotion_id)
         fixture = next(each for each in recipe.spec["fixtures"] if each["id"] == fixture_id)
@@ -89,11 +89,11 @@ class Rehearsal:
         await self.pool.insist(store.keep, rehearsed)
 
     async def settle(self, promotion_id: str) -> str:
-        """What the findings came to; passed, the version is stable and active with that word."""
+        """The verdict of the findings. If they pass, the version is stable and active with it."""
         return await self.pool.insist(_settle_promotion, promotion_id)
 
     async def _run_scene(self, scene: Scene) -> list[Artifact]:
-        """What the run of the scene left behind. Raises RunFailed."""
+        """The artifacts of the scene. Raises RunFailed."""
         asked = agent_calls.question(scene, plans.PLAN, plans.plan_prompt(scene.intent), PlanAnswer)
         plan = agent_calls.check_answer(asked, await self.agents.ask(asked), PlanAnswer).to_core(
             scene.intent["goal"]
@@ -115,7 +115,7 @@ class Rehearsal:
         return [Artifact(each.uri, each.kind, each.inline) for each in left]
 
     async def _task(self, task: Task) -> Result:
-        """How the task ended. Raises RunFailed for a failure, the infrastructure's after a few."""
+        """The task's result, after retries for infrastructure failures. Raises RunFailed."""
         ended = await self.sandbox.run(task, 1)
         for attempt in range(2, ATTEMPTS + 1):
             if not results.is_infrastructure(ended.err_code):
@@ -157,7 +157,7 @@ async def _settle_promotion(tx: Tx, promotion_id: str) -> str:
 
 
 async def _end(tx: Tx, recipe: Recipe, promotion_id: str, found: Verdict) -> None:
-    """The promotion ends with its verdict, and what has passed is stable with it, or neither."""
+    """End the promotion with its verdict, and make a passed version stable, in one transaction."""
     ended = await store.end(tx, promotion_id, found.state, found.hashes)
     if ended and found.state == "passed" and not await store.crown(tx, recipe):
         name = f"{recipe.id}@{recipe.v}"

@@ -1,7 +1,7 @@
-"""When this process asks its queues for work: once a look at all of them found some.
+"""Decides when this process asks its queues for work: after a look at all queues found some.
 
-One thread looks, and only when it is told that something was enqueued. Threads that serve a queue
-sleep until there is work in it.
+One thread looks, and only after a signal that something was enqueued. Threads that serve a queue
+sleep until it has work.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Final, Protocol, TypeVar
 from engine.store.pool import AWAY
 
 log = logging.getLogger(__name__)
-LOOK_S: Final = 0.02  # until the next look after one that found work
-EAGER_S: Final = 2.0  # after the start: what an earlier life left comes back to its queues untold
-FALLBACK_S: Final = 1.0  # until the next look should nobody tell
-BELIEVED_S: Final = 1.0  # how long the settings of a queue are believed
-AWAY_S: Final = 0.25  # until the next look after one that failed
+LOOK_S: Final = 0.02  # to the next look, after a look that found work
+EAGER_S: Final = 2.0  # after the start, when old workflows return without a signal
+FALLBACK_S: Final = 1.0  # to the next look without a signal
+BELIEVED_S: Final = 1.0  # for how long the settings of a queue stay valid
+AWAY_S: Final = 0.25  # to the next look, after a look that failed
 T = TypeVar("T")
 
 
@@ -27,16 +27,16 @@ class Backlog(Protocol):
     """The database, for one thread. Each method may raise one of ``AWAY``."""
 
     def find_waiting(self, names: Collection[str]) -> frozenset[str]:
-        """Those of the queues in which a workflow waits to be claimed."""
+        """The queues in which a workflow waits."""
 
     def wait_for_signal(self, timeout_s: float) -> None:
-        """Return when something was enqueued since the last look began, or after that time."""
+        """Wait until something was enqueued since the last look began, or for the timeout."""
 
 
 class QueuePolling:
-    """Looks for all threads that serve a queue, each of which waits here for its turn.
+    """Looks on behalf of all threads that serve a queue. Each of them waits here for its turn.
 
-    ``pauses_s`` has for each queue how long it is between two claims.
+    ``pauses_s`` has the seconds between two claims for each queue.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class QueuePolling:
         threading.Thread(target=self._look_for_ever, name="queue-polling", daemon=True).start()
 
     def wait_until_due(self, queue: str) -> bool:
-        """Return when something waits in that queue, and it was not asked only just now.
+        """Return when something waits in that queue and its pause since the last claim is over.
 
-        False for a wait so long that the caller's settings of the queue may be of the past: it has
-        to learn them anew and ask again.
+        False after a wait so long that the caller's settings of the queue may be old: the caller
+        must read them again and call again.
         """
         if queue not in self._pauses_s:
             return True
@@ -91,7 +91,7 @@ class QueuePolling:
                 pause.wait(AWAY_S)
 
     def look(self) -> frozenset[str]:
-        """The queues with work. Whoever waits for one of them has its turn."""
+        """Find the queues with work and wake the threads that wait for them."""
         found = self._backlog.find_waiting(self._pauses_s)
         with self._changed:
             self._found = found
@@ -101,7 +101,7 @@ class QueuePolling:
 
 
 def remember(ask: Callable[..., T], for_s: float = BELIEVED_S) -> Callable[..., T]:
-    """The same answers, each believed for a while by all who ask with the same words."""
+    """Cache the answers of ``ask`` by its arguments, each for ``for_s`` seconds."""
     answers: dict[Any, tuple[float, T]] = {}
 
     def answer(*words: Any, **more: Any) -> T:

@@ -1,7 +1,7 @@
-"""Bring a run to the end that the durable engine gave its workflow without asking us.
+"""Ends a run whose workflow the durable engine ended by itself.
 
-That is a time limit that passed, and a workflow that was recovered too often. Every worker looks;
-one at a time moves runs, under the same locks as an operation.
+The durable engine does so when a time limit passes or a workflow was recovered too often. Every
+worker looks; one worker at a time moves runs, under the same locks as an operation.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ OUT_OF_TIME: Final = "the run's time limit passed"
 
 
 async def for_ever(pool: Pool) -> Never:
-    """Look, and bring to their end, until the process ends."""
+    """Reconcile again and again until the process ends."""
     while True:
         await pool.insist(reconcile_once)
         await asyncio.sleep(LOOK_S)
 
 
 async def reconcile_once(tx: Tx) -> None:
-    """End the runs whose workflow has ended by itself, unless somebody else does so now.
+    """End the runs whose workflow ended by itself, unless another worker does so now.
 
-    One query, outside of any transaction, while no workflow has ended by itself.
+    While there are none, it costs one query outside of any transaction.
     """
     found = await reconcile.find_endings(tx)
     if not found.ended and not found.settled:
@@ -58,7 +58,7 @@ async def _end(tx: Tx, ended: Ended) -> None:
 
 
 def _message(ended: Ended) -> str:
-    """What the workflow ended with, in words."""
+    """The end of the workflow as a message."""
     try:
         return str(json.loads(ended.error or "")["message"])
     except (ValueError, KeyError, TypeError):

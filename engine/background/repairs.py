@@ -1,4 +1,4 @@
-"""What a repair need not do again: steps that are whole, approvals given, tasks that succeeded."""
+"""What a repair does not do again: complete steps, given approvals, successful tasks."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from engine.store.steps import Subject
 
 @dataclass(frozen=True, slots=True)
 class Repairs:
-    """The past of runs, over one pool of connections."""
+    """Reads the earlier work of runs, over one pool of connections."""
 
     pool: Pool
 
     async def load_known_work(self, execution: Execution) -> dict[str, Any]:
         """``compiled``, ``decided`` (None: to be made), ``asked``, ``granted``, ``succeeded``.
 
-        Raises RunFailed for a stored step of another shape, and for one whose agent used a tool
-        that it may not use: nothing is made anew on top of it.
+        Raises RunFailed for a stored step of another shape, and for a step whose agent used a
+        denied tool: a repair must not build on these.
         """
         subject = await self.pool.insist(steps.subject, execution.id)
         return await self.pool.insist(_load_known_work, subject)

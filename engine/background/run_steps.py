@@ -1,6 +1,6 @@
-"""The four steps of a run: each asks whom it must, then keeps all it made in one transaction.
+"""The four steps of a run. Each asks agents or tasks, then stores its results in one transaction.
 
-Every step is safe to repeat: a repeat finds the step's row and returns what it put out (D16).
+Every step is safe to repeat: a repeat finds the step's row and returns the stored output (D16).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EXECUTE: Final = "ExecuteST"
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The steps, over one pool of connections and whoever answers for the agents."""
+    """The steps, over one pool of connections and the agents."""
 
     pool: Pool
     asking: Asking
@@ -57,7 +57,7 @@ class Stages:
         return {"plan": kept, "constraints": subject.intent["constraints"], "budget": budget}
 
     async def apply_patches(self, execution: Execution, plan: dict[str, Json]) -> dict[str, Any]:
-        """ApplyPatchST: what is left of the plan once its patches are written."""
+        """ApplyPatchST: writes the patches of the plan and returns the rest of it."""
         subject = await self._subject(execution)
         written = await self.patching.apply(execution, plans.patches(plan))
         made = [
@@ -73,7 +73,7 @@ class Stages:
         return await self._keep(subject, outcome)
 
     async def decide(self, execution: Execution, plan: dict[str, Json]) -> dict[str, Any]:
-        """DecideST: the ``build`` of the approved plan, and where its tasks are to be queued."""
+        """DecideST: the ``build`` of the approved plan, and the queue of its tasks."""
         subject = await self._subject(execution)
         prompt = plans.build_prompt(plan)
         wish = Wish(step_id=DECIDE, agent=plans.BUILD, prompt=prompt, shape=BuildAnswer)
@@ -97,9 +97,9 @@ class Stages:
     async def execute(
         self, execution: Execution, build: dict[str, Json], ended: Sequence[dict[str, Any]]
     ) -> dict[str, Any]:
-        """ExecuteST: what came of all tasks, and its receipt; a success ends the run with it.
+        """ExecuteST: the results of all tasks, and its receipt. A success also ends the run.
 
-        Its attempt counts those of its tasks: it is as high as the highest of them.
+        Its attempt number is the highest of its tasks.
         """
         subject = await self._subject(execution)
         output = results.merge_results(ended)
@@ -122,9 +122,9 @@ class Stages:
     async def fail(
         self, execution: Execution, error: str, over: Mapping[str, Any] | None = None
     ) -> None:
-        """The run ended with ``error``, unless it had ended already.
+        """End the run with ``error``, unless it has ended already.
 
-        The limit that it went ``over`` is on record in the same transaction, or neither is (D6).
+        If it went ``over`` a limit, the same transaction records this (D6).
         """
         await self.pool.insist(_record_failure, execution, error, over)
 

@@ -1,4 +1,4 @@
-"""Run one task in the sandbox: each attempt is recorded once, whoever repeats it."""
+"""Runs one task in the sandbox and records each attempt once, also if it is repeated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from engine.usecases import step_artifacts
 from engine.usecases.step_artifacts import Made
 
 STEP: Final = "ExecuteST"
-SLACK_S: Final = 0.05  # beyond the limit, so that the database agrees that it is exceeded
+SLACK_S: Final = 0.05  # beyond the limit, so that the database also sees it as exceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Tasks:
     sandbox: Sandbox
 
     async def attempt(self, run_id: str, task: Task, number: int) -> dict[str, Any]:
-        """How the task's attempt ended, now or before a crash.
+        """Run the attempt, or read the result that it had before a crash.
 
-        Of a run with a budget ``budget`` says what was billed so far, and the limit that is
-        exceeded, if one is: then the attempt was the last, or was not even begun.
+        For a run with a budget, ``budget`` holds what was billed so far and the exceeded limit, if
+        any. In that case the attempt was the last, or it was not begun at all.
         """
         standing = await self.pool.insist(store.standing, run_id, task.key, number)
         limits = budgets.parse_limits(standing.budget)
@@ -71,7 +71,7 @@ class Tasks:
         return {**ended, "budget": budgets.verdict(limits, spent, needed)}
 
     async def _run_within_budget(self, task: Task, number: int, left_ms: int) -> Result:
-        """How the attempt ended, or that it was stopped because its run has no more time."""
+        """The attempt's result; it is stopped when its run has no more time."""
         began_s = time.monotonic()
         timer = asyncio.timeout(left_ms / 1000 + SLACK_S)
         try:
@@ -86,7 +86,7 @@ class Tasks:
     async def _store_attempt(
         self, tx: Tx, run_id: str, task: Task, result: Result, limits: Limits
     ) -> dict[str, Any]:
-        """The attempt is on record, with as much of its output as the budget has room for."""
+        """Record the attempt, with as much of its output as the budget allows."""
         async with tx.transaction():
             await costs.hold(tx, run_id)
             spent = await costs.load_spent(tx, run_id)
@@ -104,7 +104,7 @@ class Tasks:
 
 
 def make_artifacts(run_id: str, provider: str, result: Result) -> list[Left]:
-    """The artifacts of an attempt: an index of all the others, then they in the order of names."""
+    """The artifacts of an attempt: an index of the others, then the others by name."""
     made = sorted(_outputs(result), key=lambda each: each.name)
     listed = step_artifacts.artifacts(run_id, STEP, made, result.task_key)
     items: list[Json] = [{"kind": i.kind, "uri": i.uri, "sha256": i.sha256} for i in listed]

@@ -1,4 +1,4 @@
-"""Give each attempt of a task the sandbox that was made ready for it."""
+"""Selects the prepared sandbox for each attempt of a task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.store.templates import Selection
 
 
 async def select(tx: Tx, run_id: str, task_key: str, attempt: int, needs: Standing) -> None:
-    """It is on record what the attempt gets, before it begins."""
+    """Select the sandbox and record the selection before the attempt begins."""
     wanted = rules.environment(needs.constraints)
     key = rules.key(needs.recipe_id, needs.recipe_v, wanted.deps_hash)
     selection = Selection(

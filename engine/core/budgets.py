@@ -1,4 +1,4 @@
-"""What a run may cost at most, and the first limit that is exceeded (D27)."""
+"""The limits of a run, and the first exceeded limit (D27)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeAlias
 from engine.core.canon import Json
 from engine.errors import RunFailed
 
-Limits: TypeAlias = "Mapping[str, int]"  # by the wire names of the metrics, all of them there
+Limits: TypeAlias = "Mapping[str, int]"  # by the wire names of all metrics
 
 STEP: Final = "BUDGET"
 KIND: Final = "budget"
@@ -20,7 +20,7 @@ MINUTE_MS: Final = 60_000
 
 
 class Metric(StrEnum):
-    """What is limited, as the wire names it."""
+    """A limited quantity, by its wire name."""
 
     FANOUT = "maxFanout"
     MINUTES = "maxSBXMinutes"
@@ -30,7 +30,7 @@ class Metric(StrEnum):
 
 
 class Scope(StrEnum):
-    """Where a limit was met: at the door, or by a run on its way."""
+    """Where a limit was exceeded: at ingress, or at run time."""
 
     INGRESS = "ingress"
     RUNTIME = "runtime"
@@ -47,7 +47,7 @@ UNITS: Final[Mapping[Metric, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """One limit that is exceeded, and by what."""
+    """One exceeded limit, with the observed value."""
 
     metric: Metric
     limit: int
@@ -56,19 +56,19 @@ class Excess:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
-        """The excess that a document tells of."""
+        """The excess in a document."""
         metric, scope = Metric(document["metric"]), Scope(document["scope"])
         return cls(metric, document["limit"], document["observed"], scope)
 
     @property
     def reason(self) -> str:
-        """It, in the words that callers and operators get."""
+        """The text for callers and operators."""
         found = f"observed {self.observed} > limit {self.limit}"
         return f"budget:{self.metric}: {found} ({self.scope})"
 
     @property
     def document(self) -> dict[str, Json]:
-        """It, as it is stored and as every reader gets it."""
+        """The document that is stored and that every reader gets."""
         return {
             "kind": KIND,
             "metric": str(self.metric),
@@ -82,7 +82,7 @@ class Excess:
 
 
 class OverBudget(RunFailed):
-    """A run ends because it exceeds a limit, or because going on would."""
+    """A run ends because it exceeds a limit, or would exceed it if it went on."""
 
     def __init__(self, excess: Excess) -> None:
         super().__init__(excess.reason)
@@ -91,9 +91,9 @@ class OverBudget(RunFailed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What the execution that owns a run has cost so far, by recorded rows and times alone.
+    """The costs of the execution that owns a run, only from recorded rows and times.
 
-    ``active_ms`` leaves out every wait: for a slot, for a person, for a resumption.
+    ``active_ms`` excludes every wait: for a slot, for a person, for a resumption.
     """
 
     minutes: int
@@ -102,7 +102,7 @@ class Spent:
 
     @property
     def measurements(self) -> dict[Metric, int]:
-        """It, in the units of the limits."""
+        """The costs in the units of the limits."""
         return {
             Metric.MINUTES: self.minutes,
             Metric.MEGABYTES: -(-self.output_bytes // MIB),
@@ -113,7 +113,7 @@ class Spent:
 def find_excess(
     limits: Limits | None, observed: Mapping[Metric, int], scope: Scope = Scope.RUNTIME
 ) -> Excess | None:
-    """The first limit, in the order of ``observed``, that is exceeded; to meet one is allowed."""
+    """The first exceeded limit, in the order of ``observed``; equality is allowed."""
     if limits is None:
         return None
     found = (
@@ -125,23 +125,23 @@ def find_excess(
 
 
 def has_room(limits: Limits | None, minutes: int, under_way: int) -> bool:
-    """Whether one more task may be under way: each is billed a minute at least.
+    """Whether one more task may run: each is billed at least one minute.
 
-    Where no minute is left one task at a time goes on, and the first that is billed ends the run.
+    If no minute is left, one task at a time goes on, and the first billed one ends the run.
     """
     return limits is None or not under_way or minutes + under_way < limits[Metric.MINUTES]
 
 
 def output_left(limits: Limits, output_bytes: int) -> int:
-    """How many bytes of the next output are kept, after so many."""
+    """How many bytes of the next output to keep after ``output_bytes``."""
     return max(0, limits[Metric.MEGABYTES] * MIB - output_bytes)
 
 
 def time_left_ms(limits: Limits, spent: Spent) -> int:
-    """How long the run may still move."""
+    """The time that the run may still be active, in milliseconds."""
     return max(0, limits[Metric.WALL_CLOCK] - spent.active_ms)
 
 
 def billed_minutes(wall_ms: int) -> int:
-    """What an attempt of that length is billed: minutes begun."""
+    """The billed minutes of an attempt of that length: each started minute counts."""
     return -(-wall_ms // MINUTE_MS)

@@ -1,7 +1,7 @@
 """Canonical JSON (RFC 8785) and its digest: equal values have equal bytes, on any machine.
 
-Written for the engine alone; the prover has an implementation of its own, and both must satisfy
-``scenarios/golden.json``. A shared bug would be a false green.
+Only the engine uses it. The prover has an implementation of its own, because a shared bug would be
+a false green. Both must satisfy ``scenarios/golden.json``.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def digest(value: Json) -> str:
 
 
 def reread(raw: bytes | str) -> Json:
-    """The value of JSON that was kept in a database, as it was before.
+    """The value of JSON from a database, as it was before.
 
-    Every number of ours is a double, but a column of type jsonb prints 1e21 in full.
+    All our numbers are doubles, but a column of type jsonb prints 1e21 in full.
     """
     value: Json = json.loads(raw, parse_int=_whole)
     return value

@@ -1,4 +1,4 @@
-"""What a proof card is, whose rows it is computed from, and how a check becomes a verdict (D24)."""
+"""Proof cards: their subjects and rows, and how a check becomes a verdict (D24)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNREADABLE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Va
 
 
 class Verdict(StrEnum):
-    """Whether the claim holds; UNKNOWN while what would decide it is still under way."""
+    """Whether the claim holds; UNKNOWN while the decision is still open."""
 
     PASS = "PASS"  # noqa: S105  # a verdict
     FAIL = "FAIL"
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 
 class Source(StrEnum):
-    """What a claim was computed from."""
+    """The source of a claim's data."""
 
     SQL = "sql"
     API = "api"
@@ -37,9 +37,9 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One claim. ``ts`` is the row's own time, ``raw_ref`` where the API shows what it is about.
+    """One claim. ``ts`` is the row's own time; ``raw_ref`` is the place where the API shows it.
 
-    ``places`` are the JSON pointers of the rows in the pack that it was computed from.
+    ``places`` are the JSON pointers of its rows in the pack.
     """
 
     id: str
@@ -55,7 +55,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check came to, and the words for it."""
+    """The result of a check, and its text."""
 
     verdict: Verdict
     evidence: str
@@ -63,7 +63,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One run of a pack: the run itself, or a fork of it. ``place`` is its row's."""
+    """One run of a pack: the run itself or a fork. ``place`` is the pointer of its row."""
 
     pack: Pack
     run: Row
@@ -86,7 +86,7 @@ class Subject:
                 yield f"/{section}/{number}", row
 
     def workflow(self, workflow_id: str) -> tuple[str, Row] | None:
-        """The durable engine's row of that id, with its place, if there is one."""
+        """The durable engine's row of that id, with its place, if it exists."""
         for section in ("parentStatuses", "childStatuses"):
             for number, row in enumerate(self.pack["dbos"][section]):
                 if row["workflow_uuid"] == workflow_id:
@@ -104,7 +104,7 @@ def subjects(pack: Pack) -> list[Subject]:
 
 
 def view_check(check: Callable[[], Finding]) -> dict[str, Any]:
-    """What ``check`` came to, for a card; a row that cannot be read proves nothing."""
+    """The result of ``check`` for a card; an unreadable row proves nothing."""
     try:
         found = check()
     except UNREADABLE as error:
@@ -113,7 +113,7 @@ def view_check(check: Callable[[], Finding]) -> dict[str, Any]:
 
 
 def same(made: str, told: Mapping[str, tuple[object, object]]) -> Finding:
-    """PASS when each of ``told`` says what was made; otherwise those that say something else."""
+    """PASS if each pair of ``told`` is equal; otherwise a text with the pairs that differ."""
     wrong = [f"{name} says {each}" for name, (each, wanted) in told.items() if each != wanted]
     if wrong:
         return Finding(Verdict.FAIL, f"{made}; {'; '.join(wrong)}")
@@ -121,12 +121,12 @@ def same(made: str, told: Mapping[str, tuple[object, object]]) -> Finding:
 
 
 def at(text: str) -> datetime:
-    """The moment that a row tells. Raises ValueError for one that is none of the calendar's."""
+    """The time in a row. Raises ValueError for a date that the calendar does not have."""
     return datetime.fromisoformat(text)
 
 
 def ms(text: str) -> int:
-    """Epoch milliseconds; 0 for a time that is none of the calendar's."""
+    """Epoch milliseconds; 0 for a date that the calendar does not have."""
     try:
         return (at(text) - EPOCH) // timedelta(milliseconds=1)
     except (TypeError, ValueError):

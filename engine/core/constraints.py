@@ -1,4 +1,4 @@
-"""What an intent's constraints switch on: gates of their own, and how long they wait."""
+"""The switches in an intent's constraints: additional gates, and the TTL of gates."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ PARALLEL_NAMES: Final = ("parallelApprovals", "parallel_approvals", "parallelGat
 
 
 def switches(constraints: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Where the switches stand: in ``testHooks`` when there is one, else beside everything."""
+    """The switches: the object ``testHooks`` if it exists, otherwise the constraints themselves."""
     hooks = constraints.get("testHooks")
     return hooks if isinstance(hooks, dict) else constraints
 
 
 def gate_ttl_s(constraints: Mapping[str, Json], default: int) -> Any:
-    """What the constraints give as the seconds that a gate waits, whatever it is."""
+    """The TTL of a gate in seconds as the constraints give it, not validated."""
     given = switches(constraints)
     return next((given[name] for name in TTL_NAMES if given.get(name) is not None), default)
 
 
 def questions(constraints: Mapping[str, Json]) -> tuple[Ask, ...]:
-    """What is asked before anything is patched."""
+    """The questions that a run asks before it patches anything."""
     return (QUESTION,) if _on(constraints, QUESTION_NAMES) else ()
 
 
 def approvals(constraints: Mapping[str, Json]) -> tuple[Ask, ...]:
-    """Who has to approve the plan: always somebody."""
+    """The approvals of the plan: always at least one."""
     return PARALLEL if _on(constraints, PARALLEL_NAMES) else (APPROVE,)
 
 

@@ -1,4 +1,4 @@
-"""Who may come in: roles, keys, signed bodies, a page's origin (D36). Values in, a decision out."""
+"""Rules of access: roles, keys, signed bodies, a page's origin (D36). Pure functions."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 SHORTEST_KEY: Final = 16
-KEY: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # what may follow "Bearer " in a header
+KEY: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # what may follow "Bearer "
 BEARER: Final = re.compile(rf"bearer +({KEY.pattern}) *", re.IGNORECASE)
 PROOF: Final = re.compile(r"t=([1-9][0-9]{0,11})((?:,v1=[0-9a-f]{64}){1,8})")
 VALID_S: Final = 300
 AT_PORT: Final = re.compile(r":[0-9]*$")
-OWN_SITES: Final = frozenset({"same-origin", "none"})  # none: the user asks, not a page
+OWN_SITES: Final = frozenset({"same-origin", "none"})  # none: the user sends it, not a page
 
 
 class Role(StrEnum):
-    """As whom somebody comes in; a stranger is who proves nothing."""
+    """The role of a client; a stranger gave no credentials."""
 
     STRANGER = "stranger"
     READER = "reader"
@@ -39,12 +39,12 @@ SENDERS: Final = frozenset({Role.WEBHOOK, Role.OPERATOR})
 
 
 def usual(method: str) -> frozenset[Role]:
-    """The roles that an operation admits which says nothing else: looking is for readers, too."""
+    """The roles that an operation admits by default: readers may also use GET."""
     return READERS if method == "GET" else OPERATORS
 
 
 def require_key(text: str) -> bytes:
-    """``text`` as a key. Raises ValueError that says what is wrong and quotes nothing."""
+    """``text`` as a key. Raises ValueError that says what is wrong and does not quote the key."""
     if not KEY.fullmatch(text):
         raise ValueError("not of letters, digits and ._~+/- alone")
     if len(text) < SHORTEST_KEY:
@@ -59,9 +59,9 @@ def bearer(headers: Sequence[str]) -> bytes | None:
 
 
 def role_of(token: bytes, keys: Mapping[Role, Iterable[bytes]]) -> Role | None:
-    """The one role that ``token`` proves; None for an unknown one and for one that proves two.
+    """The one role of ``token``; None for an unknown token and for a token with two roles.
 
-    Every key is compared, by digests: how long it takes says nothing about any of them.
+    It compares every key, by digests, so that the time reveals nothing about a key.
     """
     offered = sha256(token).digest()
     found = [role for role, known in keys.items() if _among(offered, known)]
@@ -72,21 +72,21 @@ def _among(offered: bytes, known: Iterable[bytes]) -> bool:
     return sum(hmac.compare_digest(offered, sha256(key).digest()) for key in known) > 0
 
 
-@lru_cache(maxsize=64)  # clients name this machine in few ways, at every request
+@lru_cache(maxsize=64)  # clients use few names of this machine, one at every request
 def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine, whatever a name server says of it."""
+    """Whether a name or an address is this machine, without asking a name server."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host.lower() in {"localhost", "localhost."}  # names have no case; a dot ends one
+        return host.lower() in {"localhost", "localhost."}  # names may end with a dot
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What a browser says, and its pages cannot alter, of where a request comes from.
+    """Where a request comes from, by headers that a page in a browser cannot change.
 
-    ``hosts``, ``sites``, ``origins``: the headers ``Host``, ``Sec-Fetch-Site`` and ``Origin``.
-    Other clients send the first alone.
+    ``hosts``, ``sites``, ``origins`` are the headers ``Host``, ``Sec-Fetch-Site`` and ``Origin``.
+    Other clients send only the first.
     """
 
     hosts: Sequence[str]
@@ -95,12 +95,12 @@ class Caller:
 
     @property
     def misnames(self) -> bool:
-        """Whether it calls this machine by a name that others hand out, as in DNS rebinding."""
+        """Whether it names this machine by a name that others control, as in DNS rebinding."""
         return not all(is_loopback(AT_PORT.sub("", host).strip("[]")) for host in self.hosts)
 
     @property
     def is_foreign(self) -> bool:
-        """Whether a page of another origin asks."""
+        """Whether a page of another origin sent it."""
         if self.sites:
             return not OWN_SITES.issuperset(self.sites)
         own = {host.lower() for host in self.hosts}
@@ -108,7 +108,7 @@ class Caller:
 
 
 def _read_authority(origin: str) -> str | None:
-    """Host and port of an origin; None for what is none, as ``http://[``."""
+    """Host and port of an origin; None for an invalid origin such as ``http://[``."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -117,7 +117,7 @@ def _read_authority(origin: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A signature header read: when it was made, and the codes that it offers."""
+    """A parsed signature header: its time, and the codes that it offers."""
 
     at_s: int
     codes: tuple[bytes, ...]

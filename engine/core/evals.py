@@ -1,7 +1,7 @@
-"""What a recipe's checks find in the artifacts of a run, and whether two runs tell the same.
+"""A recipe's checks: what they find in the artifacts of a run, and whether two rounds agree.
 
-A check names an artifact by a glob over its uri; of several the first by uri counts. Checks are
-data of others: whoever looks bounds the time that one may take.
+A check names an artifact by a glob over its uri; if several match, the first uri counts. Other
+people write checks, so the caller must limit the time of each.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROUNDS: Final = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One thing that a run left behind."""
+    """One artifact of a run."""
 
     uri: str
     kind: str
@@ -28,18 +28,18 @@ class Artifact:
 
     @property
     def text(self) -> str:
-        """It as text: that of a text, of anything else its canonical JSON."""
+        """The artifact as text: a text as it is, anything else as canonical JSON."""
         return str(self.inline["text"]) if self._is_text else canonical(self.inline).decode()
 
     @property
     def value(self) -> Json:
-        """It as a JSON value. Raises ValueError for a text that is none."""
+        """The artifact as a JSON value. Raises ValueError for a text that is not JSON."""
         value: Json = json.loads(self.inline["text"]) if self._is_text else self.inline
         return value
 
     @property
     def rows(self) -> int:
-        """How many: items of an array, lines of a text that are not blank, one for an object."""
+        """The number of rows: items of an array, non-blank lines of a text, 1 for an object."""
         if self._is_text:
             return sum(1 for line in self.inline["text"].splitlines() if line.strip())
         match self.inline:
@@ -77,14 +77,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the findings of both rounds come to: passed, failed or flaky; a hash of each round."""
+    """The result of both rounds: passed, failed or flaky, with a hash of each round."""
 
     state: str
     hashes: tuple[str, ...]
 
 
 class Matching(Protocol):
-    """Schemas and patterns of others, evaluated."""
+    """Evaluates schemas and patterns of other authors."""
 
     def search(self, pattern: str, text: str) -> bool:
         """Whether the pattern is found in ``text``."""
@@ -101,9 +101,9 @@ def look(check: Check, index: Sequence[Artifact], matching: Matching) -> Finding
 
 
 def matches(glob: str, text: str) -> bool:
-    """Whether all of ``text`` is what ``glob`` says: ``*`` any characters, ``?`` any one.
+    """Whether ``glob`` matches all of ``text``: ``*`` any characters, ``?`` any one character.
 
-    It goes back to the last star only, so it takes at most the product of the two lengths.
+    It goes back only to the last star, so the time is at most the product of the two lengths.
     """
     at, begin, star, resumed = 0, 0, -1, 0
     while at < len(text):
@@ -121,7 +121,7 @@ def matches(glob: str, text: str) -> bool:
 
 
 def outcome_hash(results: Sequence[Result]) -> str:
-    """The digest of all that one round found, in the order of fixtures and checks."""
+    """The digest of all findings of one round, in the order of fixtures and checks."""
     by_fixture: dict[str, list[Json]] = {}
     for each in sorted(results, key=lambda one: (one.fixture_id, one.check_id)):
         told: Json = {"checkId": each.check_id, "pass": each.passed, "reason": each.reason}
@@ -136,9 +136,9 @@ def outcome_hash(results: Sequence[Result]) -> str:
 
 
 def verdict(results: Sequence[Result], due: int) -> Verdict:
-    """What ``results`` come to, ``due`` of them in each round: unequal rounds are a flake.
+    """The verdict of ``results``, with ``due`` of them in each round; unequal rounds are flaky.
 
-    Raises RuntimeError when one is missing: what was not looked at has not passed.
+    Raises RuntimeError when a result is missing, because a check that did not run has not passed.
     """
     rounds = [[each for each in results if each.round == number] for number in ROUNDS]
     if not due or any(len(found) != due for found in rounds):
@@ -150,7 +150,7 @@ def verdict(results: Sequence[Result], due: int) -> Verdict:
 
 
 def distance(one: str, other: str, most: int) -> int:
-    """How many letters to add, drop or change between the two; ``most + 1`` for any more."""
+    """The number of letters to add, drop or change; ``most + 1`` if it is greater than ``most``."""
     if abs(len(one) - len(other)) > most:
         return most + 1
     row = list(range(len(other) + 1))

@@ -1,4 +1,4 @@
-"""One try at a run: the durable workflow that works on it, and the ids that follow from that."""
+"""Executions: the durable workflow that works on a run, and the ids that follow from it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from engine.core.canon import Json
 from engine.core.gates import Ask
 from engine.core.plans import Build, Task
 
-ENV_REF: Final = "local-node-24"  # the environment of tasks that have no template of their own
+ENV_REF: Final = "local-node-24"  # the environment of tasks without a template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """The ``attempt``th workflow that works on a run; for the first its id is the run's own."""
+    """Workflow number ``attempt`` of a run. The first has the run's own workflow id."""
 
     id: str
     workflow_id: str
@@ -28,13 +28,13 @@ class Execution:
         return identity.run_id(self.workflow_id)
 
     def gate_keys(self, asks: Iterable[Ask]) -> list[str]:
-        """The key of each gate at which this execution will ask."""
+        """The keys of the gates of this execution."""
         return [
             identity.gate_key(self.run_id, ask.step_id, ask.purpose, self.attempt) for ask in asks
         ]
 
     def tasks(self, build: Build) -> list[Task]:
-        """One task for each different test of the build; for none, the bare test command."""
+        """One task for each different test of the build; without tests, the plain test command."""
         names: list[str | None] = [*dict.fromkeys(build.tests)]
         return [self._task(build.test_command, name) for name in names or [None]]
 

@@ -1,4 +1,4 @@
-"""What a gate asks, and which answers it understands (D17, D18)."""
+"""The questions of gates, and the answers that they understand (D17, D18)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DECISIONS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A gate that a run may open: which step asks, for what, and what the header says meanwhile."""
+    """A gate that a run may open: its step, its purpose, and the header's next action."""
 
     purpose: str
     step_id: str
@@ -66,7 +66,7 @@ QUESTION: Final = Ask(
 
 
 class State(StrEnum):
-    """Where a gate stands, as ``app.human_gates.state`` and the API say it."""
+    """The state of a gate, in ``app.human_gates.state`` and in the API."""
 
     PENDING = "PENDING"
     RECEIVED = "RECEIVED"
@@ -76,7 +76,7 @@ class State(StrEnum):
 
 
 class Sla(StrEnum):
-    """How soon an open gate needs its answer."""
+    """How soon an open gate needs an answer."""
 
     NORMAL = "NORMAL"
     WARNING = "WARNING"
@@ -91,31 +91,31 @@ def sla(left_s: float) -> Sla:
 
 
 def is_human(topic: str) -> bool:
-    """Whether people answer under it; the others are the system's own."""
+    """Whether it is a topic for people; the others belong to the system."""
     return topic.startswith(HUMAN)
 
 
 def require_topic(gate_key: str, topic: str) -> None:
-    """Accept a topic that may be this gate's. Raises Conflict for another gate's."""
+    """Accept a topic of this gate. Raises Conflict for another gate's topic."""
     if is_human(topic) and topic != topic_of(gate_key):
         raise mismatch(gate_key)
 
 
 def mismatch(gate_key: str) -> Conflict:
-    """The refusal of an answer that names one gate and another one's topic."""
+    """The refusal of an answer whose topic belongs to another gate."""
     return Conflict(f"topic/gate mismatch for {gate_key}", code="topic_mismatch")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply understood: a decision where the gate asks for one, and why."""
+    """A parsed reply: a decision if the gate asks for one, and its rationale."""
 
     decision: str | None
     rationale: str | None
 
 
 def parse_answer(form: Mapping[str, Any], payload: Mapping[str, Json]) -> Answer:
-    """What ``payload`` answers to the gate's ``form``. Raises Malformed for an unknown shape."""
+    """Parse ``payload`` by the gate's ``form``. Raises Malformed for an unknown shape."""
     if asks_approval(form):
         if answer := approval(payload):
             return answer
@@ -131,7 +131,7 @@ def _make_refusal(faults: list[dict[str, str]]) -> Malformed:
 
 
 def asks_approval(form: Mapping[str, Any]) -> bool:
-    """Whether the gate wants a yes or a no, in any word of the approval vocabulary."""
+    """Whether the gate asks for yes or no, in the approval vocabulary."""
     return any(field["k"] == "choice" and field["t"] == "enum" for field in form["fields"])
 
 

@@ -1,4 +1,4 @@
-"""What may be done to a workflow, and where a fork of it can begin."""
+"""The legality of operations on a workflow, and the step where a fork can begin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CANCELABLE: Final = frozenset({"ENQUEUED", "DELAYED", "PENDING"})
 RESUMABLE: Final = frozenset({"CANCELLED"})
 REPAIRABLE: Final = frozenset({"failed", "retries_exceeded"})
 STEPS: Final = ("CompileST", "ApplyPatchST", "DecideST", "ExecuteST")
-# Where a run can begin again without standing in the middle of a wait or of a fan-out.
+# Steps where a run can begin again, outside of a wait and of a fan-out.
 _WAIT: Final = frozenset({"DBOS.recv", "DBOS.sleep", "CloseGate"})
 _TASKS: Final = frozenset({"RunTask", "DBOS.getResult"})
 
@@ -44,8 +44,8 @@ def _illegal(action: str, status: str) -> IllegalState:
 def fork_start(done: Sequence[Done], step_n: int, *, patches_stand: bool) -> int:
     """The first operation that a fork from ``step_n`` repeats, counted from 1.
 
-    A fork never begins inside of a wait, which it opens anew as its own, nor inside of a fan-out;
-    and it patches anew what is not in place any more. Raises IllegalState beyond the last one.
+    A fork never begins inside a wait (it opens a gate of its own) or inside a fan-out, and it
+    writes missing patches again. Raises IllegalState for a step beyond the last one.
     """
     last = max((each.function_id for each in done), default=0)
     if step_n > last:
@@ -66,11 +66,11 @@ def _before(names: dict[int, str], at: int, kinds: frozenset[str]) -> int:
 
 
 def kept_steps(done: Iterable[Done], start: int) -> list[str]:
-    """The domain's steps that a fork beginning at ``start`` does not repeat."""
+    """The domain's steps that a fork from ``start`` does not repeat."""
     return [each.name for each in done if each.function_id < start and each.name in STEPS]
 
 
 def first_undone(done: Iterable[str]) -> str:
-    """The step at which a repair goes on; the last one when all are recorded."""
+    """The step at which a repair goes on; the last step if all are recorded."""
     known = set(done)
     return next((step for step in STEPS if step not in known), STEPS[-1])

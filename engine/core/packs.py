@@ -1,7 +1,7 @@
-"""Repro packs: everything about a run in one canonical document that can be checked by itself.
+"""Repro packs: everything about a run in one canonical document that proves itself.
 
-``meta.sha256`` is the digest of the pack without it. Whatever a card says of a run it says of the
-pack, too, so a pack can be verified without any database.
+``meta.sha256`` is the digest of the pack without this field. Cards are computed from a pack as from
+a run, so anybody can verify a pack without a database.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engine.core.pointers import resolve_pointer
 from engine.core.redaction import is_redacted, redact
 
 SCHEMA_VERSION: Final = 1
-# Sections of rows, each with the columns by which its rows differ.
+# Sections of rows, each with the columns of its key.
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "forks": ("id",),
     "recipeFixtures": ("recipe_id", "v", "fixture_id"),
@@ -47,7 +47,7 @@ ENGINE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "notifications": ("message_uuid",),
     "streams": ("workflow_uuid", "key", "offset"),
 }
-# Workflows of the scope that are no children, by what they are for.
+# Workflows of the scope that are not children, by their purpose.
 KINDS: Final = {
     "repairs": "RepairIntent",
     "compensations": "Compensate",
@@ -56,12 +56,12 @@ KINDS: Final = {
 
 
 class Unreadable(ValueError):
-    """The bytes are no pack at all."""
+    """The bytes are not a pack."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a look at a pack found: how many cards hold, what differs, what was redacted away."""
+    """The result of a check: the number of good cards, the differences, the redacted values."""
 
     holds: int
     differs: tuple[str, ...]
@@ -71,7 +71,7 @@ class Checked:
 def assemble_pack(
     app: Mapping[str, Any], engine: Mapping[str, Any], audits: list[dict[str, Any]], wid: str
 ) -> dict[str, Any]:
-    """The pack of the run of ``wid``, not yet sealed, of its rows by section (None: no rows)."""
+    """The unsealed pack of run ``wid`` from its rows by section (None: no rows)."""
     (run,) = (row for row in app["runs"] if wid in {row["workflow_id"], row["id"]})
     pack = {name: app.get(name) or [] for name in KEYS}
     evals = (app["recipeVersion"] or {"json": {}})["json"].get("eval", [])
@@ -113,7 +113,7 @@ def _collect_names(rows: list[dict[str, Any]], name: str) -> list[str]:
 
 
 def seal_pack(pack: Mapping[str, Any], secrets: Iterable[str]) -> bytes:
-    """The canonical bytes of the pack, its secrets taken out, with its own digest."""
+    """The canonical bytes of the pack, without secrets and with its own digest."""
     clean, places = redact({**pack}, secrets)
     if not isinstance(clean, dict):
         raise TypeError("a pack is an object")
@@ -128,7 +128,7 @@ def seal_pack(pack: Mapping[str, Any], secrets: Iterable[str]) -> bytes:
 
 
 def check_pack(raw: bytes) -> Checked:
-    """What differs in a pack from what its own rows say. Raises Unreadable for what is none."""
+    """Compare a pack with its own rows. Raises Unreadable if it is not a pack."""
     pack = _read(raw)
     faults = [*_form(pack, raw)]
     if shape := [*_shape(pack)]:
@@ -147,7 +147,7 @@ def check_pack(raw: bytes) -> Checked:
 
 
 def _is_hidden(card: Card, places: tuple[str, ...]) -> bool:
-    """Whether something that the card is about was redacted."""
+    """Whether a value of the card was redacted."""
     return any(hidden.startswith(f"{place}/") for place in card.places for hidden in places)
 
 
@@ -179,7 +179,7 @@ def _form(pack: Pack, raw: bytes) -> Iterator[str]:
 
 
 def _shape(pack: Pack) -> Iterator[str]:
-    """Sections that are not there, or are something else."""
+    """Find sections that are missing or have another shape."""
     engine = pack.get("dbos")
     yield from _missing("", pack, ("run", "intent", "recipeVersion", "dbos"), dict)
     yield from _missing("", pack, (*KEYS, "evals"), list)
@@ -195,7 +195,7 @@ def _missing(place: str, of: Pack, names: Iterable[str], kind: type) -> Iterator
 
 
 def _belonging(pack: Pack) -> Iterator[str]:
-    """Rows of somebody else, and workflows that the scope does not name, or names in vain."""
+    """Find rows of another run, and workflows that the scope omits or names without rows."""
     run, engine = pack["run"], pack["dbos"]
     if (pack["meta"].get("runId"), pack["meta"].get("workflowId")) != (
         run["id"], run["workflow_id"],
@@ -216,14 +216,14 @@ def _belonging(pack: Pack) -> Iterator[str]:
 
 
 def _unhidden(pack: Pack) -> Iterator[str]:
-    """Places that are told to be redacted, and are not: nobody hides a change behind them."""
+    """Find places in ``meta.redacted`` that are not redacted; they could hide a change."""
     for place in pack["meta"]["redacted"]:
         if not is_redacted(resolve_pointer(pack, place)):
             yield f"meta.redacted: nothing was taken out at {place}"
 
 
 def _doubles(pack: Pack) -> Iterator[str]:
-    """Rows that are there twice by their key."""
+    """Find rows that have the same key."""
     sections = [(f"/{name}", pack[name], columns) for name, columns in KEYS.items()]
     for name, columns in ENGINE_KEYS.items():
         sections.append((f"/dbos/{name}", pack["dbos"][name], columns))

@@ -1,6 +1,6 @@
-"""Writing a patch and taking it back: which places are legal, what to do about what is there (D25).
+"""Rules of patches: the legal paths, and what to do with the present content of a file (D25).
 
-Nothing here touches a file: the answers are values, and what may not go on is RunFailed.
+Nothing here touches a file. Functions return values, or raise RunFailed if the run may not go on.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from typing import Any, Final, Self
 from engine.core.canon import Json, digest
 from engine.errors import RunFailed
 
-JAIL: Final = ".tmp"  # below the workspace; nothing is ever written anywhere else
+JAIL: Final = ".tmp"  # below the workspace; the engine never writes anywhere else
 NOT_ALLOWED: Final = "PATCH_PATH_NOT_ALLOWED"
 ROLLBACK_FAILED: Final = "APPLY_PATCH_ROLLBACK_FAILED"
 _KEY_DIGITS: Final = 16
 
 
 class NotAllowed(RunFailed):
-    """A path leads out of the jail."""
+    """A path leads out of the allowed directory."""
 
 
 class Why(StrEnum):
-    """Why a patch is taken back, as its row says it."""
+    """Why a patch is taken back, as in its row."""
 
     FAILURE = "failure"
     CANCEL = "cancel"
 
 
 class Move(StrEnum):
-    """What is left to be done about a file."""
+    """What is left to do for a file."""
 
-    MARK = "mark"  # it is as wanted: only the row has to say so
+    MARK = "mark"  # the file has the wanted content; only the mark on the row is missing
     WRITE = "write"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """What a plan wants a file to be. The diff is for people: only the postimage is written."""
+    """The wanted content of a file. Only the postimage is written; the diff is for people."""
 
     target_path: str
     postimage: str
@@ -49,7 +49,7 @@ class Patch:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
-        """The patch that a plan shows."""
+        """The patch in a plan's document."""
         return cls(
             target_path=document["targetPath"],
             postimage=document["postimageContent"],
@@ -58,7 +58,7 @@ class Patch:
 
     @property
     def document(self) -> dict[str, Json]:
-        """The patch as a plan shows it."""
+        """The document of the patch in a plan."""
         return {
             "targetPath": self.target_path,
             "postimageContent": self.postimage,
@@ -68,7 +68,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A patch at its place: ``path`` is absolute."""
+    """A patch with its absolute ``path``."""
 
     path: str
     postimage: str
@@ -77,10 +77,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One patch of one attempt in the run's history; ``preimage_hash`` None: there was no file.
+    """One patch of one attempt in the run's history. ``preimage_hash`` None: the file was new.
 
-    ``dirs_made`` directories right above the file were not there either. ``rolled_back_for`` is
-    there before the first file of the run is taken back, ``rolled_back_at`` when this one is.
+    ``dirs_made`` is the number of new directories right above the file. ``rolled_back_for`` is set
+    before the run takes back its first file, ``rolled_back_at`` when it took back this one.
     """
 
     run_id: str
@@ -100,7 +100,7 @@ class Entry:
 
     @property
     def document(self) -> dict[str, Json]:
-        """The entry as its artifact shows it."""
+        """The document of the entry in its artifact."""
         return {
             "patchIndex": self.patch_index,
             "targetPath": self.target_path,
@@ -111,14 +111,14 @@ class Entry:
 
     @property
     def key(self) -> str:
-        """What half-written files of this entry are called: a name like no other entry's."""
+        """A unique name for the temporary files of this entry."""
         named: Json = [self.run_id, self.step_id, self.patch_index, self.attempt]
         return f"spec11-{digest(named)[:_KEY_DIGITS]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """One of the two ways a file can go, and what is said of a file that is on neither end."""
+    """Write or take back, and the error for a file that has neither content."""
 
     start: str
     goal: str
@@ -130,9 +130,10 @@ ROLL_BACK: Final = Direction("postimage_hash", "preimage_hash", "POSTIMAGE_MISMA
 
 
 def move(direction: Direction, entry: Entry, current: bytes | None) -> Move:
-    """What is left to be done about a file that holds ``current``. Raises RunFailed.
+    """What is left to do for a file with content ``current``. Raises RunFailed.
 
-    A file at the goal is never written again; one that is at neither end is somebody else's.
+    A file with the wanted content is not written again. A file with neither the old nor the new
+    content was changed by somebody else.
     """
     found = content_hash(current)
     if found == getattr(entry, direction.goal):
@@ -153,7 +154,7 @@ def text_hash(text: str) -> str:
 
 
 def require_same(entry: Entry, wish: Wish) -> None:
-    """What was begun may only be gone on with, never be changed. Raises RunFailed."""
+    """Check that a begun entry is still the same patch. Raises RunFailed."""
     begun = (entry.target_path, entry.postimage_hash, entry.diff_hash)
     if begun != (wish.path, text_hash(wish.postimage), wish.diff_hash):
         raise RunFailed(f"PATCH_HISTORY_CONFLICT:{entry.target_path}")
@@ -165,9 +166,9 @@ def newest_attempt(entries: Iterable[Entry]) -> int:
 
 
 def open_attempt(entries: Sequence[Entry], execution_id: str) -> int | None:
-    """The attempt that this execution goes on with; None when it has to begin one.
+    """The attempt that this execution continues; None if it must begin one.
 
-    What anybody began to take back is over, and so is what another execution began.
+    An attempt that somebody began to take back is over, and so is one of another execution.
     """
     last = newest_attempt(entries)
     goes_on = last and all(
@@ -186,9 +187,9 @@ def latest(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def standing(entries: Sequence[Entry]) -> list[Entry]:
-    """What was written and not taken back, in the order in which it is to be taken back.
+    """Entries that were written and not taken back, in the order in which to take them back.
 
-    An entry of the newest attempt counts though it is not marked: a crash may have come between.
+    An unmarked entry of the newest attempt counts, because a crash may have come before the mark.
     """
     last = newest_attempt(entries)
     found = [
@@ -200,29 +201,29 @@ def standing(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def was_never_written(entry: Entry, current: bytes | None) -> bool:
-    """Whether there is nothing to take back: no mark, and the file is not what it would be."""
+    """Whether there is nothing to take back: no mark, and the file lacks the new content."""
     if entry.applied_at is not None:
         return False
     return content_hash(current) != entry.postimage_hash or is_vain(entry)
 
 
 def is_vain(entry: Entry) -> bool:
-    """Whether the file was as wanted before it was touched."""
+    """Whether the file had the wanted content before."""
     return entry.preimage_hash == entry.postimage_hash
 
 
 def was_compensated(entries: Sequence[Entry]) -> bool:
-    """Whether the last rollback in the history is a cancellation's, be it only begun."""
+    """Whether the last rollback in the history, complete or not, came from a cancellation."""
     over = [entry for entry in entries if entry.rolled_back_for is not None]
     last = newest_attempt(over)
     return any(entry.rolled_back_for == Why.CANCEL for entry in over if entry.attempt == last)
 
 
 def parts(target: str, workspace: str) -> tuple[str, ...]:
-    """The names from the workspace down to the file, the first of them ``.tmp``.
+    """The path components from the workspace down to the file; the first is ``.tmp``.
 
     ``target`` is relative to the workspace or absolute within it; ``workspace`` is a real path.
-    Raises NotAllowed for whatever leads elsewhere by its letters; links are not looked at here.
+    Raises NotAllowed for a path that leads elsewhere by its text. It does not check links.
     """
     below = target.removeprefix(f"{workspace}/")
     names = below.split("/")
@@ -241,10 +242,10 @@ def parts(target: str, workspace: str) -> tuple[str, ...]:
 
 
 def not_allowed(path: str) -> NotAllowed:
-    """The refusal of a path, in letters that any database can hold."""
+    """The refusal of a path, in letters that every database can store."""
     return NotAllowed(f"{NOT_ALLOWED}:{path.replace(chr(0), '<NUL>')}")
 
 
 def rollback_failed(why: RunFailed, source: str) -> str:
-    """What is said of a run that failed by ``source`` and could not take back what it wrote."""
+    """The error of a run that failed by ``source`` and could not take back its patches."""
     return f"{ROLLBACK_FAILED}:{why};source={source}"

@@ -1,7 +1,7 @@
-"""Forms of plain texts, which most are: that one fits is seen without walking its JSON Schema.
+"""A fast check for forms of plain texts (most forms), without walking the JSON Schema.
 
-An acceptor may only say yes to what the whole schema accepts. Whatever it does not know it leaves
-to the validator, which alone refuses.
+An acceptor may only accept what the whole schema accepts. It leaves everything else to the
+validator. Only the validator refuses.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 MAX_FIELDS: Final = 100
-MAX_LETTERS: Final = 10_000  # of all names, and of all values: less than any form may have
+MAX_LETTERS: Final = 10_000  # sums over all names and all values; below the limits of a form
 _OF_FORM: Final = frozenset(
     {"$schema", "additionalProperties", "description", "properties", "required", "title", "type"}
 )
@@ -21,7 +21,7 @@ Acceptor = Callable[[Mapping[str, Any]], bool]
 
 
 def compile_acceptor(schema: Mapping[str, Any]) -> Acceptor:
-    """Whether a form surely fits ``schema``; never, for a schema that says more than of texts."""
+    """A check whether a form surely fits ``schema``; it never says so for other schemas."""
     bounds = _bounds(schema)
     if bounds is None:
         return lambda _: False
@@ -40,7 +40,7 @@ def compile_acceptor(schema: Mapping[str, Any]) -> Acceptor:
 
 
 def _bounds(schema: Mapping[str, Any]) -> dict[str, tuple[int, int]] | None:
-    """How short and how long each field may be; None for a schema of another kind."""
+    """The shortest and longest length of each field; None for a schema of another kind."""
     fields = schema.get("properties", {})
     if schema.keys() - _OF_FORM or schema.get("additionalProperties") is not False:
         return None

@@ -1,6 +1,6 @@
-"""What the durable engine records by itself, of waits and children, in one statement and not four.
+"""Records that the durable engine writes itself, of waits and children: one statement, not four.
 
-Steps of ours do not come here: ``engine.flows.steps`` records them. The statements are the same.
+``engine.flows.steps`` records the engine's own steps. The statements are the same.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from dbos import DBOS
-from dbos._context import current_owner_xid  # not exported: which execution this is
+from dbos._context import current_owner_xid  # not exported: the present execution
 from dbos._error import (
     DBOSStepNondeterminismError,
     DBOSUnexpectedStepError,
@@ -26,10 +26,10 @@ PORTABLE: Final = "portable_json"
 def find_record(
     found: Found | None, workflow_id: str, number: int, name: str, owner: str | None = None
 ) -> Found | None:
-    """The record of the step ``name``; None when there is none yet.
+    """The record of the step ``name``; None if there is none yet.
 
-    Raises for a workflow that is not there, a canceled one, one that another execution than
-    ``owner`` has taken over, and for another step.
+    Raises for a missing workflow, a canceled one, one that an execution other than ``owner`` has
+    taken over, and for another step.
     """
     if found is None:
         raise RuntimeError(f"workflow {workflow_id} is not there")
@@ -45,7 +45,7 @@ def find_record(
 
 
 def require_kept(kept_ms: int | None, ended_ms: int, workflow_id: str, number: int) -> None:
-    """The step is on record as it ended. Raises when another execution owns it, or kept it."""
+    """Check that the record is ours. Raises when another execution owns or wrote it."""
     if kept_ms is None:
         raise DBOSWorkflowConflictIDError(workflow_id)
     if kept_ms != ended_ms:
@@ -53,9 +53,10 @@ def require_kept(kept_ms: int | None, ended_ms: int, workflow_id: str, number: i
 
 
 class BriefRecords:
-    """Looks for a record and keeps one, each in one statement, for the durable engine.
+    """Reads a record and writes one, each in one statement, for the durable engine.
 
-    What these do not know (a child, another format, a caller who owns nothing) its own ones do.
+    The durable engine's own code handles other cases (a child, another format, a caller that owns
+    nothing).
     """
 
     def __init__(self, durable: DBOS) -> None:
@@ -87,7 +88,7 @@ class BriefRecords:
         completed_at_epoch_ms: int | None = None,
         **more: Any,
     ) -> None:
-        """The step is on record. Raises when another execution owns the workflow, or kept it."""
+        """Record the step. Raises when another execution owns the workflow or wrote the record."""
         owner = current_owner_xid(result["workflow_uuid"])
         is_known = result["child_workflow_id"] is None and result["serialization"] == PORTABLE
         if more or owner is None or not is_known:
@@ -123,7 +124,7 @@ class BriefRecords:
 
 
 def record_briefly(durable: DBOS) -> None:
-    """From now on ``durable``, which runs, looks for and keeps its records as ``BriefRecords``."""
+    """Let the running ``durable`` read and write its records by ``BriefRecords``."""
     records = BriefRecords(durable)
     database = durable._sys_db  # noqa: SLF001  # as above
     database.check_operation_execution = records.check  # type: ignore[method-assign]  # its own take four statements

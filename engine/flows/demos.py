@@ -12,7 +12,7 @@ from engine.flows.steps import Steps, number
 
 @dataclass(frozen=True, slots=True)
 class Demos:
-    """Workflows that only leave marks, each in a log of its own id."""
+    """Workflows that only write marks, each to a log of its own id."""
 
     step: Steps
     marks: Marks

@@ -1,4 +1,4 @@
-"""The durable engine in this process: how it is set up, and what it is to run."""
+"""The durable engine in this process: its set-up and its workflows."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ REPAIR_NAME: Final = "RepairIntent"
 COMPENSATION: Final = "Compensate"
 TICK: Final = "Tick"
 STEP_THREADS: Final = 16
-POOL: Final = 16  # with what else a worker opens at most 40 (docs/contract.md, Sessions)
-LIST_S: Final = 30.0  # for how long the list of the queues is believed: all are there at the start
-NOTHING_TO_SEND_S: Final = 60.0  # between looks for events to tell of: we send none that way
-OUTAGE_S: Final = 20.0  # below the time for which one waits for a connection of the pool
+POOL: Final = 16  # a worker opens at most 40 sessions in all (docs/contract.md, Sessions)
+LIST_S: Final = 30.0  # for how long the list of queues is cached: all exist at the start
+NOTHING_TO_SEND_S: Final = 60.0  # between looks for events, which we do not send in this way
+OUTAGE_S: Final = 20.0  # shorter than the wait for a connection of the pool
 TRY_EVERY_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """Which executor this process is, and what it lets start at once, by queue."""
+    """The executor id of this process, and its limits by queue."""
 
     id: str
     app_version: str
@@ -70,7 +70,7 @@ class Executor:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the workflows are made of."""
+    """The parts that the workflows use."""
 
     steps: Steps
     stages: Stages
@@ -87,12 +87,12 @@ class Work:
 
 
 async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
-    """From now on the running loop executes workflows, its own of an earlier life included.
+    """Execute workflows on the running loop, also those of an earlier process of this executor.
 
-    Returns those that wait for messages: the caller has to wake them.
+    Returns the workflows that wait for messages: the caller must wake them.
 
-    There is no way back but the end of the process: what is under way then stays PENDING and goes
-    on where its executor id comes back, or where it is taken over.
+    Only the end of the process stops it. Running workflows then stay PENDING and go on when the
+    executor id comes back or another executor takes them over.
     """
     url = sqlalchemy_url(dsn)
     settings: DBOSConfig = {
@@ -128,7 +128,7 @@ async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
 
 
 def _schedule(tick_s: int, ticker: Any) -> ScheduleInput:
-    """A tick every ``tick_s`` seconds, whichever worker is there; missed ones are caught up."""
+    """A tick every ``tick_s`` seconds on any worker; missed ticks are caught up."""
     return {
         "schedule_name": "ticks",
         "workflow_fn": ticker,
@@ -139,7 +139,7 @@ def _schedule(tick_s: int, ticker: Any) -> ScheduleInput:
 
 
 def _declare(work: Work, slots: Slots) -> Any:
-    """Every workflow is known by its name; the one that a schedule begins."""
+    """Register every workflow by its name; return the one that the schedule starts."""
     step = work.steps
     tasks = TaskFlow(step, work.tasks)
 
@@ -210,12 +210,12 @@ async def _queues(url: str, limits: Mapping[str, Limits]) -> None:
 
 
 def open_engine(url: str) -> sqlalchemy.Engine:
-    """Connections that wait for a database that is away, so that nobody has to back off.
+    """Connections that wait while the database is away, so that nothing backs off.
 
-    After a failed connect the durable engine sleeps longer and longer, up to a minute and a half,
-    and does not notice that the database is back. What is refused for longer than ``OUTAGE_S`` it
-    has to know for a fault that passes. It looks for the words "connection failed", which psycopg
-    does not use for a unix socket: a run that met an outage would be given up for good.
+    After a failed connect the durable engine sleeps longer and longer, up to 90 s, and does not
+    notice that the database is back. After ``OUTAGE_S`` a refusal must look like a temporary fault.
+    The durable engine looks for the words "connection failed", which psycopg does not use for a
+    unix socket; without these words it would give up a run for good.
     """
     engine = sqlalchemy.create_engine(url, pool_size=POOL, max_overflow=0, hide_parameters=True)
 

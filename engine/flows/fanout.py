@@ -1,4 +1,4 @@
-"""The tasks of a build under way at once, as many as the run's budget has room for."""
+"""Runs the tasks of a build at the same time, as many as the run's budget allows."""
 
 from __future__ import annotations
 
@@ -38,11 +38,12 @@ class Fanout:
         limits: Limits | None,
         known: Mapping[str, Any],
     ) -> list[dict[str, Any]]:
-        """How every task ended, in the build's order; those of ``known`` are not run again.
+        """Run every task except ``known`` ones; return the results in the build's order.
 
-        Without a budget all are under way before one is awaited. Raises OverBudget for too many
-        tasks, before any of them begins. Raises what the first task in the build's order failed
-        of, or OverBudget for the first that went too far: then no task is under way any more.
+        Without a budget all tasks start before it waits for one. Raises OverBudget for too many
+        tasks, before any of them begins. Raises the failure of the first failed task in the build's
+        order, or OverBudget for the first that exceeded a limit. In both cases no task runs any
+        more.
         """
         tasks = execution.tasks(BuildAnswer.model_validate(decided["build"]).to_core())
         if over := budgets.find_excess(limits, {Metric.FANOUT: len(tasks)}):
@@ -65,9 +66,9 @@ class Fanout:
         limits: Limits | None,
         under_way: deque[tuple[str, Handle]],
     ) -> dict[str, dict[str, Any]]:
-        """How each of ``tasks`` ended, by command. Who is not awaited yet is in ``under_way``.
+        """The results of ``tasks`` by command. ``under_way`` holds the tasks that still run.
 
-        They are awaited in the order in which they began, so a recovery meets the same failure.
+        It waits for them in the order of their starts, so a recovery meets the same failure.
         """
         ended: dict[str, dict[str, Any]] = {}
         minutes = 0
@@ -80,16 +81,16 @@ class Fanout:
         return ended
 
     async def _await_ends(self, execution: Execution, under_way: deque[tuple[str, Handle]]) -> None:
-        """Return when every task under way has ended, however it did.
+        """Wait until every running task has ended, with any result.
 
-        A run that fails takes back its patches and may be repaired: no task of it works meanwhile.
+        A failed run takes back its patches, and somebody may repair it: no task may work meanwhile.
         """
         self.slots.leave(execution.id)
         for _, handle in under_way:
             await self.endings.wait(handle.get_workflow_id())
 
     async def _enqueue_task(self, run_id: str, task: Task, place: Mapping[str, Any]) -> Handle:
-        """The task under way, in the partition and with the priority of its run (B52)."""
+        """Enqueue the task, in the partition and with the priority of its run (B52)."""
         options = SetEnqueueOptions(
             priority=place["priority"], queue_partition_key=place["partition"] or NOBODYS
         )
@@ -106,9 +107,9 @@ class Fanout:
         under_way: deque[tuple[str, Handle]],
         ended: dict[str, dict[str, Any]],
     ) -> int:
-        """The minutes billed so far, once the task that began first has ended.
+        """Wait for the task that began first; return the minutes billed so far.
 
-        The wait leaves no trace; the result, read once, is kept.
+        The wait leaves no record; the result is read once and recorded.
         """
         cmd, handle = under_way.popleft()
         self.slots.leave(execution.id)

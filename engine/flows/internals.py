@@ -1,7 +1,7 @@
-"""Private parts of the durable engine that we use: they are touched here, all but its records.
+"""The private parts of the durable engine that we use, except its records.
 
-Records of our steps are in ``steps``, those of its own waits and children in ``checkpoints``.
-It has no other way to be asked. Whoever raises its version reads this file against the new one.
+``steps`` has the records of our steps, ``checkpoints`` those of its own waits and children. It has
+no public way for this. Compare this file with a new version before you raise the version.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Ask = Callable[..., Any]
 
 
 def count_executions_with(durable: DBOS, counter: ActiveWorkflowById) -> None:
-    """``durable``, which has claimed nothing yet, asks ``counter`` what runs here."""
+    """Let ``durable`` ask ``counter`` what runs here. Call it before the first claim."""
     durable._active_workflows_set = counter  # noqa: SLF001  # see above
 
 
 def choose_partitions_with(
     durable: DBOS, choose: Callable[[str, Sequence[str]], list[str]]
 ) -> None:
-    """``durable``, which runs, asks the partitions that ``choose`` returns of those that wait."""
+    """Let the running ``durable`` claim from the partitions that ``choose`` returns."""
     database = durable._sys_db  # noqa: SLF001  # see above
     find_all = database.get_queue_partitions
 
@@ -38,9 +38,9 @@ def choose_partitions_with(
 
 
 def poll_queues_when(durable: DBOS, wait_until_due: Callable[[str], bool]) -> None:
-    """``durable``, which runs, asks a queue for work once ``wait_until_due`` returns true.
+    """Let the running ``durable`` claim from a queue when ``wait_until_due`` returns true.
 
-    It is called by the thread of the queue, which may sleep in it.
+    The queue's thread calls it and may sleep in it.
     """
     database = durable._sys_db  # noqa: SLF001  # see above
     find_scopes = database.dequeue_scopes
@@ -54,17 +54,17 @@ def poll_queues_when(durable: DBOS, wait_until_due: Callable[[str], bool]) -> No
 def remember_queues_with(
     durable: DBOS, *, settings: Callable[[Ask], Ask], names: Callable[[Ask], Ask]
 ) -> None:
-    """``durable``, which runs, learns the settings and the names of its queues through these."""
+    """Let the running ``durable`` read the settings and names of its queues through these."""
     database = durable._sys_db  # noqa: SLF001  # see above
     database.get_queue = settings(database.get_queue)  # type: ignore[method-assign]  # see above
     database.list_queues = names(database.list_queues)  # type: ignore[method-assign]  # see above
 
 
 class WaitingReceivers:
-    """The workflows of ``durable``, which runs, that wait for a message.
+    """The workflows of the running ``durable`` that wait for a message.
 
-    They no longer look by themselves each minute: ten thousand of them would ask the database all
-    the time. Somebody has to look for all of them whenever a notice may have been missed.
+    They do not look each minute by themselves, because ten thousand of them would ask the database
+    all the time. So the engine must look for all of them whenever a notice may be lost.
     """
 
     def __init__(self, durable: DBOS) -> None:
@@ -72,25 +72,25 @@ class WaitingReceivers:
         self._database._notification_fallback_polling_interval = NEVER_S  # noqa: SLF001  # see above
 
     def find_waiting(self) -> Mapping[str, str]:
-        """The id of the workflow that waits, by the key of what it waits for."""
+        """The ids of waiting workflows, by the key of the awaited message."""
         entries = self._database.notifications_map.snapshot()
         return {key: workflow_id for key, (workflow_id, *_), _ in entries}
 
     def wake(self, key: str) -> None:
-        """Whoever waits under the key looks for its message."""
+        """Let the workflow that waits under the key look for its message."""
         if signal := self._database.notifications_map.get(key):
             signal.set()
 
     def report_failed_looks(self, report: Callable[[], None]) -> None:
-        """``report`` is called whenever a look may have failed for want of a connection.
+        """Call ``report`` whenever a look may have failed because there was no connection.
 
-        The first look of a workflow that begins to wait fails in silence.
+        The first look of a workflow that begins to wait reports no failure itself.
         """
         report_lost_connections(self._database.engine, report)
 
 
 def report_lost_connections(engine: sqlalchemy.Engine, report: Callable[[], None]) -> None:
-    """``report`` is called by whichever thread loses a connection of ``engine``, or gets none."""
+    """Let each thread call ``report`` when it loses a connection of ``engine`` or gets none."""
 
     @sqlalchemy.event.listens_for(engine, "handle_error")
     def see(context: sqlalchemy.engine.ExceptionContext) -> None:

@@ -12,13 +12,13 @@ from engine.flows.steps import Steps
 
 @dataclass(frozen=True, slots=True)
 class PromotionFlow:
-    """The life of one promotion."""
+    """The workflow of one promotion."""
 
     step: Steps
     rehearsal: Rehearsal
 
     async def play(self, promotion_id: str, fixtures: Sequence[str]) -> str:
-        """The verdict: passed, failed or flaky. No fixture is run again before all were once."""
+        """The verdict: passed, failed or flaky. Round 2 begins after round 1 is complete."""
         for number in ROUNDS:
             for fixture in fixtures:
                 await self.step("rehearse", self.rehearsal.play, promotion_id, number, fixture)

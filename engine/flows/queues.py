@@ -1,4 +1,4 @@
-"""The queues as the durable engine is told of them: their limits, and how often one looks."""
+"""The queues as the durable engine gets them: their limits, and the pauses between looks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from dbos._queue import QueueRateLimit  # not exported
 from engine.core.queues import COMPILE, CONTROL, INTENT, NAMES, TASKS, Limits, Rate
 from engine.flows.internals import INTERNAL
 
-# Seconds between two claims from a queue that has work. Nothing is compiled apart from its run yet:
-# that queue is there, and empty.
+# Seconds between two claims from a queue that has work. The queue for compilations exists but is
+# empty, because a run compiles by itself.
 PAUSES_S: Final[Mapping[str, float]] = {
     INTENT: 0.04, TASKS: 0.04, CONTROL: 0.1, COMPILE: 1.0, INTERNAL: 1.0,
 }  # fmt: skip
-# What its thread sleeps before it waits for its turn, and what it backs off from in a conflict.
+# Its thread sleeps this long before it waits for its turn, and backs off from it after a conflict.
 TURN_S: Final = 0.002
 
 
 async def register(client: DBOSClient, limits: Mapping[str, Limits]) -> None:
-    """Every queue is there with these limits; who registers last is right.
+    """Register every queue with these limits; the last registration counts.
 
-    It has to be before the first look for them, which would miss them for a second.
+    Call it before the first look for queues, which would miss them for a second.
     """
     for name in NAMES:
         known = _settings(limits[name]) if name in limits else {}
@@ -31,7 +31,7 @@ async def register(client: DBOSClient, limits: Mapping[str, Limits]) -> None:
 
 
 def _settings(limits: Limits) -> dict[str, Any]:
-    """The limits in the durable engine's words; any of a partition makes the queue partitioned."""
+    """The limits in the durable engine's terms; a limit of one partition partitions the queue."""
     return {
         "worker_concurrency": limits.slots,
         "partition_worker_concurrency": limits.slots_of_one,

@@ -1,4 +1,4 @@
-"""RunIntent: plan, patch, ask people, build, run the tasks, and one end whatever happens."""
+"""RunIntent: plan, patch, ask people, build, run the tasks, and exactly one end."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from engine.flows.steps import Steps, number
 NOTHING: Final[Mapping[str, Any]] = {
     "compiled": None, "asked": False, "granted": False, "decided": None, "succeeded": {},
 }  # fmt: skip
-SLACK_S: Final = 0.05  # beyond the deadline, so that the database agrees that it has passed
+SLACK_S: Final = 0.05  # beyond the deadline, so that it has also passed for the database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFlow:
-    """The life of one execution of a run."""
+    """The workflow of one execution of a run."""
 
     step: Steps
     stages: Stages
@@ -43,19 +43,19 @@ class RunFlow:
     fanout: Fanout
 
     async def start(self, execution: Execution) -> dict[str, Any]:
-        """What the run put out, begun from nothing."""
+        """Run from the beginning; return the output."""
         await self._made_good(execution)
         return await self._run_guarded(execution, self._play(execution, NOTHING))
 
     async def repair(self, execution: Execution) -> dict[str, Any]:
-        """What the run put out, going on with what an earlier execution left whole (D14)."""
+        """Go on with what an earlier execution completed (D14); return the output."""
         await self._made_good(execution)
         return await self._run_guarded(execution, self._repair(execution))
 
     async def _run_guarded(
         self, execution: Execution, work: Awaitable[dict[str, Any]]
     ) -> dict[str, Any]:
-        """What ``work`` returns. Whatever it raises, the run's row has said so before."""
+        """Return the result of ``work``; if it raises, first record this in the run's row."""
         try:
             return await work
         except Exception as error:
@@ -68,9 +68,9 @@ class RunFlow:
             raise RunFailed(said) from error
 
     async def _made_good(self, execution: Execution) -> None:
-        """Patches that a cancellation took back are written again.
+        """Write patches again that a cancellation took back.
 
-        No step is recorded: however often a run is resumed, its steps are numbered as they were.
+        It records no step, so the numbers of the steps do not depend on the number of resumptions.
         """
         try:
             await self.patching.reapply(execution)
@@ -107,9 +107,9 @@ class RunFlow:
         return {"errCode": output["errCode"], "exit": output["exit"], "tasks": len(ended)}
 
     async def _within(self, execution: Execution, budget: Mapping[str, int] | None) -> None:
-        """The run goes on within its budget, if it has one. Raises OverBudget.
+        """Check the run's budget, if it has one. Raises OverBudget.
 
-        What the look found is kept: whoever repeats it comes to the same decision.
+        The result of the check is recorded, so a repeat comes to the same decision.
         """
         if budget is None:
             return
@@ -117,7 +117,7 @@ class RunFlow:
             raise OverBudget(Excess.of(over))
 
     async def _await_answers(self, execution: Execution, asks: Sequence[Ask], refused: str) -> None:
-        """People let the run go on. Raises RunFailed for a no and for silence.
+        """Wait until people let the run go on. Raises RunFailed for a no and for a missed deadline.
 
         Waiting costs a coroutine: no thread, no slot of a queue (D11).
         """

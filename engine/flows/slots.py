@@ -1,4 +1,4 @@
-"""Who holds a slot of a queue here: a workflow does, until it first waits for others (D11)."""
+"""The slots of queues here: a workflow holds one until it first waits for others (D11)."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from dbos._core import ActiveWorkflowById  # not exported: what a worker's own limits are counted by
+from dbos._core import ActiveWorkflowById  # not exported: it counts for a worker's own limits
 from typing_extensions import override
 
 from engine.core.queues import Limits
 
 
 class Slots(ActiveWorkflowById):
-    """The executions of this process. One that waits for people or for its tasks costs no slot.
+    """The executions of this process. One that waits for people or tasks holds no slot.
 
-    The durable engine knows a worker's limit as a bound of what it has not finished, so that runs
-    that wait for an answer would keep all others out (B81).
+    The durable engine counts all unfinished workflows of a worker against its limit. With that,
+    runs that wait for an answer would keep all others out (B81).
     """
 
     def __init__(self, limits: Mapping[str, Limits]) -> None:
         super().__init__()
         self._limits = limits
         self._clock = count(1)
-        self._turns: dict[str, dict[str, int]] = {}  # of each queue: when a partition was asked
-        self._shares: dict[str, int] = {}  # of each queue: slots for each that is asked now
+        self._turns: dict[str, dict[str, int]] = {}  # by queue: when a partition was asked
+        self._shares: dict[str, int] = {}  # by queue: slots for each partition that is asked now
 
     def due(self, queue_name: str, waiting: Sequence[str]) -> list[str]:
-        """Of the partitions that wait those whose turn it is: as many as there are free slots.
+        """The waiting partitions whose turn it is, as many as there are free slots.
 
-        The durable engine asks all of them in an order of chance, and the first takes what there
-        is: of many that flood one would nearly always be before who has but one run (D28).
+        The durable engine asks all of them in random order, and the first takes all free slots.
+        Among many busy partitions, one of them would nearly always come before a partition with one
+        run (D28).
         """
         limits = self._limits.get(queue_name)
         if limits is None or not waiting:
@@ -45,16 +46,16 @@ class Slots(ActiveWorkflowById):
         return chosen
 
     def leave(self, workflow_id: str) -> None:
-        """The workflow waits for others; it does not queue for a slot again when it goes on."""
+        """Free the slot of a workflow that waits for others; it needs no slot to go on."""
         with self._lock:
             held = self._m.get(workflow_id, [])
             held[:] = [None] * len(held)
 
     @override
     def count_for_partition(self, queue_name: str, queue_partition_key: str | None) -> int:
-        """Slots that the partition holds, or may not have now: it has its share of what is free.
+        """The slots that the partition holds, plus those beyond its share of the free ones.
 
-        The last one is for a partition that has none: tasks may be long.
+        The last free slot is for a partition that has none, because tasks may be long.
         """
         held = super().count_for_partition(queue_name, queue_partition_key)
         limits = self._limits.get(queue_name)

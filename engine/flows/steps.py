@@ -1,4 +1,4 @@
-"""A named step of the durable engine: run once, its output kept, replayed after a crash."""
+"""Named steps of the durable engine: each runs once, is recorded, and is replayed after a crash."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from dbos import DBOS, DBOSPortableJSONSerializer
 
-# Not exported: where a workflow stands, and what its execution ends with. Whoever raises the
-# version reads ``invoke_step`` and ``record_operation_result`` of the new one against this file.
+# Not exported: the place of a workflow, and the end of its execution. Before you raise the
+# version, compare ``invoke_step`` and ``record_operation_result`` of the new one with this file.
 from dbos._context import DBOSContext, EnterDBOSStepCtx, get_local_dbos_context
 from dbos._error import DBOSWorkflowCancelledError
 from dbos._serialization import deserialize_exception, serialize_exception
@@ -29,16 +29,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Runs the steps of workflows, and keeps their records over one pool of connections."""
+    """Runs the steps of workflows and writes their records, over one pool of connections."""
 
     pool: Pool
 
     async def __call__(
         self, name: str, body: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """What ``body`` returned, now or before the crash, or what it raised.
+        """The result or error of ``body``, from now or from before a crash.
 
-        A body that meets a cancellation leaves no record: a resumed run does the step anew.
+        A body that meets a cancellation leaves no record: a resumed run repeats the step.
         """
         context = _next_step()
         place = _place(context)
@@ -57,10 +57,10 @@ class Steps:
             return made
 
     async def _find(self, place: Place, name: str) -> tuple[str | None, str | None] | None:
-        """Output and error on record.
+        """The recorded output and error.
 
-        Raises for a canceled workflow, for one that another execution has taken over, before this
-        one does anything more, and for another step.
+        Raises for a canceled workflow, for one that another execution has taken over (before this
+        one does anything more), and for another step.
         """
         found = await self.pool.insist(checkpoints.find, place)
         record = find_record(found, place.workflow_id, place.number, name, place.owner)
@@ -75,7 +75,7 @@ class Steps:
         output: str | None = None,
         error: str | None = None,
     ) -> None:
-        """The step is on record. Raises when another execution owns the workflow, or kept it."""
+        """Record the step. Raises when another execution owns the workflow or wrote the record."""
         record = Record(
             name=name,
             output=output,
@@ -99,7 +99,7 @@ async def _run(name: str, body: Callable[P, Awaitable[T]], *args: P.args, **kwar
 
 
 def _next_step() -> DBOSContext:
-    """The step that the workflow under way takes now; its number is drawn before any wait."""
+    """The next step of the current workflow; it takes its number before any wait."""
     context = get_local_dbos_context()
     if context is None or not context.is_workflow():
         raise RuntimeError("not inside of a workflow")
@@ -121,7 +121,7 @@ def _replay(output: str | None, error: str | None) -> Any:
 
 
 def number() -> int:
-    """The number of the step under way within its workflow."""
+    """The number of the current step within its workflow."""
     found = DBOS.step_id
     if found is None:
         raise RuntimeError("not inside of a step")

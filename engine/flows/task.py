@@ -1,4 +1,4 @@
-"""RunTask: one command in the sandbox, tried again when the command never had its chance."""
+"""RunTask: one command in the sandbox, tried again if the sandbox could not run it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ FIRST_PAUSE_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class TaskFlow:
-    """The life of one task: its attempts, and durable pauses between them."""
+    """The workflow of one task: its attempts, and durable pauses between them."""
 
     step: Steps
     tasks: Tasks
 
     async def play(self, run_id: str, task: Task) -> dict[str, Any]:
-        """How the task ended, or why it could not go on: ``budget.over``.
+        """Run the task; return its result, or ``budget.over`` if a limit stopped it.
 
-        Raises RunFailed when infrastructure failed every attempt.
+        Raises RunFailed when every attempt failed because of the infrastructure.
         """
         ended: dict[str, Any] = {}
         for attempt in range(1, ATTEMPTS + 1):

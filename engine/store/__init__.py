@@ -1,7 +1,7 @@
 """All SQL of the engine: one statement in, core values out.
 
-Functions take a ``Tx`` and never commit: a lone statement is its own transaction on an autocommit
-connection, and several are one between ``async with tx.transaction()``.
+Functions take a ``Tx`` and never commit. A single statement is its own transaction on an autocommit
+connection; several statements are one transaction within ``async with tx.transaction()``.
 """
 
 from __future__ import annotations

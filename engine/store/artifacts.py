@@ -1,4 +1,4 @@
-"""What a run leaves behind, as the API shows it: steps and artifacts."""
+"""Steps and artifacts of a run, as the API shows them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepArtifact(Artifact):
-    """One stored artifact, and the attempt that left it."""
+    """One stored artifact, and the attempt that wrote it."""
 
     step_id: str
     attempt: int
@@ -47,7 +47,7 @@ class StepArtifact(Artifact):
 
 
 async def by_uri(tx: Tx, uri: str) -> Artifact | None:
-    """The newest attempt's artifact of this uri, if there is one."""
+    """The artifact of this uri from the newest attempt, if it exists."""
     async with tx.cursor(row_factory=class_row(Artifact)) as rows:
         return await (await rows.execute(SQL["by_uri"], {"uri": uri})).fetchone()
 

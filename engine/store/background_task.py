@@ -1,4 +1,4 @@
-"""Work that goes on in the background for as long as a block runs."""
+"""Background work that lasts as long as a block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @asynccontextmanager
 async def run_in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """``work`` runs beside the block and is cancelled at its end. Raises what ``work`` raised."""
+    """Run ``work`` beside the block and cancel it at the end. Raises what ``work`` raised."""
     task = asyncio.create_task(work)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Which queues have something to claim, over a connection that is told when that changes."""
+"""Finds queues with work, over a connection that listens for changes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LISTEN: Final = "LISTEN spec11_queues"
 
 
 class Backlog:
-    """For one thread at a time; the connection is opened when needed, and anew when it is lost.
+    """For one thread at a time. It opens its connection when needed, and again after a loss.
 
-    It listens before its first look, so nothing that is told of later is missed.
+    It listens before its first look, so it misses no later signal.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -26,7 +26,7 @@ class Backlog:
         self._line: psycopg.Connection[tuple[Any, ...]] | None = None
 
     def find_waiting(self, names: Collection[str]) -> frozenset[str]:
-        """Those of the queues in which a workflow waits to be claimed. Raises psycopg.Error."""
+        """The queues in which a workflow waits. Raises psycopg.Error."""
         try:
             found = self._connection().execute(WAITING, {"names": [*names]})
             return frozenset(name for (name,) in found)
@@ -35,7 +35,7 @@ class Backlog:
             raise
 
     def wait_for_signal(self, timeout_s: float) -> None:
-        """Return when something was enqueued since the last look began, or after that time.
+        """Return when something was enqueued since the last look began, or after the timeout.
 
         Raises psycopg.Error.
         """
@@ -46,7 +46,7 @@ class Backlog:
             raise
 
     def close(self) -> None:
-        """The connection is closed."""
+        """Close the connection."""
         if self._line is not None:
             self._line.close()
             self._line = None

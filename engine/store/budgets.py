@@ -1,4 +1,4 @@
-"""What runs have cost, and the rows that say that one exceeded its budget."""
+"""The costs of runs, and the rows of budget violations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SQL: Final = sql.load("budgets")
 
 
 async def load_spent(tx: Tx, run_id: str) -> Spent:
-    """What the execution that owns the run has cost so far."""
+    """The costs so far of the execution that owns the run."""
     async with tx.cursor(row_factory=class_row(Spent)) as rows:
         found = await (await rows.execute(SQL["spent"], {"run_id": run_id})).fetchone()
     if found is None:
@@ -25,18 +25,18 @@ async def load_spent(tx: Tx, run_id: str) -> Spent:
 
 
 async def limits(tx: Tx, run_id: str) -> Any:
-    """The run's budget as it is stored; None for none."""
+    """The run's stored budget; None if it has none."""
     async with tx.cursor(row_factory=scalar_row) as rows:
         return await (await rows.execute(SQL["limits"], {"run_id": run_id})).fetchone()
 
 
 async def hold(tx: Tx, run_id: str) -> None:
-    """Nobody else keeps an attempt of the run until the transaction ends."""
+    """Lock the run's attempts until the transaction ends: nobody else may record one."""
     await tx.execute(SQL["hold"], {"run_id": run_id})
 
 
 async def block(tx: Tx, execution_id: str, metric: str, violation: Left) -> None:
-    """The violation is on record and no further task begins, unless the run had ended."""
+    """Record the violation and let no further task begin, unless the run has ended."""
     values = {**asdict(violation), "inline": Jsonb(violation.inline), "task_key": metric}
     written = await tx.execute(SQL["block"], {**values, "execution_id": execution_id})
     if written.rowcount:

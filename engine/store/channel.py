@@ -1,4 +1,4 @@
-"""One LISTEN connection on one channel, kept up for ever; and a look for what no notice told of."""
+"""One permanent LISTEN connection on a channel, and a look for changes without a notice."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ RETRY_S: Final = 0.25
 
 
 class Channel:
-    """``hear`` gets each payload; ``wake`` is called when something may have been missed.
+    """``hear`` gets each payload; ``wake`` is called when a notice may be lost.
 
-    ``listen`` is the whole statement. While ``listening`` is false notices pass unheard.
+    ``listen`` is the whole statement. While ``listening`` is false, notices are lost.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Channel:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Listens in the background until left."""
+        """Listen in the background until the block ends."""
         async with run_in_background(self._listen_for_ever()):
             yield
 
@@ -59,10 +59,10 @@ class Channel:
 
 
 class Listener:
-    """A channel, and ``look``, which finds in the database what no notice told of.
+    """A channel, and ``look``, which finds changes in the database that came without a notice.
 
-    It looks at once after each connect and each loss of the connection, when it is asked to, and
-    every ``look_again_s`` should a notice ever be missed otherwise.
+    It looks after each connect, after each loss of the connection, on request, and every
+    ``look_again_s`` in case a notice is lost in another way.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Listener:
         self._look_again_s = look_again_s
 
     def request_look(self) -> None:
-        """Look soon. Call it on the loop that this runs on."""
+        """Look soon. Call it on the event loop of this listener."""
         self._missed.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Listens, and looks, in the background until left."""
+        """Listen and look in the background until the block ends."""
         async with run_in_background(self._look_for_ever()), self._channel.running():
             yield
 

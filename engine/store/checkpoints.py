@@ -1,7 +1,7 @@
-"""Steps as the durable engine records them: one statement to look, one to keep.
+"""Step records of the durable engine: one statement reads a record, one writes it.
 
-Its own functions take four each, and three threads between them. The rows are the same, and so are
-the rules: only the execution that owns a workflow records its steps, each once.
+The durable engine's own functions need four statements each, and three threads. The rows and rules
+are the same: only the execution that owns a workflow records its steps, each once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SQL: Final = sql.load("checkpoints")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The ``number``th step of a workflow, and the execution that is there."""
+    """Step ``number`` of a workflow, and the execution that runs it."""
 
     workflow_id: str
     number: int
@@ -28,7 +28,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """How a workflow stands, who owns it, and the record of one step: None when there is none."""
+    """A workflow's status and owner, and the record of one step; None if there is none."""
 
     status: str
     owner: str | None
@@ -41,7 +41,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """How a step ended: its output or its error, as portable JSON, and when, in epoch ms."""
+    """The end of a step: its output or error as portable JSON, and its time in epoch ms."""
 
     name: str
     output: str | None
@@ -52,20 +52,20 @@ class Record:
 
 
 def now_ms() -> int:
-    """When a step begins or ends, for its record. No workflow sees it."""
+    """The time for a step's record. No workflow sees it."""
     return time.time_ns() // 1_000_000
 
 
 async def find(tx: Tx, place: Place) -> Found | None:
-    """What is on record of the step; None when there is no such workflow."""
+    """The record of the step; None if the workflow does not exist."""
     async with tx.cursor(row_factory=class_row(Found)) as rows:
         return await (await rows.execute(SQL["find"], asdict(place))).fetchone()
 
 
 async def keep(tx: Tx, place: Place, record: Record) -> int | None:
-    """When the step on record ended: ``record``, now or before, or another one of that number.
+    """Write the record, unless the step has one; return the end time of the stored record.
 
-    None when another execution owns the workflow: then nothing is kept.
+    None if another execution owns the workflow; then nothing is written.
     """
     async with tx.cursor(row_factory=scalar_row) as rows:
         values = asdict(place) | asdict(record)

@@ -14,19 +14,19 @@ NAME: Final = "CrashDemo"
 
 
 async def mark(tx: Tx, workflow_id: str, mark: str, function_id: int) -> None:
-    """One line of the log for one step, however often the step is tried."""
+    """Write one line of the log per step, however often the step is tried."""
     values = {"workflow_id": workflow_id, "mark": mark, "function_id": function_id}
     await tx.execute(SQL["mark"], values)
 
 
 async def marks(tx: Tx, workflow_id: str) -> dict[str, int]:
-    """How often each mark stands in the log."""
+    """How often each mark is in the log."""
     rows = await tx.execute(SQL["marks"], {"workflow_id": workflow_id})
     return dict(await rows.fetchall())
 
 
 async def start(tx: Tx, workflow_id: str, sleep_s: float, app_version: str) -> str:
-    """The demo's workflow id; begun now, or before. Raises IllegalState for another's id."""
+    """Start the demo unless it exists; return its id. Raises IllegalState for a foreign id."""
     values = {
         "name": NAME,
         "workflow_id": workflow_id,

@@ -19,22 +19,22 @@ def normalise_dsn(text: str) -> str:
 
 
 def password(dsn: str) -> str | None:
-    """The password that is part of ``dsn``, if one is."""
+    """The password in ``dsn``, if there is one."""
     found = conninfo.conninfo_to_dict(dsn).get("password")
     return None if found is None else str(found)
 
 
 def without_password(dsn: str) -> str:
-    """``dsn`` as everybody may read it, such as in a list of processes."""
+    """``dsn`` without its password, for places that everybody can read."""
     parts = conninfo.conninfo_to_dict(dsn)
     parts.pop("password", None)
     return conninfo.make_conninfo("", **parts)
 
 
 def session(dsn: str, name: str) -> str:
-    """``dsn`` for sessions of that name, which end when they idle inside of a transaction.
+    """``dsn`` for sessions of that name; a session that idles inside a transaction ends.
 
-    A process that stands still must not keep others waiting for the rows it was about to write.
+    A frozen process must not lock rows for ever.
     """
     given = conninfo.conninfo_to_dict(dsn).get("options") or ""
     options = f"{given} -c idle_in_transaction_session_timeout={IDLE_MS}".strip()
@@ -42,6 +42,6 @@ def session(dsn: str, name: str) -> str:
 
 
 def searching(dsn: str, schemas: str) -> str:
-    """``dsn`` for a session that finds names without a schema in ``schemas``."""
+    """``dsn`` with ``schemas`` as the search path."""
     given = conninfo.conninfo_to_dict(dsn).get("options") or ""
     return conninfo.make_conninfo(dsn, options=f"{given} -c search_path={schemas}".strip())

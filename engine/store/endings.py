@@ -1,4 +1,4 @@
-"""Wakes those who wait for a workflow to end, without a query while nothing happens."""
+"""Wakes waiters when a workflow ends, without queries while nothing happens."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from engine.store import workflows
 from engine.store.channel import Listener
 from engine.store.pool import Pool
 
-LOOK_AGAIN_S: Final = 2.0  # should a notice ever be missed
+LOOK_AGAIN_S: Final = 2.0  # in case a notice is lost
 
 
 class Endings:
-    """Whose end is waited for in this process: however many wait, one looks for all of them."""
+    """The awaited workflows of this process. One look serves all waiters."""
 
     def __init__(self, dsn: str, pool: Pool, look_again_s: float = LOOK_AGAIN_S) -> None:
         self._pool = pool
@@ -23,7 +23,7 @@ class Endings:
         self._listener = Listener(channel, self._notify_end, self._look, look_again_s)
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Listens, and looks, in the background until left."""
+        """Listen and look in the background until the block ends."""
         return self._listener.running()
 
     async def wait(self, workflow_id: str) -> None:

@@ -1,6 +1,6 @@
-"""Which executors live, by their session's lock and what it last asked; the runs of lost ones.
+"""Live executors, by the lock and last query of their session; takeover of lost executors' runs.
 
-A beat is a query, and writes nothing: others see in the server when the session last asked.
+A heartbeat is a query and writes nothing: the server shows others the time of the last query.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from engine.store import Tx, sql
 
 SQL: Final = sql.load("executors")
 LOCK_CLASS: Final = 0x5EC1  # app.last_beat knows it, too
-SETTLED_S: Final = 5.0  # after a start of the server: everybody has retaken the lock by then
-FROZEN_S: Final = 5.0  # with a lock, without a beat: the process stands still
+SETTLED_S: Final = 5.0  # after a start of the server, all locks are taken again by then
+FROZEN_S: Final = 5.0  # with a lock and without a heartbeat the process is frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """One process under one executor id; ``incarnation`` is like no other's."""
+    """One process under one executor id; ``incarnation`` is unique."""
 
     executor_id: str
     incarnation: str
@@ -29,32 +29,32 @@ class Identity:
 
 
 def session_name(executor_id: str) -> str:
-    """What every session of this executor calls itself."""
+    """The name of every session of this executor."""
     return f"spec11-worker-{executor_id}"
 
 
 async def hold(tx: Tx, executor_id: str) -> bool:
-    """Whether this session now bears the executor id: no other session does."""
+    """Try to take the lock of the executor id; return whether this session has it."""
     return bool(await _scalar(tx, "hold", executor_id=executor_id, **{"class": LOCK_CLASS}))
 
 
 async def register(tx: Tx, who: Identity) -> None:
-    """This process is the executor; an earlier one of that id is over."""
+    """Register this process as the executor, in place of an earlier one with that id."""
     await tx.execute(SQL["register"], asdict(who))
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Another executor with runs under way; ``silent_s`` since its beat, None without a lock."""
+    """Another executor with running runs. ``silent_s``: since its heartbeat; None: no lock."""
 
     executor_id: str
     silent_s: float | None
 
 
 async def beat(tx: Tx, who: Identity) -> list[Other] | None:
-    """The others with runs under way, asked on the session that bears the lock.
+    """Send a heartbeat on the session that has the lock; return other executors with running runs.
 
-    None when this process is not the executor any more.
+    None if this process is not the executor any more.
     """
     async with tx.cursor(row_factory=tuple_row) as rows:
         found = await (await rows.execute(SQL["beat"], asdict(who))).fetchall()
@@ -64,12 +64,12 @@ async def beat(tx: Tx, who: Identity) -> list[Other] | None:
 
 
 async def leave(tx: Tx, who: Identity) -> None:
-    """The executor says goodbye: nobody needs to look for it."""
+    """Sign the executor off, so that nobody looks for it."""
     await tx.execute(SQL["leave"], asdict(who))
 
 
 async def take_over(tx: Tx, other: str) -> int:
-    """How many runs of the other executor went back to their queues; none if it is not lost."""
+    """Put the runs of a lost executor back into their queues; return their number."""
     bounds = {"settled_s": SETTLED_S, "frozen_s": FROZEN_S, "class": LOCK_CLASS}
     async with tx.transaction():
         if not await _scalar(tx, "declare_lost", other=other, **bounds):

@@ -1,4 +1,4 @@
-"""Faults of the database: which of them are an engine error, and what may be said of any."""
+"""Faults of the database: which of them become an engine error, and how to describe any."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ BY_CONSTRAINT: Final[Mapping[str, tuple[type[EngineError], str, str]]] = {
     ),
     "human_interactions_origin_check": (Malformed, "invalid_request", "unknown origin"),
 }
-STATEMENTS: Final = "42"  # the class of states that speak of a statement, not of its values
+STATEMENTS: Final = "42"  # states of this class concern a statement, not its values
 
 
 @contextmanager
 def translate_faults() -> Iterator[None]:
-    """A refused constraint leaves as its engine error; an unknown one stays a bug, hence a 500."""
+    """Turn a violated constraint into its engine error; an unknown one stays a bug, so a 500."""
     try:
         yield
     except errors.IntegrityError as error:
@@ -41,10 +41,9 @@ def translate_faults() -> Iterator[None]:
 
 
 def describe_error(error: BaseException) -> str:
-    """``error`` for a log: its type, and its words only where they cannot quote a row or a request.
+    """``error`` for a log: its type, and its text only if it cannot quote a row or a request.
 
-    Those are the words of the system and of the server about connections and about our own
-    statements.
+    These are the texts of the system and the server about connections and our own statements.
     """
     name = f"{type(error).__module__}.{type(error).__qualname__}"
     match error:

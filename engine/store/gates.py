@@ -1,4 +1,4 @@
-"""Gates, the ledger of accepted answers, and the one statement that accepts one."""
+"""Gates, the ledger of accepted answers, and the one statement that accepts an answer."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer offered to a gate, under the topic that the door it came through gives it."""
+    """An answer offered to a gate, with the topic of its route."""
 
     topic: str
     payload: dict[str, Json]
@@ -70,7 +70,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What became of a gate; ``left_s`` to its deadline by the database's clock."""
+    """The state of a gate; ``left_s`` to its deadline by the database's clock."""
 
     gate_key: str
     state: str
@@ -93,10 +93,10 @@ class Closing:
 async def open_all(
     tx: Tx, execution_id: str, gates: Mapping[str, Ask], function_id: int
 ) -> list[float]:
-    """Seconds to the deadline of each of the gates, by key, that was opened now, and the run waits.
+    """Open the gates and let the run wait; return the seconds to each deadline, for opened gates.
 
-    Once, however often it is asked: a repeat opens none, and so does an execution that does not own
-    the run. Answers to any of the gates are heard on the first one's topic.
+    A repeat opens none, and neither does an execution that does not own the run. Answers to all of
+    the gates arrive on the topic of the first.
     """
     asked = [
         {"gate_key": key, "step_id": ask.step_id, "purpose": ask.purpose, "form": dict(ask.form)}
@@ -114,26 +114,26 @@ async def open_all(
 
 
 async def standing(tx: Tx, execution_id: str, gate_keys: list[str]) -> list[Standing]:
-    """What became of the gates, which stay locked until the transaction ends."""
+    """The state of the gates, which stay locked until the transaction ends."""
     async with tx.cursor(row_factory=class_row(Standing)) as rows:
         values = {"execution_id": execution_id, "gate_keys": gate_keys}
         return await (await rows.execute(SQL["standing"], values)).fetchall()
 
 
 async def close(tx: Tx, execution_id: str, closing: Closing, function_id: int) -> None:
-    """The gate is as ``closing`` says, and the events tell of it."""
+    """Close the gate as ``closing`` says, and write its events."""
     values = {"execution_id": execution_id, "function_id": function_id, **asdict(closing)}
     await tx.execute(SQL["close"], values)
 
 
 async def escalate(tx: Tx, execution_id: str, gate_key: str) -> None:
-    """Somebody will be told, once, that nobody answered: a workflow of its own, enqueued now."""
+    """Enqueue, once, the workflow that records that nobody answered."""
     values = {"execution_id": execution_id, "gate_key": gate_key, "workflow_name": ESCALATION}
     await tx.execute(SQL["escalate"], values)
 
 
 async def keep_escalation(tx: Tx, run_id: str, gate_key: str, artifact: Left) -> None:
-    """The escalation is on record, however often it is told."""
+    """Record the escalation; a repeat changes nothing."""
     await tx.execute(
         SQL["keep_escalation"],
         {
@@ -146,7 +146,7 @@ async def keep_escalation(tx: Tx, run_id: str, gate_key: str, artifact: Left) ->
 
 
 async def overdue_at(tx: Tx, run_id: str, gate_key: str) -> datetime:
-    """When the gate's deadline passed."""
+    """The time of the gate's deadline."""
     async with tx.cursor(row_factory=scalar_row) as rows:
         values = {"run_id": run_id, "gate_key": gate_key}
         found: datetime | None = await (await rows.execute(SQL["overdue_at"], values)).fetchone()
@@ -156,7 +156,7 @@ async def overdue_at(tx: Tx, run_id: str, gate_key: str) -> datetime:
 
 
 async def go_on(tx: Tx, execution_id: str, *, moves: bool) -> None:
-    """The run does not wait any more, and moves if it may."""
+    """End the run's wait; it goes on if ``moves``."""
     await tx.execute(SQL["go_on"], {"execution_id": execution_id, "moves": moves})
 
 
@@ -166,7 +166,7 @@ async def of_run(tx: Tx, wid: str) -> list[Gate]:
 
 
 async def find(tx: Tx, wid: str, gate_key: str) -> Gate | None:
-    """The gate of this key of the run with this workflow id or run id, if there is one."""
+    """The gate of this key of the run with this workflow id or run id, if it exists."""
     return next(iter(await _views(tx, wid, gate_key)), None)
 
 
@@ -177,9 +177,9 @@ async def _views(tx: Tx, wid: str, gate_key: str | None) -> list[Gate]:
 
 
 async def accept(tx: Tx, gate: Gate, reply: Reply) -> bool:
-    """Whether ``reply`` became the gate's one answer, and its message was sent (D6, D17).
+    """Accept ``reply`` as the gate's answer and send its message; return whether it was accepted.
 
-    Raises what ``faults`` makes of a key that the ledger refuses.
+    D6, D17. Raises the error of ``faults`` for a key that the ledger refuses.
     """
     values = {
         "run_id": gate.run_id,
@@ -196,7 +196,7 @@ async def accept(tx: Tx, gate: Gate, reply: Reply) -> bool:
 
 
 async def answer(tx: Tx, gate: Gate) -> Interaction | None:
-    """The answer that the gate accepted, if it did."""
+    """The gate's accepted answer, if there is one."""
     async with tx.cursor(row_factory=class_row(Interaction)) as rows:
         values = {"run_id": gate.run_id, "gate_key": gate.gate_key}
         return await (await rows.execute(SQL["answer"], values)).fetchone()

@@ -1,4 +1,4 @@
-"""What the database says about itself and about the workers that beat in it."""
+"""The state of the database, and its live workers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at the database found; None where there is no such schema."""
+    """The result of one check; None for a missing schema."""
 
     server: str
     app_schema: int | None
@@ -36,7 +36,7 @@ class Look:
 
 
 async def look(pool: Pool) -> Look | None:
-    """What the database answers within ``DEADLINE_S``; None if it does not."""
+    """Check the database; None if it does not answer within ``DEADLINE_S`` seconds."""
     try:
         async with pool.connection(DEADLINE_S) as tx:
             async with tx.cursor(row_factory=scalar_row) as rows:

@@ -1,4 +1,4 @@
-"""Open gates over all runs, and which workflows of the durable engine exist."""
+"""Open gates of all runs, and existing workflows of the durable engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SQL: Final = sql.load("inbox")
 class OpenGate:
     """A gate at which its run waits; ``left_s`` to its deadline by the database's clock.
 
-    ``escalation_id`` is what the workflow is called that tells of its deadline, once there is one.
+    ``escalation_id`` is the id of the workflow that escalates its deadline, if it exists.
     """
 
     workflow_id: str
@@ -36,7 +36,7 @@ async def open_gates(tx: Tx, limit: int) -> list[OpenGate]:
 
 
 async def workflows(tx: Tx, ids: list[str]) -> set[str]:
-    """Those of ``ids`` that the durable engine has a row for."""
+    """Those of ``ids`` that have a row in the durable engine."""
     if not ids:
         return set()
     async with tx.cursor(row_factory=scalar_row) as rows:

@@ -1,7 +1,7 @@
-"""Wakes workflows that wait for a message, also for one that was sent while nobody listened.
+"""Wakes workflows that wait for a message, also for one that came while nobody listened.
 
-The durable engine listens, too. But after a loss of its connection it does not look for what came
-meanwhile: whoever waits then is woken by a look of its own, up to a minute later.
+The durable engine listens too. But after a loss of its connection it does not look for messages
+that came meanwhile. Then each waiting workflow finds its message itself, up to a minute later.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from engine.store import workflows
 from engine.store.channel import Listener
 from engine.store.pool import Pool
 
-LOOK_AGAIN_S: Final = 60.0  # should a notice ever be missed otherwise
+LOOK_AGAIN_S: Final = 60.0  # in case a notice is lost in another way
 
 
 class Receivers(Protocol):
     """The workflows of this process that wait for messages."""
 
     def find_waiting(self) -> Mapping[str, str]:
-        """The id of the workflow that waits, by the key of what it waits for."""
+        """The ids of waiting workflows, by the key of the awaited message."""
 
     def wake(self, key: str) -> None:
-        """Whoever waits under the key looks for its message."""
+        """Let the workflow that waits under the key look for its message."""
 
 
 class Messages:
-    """One LISTEN connection, and one query for all who wait whenever a notice may be missed."""
+    """One LISTEN connection, and one query for all waiting workflows when a notice may be lost."""
 
     def __init__(
         self, dsn: str, pool: Pool, receivers: Receivers, look_again_s: float = LOOK_AGAIN_S
@@ -41,11 +41,11 @@ class Messages:
         self._listener = Listener(channel, receivers.wake, self._look, look_again_s)
 
     def request_look(self) -> None:
-        """A workflow's own look may have failed. Any thread may say so."""
+        """Look soon, because a workflow's own look may have failed. Any thread may call it."""
         self._loop.call_soon_threadsafe(self._listener.request_look)
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Listens, and looks, in the background until left."""
+        """Listen and look in the background until the block ends."""
         return self._listener.running()
 
     async def _look(self) -> None:

@@ -1,4 +1,4 @@
-"""Wakes those who wait for a gate: one LISTEN connection, no query while nothing happens (D21)."""
+"""Wakes pollers of gates: one LISTEN connection, no query while nothing happens (D21)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.store.gates import Gate
 
 
 class Watch:
-    """What all pollers of one gate share: one read of it, good until the next notice."""
+    """Shared by all pollers of one gate: one read of the gate, valid until the next notice."""
 
     def __init__(self) -> None:
         self.pollers = 0
@@ -19,17 +19,17 @@ class Watch:
         self._reads: dict[str, asyncio.Task[Gate]] = {}
 
     def notify(self) -> None:
-        """Forget what was read, then wake every poller."""
+        """Forget the read gate, then wake every poller."""
         self._reads.clear()
         self._noticed.set()
         self._noticed = asyncio.Event()
 
     def next_notice(self) -> asyncio.Event:
-        """Set by the next notice. Take it before reading, or a notice may be missed."""
+        """An event that the next notice sets. Take it before you read, or you may miss a notice."""
         return self._noticed
 
     async def read(self, wid: str, load: Callable[[], Awaitable[Gate]]) -> Gate:
-        """The gate as ``load`` found it since the last notice; polls at once share one query."""
+        """The gate as ``load`` read it since the last notice; concurrent polls share one query."""
         if wid not in self._reads:
             self._reads[wid] = task = asyncio.ensure_future(load())
             task.add_done_callback(lambda done: self._forget_failure(wid, done))
@@ -42,7 +42,7 @@ class Watch:
 
 
 class Notices:
-    """One LISTEN connection, and who waits for what. Losing it wakes everybody to look again."""
+    """One LISTEN connection and all pollers. A loss of it wakes every poller to look again."""
 
     def __init__(self, dsn: str) -> None:
         self._watches: dict[str, Watch] = {}
@@ -51,7 +51,7 @@ class Notices:
 
     @contextmanager
     def watch(self, gate_key: str) -> Iterator[Watch]:
-        """The shared watch over a gate, for as long as somebody polls it."""
+        """The shared watch of a gate, as long as somebody polls it."""
         watch = self._watches.setdefault(gate_key, Watch())
         watch.pollers += 1
         try:
@@ -62,21 +62,21 @@ class Notices:
                 del self._watches[gate_key]
 
     def is_closed(self) -> bool:
-        """Whether everybody shall go: the process ends."""
+        """Whether all pollers must end because the process ends."""
         return self._closed
 
     def close(self) -> None:
-        """Let every poller go with what it has."""
+        """End every poll with its present state."""
         self._closed = True
         self._wake_all()
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Listens in the background until left."""
+        """Listen in the background until the block ends."""
         return self._channel.running()
 
     @property
     def listening(self) -> bool:
-        """Whether every change of a gate is heard now."""
+        """Whether it now hears every change of a gate."""
         return self._channel.listening
 
     def _wake_waiters(self, payload: str) -> None:

@@ -1,4 +1,4 @@
-"""Operations on workflows: every action with its audit in one transaction, or none of it (D23)."""
+"""Operations on workflows: each action and its audit are one transaction (D23)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fork:
-    """A fork about to be made: from what, under which ids, from which operation on."""
+    """A fork to create: its source, its ids, and its first operation."""
 
     workflow_id: str
     fork_id: str
@@ -85,27 +85,27 @@ async def one(tx: Tx, workflow_id: str) -> Summary:
 
 
 async def operations(tx: Tx, workflow_id: str) -> list[Operation]:
-    """What the durable engine recorded of the workflow, in its order."""
+    """The workflow's recorded operations, in the durable engine's order."""
     async with tx.cursor(row_factory=class_row(Operation)) as rows:
         values = {"workflow_id": workflow_id}
         return await (await rows.execute(SQL["operations"], values)).fetchall()
 
 
 async def load_done_steps(tx: Tx, workflow_id: str) -> list[Done]:
-    """The same, as the rules look at it."""
+    """The same operations as values for the rules."""
     return [
         Done(each.function_id, each.function_name) for each in await operations(tx, workflow_id)
     ]
 
 
 async def run_of(tx: Tx, workflow_id: str) -> str | None:
-    """The id of the run that the workflow works on or worked on, if it is a run's."""
+    """The id of the run of this workflow, if it has one."""
     found: str | None = await _scalar(tx, "run_of", workflow_id=workflow_id)
     return found
 
 
 async def audit(tx: Tx, run_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """What was done to workflows that bear one of these ids, newest first."""
+    """The audit of workflows with one of these ids, newest first."""
     async with tx.cursor(row_factory=scalar_row) as rows:
         return await (await rows.execute(SQL["audit"], {"run_ids": [*run_ids]})).fetchall()
 
@@ -113,7 +113,7 @@ async def audit(tx: Tx, run_ids: Sequence[str]) -> list[dict[str, Any]]:
 async def lock_workflow(tx: Tx, workflow_id: str) -> tuple[Owner | None, str]:
     """The run that the workflow owns, if any, and its engine status; both locked.
 
-    The run first: a step of the worker locks in the same order. Raises Missing.
+    It locks the run first, in the same order as a step of the worker. Raises Missing.
     """
     async with tx.cursor(row_factory=class_row(Owner)) as rows:
         owner = await (await rows.execute(SQL["owner"], {"workflow_id": workflow_id})).fetchone()
@@ -124,7 +124,7 @@ async def lock_workflow(tx: Tx, workflow_id: str) -> tuple[Owner | None, str]:
 
 
 async def now(tx: Tx) -> tuple[datetime, str]:
-    """The database's clock, and a token like no other."""
+    """The database's clock, and a unique token."""
     async with tx.cursor(row_factory=dict_row) as rows:
         row = await (await rows.execute(SQL["now"])).fetchone()
     if row is None:
@@ -133,13 +133,13 @@ async def now(tx: Tx) -> tuple[datetime, str]:
 
 
 async def keep_audit(tx: Tx, run_id: str, task_key: str, artifact: Left) -> None:
-    """One accepted action is on record."""
+    """Record one accepted action."""
     values = {**asdict(artifact), "inline": Jsonb(artifact.inline)}
     await tx.execute(SQL["keep_audit"], {"run_id": run_id, "task_key": task_key, **values})
 
 
 async def cancel(tx: Tx, workflow_id: str, owner: Owner | None, token: str) -> None:
-    """The workflow, its children and its run are canceled, and what it wrote will be taken back."""
+    """Cancel the workflow, its children and its run, and order that its patches are taken back."""
     await tx.execute(SQL["cancel_engine"], {"workflow_id": workflow_id})
     if owner is not None:
         await tx.execute(SQL["cancel_run"], {"run_id": owner.id})
@@ -149,7 +149,7 @@ async def cancel(tx: Tx, workflow_id: str, owner: Owner | None, token: str) -> N
 
 
 async def resume(tx: Tx, workflow_id: str) -> list[str]:
-    """The workflow goes on; the purposes of the gates that ask again."""
+    """Let the workflow go on; return the purposes of the gates that ask again."""
     await tx.execute(SQL["resume_engine"], {"workflow_id": workflow_id})
     async with tx.cursor(row_factory=scalar_row) as rows:
         values = {"workflow_id": workflow_id}
@@ -157,17 +157,17 @@ async def resume(tx: Tx, workflow_id: str) -> list[str]:
 
 
 async def resume_run(tx: Tx, run_id: str, next_action: str | None) -> None:
-    """The run's word is what it would be, had it not been canceled."""
+    """Set the run's status to the one that it would have without the cancellation."""
     await tx.execute(SQL["resume_run"], {"run_id": run_id, "next_action": next_action})
 
 
 async def patches_stand(tx: Tx, run_id: str) -> bool:
-    """Whether all that the run's newest patches wrote is still in place."""
+    """Whether all of the run's newest patches are still written."""
     return bool(await _scalar(tx, "patches_stand", run_id=run_id))
 
 
 async def fork_run(tx: Tx, fork: Fork, owner_id: str, fork_run_id: str, steps: list[str]) -> None:
-    """A run of its own, with those steps of its source that it does not repeat."""
+    """Create a run of its own, with the source's steps that it does not repeat."""
     values = {
         "run_id": owner_id,
         "fork_run_id": fork_run_id,
@@ -180,7 +180,7 @@ async def fork_run(tx: Tx, fork: Fork, owner_id: str, fork_run_id: str, steps: l
 
 
 async def fork_workflow(tx: Tx, fork: Fork, queue_name: str, named: dict[str, Any]) -> None:
-    """A workflow of its own, with the operations before its start as they were recorded."""
+    """Create a workflow of its own, with the recorded operations before its start."""
     values = {**asdict(fork), "queue_name": queue_name, "named_args": json.dumps(named)}
     for name in ("fork_engine", "fork_operations", "fork_link"):
         await tx.execute(SQL[name], values)
@@ -194,13 +194,13 @@ async def named_inputs(tx: Tx, workflow_id: str) -> dict[str, Any]:
 
 
 async def repair(tx: Tx, run_id: str) -> str | None:
-    """The execution that now repairs the run; None when it is in no state to be repaired."""
+    """Start a repair; return its execution, or None if the run's state allows no repair."""
     found: str | None = await _scalar(tx, "repair", run_id=run_id)
     return found
 
 
 async def done_steps(tx: Tx, run_id: str) -> list[str]:
-    """The steps of the run that are recorded."""
+    """The recorded steps of the run."""
     async with tx.cursor(row_factory=scalar_row) as rows:
         return await (await rows.execute(SQL["done_steps"], {"run_id": run_id})).fetchall()
 

@@ -1,4 +1,4 @@
-"""All rows of one run in both schemas, as they are stored, of one moment."""
+"""All stored rows of one run in both schemas, at one moment."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Rows = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What schema app holds of a run and its forks, what schema dbos does, and the audits of both.
+    """The rows of a run and its forks in schema app and schema dbos, with their audits.
 
-    Rows by section; None for a section without any.
+    Rows are by section; None means a section without rows.
     """
 
     app: Rows
@@ -28,9 +28,9 @@ class Found:
 
 
 async def load_pack(tx: Tx, wid: str) -> Found | None:
-    """Everything about the run of this workflow id or run id; None when there is no such run.
+    """Everything about the run of this workflow id or run id; None if the run does not exist.
 
-    One snapshot, and no statement reads both schemas (D31).
+    It uses one snapshot, and no statement reads both schemas (D31).
     """
     async with _snapshot(tx):
         app: Rows | None = await _scalar(tx, "app", wid=wid)
@@ -43,7 +43,7 @@ async def load_pack(tx: Tx, wid: str) -> Found | None:
 
 @asynccontextmanager
 async def _snapshot(tx: Tx) -> AsyncIterator[None]:
-    """Nothing that others commit within is seen, and times are told in UTC."""
+    """Read one snapshot in the block, with times in UTC."""
     async with tx.transaction():
         await tx.execute(SQL["begin"])
         await tx.execute(SQL["utc"])

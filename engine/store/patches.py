@@ -19,7 +19,7 @@ LOCK_CLASS: Final = 0x5EC3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """A patch about to be written, with what its file is before that."""
+    """A patch to write, with the present content of its file."""
 
     step_id: str
     patch_index: int
@@ -34,7 +34,7 @@ class Beginning:
 
 @asynccontextmanager
 async def alone(tx: Tx, run_id: str) -> AsyncIterator[None]:
-    """Nobody else changes files of the run within: the session of ``tx`` holds the one lock."""
+    """Hold the lock of the run's files on the session of ``tx``: nobody else changes them."""
     values: dict[str, object] = {"class": LOCK_CLASS, "run_id": run_id}
     await tx.execute(SQL["lock"], values)
     try:
@@ -44,7 +44,7 @@ async def alone(tx: Tx, run_id: str) -> AsyncIterator[None]:
 
 
 async def require_alone(tx: Tx) -> None:
-    """The lock is still held. Raises OperationalError: the session is gone, and others may act."""
+    """Check that the lock is held. Raises OperationalError if the session ended: others may act."""
     await tx.execute(SQL["require_alone"])
 
 
@@ -54,20 +54,20 @@ async def are_any(tx: Tx, run_id: str) -> bool:
 
 
 async def of_run(tx: Tx, run_id: str, step_id: str | None = None) -> list[Entry]:
-    """The run's history, without contents: attempt by attempt, by index."""
+    """The run's history without contents, by attempt and index."""
     async with tx.cursor(row_factory=class_row(Entry)) as rows:
         values = {"run_id": run_id, "step_id": step_id}
         return await (await rows.execute(SQL["of_run"], values)).fetchall()
 
 
 async def preimage(tx: Tx, entry: Entry) -> bytes | None:
-    """What the file was; None when there was none."""
+    """The old content of the file; None if it did not exist."""
     found: bytes | None = await _scalar(tx, "preimage", **_key(entry))
     return found
 
 
 async def postimage(tx: Tx, entry: Entry) -> str:
-    """What the file was to be."""
+    """The new content of the file."""
     return str(await _scalar(tx, "postimage", **_key(entry)))
 
 
@@ -82,9 +82,9 @@ async def is_canceled(tx: Tx, run_id: str) -> bool:
 
 
 async def begin(tx: Tx, patch: Beginning) -> Entry:
-    """The patch is on record before its file is touched.
+    """Record the patch before its file is touched.
 
-    Raises RunCanceled, and RunFailed when the execution does not own the run any more.
+    Raises RunCanceled, and RunFailed if the execution does not own the run any more.
     """
     values = {
         **asdict(patch),
@@ -100,22 +100,22 @@ async def begin(tx: Tx, patch: Beginning) -> Entry:
 
 
 async def mark_applied(tx: Tx, entry: Entry) -> None:
-    """The file is as wanted."""
+    """Mark that the file has its new content."""
     await tx.execute(SQL["mark_applied"], _key(entry))
 
 
 async def give_up(tx: Tx, run_id: str, why: Why) -> None:
-    """All that the run wrote and that nobody began to take back is to be taken back."""
+    """Mark everything that the run wrote as to be taken back, unless it is marked already."""
     await tx.execute(SQL["give_up"], {"run_id": run_id, "why": why})
 
 
 async def mark_rolled_back(tx: Tx, entry: Entry) -> None:
-    """The file is as it was."""
+    """Mark that the file has its old content again."""
     await tx.execute(SQL["mark_rolled_back"], _key(entry))
 
 
 async def say(tx: Tx, run_id: str, error: str) -> None:
-    """The canceled run says what could not be taken back."""
+    """Write to the canceled run what could not be taken back."""
     await tx.execute(SQL["say"], {"run_id": run_id, "error": error})
 
 

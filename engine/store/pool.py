@@ -1,8 +1,8 @@
-"""Connections lent for one request each, with a bound on every wait for the database.
+"""A pool of connections, each lent for one request, with a limit on every wait.
 
-Connections are opened on demand: when Postgres is away a request fails at once, and the first one
-after its return succeeds, with no back-off in between. A connection whose server went away while it
-lay idle is noticed at checkout without a round trip.
+The pool opens connections on demand. While Postgres is away a request fails at once, and the first
+request after its return succeeds: there is no back-off. At checkout the pool notices, without a
+round trip, a connection that broke while it was idle.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Pool:
-    """At most ``size`` connections to ``dsn``; each loan, its wait included, ends in time."""
+    """At most ``size`` connections to ``dsn``. Each loan, with its wait, has a deadline."""
 
     def __init__(self, dsn: str, size: int = 8, deadline_s: float = DEADLINE_S) -> None:
         self._dsn = dsn
@@ -56,10 +56,10 @@ class Pool:
     async def insist(
         self, work: Callable[Concatenate[Tx, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """What ``work`` returns, tried again for as long as the database is away.
+        """The result of ``work``, which is repeated as long as the database is away.
 
-        However many are before it, its turn comes, and only then its time begins. Only for work
-        that may be repeated: a lost answer may have been a commit.
+        Its time begins when its turn comes. Use it only for work that may be repeated, because a
+        lost answer may have been a commit.
         """
         loop, tries = asyncio.get_running_loop(), 0
         while True:
@@ -73,13 +73,13 @@ class Pool:
             await asyncio.sleep(pause)
 
     async def close(self) -> None:
-        """Close what lies idle."""
+        """Close the idle connections."""
         while self._idle:
             await self._idle.pop().close()
 
     @asynccontextmanager
     async def _lend_connection(self, deadline: float) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection for whoever has a turn, severed at the deadline."""
+        """A connection for the caller whose turn it is; it is cut at the deadline."""
         lent = self._take_idle() or await self._open_connection(deadline)
         timer = asyncio.get_running_loop().call_at(deadline, _sever, lent)
         try:
@@ -114,7 +114,7 @@ class Pool:
 
 
 async def connect(dsn: str, timeout_s: int = CONNECT_S) -> AsyncConnection[Any]:
-    """A connection of one's own, in autocommit. Raises OperationalError when nobody answers."""
+    """A connection outside of a pool, in autocommit. Raises OperationalError without an answer."""
     made: AsyncConnection[Any] = await AsyncConnection.connect(
         dsn, autocommit=True, prepare_threshold=0, connect_timeout=timeout_s
     )
@@ -123,7 +123,7 @@ async def connect(dsn: str, timeout_s: int = CONNECT_S) -> AsyncConnection[Any]:
 
 
 def _is_quiet(lent: AsyncConnection[Any]) -> bool:
-    """Whether the server has said nothing since: what it says to an idle connection is goodbye."""
+    """Whether the server sent nothing; what it sends to an idle connection is its end."""
     try:
         waiting = select.poll()
         waiting.register(lent.fileno(), select.POLLIN)
@@ -133,7 +133,7 @@ def _is_quiet(lent: AsyncConnection[Any]) -> bool:
 
 
 def _sever(lent: AsyncConnection[Any]) -> None:
-    """Cut the line under a statement that takes too long: it fails, and its transaction with it."""
+    """Cut the connection of a statement that takes too long: it fails with its transaction."""
     if lent.closed:
         return
     line = socket.socket(fileno=lent.fileno())

@@ -20,7 +20,7 @@ NAME: Final = "PromoteRecipe"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A promotion, and where its version stands now."""
+    """A promotion, and the present status of its version."""
 
     id: str
     v: str
@@ -33,7 +33,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsed:
-    """What the checks found in one round of one fixture, by check."""
+    """The findings of one round of one fixture, by check."""
 
     promotion_id: str
     round: int
@@ -43,25 +43,25 @@ class Rehearsed:
 
 
 async def hold(tx: Tx, recipe_id: str, v: str) -> Recipe | None:
-    """Exactly this version, if there is one; nobody else moves it until the transaction ends."""
+    """Lock exactly this version, if it exists, until the transaction ends."""
     async with tx.cursor(row_factory=class_row(Recipe)) as rows:
         return await (await rows.execute(SQL["hold"], {"id": recipe_id, "v": v})).fetchone()
 
 
 async def active_v(tx: Tx, recipe_id: str) -> str | None:
-    """The version that new work pins, if one was ever stable."""
+    """The version that new starts pin, if one was ever stable."""
     async with tx.cursor(row_factory=scalar_row) as rows:
         found: str | None = await (await rows.execute(SQL["active"], {"id": recipe_id})).fetchone()
         return found
 
 
 async def nominate(tx: Tx, recipe: Recipe) -> None:
-    """The draft is a candidate."""
+    """Make the draft a candidate."""
     await tx.execute(SQL["nominate"], {"id": recipe.id, "v": recipe.v})
 
 
 async def under_way(tx: Tx, recipe: Recipe) -> str | None:
-    """The id of the version's promotion that has not ended, if there is one."""
+    """The id of the version's promotion that has not ended, if it exists."""
     async with tx.cursor(row_factory=scalar_row) as rows:
         values = {"id": recipe.id, "v": recipe.v}
         found: str | None = await (await rows.execute(SQL["open"], values)).fetchone()
@@ -69,7 +69,7 @@ async def under_way(tx: Tx, recipe: Recipe) -> str | None:
 
 
 async def begin(tx: Tx, recipe: Recipe, prefix: str, app_version: str) -> str:
-    """The id of the version's next promotion: the row and its workflow, under way."""
+    """Create the row and workflow of the version's next promotion; return its id."""
     values = {
         "id": recipe.id,
         "v": recipe.v,
@@ -83,7 +83,7 @@ async def begin(tx: Tx, recipe: Recipe, prefix: str, app_version: str) -> str:
 
 
 async def subject(tx: Tx, promotion_id: str) -> Recipe:
-    """The version that is to be promoted. Raises Missing."""
+    """The version to promote. Raises Missing."""
     async with tx.cursor(row_factory=class_row(Recipe)) as rows:
         values = {"promotion_id": promotion_id}
         found = await (await rows.execute(SQL["subject"], values)).fetchone()
@@ -93,7 +93,7 @@ async def subject(tx: Tx, promotion_id: str) -> Recipe:
 
 
 async def keep(tx: Tx, rehearsed: Rehearsed) -> None:
-    """The findings, unless an earlier try of the same kept its own."""
+    """Write the findings, unless an earlier try wrote its own."""
     findings = [
         {"check_id": name, "pass": each.passed, "reason": each.reason, "payload": each.payload}
         for name, each in rehearsed.findings.items()
@@ -109,26 +109,26 @@ async def keep(tx: Tx, rehearsed: Rehearsed) -> None:
 
 
 async def results(tx: Tx, promotion_id: str) -> list[Result]:
-    """Everything that the checks found, by fixture, check and round."""
+    """All findings, by fixture, check and round."""
     async with tx.cursor(row_factory=class_row(Result)) as rows:
         values = {"promotion_id": promotion_id}
         return await (await rows.execute(SQL["results"], values)).fetchall()
 
 
 async def end(tx: Tx, promotion_id: str, state: str, hashes: Sequence[str] | None) -> bool:
-    """Whether the promotion ended now, as ``state``; what has ended stays as it is."""
+    """End the promotion as ``state``; False if it had ended already."""
     values = {"promotion_id": promotion_id, "state": state, "hashes": hashes and [*hashes]}
     return (await tx.execute(SQL["end"], values)).rowcount == 1
 
 
 async def crown(tx: Tx, recipe: Recipe) -> bool:
-    """Whether the candidate is stable from now on, and what new work pins."""
+    """Make the candidate stable and active; return whether it did so."""
     values = {"id": recipe.id, "v": recipe.v}
     return (await tx.execute(SQL["crown"], values)).rowcount == 1
 
 
 async def standing(tx: Tx, promotion_id: str) -> Standing:
-    """The promotion, and where its version stands. Raises Missing."""
+    """The promotion and the status of its version. Raises Missing."""
     async with tx.cursor(row_factory=class_row(Standing)) as rows:
         values = {"promotion_id": promotion_id}
         found = await (await rows.execute(SQL["one"], values)).fetchone()

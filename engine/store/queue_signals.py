@@ -1,8 +1,8 @@
-"""Tells the workers that something was enqueued, after the transaction that did it.
+"""Signals to the workers that something was enqueued, after the transaction that did it.
 
-A NOTIFY inside of that transaction would be simpler, and costs too much: Postgres lets only one
-transaction at a time commit that notifies, its write to disk included. A signal that is lost costs
-the time until the workers look by themselves.
+A NOTIFY inside that transaction would be simpler but costs too much: Postgres commits only one
+notifying transaction at a time, with its write to disk. A lost signal only costs the time until the
+workers look by themselves.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from engine.store import pool
 from engine.store.background_task import run_in_background
 
 log = logging.getLogger(__name__)
-GAP_S: Final = 0.01  # between two signals: however many enqueue meanwhile share the next one
+GAP_S: Final = 0.01  # between two signals; everything enqueued meanwhile shares the next one
 NOTIFY: Final = "NOTIFY spec11_queues"
 
 
 class QueueSignals:
-    """One connection for all of this process that enqueue."""
+    """One connection for all enqueues of this process."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
@@ -32,12 +32,12 @@ class QueueSignals:
         self._line: AsyncConnection[Any] | None = None
 
     def send(self) -> None:
-        """The workers look soon for what was enqueued. Call it on the loop of ``running``."""
+        """Let the workers look soon. Call it on the event loop of ``running``."""
         self._wanted.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Signals are sent in the background until left."""
+        """Send signals in the background until the block ends."""
         try:
             async with run_in_background(self._send_for_ever()):
                 yield
@@ -55,7 +55,7 @@ class QueueSignals:
             await asyncio.sleep(GAP_S)
 
     async def _notify(self) -> None:
-        """The signal is sent; over a new connection when the one at hand broke meanwhile."""
+        """Send the signal, over a new connection if the old one broke."""
         if self._line is not None:
             try:
                 await self._line.execute(NOTIFY)

@@ -1,4 +1,4 @@
-"""Queue depth as the durable engine's rows say it."""
+"""Queue depth by the durable engine's rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SQL: Final = sql.load("queues")
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How many workflows of one queue stand under one word; times in epoch milliseconds."""
+    """How many workflows of one queue have one status; times in epoch milliseconds."""
 
     queue_name: str | None
     status: str

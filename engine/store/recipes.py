@@ -39,7 +39,7 @@ class Entry:
 
 
 async def find(tx: Tx, recipe_id: str, v: str) -> Recipe | None:
-    """Exactly this version, if there is one."""
+    """Exactly this version, if it exists."""
     async with tx.cursor(row_factory=class_row(Recipe)) as rows:
         return await (await rows.execute(SQL["version"], {"id": recipe_id, "v": v})).fetchone()
 
@@ -57,7 +57,7 @@ async def entries(tx: Tx) -> list[Entry]:
 
 
 async def keep_stable(tx: Tx, recipe: Recipe, at: datetime) -> None:
-    """``recipe`` with its pointer and fixtures, as of ``at``; what is there already stays."""
+    """Insert ``recipe`` as stable, with its pointer and fixtures; an existing version stays."""
     values: dict[str, Any] = {"id": recipe.id, "v": recipe.v, "hash": recipe.hash, "at": at}
     values |= {"name": recipe.spec["name"], "queue": recipe.spec["queue"]}
     values["spec"] = Jsonb(recipe.spec)
@@ -69,7 +69,7 @@ async def keep_stable(tx: Tx, recipe: Recipe, at: datetime) -> None:
 
 
 async def keep_draft(tx: Tx, recipe: Recipe) -> None:
-    """``recipe`` as a draft with its fixtures, unless the version is there: then nothing is."""
+    """Insert ``recipe`` as a draft with its fixtures, unless the version exists."""
     values = {"id": recipe.id, "v": recipe.v, "hash": recipe.hash, "spec": Jsonb(recipe.spec)}
     named = {"name": recipe.spec["name"], "queue": recipe.spec["queue"]}
     await tx.execute(SQL["keep_draft"], {**values, **named})

@@ -1,6 +1,6 @@
 """Runs whose workflow the durable engine ended by itself: queries of one schema each (D31).
 
-Only what ended by itself is looked at, however many runs there are: a trigger keeps it.
+It reads only workflows that ended by themselves; a database trigger keeps their list.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from engine.store import Tx, sql
 
 SQL: Final = sql.load("reconcile")
 LOCK_CLASS: Final = 0x5EC2
-STILL_S: Final = 1.5  # longer than a worker takes from the one row to the other
+STILL_S: Final = 1.5  # longer than a worker needs between its two rows
 AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A workflow that has ended though its run has not; ``error`` is portable JSON."""
+    """A workflow that ended while its run did not; ``error`` is portable JSON."""
 
     workflow_uuid: str
     status: str
@@ -30,20 +30,20 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Endings:
-    """What one look found; ``settled`` are all ids that need no further look."""
+    """The result of one look; ``settled`` are all ids that need no further look."""
 
     ended: list[Ended]
     settled: list[str]
 
 
 async def alone(tx: Tx) -> bool:
-    """Whether nobody else reconciles until this transaction ends."""
+    """Try to take the lock of reconciling until this transaction ends; return whether it has it."""
     async with tx.cursor(row_factory=scalar_row) as rows:
         return bool(await (await rows.execute(SQL["alone"], {"class": LOCK_CLASS})).fetchone())
 
 
 async def find_endings(tx: Tx) -> Endings:
-    """The workflows that have ended while their runs are still on their way."""
+    """The workflows that ended while their runs still go on."""
     async with tx.cursor(row_factory=scalar_row) as rows:
         values = {"still_s": STILL_S, "limit": AT_ONCE}
         ids = await (await rows.execute(SQL["endings"], values)).fetchall()
@@ -59,7 +59,7 @@ async def find_endings(tx: Tx) -> Endings:
 
 
 async def forget(tx: Tx, ids: Sequence[str]) -> None:
-    """Nobody looks at these again, unless they end once more."""
+    """Remove these from the list, unless they end once more."""
     if ids:
         await tx.execute(SQL["forget"], {"ids": [*ids], "still_s": STILL_S})
 
@@ -70,5 +70,5 @@ async def _rows(tx: Tx, name: str, **values: object) -> list[dict[str, Any]]:
 
 
 async def out_of_time(tx: Tx, run_id: str, error: str) -> None:
-    """The canceled run says why."""
+    """Write the reason to the canceled run."""
     await tx.execute(SQL["out_of_time"], {"run_id": run_id, "error": error})

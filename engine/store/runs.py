@@ -40,9 +40,9 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A run just kept and enqueued, or, if ``is_replay``, as it was found.
+    """A run that was just stored and enqueued, or, if ``is_replay``, existed before.
 
-    ``workflow`` is what the durable engine says of the run's first execution.
+    ``workflow`` is the durable engine's state of the run's first execution.
     """
 
     run: Run
@@ -52,7 +52,7 @@ class Started:
 
 
 async def start(tx: Tx, run: Run, intent: dict[str, Json]) -> Started | None:
-    """The run, kept and enqueued now or before; None when a key was taken this moment (D6)."""
+    """Store and enqueue the run unless it exists; None if a key was taken at this moment (D6)."""
     values: dict[str, Any] = {name: getattr(run, name) for name in _RUN}
     values["workload"] = None if run.workload is None else Jsonb(run.workload)
     values["budget"] = None if run.budget is None else Jsonb(run.budget)

@@ -1,4 +1,4 @@
-"""Look at gates, wait for them, answer them."""
+"""List gates, wait for them, answer them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def load_gate(tx: Tx, wid: str, gate_key: str) -> Gate:
 async def await_gate(
     pool: Pool, notices: Notices, wid: str, gate_key: str, timeout_s: float
 ) -> Gate:
-    """The gate as soon as it is not PENDING, or as it is after ``timeout_s`` seconds (D21)."""
+    """Wait until the gate is not PENDING, at most ``timeout_s`` seconds (D21); return it."""
 
     async def load() -> Gate:
         async with pool.connection() as tx:
@@ -58,9 +58,9 @@ async def _set_before(noticed: asyncio.Event, deadline: float) -> bool:
 
 
 async def reply(tx: Tx, wid: str, gate_key: str, offered: Reply) -> bool:
-    """Whether this very answer had been accepted before, by whatever door (D17, D20).
+    """Accept an answer; return whether the same answer was accepted before by any route (D17, D20).
 
-    Raises Conflict for another gate's topic, Missing, Malformed for a topic that nobody hears and
+    Raises Conflict for another gate's topic, Missing, Malformed for a topic without a waiter and
     for an answer that the gate does not understand (D18), Drift for the accepted key with another
     payload or topic, IllegalState for a second answer or a closed gate.
     """
@@ -78,7 +78,7 @@ async def reply(tx: Tx, wid: str, gate_key: str, offered: Reply) -> bool:
 
 
 async def _unheard(tx: Tx, gate: Gate, offered: Reply) -> EngineError:
-    """The refusal of an answer under a topic on which nothing waits for it."""
+    """The refusal of an answer under a topic without a waiter."""
     accepted = await store.answer(tx, gate)
     if accepted and accepted.dedupe_key == offered.dedupe_key:
         return _conflict(offered)
@@ -89,7 +89,7 @@ async def _unheard(tx: Tx, gate: Gate, offered: Reply) -> EngineError:
 
 
 async def _too_late(tx: Tx, wid: str, gate_key: str) -> IllegalState:
-    """The refusal of an answer to a gate that nobody answered and that takes no answer now."""
+    """The refusal of an answer to a gate that closed without an answer."""
     _, progress = await runs.load(tx, wid)
     gate = await load_gate(tx, wid, gate_key)
     closed = State.TIMED_OUT if gate.state == State.PENDING else gate.state

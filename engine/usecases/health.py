@@ -1,4 +1,4 @@
-"""Whether a start or a reply would be durable now, and who would execute it."""
+"""Whether a start or a reply is durable now, and which workers execute it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.store.pool import Pool
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """What was found: ``reasons`` make it unhealthy, ``warnings`` do not."""
+    """The result: ``reasons`` make the engine unhealthy, ``warnings`` do not."""
 
     look: Look | None
     reasons: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What waits for people, and how urgently."""
+"""The gates that wait for people, and how urgent each is."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from engine.store.inbox import OpenGate
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An open gate, and the workflow that tells of its deadline if there is one."""
+    """An open gate, and the workflow that escalates its deadline, if it exists."""
 
     gate: OpenGate
     escalation_id: str | None
 
     @property
     def sla(self) -> Sla:
-        """How soon it needs its answer."""
+        """How soon it needs an answer."""
         return sla(self.gate.left_s)
 
     @property
     def mismatch_risk(self) -> bool:
-        """Whether an answer under the gate's own name would miss its topic."""
+        """Whether an answer under the gate's own name does not reach its topic."""
         return self.gate.topic != identity.topic(self.gate.gate_key)
 
 

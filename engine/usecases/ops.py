@@ -33,20 +33,20 @@ class By:
 
 
 async def load_workflow(tx: Tx, workflow_id: str) -> tuple[Summary, list[dict[str, Any]]]:
-    """The workflow, and what was done to it, newest first. Raises Missing. Writes nothing."""
+    """The workflow and its audit, newest first. Raises Missing. Writes nothing."""
     summary = await store.one(tx, workflow_id)
     run_id = await store.run_of(tx, workflow_id)
     return summary, await store.audit(tx, [each for each in (run_id, workflow_id) if each])
 
 
 async def steps(tx: Tx, workflow_id: str) -> list[Operation]:
-    """What the durable engine recorded of the workflow. Raises Missing."""
+    """The workflow's operations that the durable engine recorded. Raises Missing."""
     await store.one(tx, workflow_id)
     return await store.operations(tx, workflow_id)
 
 
 async def cancel(tx: Tx, workflow_id: str, by: By) -> None:
-    """The workflow has ended CANCELLED in both schemas (D12). Raises Missing, IllegalState."""
+    """End the workflow as CANCELLED in both schemas (D12). Raises Missing, IllegalState."""
     async with tx.transaction():
         owner, status = await store.lock_workflow(tx, workflow_id)
         rules.require_cancelable(_standing(owner, status))
@@ -55,7 +55,7 @@ async def cancel(tx: Tx, workflow_id: str, by: By) -> None:
 
 
 async def resume(tx: Tx, workflow_id: str, by: By) -> None:
-    """The canceled workflow goes on under its own id. Raises Missing, IllegalState."""
+    """Let the canceled workflow go on under its own id. Raises Missing, IllegalState."""
     async with tx.transaction():
         owner, status = await store.lock_workflow(tx, workflow_id)
         rules.require_resumable(status)
@@ -70,7 +70,7 @@ def _next_action(purposes: Sequence[str]) -> str | None:
 
 
 async def fork(tx: Tx, workflow_id: str, step_n: int, app_version: str | None, by: By) -> str:
-    """The id of a new workflow that goes on from ``step_n``; its source is not touched (D13).
+    """Create a workflow that goes on from ``step_n``; return its id. Its source is unchanged (D13).
 
     A fork of a run is a run of its own. Raises Missing, IllegalState.
     """
@@ -96,7 +96,7 @@ async def fork(tx: Tx, workflow_id: str, step_n: int, app_version: str | None, b
 
 
 async def repair(tx: Tx, wid: str) -> tuple[str, str, str, str]:
-    """Workflow id, run id, the execution that repairs the run now, and the step it goes on with.
+    """Begin a repair; return workflow id, run id, the new execution, and its first step.
 
     Raises Missing, and IllegalState for a run that has not failed.
     """
@@ -111,14 +111,14 @@ async def repair(tx: Tx, wid: str) -> tuple[str, str, str, str]:
 
 
 def _standing(owner: Owner | None, status: str) -> str:
-    """The status that counts: a run that has ended has ended, though its engine row lags."""
+    """The status that counts: that of an ended run, even if its engine row is behind."""
     if owner is None or owner.status not in words.TERMINAL:
         return status
     return str(words.merge_status(owner.status, status))
 
 
 async def _record_audit(tx: Tx, op: str, target: str, by: By, forked: str | None = None) -> str:
-    """The action is on record with what it does; a token like no other."""
+    """Record the action in the transaction of its effect, under a unique token."""
     at, token = await store.now(tx)
     said: dict[str, Json] = {
         "op": op,

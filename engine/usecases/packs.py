@@ -1,4 +1,4 @@
-"""Everything about a run, of one moment: as a pack, or as cards."""
+"""Everything about a run at one moment: as a pack, or as proof cards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step of a run wrote to files, for whoever asks."""
+"""The patches of a run's steps, to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this process says about itself in every run header."""
+"""The posture: the modes of this process, which every run header shows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posture:
-    """The modes this process runs under, as its environment set them."""
+    """The modes of this process, as its environment set them."""
 
     topology: str
     runtime_mode: str

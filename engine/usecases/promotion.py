@@ -1,7 +1,7 @@
-"""One step of a recipe's version: from draft to candidate, from candidate to stable (D26).
+"""One step of a recipe version: from draft to candidate, or from candidate to stable (D26).
 
-A candidate becomes stable by a workflow that runs its fixtures twice. Whoever asks while one is
-under way waits for that very one.
+A workflow that runs its fixtures twice makes a candidate stable. A caller who asks during such a
+workflow waits for the same workflow.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_DETAILS: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """Where a version stands after a step, or, if not ``is_over``, in the middle of one."""
+    """The status of a version after a step, or during one if not ``is_over``."""
 
     recipe: Recipe
     active_v: str | None
@@ -44,7 +44,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Promotions:
-    """Steps, over one pool of connections; workflows are begun for ``app_version``."""
+    """Promotes over one pool of connections; starts workflows for ``app_version``."""
 
     pool: Pool
     endings: Endings
@@ -52,7 +52,7 @@ class Promotions:
     app_version: str
 
     async def promote(self, recipe_id: str, v: str) -> Step:
-        """The version, one step further. Raises Missing, IllegalState with the cause."""
+        """Move the version one step further. Raises Missing, IllegalState with the cause."""
         async with self.pool.connection() as tx:
             begun = await _begin_step(tx, recipe_id, v, self.app_version)
         if begun.promotion_id is None:
@@ -66,7 +66,7 @@ class Promotions:
 
 
 async def _begin_step(tx: Tx, recipe_id: str, v: str, app_version: str) -> Step:
-    """The step of a draft, which is done at once; of a candidate, the promotion under way."""
+    """Do the step of a draft at once; for a candidate, find or start its promotion."""
     async with tx.transaction():
         recipe = await store.hold(tx, recipe_id, v)
         if recipe is None:
@@ -83,24 +83,24 @@ async def _begin_step(tx: Tx, recipe_id: str, v: str, app_version: str) -> Step:
 
 
 async def _under_way(tx: Tx, recipe: Recipe, app_version: str) -> str:
-    """The promotion of the candidate: the one that has not ended, or a new one."""
+    """The promotion of the candidate that has not ended, or a new one."""
     if known := await store.under_way(tx, recipe):
         if not await workflows.find_ended(tx, [known]):
             return known
-        await store.end(tx, known, ABANDONED, None)  # it was canceled, or broke
+        await store.end(tx, known, ABANDONED, None)  # it was canceled or had an error
     prefix = digest({"recipe": recipe.id, "v": recipe.v})[:32]
     return await store.begin(tx, recipe, f"pro:{prefix}", app_version)
 
 
 def _require_rehearsable(recipe: Recipe) -> None:
-    """There is something to run, and something to look at. Raises IllegalState."""
+    """Check that the recipe has fixtures and evals. Raises IllegalState."""
     for part, name in (("fixtures", "fixture"), ("eval", "eval")):
         if not recipe.spec[part]:
             raise _make_refusal(recipe, f"it has no {name}")
 
 
 async def _came_to(tx: Tx, begun: Step, promotion_id: str) -> Step:
-    """What became of the promotion; the same step again while it runs. Raises IllegalState."""
+    """The result of the promotion; the same step while it runs. Raises IllegalState."""
     ended = await workflows.find_ended(tx, [promotion_id])  # first: its verdict is written before
     stands = await store.standing(tx, promotion_id)
     if stands.state == PASSED:
@@ -117,7 +117,7 @@ async def _came_to(tx: Tx, begun: Step, promotion_id: str) -> Step:
 
 
 def _refuse_failed_checks(recipe: Recipe, results: Sequence[Result]) -> IllegalState:
-    """The refusal of a recipe whose checks did not pass, or not twice, naming each of them."""
+    """The refusal of a recipe whose checks did not pass twice; it names each check."""
     by_check: dict[tuple[str, str], list[Result]] = {}
     for each in results:
         by_check.setdefault((each.fixture_id, each.check_id), []).append(each)

@@ -1,4 +1,4 @@
-"""The registry of recipes: what there is, and the version that a start pins."""
+"""The registry of recipes: list, import, export, and pin the version of a start."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REMEMBERED: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A recipe version with its form and its template, both compiled."""
+    """A recipe version with its compiled form and template."""
 
     recipe: Recipe
     form: Form
@@ -29,7 +29,7 @@ class Pinned:
 
 
 class Catalogue:
-    """Pinned versions. What is stable never changes, so it is read once."""
+    """Pinned versions. A stable version never changes, so it is read once."""
 
     def __init__(self) -> None:
         self._stable: OrderedDict[tuple[str, str], Pinned] = OrderedDict()
@@ -72,21 +72,22 @@ async def versions(tx: Tx, recipe_id: str) -> list[Version]:
 
 
 async def bring_in(tx: Tx, specs: Sequence[dict[str, Any]]) -> list[Recipe]:
-    """Every spec as a draft, all of them or none; what is there already stays as it stands.
+    """Import every spec as a draft, all or none. An equal existing version stays as it is.
 
-    Raises IllegalState over a stable version, equal or not, and Drift over another content (B60).
+    Raises IllegalState if a stable version exists, equal or not, and Drift for another content
+    (B60).
     """
     wanted = [Recipe(one["id"], one["v"], spec_hash(one), DRAFT, one) for one in specs]
     kept: dict[tuple[str, str], Recipe] = {}
     async with tx.transaction():
-        for recipe in sorted(wanted, key=attrgetter("id", "v")):  # two bundles wait in one order
+        for recipe in sorted(wanted, key=attrgetter("id", "v")):  # no deadlock of two bundles
             await store.keep_draft(tx, recipe)
             kept[recipe.id, recipe.v] = await _same(tx, recipe)
     return [kept[recipe.id, recipe.v] for recipe in wanted]
 
 
 async def _same(tx: Tx, recipe: Recipe) -> Recipe:
-    """What is stored as the version, which has to be ``recipe`` itself."""
+    """The stored version, which must equal ``recipe``."""
     stored = await store.find(tx, recipe.id, recipe.v)
     name = f"{recipe.id}@{recipe.v}"
     if stored is None:

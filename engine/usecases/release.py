@@ -1,4 +1,4 @@
-"""What a release's evidence names: no run in it may be removed."""
+"""The names in a release's evidence: retention must not remove a run that it names."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from engine.ports.evidence import Astray, Evidence
 from engine.store import Tx, retention
 from engine.usecases import signoff
 
-CHUNK: Final = 20_000  # words that are looked up at once
+CHUNK: Final = 20_000  # words per lookup
 KEPT: Final = re.compile(rb'"(blob|sha256)": ?"([0-9a-f]{64})"')
 OVERLAP: Final = 100  # longer than a match
 
 
 @dataclass(slots=True)
 class ReleaseEvidence:
-    """The sign-off with everything that it refers to, read once; ``named`` is what it names.
+    """The sign-off with everything that it refers to, read once; ``named`` holds the names.
 
-    ``is_needed`` says that there has to be one. Whatever cannot be read may name any run, so
-    it is refused.
+    ``is_needed`` says that a sign-off must exist. An unreadable part may name any run, so it is
+    refused.
     """
 
     evidence: Evidence
@@ -36,11 +36,11 @@ class ReleaseEvidence:
 
     @property
     def is_there(self) -> bool:
-        """Whether there is a sign-off."""
+        """Whether a sign-off exists."""
         return self._sealed is not None
 
     async def load(self, tx: Tx) -> None:
-        """Find what is named. Raises IllegalState for a sign-off that is not whole."""
+        """Find the names. Raises IllegalState for a sign-off that is not whole."""
         try:
             self._sealed = self.evidence.signoff()
             document, fault = signoff.load_document(self.evidence)
@@ -52,7 +52,7 @@ class ReleaseEvidence:
             raise self._refusal(fault.subject, fault.text)
 
     def require_same(self) -> None:
-        """Raises IllegalState when another sign-off lies there than the one that was read."""
+        """Check that the sign-off is still the one that was read. Raises IllegalState."""
         try:
             now = self.evidence.signoff()
         except (Astray, OSError) as error:
@@ -61,7 +61,7 @@ class ReleaseEvidence:
             raise self._refusal("signoff.json", "was replaced meanwhile; begin again")
 
     def names(self, names: set[str]) -> bool:
-        """Whether one of the names stands in the evidence, or may stand there unseen."""
+        """Whether the evidence has, or may have, one of the names."""
         if not self.is_there:
             return False
         return not self.named.isdisjoint(names) or not all(map(can_be_found, names))
@@ -74,7 +74,7 @@ class ReleaseEvidence:
         return IllegalState(f"nothing is removed: {where} cannot be read: {subject} {why}")
 
     async def _look_up(self, tx: Tx, document: Mapping[str, Any]) -> None:
-        """Every name of a run or of a workflow in the files, and in what they keep beside them."""
+        """Find every name of a run or workflow in the files and in their blobs."""
         words: set[str] = set()
         for ref, digest in self._files(document):
             for found in find_words(self._verified(ref, digest)):
@@ -85,7 +85,7 @@ class ReleaseEvidence:
         self.named |= await retention.find_names(tx, words)
 
     def _files(self, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Place and digest of each file, once."""
+        """Path and digest of each file, once."""
         seen = {(ref["ref"], ref["sha256"]) for ref in rules.references(document)}
         yield from sorted(seen)
         for ref in (*document["evidence"]["journals"], *document["evidence"]["documents"]):
@@ -98,7 +98,7 @@ class ReleaseEvidence:
                     yield place, name
 
     def _blobs(self, ref: str, digest: str) -> Iterator[tuple[bool, str]]:
-        """What a journal or a document says that it keeps: bytes of an observation, or a log."""
+        """The blobs that a journal or document refers to: bytes of an observation, or a log."""
         rest = b""
         for chunk in self._verified(ref, digest):
             text = rest + chunk
@@ -107,7 +107,7 @@ class ReleaseEvidence:
             rest = text[-OVERLAP:]
 
     def _verified(self, ref: str, digest: str) -> Iterator[bytes]:
-        """The pieces of a file. Raises IllegalState where it is not what the sign-off refers to."""
+        """The pieces of a file. Raises IllegalState if its digest differs from the sign-off's."""
         made = sha256()
         try:
             for chunk in self.evidence.chunks(ref):

@@ -1,7 +1,7 @@
-"""Remove what ended long ago, from both schemas at once, a batch a transaction.
+"""Removes what ended long ago, from both schemas together, one batch per transaction.
 
-A batch is there as a whole or not at all, with its audit row: whoever kills this loses at most the
-batch under way. What somebody acts on at that moment is left for the next time, and nobody waits.
+A batch commits as a whole, with its audit row, or not at all: a kill loses at most the current
+batch. A row that somebody acts on at that moment stays until the next time, and nobody waits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ACTOR: Final = "spec11-engine db gc"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to be removed: all that ended longer ago than ``age``, ``batch`` at a time."""
+    """What to remove: all that ended longer ago than ``age``, ``batch`` subjects at a time."""
 
     age: timedelta
     batch: int
@@ -43,7 +43,7 @@ class Order:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What was removed so far, or would be; ``kept`` says of each that stays why."""
+    """What was removed so far, or would be; ``kept`` gives a reason for each that stays."""
 
     before: datetime
     has_signoff: bool
@@ -54,7 +54,7 @@ class Report:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many stay, by reason."""
+        """The number that stays, by reason."""
         return dict(Counter(str(why) for why in self.kept.values()))
 
 
@@ -62,7 +62,7 @@ Tell = Callable[[Report], None]
 
 
 async def remove_ended(dsn: str, order: Order, tell: Tell) -> Report:
-    """What was removed. ``tell`` hears of every batch. Raises Unreachable, IllegalState."""
+    """Remove and report. ``tell`` gets every batch. Raises Unreachable, IllegalState."""
     try:
         async with await connect(dsn) as tx, await connect(dsn) as lister:
             return await _remove(tx, lister, order, tell)
@@ -80,7 +80,7 @@ async def _remove(tx: Tx, lister: Tx, order: Order, tell: Tell) -> Report:
         while batch:
             sources = await removal.remove_runs([*batch])
             tell(removal.report)
-            batch = sources & removal.report.kept.keys()  # they stayed until their forks were gone
+            batch = sources & removal.report.kept.keys()  # sources of removed forks
     async for workflow_ids in store.list_ended(lister, "ended_workflows", before, order.batch):
         await removal.remove_workflows(workflow_ids)
         tell(removal.report)
@@ -89,7 +89,7 @@ async def _remove(tx: Tx, lister: Tx, order: Order, tell: Tell) -> Report:
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """The workflows of one subject; ``is_free`` when all ended long ago and are ours to remove."""
+    """The workflows of one subject; ``is_free`` if all ended long ago and may be removed."""
 
     ids: frozenset[str]
     is_free: bool
@@ -97,7 +97,7 @@ class _Family:
 
 @dataclass(slots=True)
 class _Removal:
-    """One removal under way. ``gone`` are forks and children, which a rehearsal still finds."""
+    """One removal. ``gone`` are forks and children that a dry run still finds in the tables."""
 
     tx: Tx
     order: Order
@@ -106,7 +106,7 @@ class _Removal:
     gone: set[str] = field(default_factory=set)
 
     async def remove_runs(self, run_ids: Sequence[str]) -> set[str]:
-        """One batch of runs. Returns the sources of those that went."""
+        """Remove one batch of runs; return the sources of the removed forks."""
         await asyncio.to_thread(self.release.require_same)
         before, rehearses = self.report.before, self.order.is_rehearsal
         async with store.transaction(self.tx, is_rehearsal=rehearses):
@@ -124,7 +124,7 @@ class _Removal:
         return {each.source for each in leaving if each.source}
 
     async def remove_workflows(self, workflow_ids: Sequence[str]) -> None:
-        """One batch of workflows that are no run's."""
+        """Remove one batch of workflows that belong to no run."""
         await asyncio.to_thread(self.release.require_same)
         async with store.transaction(self.tx, is_rehearsal=self.order.is_rehearsal):
             own = await self._leave_out_runs({*workflow_ids} - self.gone)
@@ -145,14 +145,14 @@ class _Removal:
         self.gone |= inner
 
     async def _leave_out_runs(self, workflow_ids: set[str]) -> set[str]:
-        """Those of the workflows that neither are a run's nor work for one."""
+        """The workflows that belong to no run and work for no run."""
         inputs = await store.list_inputs(self.tx, workflow_ids)
         words = {id_: {id_} | list_arguments(inputs.get(id_)) for id_ in workflow_ids}
         runs = await store.find_runs(self.tx, {word for each in words.values() for word in each})
         return {id_ for id_, each in words.items() if runs.isdisjoint(each)}
 
     async def _hold_families(self, known: dict[str, Collection[str]]) -> dict[str, _Family]:
-        """The workflows of each, by whose they are, locked. What came meanwhile is not free."""
+        """Lock the workflows of each subject. A workflow that appeared meanwhile is not free."""
         found = await self._list_families(known)
         if self.order.is_rehearsal:
             held = {each.id for members in found.values() for each in members}
@@ -175,7 +175,7 @@ class _Removal:
         return found
 
     def _choose(self, subjects: Sequence[Subject]) -> tuple[list[Subject], dict[str, Kept]]:
-        """Those that may go, and why each of the others may not."""
+        """The subjects to remove, and a reason for each of the others."""
         leaving, kept = [], {}
         for each in subjects:
             is_named = self.release.names({each.id, *each.members})
@@ -186,7 +186,7 @@ class _Removal:
         return leaving, kept
 
     async def _remove_members(self, kind: str, leaving: Sequence[Subject]) -> None:
-        """The workflows of those that leave, and the audit of the batch."""
+        """Remove the workflows of these subjects; write the audit of the batch."""
         members = {id_ for each in leaving for id_ in each.members}
         await store.remove_workflows(self.tx, members)
         at, token = await ops.now(self.tx)
@@ -210,7 +210,7 @@ class _Removal:
     def _count(self, leaving: Sequence[Subject], kept: dict[str, Kept]) -> None:
         self.report.batches += bool(leaving)
         self.report.kept |= kept
-        for each in leaving:  # a source that stayed until its forks were gone
+        for each in leaving:  # a source that stayed until its forks were removed
             self.report.kept.pop(each.id, None)
 
 

@@ -1,4 +1,4 @@
-"""Start a run; say where one stands."""
+"""Start a run; read its state."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from engine.store.runs import Started
 from engine.store.workflows import Workflow
 from engine.usecases.recipes import Catalogue
 
-ATTEMPTS: Final = 3  # a key taken by a transaction that then rolled back is free again
+ATTEMPTS: Final = 3  # a key of a transaction that rolled back is free again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A run, how far it got, and what the durable engine says about its execution."""
+    """A run, its progress, and the durable engine's state of its execution."""
 
     run: Run
     progress: Progress
@@ -32,7 +32,7 @@ class Seen:
 
 
 class Ingress:
-    """The door through which runs come in, under the rules of this process."""
+    """Starts runs under the rules of this process."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -41,7 +41,7 @@ class Ingress:
     async def start(
         self, tx: Tx, ref: tuple[str, str], form: Mapping[str, Json], options: Options
     ) -> Seen:
-        """The run of this form, started now or before (D2). Checks in the order of D5."""
+        """The run of this form, started now or before (D2). The order of the checks is D5."""
         pinned = await self._catalogue.pin_version(tx, *ref)
         filled = recipes.with_defaults(pinned.recipe.form_schema, form)
         await pinned.form.require(filled)
@@ -49,7 +49,7 @@ class Ingress:
         return await self._enter(tx, pinned.recipe, intent, options)
 
     async def start_stored(self, tx: Tx, intent_id: str, options: Options) -> Seen:
-        """The run of a stored intent under its own recipe: the same law by another door."""
+        """The run of a stored intent under its own recipe, by the same rules."""
         intent = await store.intent(tx, intent_id)
         if intent is None:
             raise Missing(f"intent not found: {intent_id}")
@@ -68,7 +68,7 @@ class Ingress:
 
 
 async def _view_start(tx: Tx, wanted: Run, started: Started) -> Seen:
-    """The run as it stands now; only another execution of it is asked for once more."""
+    """The run as it is now; read it again only if it has another execution."""
     run, progress, workflow = started.run, started.progress, started.workflow
     if started.is_replay:
         rules.require_same(wanted, run)
@@ -78,7 +78,7 @@ async def _view_start(tx: Tx, wanted: Run, started: Started) -> Seen:
 
 
 async def _require_same_recipe(tx: Tx, wanted: Run) -> None:
-    """An intent that no run has used yet still belongs to the recipe that rendered it (B44)."""
+    """Check an intent without a run: it belongs to the recipe that rendered it (B44)."""
     if stored := await store.intent(tx, wanted.workflow_id):
         names = ("recipe_id", "recipe_v", "recipe_hash")
         pairs = ((name, getattr(stored, name), getattr(wanted, name)) for name in names)
@@ -95,7 +95,7 @@ async def load_run(tx: Tx, wid: str) -> Seen:
 async def _view_run(tx: Tx, run: Run, progress: Progress) -> Seen:
     workflow = await workflows.find(tx, progress.execution_id)
     if _has_ended_since(progress, workflow):
-        # The row was read before its execution ended; what it says since then belongs to the end.
+        # The row was read before its execution ended. Read it again for the state at the end.
         run, later = await store.load(tx, run.workflow_id)
         if later.execution_id != progress.execution_id:
             return await _view_run(tx, run, later)

@@ -1,4 +1,4 @@
-"""Plant the ten recipes that a fresh database starts with (D8)."""
+"""Insert the ten recipes of a fresh database (D8)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def pack() -> list[Recipe]:
 
 
 async def seed(tx: Tx) -> None:
-    """Every recipe of the pack, stable; what is there stays as it is.
+    """Insert every recipe of the pack as stable; existing versions stay as they are.
 
-    Their times are fixed: two fresh databases are equal, ``compile-default`` is the newest. Raises
-    Drift when a version is there with another content: what is stable does not change.
+    Their times are fixed: two fresh databases are equal, and ``compile-default`` is the newest.
+    Raises Drift if a version exists with another content, because a stable version does not change.
     """
     shipped = pack()
     for age, recipe in enumerate(shipped):

@@ -1,4 +1,4 @@
-"""The second judge (D32): the gate's sign-off by code of its own, and what is live besides."""
+"""The second judge (D32): checks the gate's sign-off by code of its own, and the live triggers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BARE: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """The verdict and all that it rests on."""
+    """The verdict with its tiles, triggers and reasons."""
 
     verdict: Verdict
     pf_tiles: tuple[Tile, ...]
@@ -40,7 +40,7 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """The sign-off as it lies there: its document if it is one, or what is wrong with it."""
+    """The file of the sign-off: its document, or what is wrong with it."""
 
     document: Mapping[str, Any] | None
     wrong: tuple[Fault, ...]
@@ -50,14 +50,14 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class Signoff:
-    """The sign-off of one release, judged anew each time: nothing is kept."""
+    """The sign-off of one release. Each call judges it again; nothing is cached."""
 
     evidence: Evidence
     release: Release
     stance: Stance
 
     async def board(self, pool: Pool) -> Board:
-        """What stands now. The database's clock says what now is."""
+        """The board at this moment, by the database's clock."""
         async with pool.connection() as tx:
             live = await store.live(tx)
         file = await asyncio.to_thread(_read, self.evidence)
@@ -110,7 +110,7 @@ class Signoff:
 def _find_red_triggers(
     proven: tuple[Tile, ...], watched: tuple[Tile, ...], against: list[Fault]
 ) -> Iterator[Fault]:
-    """Red triggers; and red tiles of a sign-off against which nothing speaks."""
+    """Red triggers, and red tiles of a sign-off without another fault."""
     for tile in () if against else proven:
         if tile.verdict != "GO":
             yield Fault("E-TILE", tile.id, tile.reason or "is red")
@@ -120,7 +120,7 @@ def _find_red_triggers(
 
 
 def _read(evidence: Evidence) -> _File:
-    """The file, and everything it refers to, looked at once."""
+    """Read the file and everything that it refers to, once."""
     document, wrong = load_document(evidence)
     if document is None:
         return _File(None, (wrong,) if wrong else (), {}, frozenset())
@@ -130,7 +130,7 @@ def _read(evidence: Evidence) -> _File:
 
 
 def load_document(evidence: Evidence) -> tuple[Mapping[str, Any] | None, Fault | None]:
-    """The sign-off as it was sealed, or what is wrong with it."""
+    """The sealed sign-off, or what is wrong with it."""
     name = "signoff.json"
     try:
         content = evidence.signoff()
@@ -152,7 +152,7 @@ def load_document(evidence: Evidence) -> tuple[Mapping[str, Any] | None, Fault |
 def _find_declared(
     evidence: Evidence, document: Mapping[str, Any], sights: Mapping[str, Sight]
 ) -> frozenset[str]:
-    """The workflows of which a test that passed says that it provoked what they came to (D30)."""
+    """The workflows whose result a passed test declares as provoked (D30)."""
     found: set[str] = set()
     for journal in document["evidence"]["journals"]:
         if sights[journal["ref"]].sha256 == journal["sha256"]:

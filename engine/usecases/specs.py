@@ -1,4 +1,4 @@
-"""What is wrong with recipe specs that have the right shape: what nobody should evaluate."""
+"""Faults of recipe specs that have the right shape but must not be evaluated."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, Final
 from engine.contracts import schemas
 from engine.core.schemas import Fault, Path, Survey
 
-MAX_PATTERNS: Final = 256  # in one bundle: each may take some hundredths of a second to compile
+MAX_PATTERNS: Final = 256  # per bundle; each may take some hundredths of a second to compile
 
 
 def faults(specs: Sequence[dict[str, Any]]) -> list[Fault]:
-    """Every fault of the specs of one bundle, each where it is in the bundle."""
+    """Every fault of the specs of one bundle, with its place in the bundle."""
     found: list[Fault] = []
     patterns: list[tuple[Path, str]] = []
     for at, schema in _schemas(specs):
@@ -44,7 +44,7 @@ def _expressions(specs: Sequence[dict[str, Any]]) -> Iterator[tuple[Path, str]]:
 
 
 def _find_repeated_names(specs: Sequence[dict[str, Any]]) -> Iterator[Fault]:
-    """Names that are to tell things apart, and do not."""
+    """Names that must be unique but are not."""
     refs = _find_repeated([(spec["id"], spec["v"]) for spec in specs])
     for at, spec in _locate_specs(specs):
         if at[1] in refs:
@@ -55,7 +55,7 @@ def _find_repeated_names(specs: Sequence[dict[str, Any]]) -> Iterator[Fault]:
 
 
 def _find_repeated(names: Sequence[Hashable]) -> list[int]:
-    """The places of names that stand further ahead, too."""
+    """The indexes of names that occurred before."""
     first: dict[Hashable, int] = {}
     return [at for at, name in enumerate(names) if first.setdefault(name, at) != at]
 

@@ -1,4 +1,4 @@
-"""What a step leaves behind: artifacts, each with the digest of the bytes that will be served."""
+"""The artifacts of a step, each with the digest of the bytes that the API serves."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from engine.core import artifacts as rules
 from engine.core.canon import Json
 from engine.store.steps import Left
 
-LAST: Final = 999  # the place of an artifact that stands alone
+LAST: Final = 999  # the index of a single artifact
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One thing that a step made: its kind, its name and its content."""
+    """One result of a step: kind, name and content."""
 
     kind: str
     name: str
@@ -27,14 +27,14 @@ NOTHING: Final = Made("none", "none", {"text": "none"})
 
 
 def artifacts(run_id: str, step_id: str, made: Sequence[Made], task_key: str = "") -> list[Left]:
-    """``made`` as artifacts in its order; the sentinel of an empty step for none."""
+    """``made`` as artifacts in its order; the sentinel if the step made nothing."""
     if not made:
         return [one(run_id, step_id, NOTHING, task_key, LAST)]
     return [one(run_id, step_id, each, task_key, index) for index, each in enumerate(made)]
 
 
 def one(run_id: str, step_id: str, made: Made, task_key: str, index: int) -> Left:
-    """``made`` as the artifact at place ``index``."""
+    """``made`` as the artifact at ``index``."""
     return Left(
         idx=index,
         kind=made.kind,

@@ -1,4 +1,4 @@
-"""The status stream of a run: every word its row ever had, as it comes."""
+"""The status stream of a run: every status word of its row, as it comes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def run_id(tx: Tx, wid: str) -> str:
 
 
 async def words(pool: Pool, run: str, is_over: Callable[[], bool]) -> AsyncIterator[str]:
-    """Each word once, in order, to the last one of a run that has ended, or until ``is_over``."""
+    """Each status word once, in order, until the run has ended or ``is_over``."""
     after = 0
     while not is_over():
         async with pool.connection() as tx:

@@ -1,4 +1,4 @@
-"""Register the sandbox that was made ready for a recipe's tasks."""
+"""Registers sandboxes that are prepared for a recipe's tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.store.templates import Template
 async def register(
     tx: Tx, ref: tuple[str, str], wanted: Environment, template_id: str
 ) -> tuple[Template, bool]:
-    """The template of these dependencies, and whether it is new. Raises Missing, Conflict."""
+    """Register the template of these dependencies; tell if it is new. Raises Missing, Conflict."""
     recipe_id, recipe_v = ref
     if await recipes.find(tx, recipe_id, recipe_v) is None:
         raise Missing(f"recipe not found: {recipe_id}@{recipe_v}")

@@ -1,4 +1,4 @@
-"""What got done of late: every figure is read anew, and none is kept but by who made it."""
+"""The throughput of the last hour. Each call reads every figure again; nothing is cached."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.store.throughput import Fairness, Priority, Template, Violation
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All of it."""
+    """All figures."""
 
     fairness: list[Fairness]
     priority: list[Priority]
@@ -25,7 +25,7 @@ class Seen:
 
 
 async def load_throughput(pool: Pool, load_dir: Path) -> Seen:
-    """The rows of one moment, and the files that load lanes left."""
+    """The rows of one moment, and the files of load lanes."""
     files = await asyncio.to_thread(lanes.files, load_dir)
     async with pool.connection() as tx, tx.transaction():
         await store.at_one_moment(tx)

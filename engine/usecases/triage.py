@@ -1,6 +1,6 @@
-"""Where the trouble of a run shows first: a fixed order of places to look, from health to logs.
+"""Triage: finds where the trouble of a run shows first, in a fixed order from health to logs.
 
-Each level trusts nothing above it. The order is the operator's law: it never changes.
+Each level trusts no level above it. Operators rely on the order, so it never changes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SEVERE: Final = re.compile(r"^(?:[\w-]+ +\| )?(?:ERROR|CRITICAL):.*", re.MULTILI
 
 
 class Outcome(StrEnum):
-    """What a look at one level found."""
+    """The result of one level."""
 
     OK = "ok"
     FAULT = "fault"
@@ -40,7 +40,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of the order, what was found there, and why."""
+    """One level of the order, its result, and the reason."""
 
     name: str
     outcome: Outcome
@@ -49,7 +49,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Scene:
-    """A run, and where it can be looked at. ``dsn`` raises Misconfigured for no database."""
+    """A run, and where to read it. ``dsn`` raises Misconfigured if there is no database."""
 
     api: Remote
     dsn: Callable[[], str]
@@ -59,16 +59,16 @@ class Scene:
 
     @cached_property
     def cards(self) -> list[Card]:
-        """The run's cards by SQL alone. Raises Missing, Misconfigured, Unreachable."""
+        """The run's cards from SQL alone. Raises Missing, Misconfigured, Unreachable."""
         return asyncio.run(usecases.load_cards(self.dsn(), self.wid, self.secrets))
 
     def ask_api(self, path: str) -> Answer:
-        """What the API answers about the run. Raises Unreachable."""
+        """The API's answer about the run. Raises Unreachable."""
         return self.api.ask("GET", f"/api/runs/{quote(self.wid, safe='')}{path}")
 
 
 def levels(scene: Scene) -> Iterator[Level]:
-    """Every level in order; what comes after the first fault is not looked at."""
+    """Every level in order; levels after the first fault are not checked."""
     is_faulty = False
     for name, look in ORDER.items():
         if is_faulty:
@@ -82,7 +82,7 @@ def levels(scene: Scene) -> Iterator[Level]:
 
 
 def _why(look: Callable[[Scene], str | None], scene: Scene) -> str | None:
-    """The fault at one level, in one line without secrets; None for none."""
+    """The fault at one level, in one line without secrets; None if there is none."""
     try:
         found = look(scene)
     except EngineError as error:

@@ -60,7 +60,7 @@ def read_lanes(policy: Policy) -> dict[str, Lane]:
         seen = [lane.name]
         while below := found[seen[-1]].after:
             if below not in found or below in seen:
-                raise BadInput(f"lane {lane.name}: after {below}, which is not a lane")
+                raise BadInput(f"lane {lane.name}: after {below}, which is not a lane below it")
             seen.append(below)
     return found
 

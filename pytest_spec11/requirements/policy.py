@@ -103,7 +103,7 @@ def read(content: bytes, name: str = FILE) -> Policy:
 def _faults(document: Table) -> Iterator[str]:
     for path in _paths(document):
         if _WAIVER.search(path):
-            yield f"{path}: waivers do not exist; change the claim in the catalogue, by a commit"
+            yield f"{path}: there are no waivers; change the claim in the catalogue, by a commit"
     for table, fields in document.items():
         if table not in _TABLES:
             yield f"{table}: no such table; there are {', '.join(_TABLES)}"

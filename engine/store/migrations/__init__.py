@@ -1,6 +1,6 @@
-"""Brings a database to the newest schema: numbered files, one transaction each, a ledger (D8).
+"""Migrates a database to the newest schema: numbered files, one transaction each, a ledger (D8).
 
-Repeating it changes nothing, two at once take turns, a crash leaves whole files only, and a file
+A repeat changes nothing. Two migrations at once take turns. A crash leaves only whole files. A file
 that was changed after it was applied is refused.
 """
 
@@ -64,7 +64,7 @@ class Migration:
 
 
 def files() -> list[Migration]:
-    """Every migration that ships with this code, in order."""
+    """Every migration of this code, in order."""
     found = []
     for item in resources.files(__package__).iterdir():
         if match := NAME.fullmatch(item.name):
@@ -75,12 +75,12 @@ def files() -> list[Migration]:
 
 @cache
 def newest() -> int:
-    """The number of the newest migration: the version that schema app should be at."""
+    """The number of the newest migration: the wanted version of schema app."""
     return files()[-1].version
 
 
 def migrate(dsn: str) -> list[str]:
-    """The names of what was applied now. Raises Refused; each file is all or nothing."""
+    """Apply missing files, each all or nothing; return their names. Raises Refused."""
     with _alone(dsn) as connection:
         if _dbos_is_behind(connection):
             _migrate_dbos(dsn)
@@ -91,7 +91,7 @@ def migrate(dsn: str) -> list[str]:
 
 
 def reset(dsn: str) -> None:
-    """Both schemas are gone, with all that was in them. Raises InUse while others are connected."""
+    """Drop both schemas with everything in them. Raises InUse while others are connected."""
     with _alone(dsn) as connection:
         end = time.monotonic() + GOING_S
         while others := connection.execute(OTHERS).fetchall():
@@ -106,8 +106,8 @@ def reset(dsn: str) -> None:
 def _alone(dsn: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection that holds the one lock under which schemas change. Raises InUse.
 
-    The lock is tried, not waited for in a statement: dbos creates indexes concurrently, which
-    waits for every statement that is under way.
+    It tries the lock again and again. It does not wait within a statement, because dbos creates
+    indexes concurrently, and that waits for every running statement.
     """
     with psycopg.connect(dsn, autocommit=True, application_name="spec11-migrate") as connection:
         end = time.monotonic() + TURN_S
@@ -124,7 +124,7 @@ def _scalar(connection: psycopg.Connection[Any], query: LiteralString, *values: 
 
 
 def _apply(connection: psycopg.Connection[Any], migration: Migration) -> bool:
-    """Whether the file was applied now; False when it already was. Raises Refused."""
+    """Apply the file; False if it was applied before. Raises Refused."""
     with connection.transaction():
         known = connection.execute(
             "SELECT sha256 FROM app.schema_migrations WHERE version = %s", (migration.version,)
@@ -142,7 +142,7 @@ def _apply(connection: psycopg.Connection[Any], migration: Migration) -> bool:
 
 
 def _dbos_is_behind(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the durable engine's schema or its checkpoint table in ours is not there yet."""
+    """Whether the durable engine's schema or its checkpoint table is missing."""
     for ledger in ("dbos.dbos_migrations", "app.dbos_datasource_migrations"):
         if _scalar(connection, "SELECT to_regclass(%s)", ledger) is None:
             return True
@@ -151,7 +151,7 @@ def _dbos_is_behind(connection: psycopg.Connection[Any]) -> bool:
 
 
 def _migrate_dbos(dsn: str) -> None:
-    """The durable engine's schema and its checkpoint table in ours."""
+    """Create the durable engine's schema, and its checkpoint table in schema app."""
     from dbos import run_dbos_database_migrations  # noqa: PLC0415  # 1.5 s, only when behind
     from dbos._datasource_migration import migrate_datasource_database  # noqa: PLC0415  # as above
 
@@ -182,7 +182,7 @@ def _text(value: object) -> str | None:
 
 
 def _let_read(connection: psycopg.Connection[Any]) -> None:
-    """The reading role sees both schemas, what comes later too, when the server has that role."""
+    """Let the reading role, if it exists, read both schemas, also their later tables."""
     if _scalar(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", READER) is None:
         return
     for schema in ("app", "dbos"):

@@ -1,4 +1,4 @@
-"""Repro packs by the prover's own hands: how they are got, and what follows from their bytes."""
+"""Repro packs: how to read them, and the prover's own checks of their bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_spec11.oracles.http import Api
 from scenarios.support.contract import identity
 
 TEXTS = frozenset({"text", "stdout", "stderr", "file", "svg", "none"})
-# What tells the rows of each section apart.
+# The key of the rows of each section.
 KEYS = {
     "runSteps": ("run_id", "step_id", "attempt"),
     "artifacts": ("run_id", "step_id", "task_key", "idx", "attempt"),
@@ -48,13 +48,13 @@ def cards(api: Api, wid: str) -> list[dict[str, Any]]:
 
 
 def seal_pack(pack: Mapping[str, Any]) -> bytes:
-    """The bytes of a pack, whatever is in it, with the digest that its body has now."""
+    """The bytes of a pack with the right digest of its present body."""
     body = {**pack, "meta": {k: v for k, v in pack["meta"].items() if k != "sha256"}}
     return canonical({**body, "meta": {**body["meta"], "sha256": digest(body)}})
 
 
 def faults(raw: bytes) -> list[str]:
-    """What does not follow from the bytes alone; each by the section that it is in."""
+    """The faults that the bytes alone show, each by its section."""
     try:
         found = json.loads(raw)
         if canonical(found) != raw or seal_pack(found) != raw:
@@ -126,7 +126,7 @@ def _is_ordered(*times: str | None) -> bool:
 
 
 def _content(row: Mapping[str, Any]) -> bytes:
-    """The bytes that an artifact's digest is of."""
+    """The bytes under an artifact's digest."""
     inline = row["inline"]
     return str(inline["text"]).encode() if row["kind"] in TEXTS else canonical(inline)
 

@@ -238,7 +238,7 @@ def asks(pid: int) -> bool:
         (("cancel", *BY), "", "required: id"),
         (("cancel", "w", "--actor", "a"), "", "required: --reason"),
         (("cancel", "w", "--actor", " ", "--reason", "r"), "", "--actor: says nothing"),
-        (("cancel", "a\nb", *BY), "", "is no id"),
+        (("cancel", "a\nb", *BY), "", "is not an id"),
         (("cancel", "-", *BY), "w\nx\tENQUEUED\n", "line 2 of standard input: 'x\\tENQUEUED'"),
         (("fork", "w", *BY), "", "required: --step"),
         (("fork", "w", "--step", "0", *BY), "", "--step: '0' is not"),

@@ -188,40 +188,60 @@ def names(row: str, ids: set[str]) -> bool:
     return any(each in row for each in ids)
 
 
-def test_all_of_an_old_run_goes_from_every_table_and_nothing_else(history: History) -> None:
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A history before and after ``db gc``, and what that reported."""
+
+    history: History
+    ids: set[str]
+    kept_ids: set[str]
+    columns: set[tuple[str, str]]
+    rows: tuple[Counter[tuple[str, str]], Counter[tuple[str, str]], Counter[tuple[str, str]]]
+    rehearsed: dict[str, Any]
+    done: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def collected(history: History) -> Collected:
+    """The rows at first, after a rehearsal, and after the real thing."""
     shim = history.shim
     ids = family(shim, history.old) | {DEMO, PROMOTION}
     kept_ids = family(shim, history.young)
-    assert {each.split(":")[0] for each in ids if ":" in each} == {"rep", "comp", "esc", "pro"}
     columns = {(row["name"], row["column_name"]) for row in shim.rows(COLUMNS)}
-    before = all_rows(shim.dsn)
+    first = all_rows(shim.dsn)
     rehearsed = parse_report(gc(shim.dsn, "--json", "--dry-run", "--batch", "2"))
-    assert all_rows(shim.dsn) == before
-    mentioning = {name for name, row in before if names(row, ids)}
-    assert {name for name, _ in columns} <= mentioning | {"app.eval_results"}
-
+    second = all_rows(shim.dsn)
     done = parse_report(gc(shim.dsn, "--json", "--batch", "2"))
+    rows = (first, second, all_rows(shim.dsn))
+    return Collected(history, ids, kept_ids, columns, rows, rehearsed, done)
 
-    after = all_rows(shim.dsn)
+
+def test_all_of_an_old_run_goes_from_every_table_and_nothing_else(collected: Collected) -> None:
+    ids, done = collected.ids, collected.done
+    before, rehearsed, after = collected.rows
+    assert {each.split(":")[0] for each in ids if ":" in each} == {"rep", "comp", "esc", "pro"}
+    assert rehearsed == before
+    mentioning = {name for name, row in before if names(row, ids)}
+    assert {name for name, _ in collected.columns} <= mentioning | {"app.eval_results"}
+
     removed, added = before - after, after - before
     left = [(name, row) for name, row in after if names(row, ids) and (name, row) not in added]
     assert {name for name, _ in left} == {"app.artifacts"}
     assert all("op-intent" in row for _, row in left)
     assert [row for _, row in removed if not names(row, ids)] == []
-    assert [row for _, row in removed if names(row, kept_ids)] == []
+    assert [row for _, row in removed if names(row, collected.kept_ids)] == []
     assert {name for name, _ in added} == {"app.artifacts"}
     assert added.total() == done["batches"] >= 4
-    assert (done["runs"], done["workflows"]) == (len(history.old), 2)
+    assert (done["runs"], done["workflows"]) == (len(collected.history.old), 2)
     assert done["kept"] == {"fork": 1}
     same = ("runs", "workflows", "kept", "signoff")
-    assert [rehearsed[each] for each in same] == [done[each] for each in same]
+    assert [collected.rehearsed[each] for each in same] == [done[each] for each in same]
 
 
 def test_a_start_of_the_same_form_is_a_new_run_and_a_second_gc_finds_nothing(
-    history: History, tmp_path: Path
+    collected: Collected, tmp_path: Path
 ) -> None:
-    shim = history.shim
-    gc(shim.dsn)
+    history, shim = collected.history, collected.history.shim
     before = all_rows(shim.dsn)
     assert parse_report(gc(shim.dsn, "--json"))["runs"] == 0
     assert all_rows(shim.dsn) == before

@@ -191,8 +191,8 @@ def test_bad_words_are_one_line_and_3(tree: Tree, words: list[str], said: str) -
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('after = "quick"', 'after = "check"', "lane check: after check, which is no lane below"),
-        ('after = "quick"', 'after = "quik"', "lane check: after quik, which is no lane below"),
+        ('after = "quick"', 'after = "check"', "check: after check, which is not a lane below"),
+        ('after = "quick"', 'after = "quik"', "lane check: after quik, which is not a lane below"),
         ('it = ["', 'it = [1, "', "is not a table of commands, each a list of words"),
         ("deadline_s = 1", "deadline_s = 0", "is not a number above 0 and at most 86400"),
         ("[lanes.check.steps]", "[lanes.check.waived]", "there are no waivers"),

@@ -150,7 +150,7 @@ def test_what_there_is_not_is_bad_input(
     ("args", "why"),
     [
         (("--spec11-scope", "signoff"), "a sabotaged run proves nothing: do not give a scope"),
-        (("-n", "2"), "a sabotaged run has one process"),
+        (("-n", "2"), "a sabotaged run needs one process"),
         (
             ("--spec11-saboteur", "http.rare"),
             "no saboteur http.rare; there are: file.none, http.broken",
