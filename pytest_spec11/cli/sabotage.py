@@ -61,6 +61,7 @@ def add(commands: Any) -> None:
     made.add_argument("--app-version", default="", help="to be released; default: the policy's")
     made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
     made.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    made.add_argument("--no-mutants", action="store_true", help="try only saboteurs")
     made.add_argument("--no-saboteurs", action="store_true", help="try only mutants")
     made.add_argument("--budget", type=float, metavar="SECONDS", help=_BUDGET)
     made.add_argument("--exhaustive", action="store_true", help="try every mutant; takes long")
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         campaign = Campaign(arguments, unseen, runs)
         tested = campaign.find_green(needed)
         here["appVersion"] = here["appVersion"] or tested
-        mutation = None if arguments.saboteur else campaign.run_mutants(claims, needed, here)
+        mutation = None if arguments.no_mutants else campaign.run_mutants(claims, needed, here)
         cells = campaign.run_cells(planned) if planned else []
     place.mkdir(parents=True, exist_ok=True)
     span = (began, time.time_ns() // 1_000_000)
@@ -116,8 +117,8 @@ def _choose_claims(
     """The claims that were named, else those that the sign-off needs. Raises BadInput."""
     if unknown := set(arguments.claim) - claims.claims.keys():
         raise BadInput(f"no claim {', '.join(sorted(unknown))}; see: spec11 claims")
-    for number, flag in ((arguments.jobs, "--jobs"), (arguments.budget or 1, "--budget")):
-        if number < 1:
+    for number, flag in ((arguments.jobs, "--jobs"), (arguments.budget, "--budget")):
+        if number is not None and number < 1:
             raise BadInput(f"{flag} takes a number from 1 on")
     scenario = arguments.scenario
     named = arguments.claim or claims.list_needed(arguments.scope, wished.mandatory)
