@@ -21,7 +21,8 @@ T = TypeVar("T")
 
 # The inner shell waits for the run and says how it ended; the outer one is gone at once. The run
 # writes into a pipe, as it does wherever a machine reads what it prints.
-_INNER: Final = '{ "$@" <&3 3>&- 2>&1; printf %s "$?" >&3; } | cat 3>&-'
+# A shell corrects PWD and counts itself in SHLVL; the run has them as they were.
+_INNER: Final = 'PWD=$1 SHLVL=$2; shift 2; { "$@" <&3 3>&- 2>&1; printf %s "$?" >&3; } | cat 3>&-'
 _DETACH: Final = f"exec 3<&0; sh -c '{_INNER}' sh \"$@\" &"
 _GRACE_S: Final = 15.0
 RAN: Final = frozenset({0, 1})  # what pytest ends with when it ran the tests
@@ -80,7 +81,8 @@ class Runs:
         """
         ours, theirs = handover.open_channel()
         with log.open("wb") as out, ours:
-            launcher = ("/bin/sh", "-c", _DETACH, "sh", *command)
+            shell = (os.environ.get("PWD", ""), os.environ.get("SHLVL", ""))  # noqa: TID251  # as they are
+            launcher = ("/bin/sh", "-c", _DETACH, "sh", *shell, *command)
             started = self._start(launcher, theirs.fileno(), out)
             theirs.close()
             started.wait()

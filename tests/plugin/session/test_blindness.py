@@ -26,7 +26,8 @@ def look(request, run, session, recorder, api, proc):
     kept = [each.name for each in run.path.parent.iterdir()]
     return {{
         "argv": sys.argv, "command": sys.orig_argv, "args": config.invocation_params.args,
-        "options": sorted((name, repr(value)) for name, value in vars(config.option).items()),
+        "options": sorted((name, repr(value)) for name, value in vars(config.option).items()
+                          if name != "random_order_seed"),
         "ini": sorted((name, repr(config.getini(name))) for name in config._parser._inidict),
         "environment": sorted((n, v) for n, v in os.environ.items() if n != "PYTEST_CURRENT_TEST"),
         "plugins": sorted(str(name) for name, each in config.pluginmanager.list_name_plugin()
