@@ -8,11 +8,12 @@ from typing import Any, Final
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
+from engine.core import workflows as names
 from engine.core.canon import Json
-from engine.core.runs import WORKFLOW_NAME, Progress, Run
+from engine.core.runs import Progress, Run
+from engine.core.workflows import Workflow
 from engine.errors import Missing
 from engine.store import Tx, sql
-from engine.store.workflows import Workflow
 
 SQL: Final = sql.load("runs")
 _RUN: Final = tuple(field.name for field in fields(Run))
@@ -58,7 +59,7 @@ async def start(tx: Tx, run: Run, intent: dict[str, Json]) -> Started | None:
     values["budget"] = None if run.budget is None else Jsonb(run.budget)
     values["intent"] = Jsonb(intent)
     values["goal"] = intent["goal"]
-    values["workflow_name"] = WORKFLOW_NAME
+    values["workflow_name"] = names.RUN
     async with tx.cursor(row_factory=dict_row) as rows:
         row = await (await rows.execute(SQL["start"], values)).fetchone()
     if row is None:

@@ -26,13 +26,13 @@ class Recorder:
         self._journal = journal
         self._pass_on = pass_on
         self._redaction = redaction
-        self._trial: Trial | None = None
+        self._trial: RunningTest | None = None
         self._lock = threading.Lock()
         self.claims: dict[str, list[str]] = {}
         self._lost: list[str] = []
 
     @property
-    def trial(self) -> Trial | None:
+    def trial(self) -> RunningTest | None:
         """The test that runs in this process."""
         return self._trial
 
@@ -48,9 +48,9 @@ class Recorder:
         self._journal.sync()
 
     @contextmanager
-    def running(self, node: str) -> Iterator[Trial]:
+    def running(self, node: str) -> Iterator[RunningTest]:
         """Run this test in the block; then write every attempt and make the journal durable."""
-        trial = self._trial = Trial(node)
+        trial = self._trial = RunningTest(node)
         before = threading.excepthook
         threading.excepthook = _wrap_thread_hook(trial, before)
         try:
@@ -61,7 +61,7 @@ class Recorder:
             trial.note_threads()
             self._write(trial)
 
-    def _write(self, trial: Trial) -> None:
+    def _write(self, trial: RunningTest) -> None:
         claims = self.claims.get(trial.node, [])
         for attempt in trial.attempts:
             self._journal.write("outcome", node=trial.node, claims=claims, **attempt.record())
@@ -122,7 +122,7 @@ class Recorder:
         self._journal.seal(exitStatus=exit_status)
 
     def _record_facts(
-        self, trial: Trial | None, facts: dict[str, Any], seen: dict[str, Any]
+        self, trial: RunningTest | None, facts: dict[str, Any], seen: dict[str, Any]
     ) -> None:
         with self._lock:
             if trial is not None and trial is not self._trial:

@@ -55,7 +55,7 @@ class Finding:
     asserted: bool = False  # whether what ended it was an assertion of the test that did not hold
 
 
-class Sabotage:
+class SabotagedRun:
     """Hooks of a sabotaged run. They skip a test whose claims are all red already."""
 
     def __init__(self, session: ProofSession, given: tuple[Orders | None, Controls]) -> None:

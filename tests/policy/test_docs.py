@@ -136,3 +136,56 @@ def test_a_link_that_leads_nowhere_is_found(link: str, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(f"# Here it is\n[good](#here-it-is) [bad]({link})\n")
 
     assert dead_links(tmp_path) == [f"README.md: {link}"]
+
+
+STOP: Final = re.compile(r"`([\w/]+\.py):(\w+)`")
+
+
+def missing_stops(root: Path, page: str) -> list[str]:
+    """Functions that a page names as ``file.py:function`` and that are not in that file."""
+    return [
+        f"{name}:{function}"
+        for name, function in STOP.findall(page)
+        if not (root / name).is_file()
+        or not re.search(
+            rf"^ *(async )?def {function}\(", (root / name).read_text("utf-8"), re.MULTILINE
+        )
+    ]
+
+
+def test_every_function_of_the_walks_exists() -> None:
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+
+    assert len(STOP.findall(page)) > 15
+    assert missing_stops(ROOT, page) == []
+
+
+def test_a_walk_over_a_function_that_is_gone_is_found() -> None:
+    page = "`engine/api/runs.py:start` → `engine/api/runs.py:gone` → `engine/gone.py:start`"
+
+    assert missing_stops(ROOT, page) == ["engine/api/runs.py:gone", "engine/gone.py:start"]
+
+
+def mapped(root: Path) -> set[str]:
+    """The folders that the map of the README names, two levels deep."""
+    text = (root / "README.md").read_text("utf-8").partition("## Map\n```\n")[2].partition("```")[0]
+    found, top = set(), ""
+    for line in text.splitlines():
+        names = re.findall(r"(?<!\S)(\w+)/(?!\S)", line)
+        if line.startswith(" "):
+            found |= {f"{top}/{name}" for name in names}
+        elif names:
+            top = names[0]
+            found.add(top)
+    return found
+
+
+def test_the_map_of_the_readme_names_the_folders_that_are_there() -> None:
+    packages = ("pytest_spec11", "engine", "reports", "scenarios", "tests", "benchmarks")
+    nested = {
+        path.parent.relative_to(ROOT).as_posix()
+        for package in packages[:4]
+        for path in (ROOT / package).glob("*/__init__.py")
+    }
+
+    assert mapped(ROOT) == {*packages, *nested, "docs"}

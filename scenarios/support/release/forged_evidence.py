@@ -17,7 +17,7 @@ from pytest_spec11.judge import Case, Terms, Verdict
 from pytest_spec11.requirements.policy import load
 from pytest_spec11.verdict.signoff import Signoff
 from pytest_spec11.verdict.weakenings import Weakenings
-from scenarios.support.release.throwaway_release import LANES, Rehearsal
+from scenarios.support.release.throwaway_release import LANES, ThrowawayRelease
 
 ZERO: Final = "0" * 64
 Line = dict[str, Any]
@@ -45,7 +45,7 @@ def reseal_document(path: Path, kind: str, **changes: Any) -> None:
     documents.write(path, kind, {**document, **changes})
 
 
-def rebound(case: Rehearsal, **changes: Any) -> None:
+def rebound(case: ThrowawayRelease, **changes: Any) -> None:
     """Change the binding of all evidence, and write a sign-off that says GO to it."""
 
     def of_journal(lines: list[Line]) -> list[Line]:
@@ -60,7 +60,7 @@ def rebound(case: Rehearsal, **changes: Any) -> None:
     sign_off(case, **changes)
 
 
-def move_in_time(case: Rehearsal, by_ms: int) -> None:
+def move_in_time(case: ThrowawayRelease, by_ms: int) -> None:
     """Move all evidence in time, with a sign-off of that time that says GO to it."""
 
     def of_journal(lines: list[Line]) -> list[Line]:
@@ -79,12 +79,12 @@ def _times(document: Mapping[str, Any], by_ms: int) -> dict[str, Any]:
     return ends | {"steps": [{**each, **_times(each, by_ms)} for each in document["steps"]]}
 
 
-def papers(case: Rehearsal) -> list[tuple[Path, str]]:
+def papers(case: ThrowawayRelease) -> list[tuple[Path, str]]:
     """Every document of a rehearsal, with its kind."""
     return [*((case.lane(name), "lane") for name in LANES), (case.kills, "kills")]
 
 
-def sign_off(case: Rehearsal, **changes: Any) -> None:
+def sign_off(case: ThrowawayRelease, **changes: Any) -> None:
     """Write a sign-off that says GO to the present evidence, without asking a judge."""
     seen = bundle.load(case.bundles)
     ends = [leaf.reading.times.last for leaf in seen.leaves if leaf.reading.times]
@@ -97,7 +97,7 @@ def sign_off(case: Rehearsal, **changes: Any) -> None:
     documents.write(case.signoff, "signoff", made.document())
 
 
-def edit_signoff(case: Rehearsal, change: Callable[[dict[str, Any]], object]) -> None:
+def edit_signoff(case: ThrowawayRelease, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the sign-off and give it a right sum, without checking its schema."""
     document = json.loads(case.signoff.read_bytes())
     del document["sum"]

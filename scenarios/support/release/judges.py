@@ -15,9 +15,10 @@ from pytest_spec11 import verify
 from pytest_spec11.cli import main
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.oracles.http import Api
+from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.stacks import Stack
 from pytest_spec11.target import Process
-from scenarios.support.release.throwaway_release import Rehearsal
+from scenarios.support.release.throwaway_release import SPEC11, ThrowawayRelease
 
 BOARD: Final = "/api/ops/signoff"
 LIVE: Final = frozenset({"E-TRIGGER"})  # reasons from the database, not from the files
@@ -46,7 +47,7 @@ class Said:
         return {subject for each, subject in self.reasons if each == code}
 
 
-def ask_gate(files: Files, case: Rehearsal, scope: str = "signoff") -> Said:
+def ask_gate(files: Files, case: ThrowawayRelease, scope: str = "signoff") -> Said:
     """The written verdict of ``spec11 gate`` on every bundle."""
     out = case.gated_file
     files.read(case.signoff)  # an observation of the release before it is judged
@@ -59,7 +60,7 @@ def ask_gate(files: Files, case: Rehearsal, scope: str = "signoff") -> Said:
     return Said(document["verdict"], _pairs(document["reasons"], "subject"), status)
 
 
-def ask_verifier(case: Rehearsal) -> Said:
+def ask_verifier(case: ThrowawayRelease) -> Said:
     """The verifier's verdict on sign-off and evidence."""
     report = verify.verify(case.release)
     return Said(report.verdict, tuple((each.code, each.where) for each in report.findings))
@@ -81,7 +82,7 @@ def _pairs(reasons: Iterable[Mapping[str, str]], key: str) -> tuple[tuple[str, s
 class Court:
     """A rehearsal that is GO, and an engine of its own that reads the directory at ``shown``."""
 
-    base: Rehearsal
+    base: ThrowawayRelease
     stack: Stack
     shown: Path
 
@@ -100,7 +101,7 @@ class Court:
         }
         return self.stack.fill_process("api").using(told | env, name=name)
 
-    def show(self, case: Rehearsal) -> Said:
+    def show(self, case: ThrowawayRelease) -> Said:
         """Point the board to the files of a case and return its verdict."""
         point(self.shown, case.release)
         return ask_board(self.api)
@@ -117,3 +118,11 @@ def point(link: Path, to: Path) -> None:
     staged = link.with_name("staged")
     staged.symlink_to(to)
     os.replace(staged, link)  # noqa: PTH105  # of the link itself
+
+
+def ask_gate_process(proc: Proc, case: ThrowawayRelease) -> Said:
+    """What ``spec11 gate`` says as a process."""
+    done = proc.run([*SPEC11, *case.gate_words("--json")])
+    document = json.loads(done.stdout)
+    pairs = tuple((each["code"], each["subject"]) for each in document["reasons"])
+    return Said(document["verdict"], pairs, done.code)

@@ -19,9 +19,9 @@ from scenarios.support.release.forged_evidence import (
     rewritten,
     sign_off,
 )
-from scenarios.support.release.throwaway_release import Rehearsal
+from scenarios.support.release.throwaway_release import ThrowawayRelease
 
-Tamper = Callable[[Rehearsal], object]
+Tamper = Callable[[ThrowawayRelease], object]
 HOUR_MS: Final = 3_600_000
 BROKEN: Final = "E-CHAIN E-CONSERVATION E-NOT-RUN E-UNSEALED"
 UNREADABLE: Final = (
@@ -70,7 +70,7 @@ def later(by_ms: int) -> Tamper:
 def ahead(by_ms: int) -> Tamper:
     """The last of it ends so long after now, however old the release is that is spoiled."""
 
-    def move(case: Rehearsal) -> None:
+    def move(case: ThrowawayRelease) -> None:
         ended_ms = int(json.loads(case.kills.read_bytes())["finishedAt"])
         move_in_time(case, time.time_ns() // 1_000_000 - ended_ms + by_ms)
 
@@ -95,7 +95,7 @@ def records(change: Callable[[list[Line]], list[Line]]) -> Tamper:
 def lines(change: Callable[[list[bytes]], Iterable[bytes]]) -> Tamper:
     """The journal has other lines, and the links are not repaired."""
 
-    def spoil(case: Rehearsal) -> None:
+    def spoil(case: ThrowawayRelease) -> None:
         found = case.journal.read_bytes().splitlines(keepends=True)
         case.journal.write_bytes(b"".join(change(found)))
 
@@ -132,7 +132,7 @@ def forge(change: Callable[[dict[str, Any]], object]) -> Tamper:
     return lambda case: edit_signoff(case, change)
 
 
-def ends_before_it_began(case: Rehearsal) -> None:
+def ends_before_it_began(case: ThrowawayRelease) -> None:
     """The last record of the tests is older than the first."""
 
     def turn(found: list[Line]) -> list[Line]:
@@ -143,47 +143,47 @@ def ends_before_it_began(case: Rehearsal) -> None:
     sign_off(case)
 
 
-def without_time(case: Rehearsal) -> None:
+def without_time(case: ThrowawayRelease) -> None:
     """The records of the tests have no time."""
     rewritten(case.journal, lambda found: [{**line, "at": 0} for line in found])
     sign_off(case)
 
 
-def copy_run(case: Rehearsal) -> None:
+def copy_run(case: ThrowawayRelease) -> None:
     """The same run is present twice."""
     shutil.copytree(case.run, case.release / "again")
 
 
-def another_lane(case: Rehearsal) -> None:
+def another_lane(case: ThrowawayRelease) -> None:
     """The record of one lane takes the place of another."""
     shutil.copy(case.lane("quick"), case.lane("check"))
 
 
-def invert_lanes(case: Rehearsal) -> None:
+def invert_lanes(case: ThrowawayRelease) -> None:
     """A red lane under a green one."""
     step = json.loads(case.lane("check").read_bytes())["steps"][0]
     reseal_document(case.lane("check"), "lane", exitCode=1, steps=[{**step, "exitCode": 1}])
 
 
-def overlapping(case: Rehearsal) -> None:
+def overlapping(case: ThrowawayRelease) -> None:
     """A lane that ended after the higher one began."""
     end = json.loads(case.lane("full").read_bytes())["finishedAt"]
     reseal_document(case.lane("check"), "lane", finishedAt=end)
 
 
-def never_hit(case: Rehearsal) -> None:
+def never_hit(case: ThrowawayRelease) -> None:
     """A kill of a saboteur that took no effect."""
     cells = json.loads(case.kills.read_bytes())["cells"]
     reseal_document(case.kills, "kills", cells=[{**cells[0], "hits": 0}, *cells[1:]])
 
 
-def no_twin(case: Rehearsal) -> None:
+def no_twin(case: ThrowawayRelease) -> None:
     """No benign twin was tried."""
     cells = json.loads(case.kills.read_bytes())["cells"]
     reseal_document(case.kills, "kills", cells=cells[:1])
 
 
-def add_survivor(case: Rehearsal) -> None:
+def add_survivor(case: ThrowawayRelease) -> None:
     """A saboteur that did not turn its claim red."""
     cells = json.loads(case.kills.read_bytes())["cells"]
     reseal_document(case.kills, "kills", cells=[{**cells[0], "during": "PASS"}, *cells[1:]])

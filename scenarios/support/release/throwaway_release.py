@@ -178,7 +178,7 @@ def policy() -> str:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class ThrowawayRelease:
     """A work tree and its release: the sign-off, and every bundle beside it."""
 
     tree: Path
@@ -242,7 +242,7 @@ class Rehearsal:
         words = ["gate", *self.bundles, *given, "--scope", scope, "--app-version", self.app_version]
         return [*map(str, words), *more]
 
-    def copy_to(self, to: Path, *, tree: bool = False) -> Rehearsal:
+    def copy_to(self, to: Path, *, tree: bool = False) -> ThrowawayRelease:
         """Copy the evidence to another place, with a copy of the tree if ``tree``."""
         shutil.copytree(self.release, to / "release", symlinks=True)
         if tree:
@@ -286,12 +286,12 @@ def commit_tree(proc: Proc, tree: Path) -> None:
         assert (done.code, done.stderr) == (0, "")
 
 
-def make_release(proc: Proc, folder: Path, version: str) -> Rehearsal:
+def make_release(proc: Proc, folder: Path, version: str) -> ThrowawayRelease:
     """Make a whole release of a new tree below ``folder``: lanes, tests, kill matrix, sign-off."""
     tree = folder / "tree"
     write_tree(tree, version)
     commit_tree(proc, tree)
-    made = Rehearsal(tree, folder / "release-r1", version)
+    made = ThrowawayRelease(tree, folder / "release-r1", version)
     done = run_lanes(proc, made, *LANES)
     assert done.code == 0, done.stdout
     done = run_sabotage(proc, made)
@@ -301,7 +301,7 @@ def make_release(proc: Proc, folder: Path, version: str) -> Rehearsal:
     return made
 
 
-def run_lanes(proc: Proc, made: Rehearsal, *lanes: str) -> Exit:
+def run_lanes(proc: Proc, made: ThrowawayRelease, *lanes: str) -> Exit:
     """Run ``spec11 lane`` with these lanes in the release's directory; return its exit."""
     words = [*SPEC11, "lane", *lanes, "--release", made.release.name.removeprefix("release-")]
     words += ["--dir", f"{made.release.parent}", "--root", f"{made.tree}"]
@@ -309,7 +309,7 @@ def run_lanes(proc: Proc, made: Rehearsal, *lanes: str) -> Exit:
     return proc.run(words, deadline_s=MADE_S)
 
 
-def run_sabotage(proc: Proc, made: Rehearsal) -> Exit:
+def run_sabotage(proc: Proc, made: ThrowawayRelease) -> Exit:
     """Run ``spec11 sabotage``, which adds the kill matrix to the evidence; return its exit."""
     words = [*SPEC11, "sabotage", "--bundle", f"{made.kills.parent}", "--root", f"{made.tree}"]
     words += ["--catalogue", f"{made.tree / 'catalogue.json'}", "--app-version", made.app_version]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from pytest_spec11.canon import canonical, digest
 from pytest_spec11.oracles.http import Api
@@ -134,3 +135,23 @@ def _content(row: Mapping[str, Any]) -> bytes:
 def hash_content(content: bytes) -> str:
     """sha256, 64 hex digits."""
     return sha256(content).hexdigest()
+
+
+def to_json_rows(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as JSON has them."""
+    return [{name: _plain(value) for name, value in row.items()} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            text = value.astimezone(UTC).isoformat()
+            whole, point, rest = text.removesuffix("+00:00").partition(".")
+            rest = rest.rstrip("0")
+            return f"{whole}{point if rest else ''}{rest}+00:00"
+        case bytes():
+            return f"\\x{value.hex()}"
+        case UUID():
+            return str(value)
+        case _:
+            return value
