@@ -45,9 +45,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     plugins = session.config.pluginmanager
     proof = plugins.getplugin(_SESSION)
     if proof is not None:
-        from pytest_spec11.session.sabotaged_run import Sabotage  # noqa: PLC0415  # the heavy half
+        from pytest_spec11.session.sabotaged_run import SabotagedRun  # noqa: PLC0415  # the heavy half
 
-        plugins.register(Sabotage(proof, proof.take_orders()), "spec11-findings")
+        plugins.register(SabotagedRun(proof, proof.take_orders()), "spec11-findings")
 
 
 @pytest.hookimpl(wrapper=True)

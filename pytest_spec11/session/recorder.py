@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from pytest_spec11.canon import canonical_lossy
 from pytest_spec11.evidence.journal import Journal
 from pytest_spec11.oracles.witness import Witness
-from pytest_spec11.session.attempts import Trial
+from pytest_spec11.session.attempts import RunningTest
 from pytest_spec11.session.redaction import Redaction
 
 PassOn: TypeAlias = Callable[[str, str, str, Any], Any]
@@ -69,16 +69,16 @@ class Recorder:
 
     def witness(self) -> Witness:
         """What oracles report to, for the test that is under way now, also from its threads."""
-        return TrialWitness(self, self._trial)
+        return TestWitness(self, self._trial)
 
-    def pass_on(self, trial: Trial | None, source: str, ref: str, reading: Any) -> Any:
+    def pass_on(self, trial: RunningTest | None, source: str, ref: str, reading: Any) -> Any:
         """The reading as that test gets it."""
         node = trial.node if trial is not None and trial is self._trial else ""
         return self._pass_on(node, source, self._redaction.text(ref), reading)
 
     def record_observation(
         self,
-        trial: Trial | None,
+        trial: RunningTest | None,
         seen: Mapping[str, Any],
         facts: Mapping[str, Any],
         body: bytes | None,
@@ -134,10 +134,10 @@ class Recorder:
             self._journal.write("observation", node=node, facts=facts, **seen)
 
 
-class TrialWitness:
+class TestWitness:
     """The witness of one test: it may outlive the test, and then says that it did."""
 
-    def __init__(self, recorder: Recorder, trial: Trial | None) -> None:
+    def __init__(self, recorder: Recorder, trial: RunningTest | None) -> None:
         self._recorder = recorder
         self._trial = trial
 
@@ -159,7 +159,7 @@ class TrialWitness:
         return self._recorder.pass_on(self._trial, source, ref, reading)
 
 
-def _wrap_thread_hook(trial: Trial, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _wrap_thread_hook(trial: RunningTest, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def hook(args: threading.ExceptHookArgs) -> None:
         trial.void("E-THREAD", f"a thread raised {args.exc_type.__name__}")
         then(args)
