@@ -32,13 +32,13 @@ pytestmark = pytest.mark.S07
 DONE = ("succeeded", "SUCCESS")
 FAILED = ("retries_exceeded", "ERROR")
 BROKEN = """
-CREATE OR REPLACE FUNCTION public.broken() RETURNS trigger LANGUAGE plpgsql AS
+CREATE FUNCTION public.broken() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'the ledger of tasks is broken'; END $$;
 CREATE TRIGGER broken BEFORE INSERT ON app.sbx_runs FOR EACH ROW
     WHEN (NEW.run_id = '{r}' AND NEW.request ->> 'cmd' IN ('run-test case-02', 'run-test case-04'))
     EXECUTE FUNCTION public.broken()
 """
-MENDED = "DROP TRIGGER broken ON app.sbx_runs"
+MENDED = "DROP FUNCTION public.broken CASCADE"  # with its trigger
 TASKS = """
 SELECT request ->> 'cmd' AS cmd, task_key, attempt, err_code FROM app.sbx_runs
 WHERE run_id = %(r)s ORDER BY 1, created_at
