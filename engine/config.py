@@ -308,7 +308,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     """Every pair of settings that cannot both be meant."""
     for name, given in (("SPEC11_APP_DSN", config.app_dsn), ("SPEC11_SYS_DSN", config.sys_dsn)):
         if given is not None and given != config.dsn:
-            yield f"{name} differs from SPEC11_DSN: one transaction spans both schemas (D5)"
+            yield f"{name} differs from SPEC11_DSN: one transaction spans both schemas (D6)"
     if config.operator_tokens is None and not is_loopback(config.host):
         yield f"SPEC11_HOST={config.host!r} is not loopback and needs SPEC11_API_TOKEN (D36)"
     yield from _shared_keys(config)

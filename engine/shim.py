@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import resource
@@ -30,16 +29,16 @@ from engine.api.routing import Served
 from engine.config import Config
 from engine.core.doors import Role
 from engine.core.policy import Rules
+from engine.core.posture import Posture
 from engine.core.signoff import Release
 from engine.core.triggers import Stance
-from engine.errors import InUse, Misconfigured
+from engine.listener import open_listener
 from engine.ports.evidence import Evidence
 from engine.store.dsn import session
 from engine.store.endings import Endings
 from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.store.queue_signals import QueueSignals
-from engine.usecases.posture import Posture
 from engine.usecases.promotion import Promotions
 from engine.usecases.runs import Ingress
 from engine.usecases.signoff import Signoff
@@ -121,7 +120,7 @@ def serve(config: Config, dsn: str) -> int:
         limit_concurrency=_connections(config.max_connections),
         timeout_graceful_shutdown=-(-config.database_timeout_ms // 1000) + GRACE_S,
     )
-    with _bind_socket(config) as listener, suppress(KeyboardInterrupt):
+    with open_listener(config.host, config.port, BACKLOG) as listener, suppress(KeyboardInterrupt):
         Server(settings, app.state.ports.notices).run(sockets=[listener])
     return 0
 
@@ -146,17 +145,6 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._notices.close()
         await super().shutdown(sockets)
-
-
-def _bind_socket(config: Config) -> socket.socket:
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    try:
-        return socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise InUse(f"PORT={config.port} is in use by another process") from error
-        where = f"SPEC11_HOST={config.host!r} PORT={config.port}"
-        raise Misconfigured(f"{where}: {error.strerror}") from error
 
 
 def _connections(wanted: int) -> int:

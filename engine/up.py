@@ -13,11 +13,12 @@ from re import Match
 from typing import Any, Final, Never
 
 from engine.child import UNEXPECTED, Child, Failed, Part
+from engine.listener import open_listener
 
 PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 STEADY_S: Final = 5.0  # a process that was ready for so long has not died "again"
-EXPLAINED: Final = frozenset({2, 3, UNEXPECTED})  # a command that ended with these said why
+EXPLAINED: Final = frozenset({2, 3, UNEXPECTED, 5})  # a command that ended with these said why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Plan:
     """What shall run; ``data`` is where the embedded Postgres is, None when SPEC11_DSN says."""
 
     data: Path | None
+    host: str
     port: int
     workers: int
 
@@ -110,6 +112,7 @@ def _ask(running: asyncio.Task[Never]) -> None:
 
 
 async def _run(plan: Plan) -> Never:
+    open_listener(plan.host, plan.port).close()  # a taken port is found before a database is made
     if plan.data is not None:
         _say("up", f"starts; Postgres keeps its data in {plan.data}")
     async with _keep_running(plan.below()) as below:

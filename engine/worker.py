@@ -23,7 +23,7 @@ from engine.background.escalation import Escalation
 from engine.background.executor_lease import Presence
 from engine.background.gate_waits import Waits
 from engine.background.patches import Patching
-from engine.background.promotion_eval import Rehearsal
+from engine.background.promotion_eval import PromotionEval
 from engine.background.repairs import Repairs
 from engine.background.run_steps import Stages
 from engine.background.tasks import Tasks
@@ -114,7 +114,7 @@ def _work(config: Config, pool: Pool, endings: Endings, signals: QueueSignals) -
         escalation=Escalation(pool),
         marks=Marks(pool),
         tasks=Tasks(pool, sandbox),
-        rehearsal=Rehearsal(pool, agents, sandbox, Evals()),
+        evaluation=PromotionEval(pool, agents, sandbox, Evals()),
         endings=endings,
         signals=signals,
     )

@@ -39,9 +39,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     plugins = session.config.pluginmanager
     proof = plugins.getplugin(_SESSION)
     if proof is not None and proof.is_sabotaged:
-        from pytest_spec11.session.sabotaged_run import Sabotage  # noqa: PLC0415  # few runs are
+        from pytest_spec11.session.sabotaged_run import SabotagedRun  # noqa: PLC0415  # few runs are
 
-        plugins.register(Sabotage(proof), "spec11-sabotage")
+        plugins.register(SabotagedRun(proof), "spec11-sabotage")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -101,7 +101,7 @@ class Chapter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class TriggerRow:
     """A trigger, and whether the evidence shows that it takes a GO back and lets go again."""
 
     label: str
@@ -194,11 +194,11 @@ class Dossier:
         )
 
     @cached_property
-    def watches(self) -> tuple[Watch, ...]:
+    def watches(self) -> tuple[TriggerRow, ...]:
         """Every trigger of the catalogue."""
         stands = {each.claim.id: each for chapter in self.chapters for each in chapter.stands}
         return tuple(
-            Watch(label=each.label, stands=tuple(stands[id_] for id_ in each.claims))
+            TriggerRow(label=each.label, stands=tuple(stands[id_] for id_ in each.claims))
             for each in self.judged.catalogue.triggers
         )
 

@@ -10,8 +10,8 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from pytest_spec11.evidence.bundle import is_substantive
 from pytest_spec11.evidence.journal import Record
+from pytest_spec11.evidence.observations import is_substantive
 
 FIRST: Final = 3  # shown from the beginning of a test
 LAST: Final = 3  # and from its end

@@ -20,6 +20,7 @@ from scenarios.support.runs.run_with_history import Saga, make_history
 
 if TYPE_CHECKING:  # it brings all judges, which S15 alone asks
     from scenarios.support.release.judges import Court
+    from scenarios.support.release.throwaway_release import ThrowawayRelease
 
 HOSTED = "test_s14_hosted.py"
 NO_PARTITIONS = {"INTENT_QUEUE_PARTITION": "false", "SBX_QUEUE_PARTITION": "false"}
@@ -92,6 +93,31 @@ def court(
         point(made.shown, base.release)
         stack.begin(made.board())
         yield made
+
+
+@pytest.fixture(scope="module")
+def live(court: Court, stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Court]:
+    """The same release before an engine whose database is for planting."""
+    from scenarios.support.release.judges import Court, point  # noqa: PLC0415  # see TYPE_CHECKING
+
+    folder = tmp_path_factory.mktemp("live")
+    with stacks.start(only=()) as stack:
+        made = Court(court.base, stack, folder / "shown")
+        point(made.shown, court.base.release)
+        stack.begin(made.board())
+        yield made
+
+
+@pytest.fixture
+def case(court: Court, tmp_path: Path) -> ThrowawayRelease:
+    """A copy of the release that is GO, to be spoilt."""
+    return court.base.copy_to(tmp_path)
+
+
+@pytest.fixture
+def own(court: Court, tmp_path: Path) -> ThrowawayRelease:
+    """A copy with a tree of its own, to be changed."""
+    return court.base.copy_to(tmp_path, tree=True)
 
 
 @pytest.fixture(scope="session")

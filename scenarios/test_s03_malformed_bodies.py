@@ -85,49 +85,51 @@ def _mutants(place: Place) -> list[Mutant]:
     return list(mutants(place.operation.body, place.body))
 
 
+# Bodies with as many faults as there are, and the pointers to all of them.
+WORST: dict[str, tuple[dict[str, Any], set[str]]] = {
+    START: (
+        {
+            "recipeRef": {"id": 1, "bogus": 1},
+            "bogus": 1,
+            "opts": {"priority": "1", "lane": "fast", "budget": {"maxFanout": 0}, "bogus": 1},
+        },
+        {
+            *("/recipeRef/id", "/recipeRef/v", "/recipeRef/bogus", "/bogus", "/formData"),
+            *("/opts/priority", "/opts/lane", "/opts/bogus", "/opts/budget/maxFanout"),
+            *("/opts/budget/maxSBXMinutes", "/opts/budget/maxArtifactsMB"),
+            *("/opts/budget/maxRetriesPerStep", "/opts/budget/maxWallClockMS"),
+        },
+    ),
+    STORED: (
+        {"queuePartitionKey": 7, "workload": {"steps": -1}},
+        {
+            *("/intentId", "/queuePartitionKey"),
+            *("/workload/concurrency", "/workload/steps", "/workload/sandboxMinutes"),
+        },
+    ),
+    REPLY: (
+        {"payload": [], "dedupeKey": "", "origin": "nobody", "bogus": 1},
+        {"/payload", "/dedupeKey", "/origin", "/bogus"},
+    ),
+    CANCEL: ({"actor": " ", "bogus": 1}, {"/actor", "/reason", "/bogus"}),
+    FORK: (
+        {"stepN": "1", "appVersion": 1, "bogus": 1},
+        {"/stepN", "/appVersion", "/actor", "/reason", "/bogus"},
+    ),
+}
+
+
 @pytest.mark.claim("S03.schema-matrix-400")
 def test_all_faults_of_a_body_are_named_together(lab: Stack, unique_goal: str) -> None:
     places = posts(lab, unique_goal)
-    worst: dict[str, tuple[dict[str, Any], set[str]]] = {
-        START: (
-            {
-                "recipeRef": {"id": 1, "bogus": 1},
-                "bogus": 1,
-                "opts": {"priority": "1", "lane": "fast", "budget": {"maxFanout": 0}, "bogus": 1},
-            },
-            {
-                *("/recipeRef/id", "/recipeRef/v", "/recipeRef/bogus", "/bogus", "/formData"),
-                *("/opts/priority", "/opts/lane", "/opts/bogus", "/opts/budget/maxFanout"),
-                *("/opts/budget/maxSBXMinutes", "/opts/budget/maxArtifactsMB"),
-                *("/opts/budget/maxRetriesPerStep", "/opts/budget/maxWallClockMS"),
-            },
-        ),
-        STORED: (
-            {"queuePartitionKey": 7, "workload": {"steps": -1}},
-            {
-                *("/intentId", "/queuePartitionKey"),
-                *("/workload/concurrency", "/workload/steps", "/workload/sandboxMinutes"),
-            },
-        ),
-        REPLY: (
-            {"payload": [], "dedupeKey": "", "origin": "nobody", "bogus": 1},
-            {"/payload", "/dedupeKey", "/origin", "/bogus"},
-        ),
-        CANCEL: ({"actor": " ", "bogus": 1}, {"/actor", "/reason", "/bogus"}),
-        FORK: (
-            {"stepN": "1", "appVersion": 1, "bogus": 1},
-            {"/stepN", "/appVersion", "/actor", "/reason", "/bogus"},
-        ),
-    }
-
     with zero_writes(lab):
         replies = {
-            path: lab.api.post(places[path].url, json=body) for path, (body, _) in worst.items()
+            path: lab.api.post(places[path].url, json=body) for path, (body, _) in WORST.items()
         }
 
-    assert {path: reply.status for path, reply in replies.items()} == dict.fromkeys(worst, 400)
+    assert {path: reply.status for path, reply in replies.items()} == dict.fromkeys(WORST, 400)
     assert {path: set(_pointers(reply)) for path, reply in replies.items()} == {
-        path: pointers for path, (_, pointers) in worst.items()
+        path: pointers for path, (_, pointers) in WORST.items()
     }
 
 

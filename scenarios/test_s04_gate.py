@@ -56,6 +56,10 @@ SELECT state, topic, prompt, result,
        floor(extract(epoch FROM deadline_at) * 1000)::bigint AS deadline
 FROM app.human_gates WHERE run_id = %(r)s AND gate_key = %(g)s
 """
+INTERACTION = """
+SELECT dedupe_key, origin, payload, payload_hash FROM app.human_interactions
+WHERE run_id = %(r)s
+"""
 NOW_MS = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now"
 GOLDEN_RUN = "run_53356a23f0560fb9a31d64987afacf82"
 
@@ -172,10 +176,7 @@ def test_a_gate_tells_each_thing_once_and_of_the_answer_that_counted(
         "at": view["result"]["at"],
     }
     assert (view["state"], view["decision"]) == ("RESOLVED", "yes")
-    kept = lab.app_sql.one(
-        "SELECT dedupe_key, origin, payload, payload_hash FROM app.human_interactions"
-        " WHERE run_id = %(r)s", r=gate.run_id,
-    )  # fmt: skip
+    kept = lab.app_sql.one(INTERACTION, r=gate.run_id)
     assert kept == {
         "dedupe_key": "qa-1",
         "origin": view["origin"],

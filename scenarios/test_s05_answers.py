@@ -72,9 +72,8 @@ def replays(stack: Stack, gate: Gate, payload: dict[str, Any]) -> bool:
 def test_the_accepted_answer_told_again_is_a_replay_for_ever(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
-    asks = {
-        word: asking(lab, f"{unique_goal} {word}") for word in ("SUCCESS", "ERROR", "CANCELLED")
-    }
+    words = ("SUCCESS", "ERROR", "CANCELLED")
+    asks = {word: asking(lab, f"{unique_goal} {word}") for word in words}
     provokes(asks["ERROR"].wid, "its plan is rejected on purpose")
     provokes(asks["CANCELLED"].wid, "canceled on purpose")
     seen: dict[str, bool] = {}
@@ -97,18 +96,15 @@ def test_the_accepted_answer_told_again_is_a_replay_for_ever(
     ends = outcomes(lab, [gate.wid for gate in asks.values()])
     assert [word for _, word in ends.values()] == [*asks]
 
-    def all_replay() -> bool:
-        return all(replays(lab, gate, BLUE) for gate in asks.values()) and all(
-            replays(lab, later[word], choice) for word, choice in choices.items()
-        )
-
+    answers = [(gate, BLUE) for gate in asks.values()]
+    answers += [(later[word], choice) for word, choice in choices.items()]
     with zero_writes(lab):
-        seen["after the end"] = all_replay()
+        seen["after the end"] = all(replays(lab, *each) for each in answers)
     before = {name: lab.process(name).pid for name in ("api", "worker")}
     for name in before:
         lab.process(name).restart()
     with zero_writes(lab):
-        seen["after a restart of both"] = all_replay()
+        seen["after a restart of both"] = all(replays(lab, *each) for each in answers)
 
     assert seen == dict.fromkeys(seen, True)
     assert {name: lab.process(name).pid for name in before} != before

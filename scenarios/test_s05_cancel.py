@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from itertools import pairwise, product
 from pathlib import Path
 from typing import TypeAlias
@@ -96,7 +97,7 @@ def race(shop: Workshop, goal: str, kind: Statuses | None, choice: str) -> Round
     The cancellation is about to be made when the answer comes, or the answer about to be accepted
     when the cancellation comes, or the run about to end.
     """
-    api, path = shop.stack.api, shop.jail / f"{len([*shop.jail.iterdir()])}.txt"
+    api, path = shop.stack.api, shop.jail / f"{sha256(goal.encode()).hexdigest()[:16]}.txt"
     path.write_bytes(BEFORE)
     (gate,) = await_gates(api, shop.patching(goal, path, AFTER.decode()))
     reply = partial(gate.choose, api, choice)

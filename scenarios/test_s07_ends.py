@@ -26,13 +26,13 @@ ENDING = "BEFORE UPDATE OF status ON dbos.workflow_status"
 CASES = [f"run-test case-0{n}" for n in range(1, 6)]
 # A task that cannot be recorded has failed, and says of which command.
 BREAK = """
-CREATE FUNCTION public.broken() RETURNS trigger LANGUAGE plpgsql AS
+CREATE FUNCTION public.broken_task() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'no ledger for %', NEW.request ->> 'cmd'; END $$;
-CREATE TRIGGER broken BEFORE INSERT ON app.sbx_runs FOR EACH ROW
+CREATE TRIGGER broken_task BEFORE INSERT ON app.sbx_runs FOR EACH ROW
     WHEN (NEW.run_id = '{r}' AND NEW.request ->> 'cmd' IN ('run-test case-02', 'run-test case-04'))
-    EXECUTE FUNCTION public.broken()
+    EXECUTE FUNCTION public.broken_task()
 """
-MEND = "DROP FUNCTION public.broken CASCADE"
+MEND = "DROP FUNCTION public.broken_task CASCADE"
 TASKS = """
 SELECT i.inputs::json -> 'positionalArgs' ->> 2 AS cmd, w.status, w.completed_at
 FROM dbos.workflow_status w JOIN dbos.workflow_input i USING (workflow_uuid)

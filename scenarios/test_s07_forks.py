@@ -126,12 +126,10 @@ def test_what_was_accepted_is_on_record_once_and_what_was_refused_is_not(
     assert [(row["op"], row["actor"], row["reason"], row["forked"]) for row in rows] == done
     assert [op for op, *_ in done] == ["fork", "fork", "cancel", "resume", "cancel"]
     assert {row["outcome"] for row in rows} == {"applied"}
-    course = lab.app_sql.rows(COURSE)[: len(done)]
-    assert course == [
-        {"run_id": identity.run_id(wid), "step_id": "OPS", "op": op, "actor": actor,
-         "reason": reason}
-        for op, actor, reason, _ in reversed(done)
-    ]  # fmt: skip
+    step = {"run_id": identity.run_id(wid), "step_id": "OPS"}
+    assert lab.app_sql.rows(COURSE)[: len(done)] == [
+        {**step, "op": op, "actor": actor, "reason": reason} for op, actor, reason, _ in done[::-1]
+    ]
     feed = lab.api.get(f"{WF}/{wid}").json()["audit"]
     assert [(row["op"], row["actor"], row["reason"], row["forkedWorkflowID"]) for row in feed] == [
         *reversed(done)

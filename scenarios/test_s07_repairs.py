@@ -38,7 +38,7 @@ CREATE TRIGGER broken BEFORE INSERT ON app.sbx_runs FOR EACH ROW
     WHEN (NEW.run_id = '{r}' AND NEW.request ->> 'cmd' IN ('run-test case-02', 'run-test case-04'))
     EXECUTE FUNCTION public.broken()
 """
-MENDED = "DROP FUNCTION public.broken CASCADE"  # with its trigger
+MENDED = "DROP FUNCTION public.broken CASCADE"
 TASKS = """
 SELECT request ->> 'cmd' AS cmd, task_key, attempt, err_code FROM app.sbx_runs
 WHERE run_id = %(r)s ORDER BY 1, created_at

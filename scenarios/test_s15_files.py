@@ -16,7 +16,7 @@ from scenarios.support.faults import wrong_clock
 from scenarios.support.release.forged_evidence import edit_signoff, rebound, sign_off
 from scenarios.support.release.judges import Court, ask_board, ask_gate, ask_verifier
 from scenarios.support.release.tampering import FORGED, HOUR_MS, JUDGED, SIGNED, SPOILT, later
-from scenarios.support.release.throwaway_release import SPEC11, Rehearsal, commit_tree
+from scenarios.support.release.throwaway_release import SPEC11, ThrowawayRelease, commit_tree
 
 pytestmark = pytest.mark.S15
 
@@ -30,12 +30,6 @@ BINDINGS = {
 
 
 @pytest.fixture
-def case(court: Court, tmp_path: Path) -> Rehearsal:
-    """A copy of the release that is GO, to be spoilt."""
-    return court.base.copy_to(tmp_path)
-
-
-@pytest.fixture
 def untold(court: Court) -> Iterator[str]:
     """The name of a board that nobody told what is to be released."""
     told = court.stack.begin(court.board("untold", SIGNOFF_COMMIT="", SIGNOFF_TREE=""))
@@ -46,7 +40,7 @@ def untold(court: Court) -> Iterator[str]:
 @pytest.mark.claim("S15.binding-required")
 @pytest.mark.parametrize("name", sorted(OF_BINDING))
 def test_what_is_of_another_build_is_refused_by_both_judges(
-    court: Court, case: Rehearsal, files: Files, name: str
+    court: Court, case: ThrowawayRelease, files: Files, name: str
 ) -> None:
     code, spoil = FORGED[name]
     spoil(case)
@@ -60,7 +54,7 @@ def test_what_is_of_another_build_is_refused_by_both_judges(
 @pytest.mark.claim("S15.binding-required")
 @pytest.mark.parametrize("name", sorted(BINDINGS))
 def test_what_is_bound_to_nothing_or_to_other_tools_is_refused(
-    case: Rehearsal, files: Files, name: str
+    case: ThrowawayRelease, files: Files, name: str
 ) -> None:
     codes, spoil = BINDINGS[name]
     spoil(case)
@@ -72,7 +66,7 @@ def test_what_is_bound_to_nothing_or_to_other_tools_is_refused(
 
 @pytest.mark.claim("S15.binding-required")
 def test_a_board_refuses_what_is_bound_to_nothing_and_what_nobody_told_it(
-    court: Court, case: Rehearsal, untold: str
+    court: Court, case: ThrowawayRelease, untold: str
 ) -> None:
     court.show(court.base)
     silent = ask_board(court.stack.api_at(untold))
@@ -112,7 +106,7 @@ def test_a_tree_that_changed_after_the_run_is_refused(
 @pytest.mark.claim("S15.age-window")
 @pytest.mark.parametrize("name", sorted(OF_TIME))
 def test_what_is_not_of_the_last_day_is_refused_by_both_judges(
-    court: Court, case: Rehearsal, files: Files, name: str
+    court: Court, case: ThrowawayRelease, files: Files, name: str
 ) -> None:
     codes, spoil = FORGED[name]
     spoil(case)
@@ -127,7 +121,7 @@ def test_what_is_not_of_the_last_day_is_refused_by_both_judges(
 @pytest.mark.claim("S15.age-window")
 @pytest.mark.parametrize("by_ms", [-23 * HOUR_MS, 60_000])
 def test_what_is_within_the_window_goes_and_the_board_says_of_when_it_is(
-    court: Court, case: Rehearsal, files: Files, by_ms: int
+    court: Court, case: ThrowawayRelease, files: Files, by_ms: int
 ) -> None:
     newest = json.loads(case.signoff.read_bytes())["ts"]
     later(by_ms)(case)
@@ -141,7 +135,7 @@ def test_what_is_within_the_window_goes_and_the_board_says_of_when_it_is(
 
 
 @pytest.mark.claim("S15.age-window")
-def test_the_clock_is_that_of_the_database(court: Court, case: Rehearsal) -> None:
+def test_the_clock_is_that_of_the_database(court: Court, case: ThrowawayRelease) -> None:
     assert court.show(case).verdict == "GO"
     newest = court.api.get("/api/ops/signoff").json()["ts"]
 
@@ -159,7 +153,7 @@ def test_the_clock_is_that_of_the_database(court: Court, case: Rehearsal) -> Non
 
 @pytest.mark.claim("S15.age-window")
 def test_the_clock_of_the_boards_own_process_changes_nothing(
-    court: Court, case: Rehearsal, tmp_path: Path
+    court: Court, case: ThrowawayRelease, tmp_path: Path
 ) -> None:
     process = court.board("behind").using(wrong_clock.set_clock_back(tmp_path / "clock", hours=48))
     behind = court.stack.begin(process)
@@ -194,7 +188,7 @@ def two_days_ahead(stack: Stack) -> Iterator[None]:
 @pytest.mark.claim("S15.refs-resolve")
 @pytest.mark.parametrize("name", sorted(SPOILT))
 def test_bytes_that_are_not_there_as_they_were_are_refused_by_name(
-    court: Court, case: Rehearsal, files: Files, name: str
+    court: Court, case: ThrowawayRelease, files: Files, name: str
 ) -> None:
     code, spoil = SPOILT[name]
     spoil(case)
@@ -217,7 +211,7 @@ LOOKS = {name for name, row in SIGNED.items() if row[1] in {"E-REF", "E-EMPTY", 
 @pytest.mark.claim("S15.refs-resolve")
 @pytest.mark.parametrize("name", sorted(LOOKS - {"refers to itself"}))
 def test_references_to_what_is_none_are_refused(
-    court: Court, case: Rehearsal, files: Files, name: str
+    court: Court, case: ThrowawayRelease, files: Files, name: str
 ) -> None:
     of_verifier, of_board, spoil = SIGNED[name]
     spoil(case)
@@ -233,7 +227,7 @@ def test_references_to_what_is_none_are_refused(
 
 @pytest.mark.claim("S15.refs-resolve")
 def test_a_directory_of_evidence_that_is_a_link_is_not_entered(
-    court: Court, case: Rehearsal, files: Files
+    court: Court, case: ThrowawayRelease, files: Files
 ) -> None:
     blobs = case.run / "blobs"
     blobs.rename(case.release.parent / "elsewhere")
@@ -248,7 +242,7 @@ def test_a_directory_of_evidence_that_is_a_link_is_not_entered(
 @pytest.mark.claim("S15.swaps-and-replays")
 @pytest.mark.parametrize("name", sorted(SIGNED.keys() - LOOKS))
 def test_other_tiles_than_those_of_the_release_are_refused(
-    court: Court, case: Rehearsal, files: Files, name: str
+    court: Court, case: ThrowawayRelease, files: Files, name: str
 ) -> None:
     of_verifier, of_board, spoil = SIGNED[name]
     before = files.sha256(case.signoff)
@@ -273,7 +267,7 @@ REPLAYS = {
 @pytest.mark.claim("S15.swaps-and-replays")
 @pytest.mark.parametrize("name", sorted(REPLAYS))
 def test_records_of_another_run_are_refused(
-    court: Court, case: Rehearsal, files: Files, name: str
+    court: Court, case: ThrowawayRelease, files: Files, name: str
 ) -> None:
     codes, spoil = REPLAYS[name]
     spoil(case)
@@ -289,7 +283,7 @@ def test_records_of_another_run_are_refused(
 
 @pytest.mark.claim("S15.planted-go")
 def test_a_go_written_by_hand_over_red_records_is_refused(
-    court: Court, case: Rehearsal, files: Files
+    court: Court, case: ThrowawayRelease, files: Files
 ) -> None:
     JUDGED["failed"][1](case)
     sign_off(case)
@@ -309,7 +303,7 @@ def test_a_go_written_by_hand_over_red_records_is_refused(
 
 @pytest.mark.claim("S15.planted-go")
 def test_a_go_tile_without_evidence_is_a_false_green_by_its_name(
-    court: Court, case: Rehearsal, files: Files
+    court: Court, case: ThrowawayRelease, files: Files
 ) -> None:
     edit_signoff(case, lambda made: made["proofTiles"][3].update(evidence=[]))
     document = json.loads(files.read(case.signoff) or b"")
@@ -327,7 +321,7 @@ def test_a_go_tile_without_evidence_is_a_false_green_by_its_name(
 
 
 @pytest.mark.claim("S15.planted-go")
-def test_evidence_that_refers_to_itself_is_refused(court: Court, case: Rehearsal) -> None:
+def test_evidence_that_refers_to_itself_is_refused(court: Court, case: ThrowawayRelease) -> None:
     of_verifier, of_board, spoil = SIGNED["refers to itself"]
     spoil(case)
 
@@ -340,7 +334,7 @@ def test_evidence_that_refers_to_itself_is_refused(court: Court, case: Rehearsal
 
 @pytest.mark.claim("S15.planted-go")
 def test_a_journal_written_outside_of_a_run_is_refused(
-    court: Court, case: Rehearsal, files: Files
+    court: Court, case: ThrowawayRelease, files: Files
 ) -> None:
     planted = case.run / "journal-gw7.ndjson"
     planted.write_bytes(case.journal.read_bytes())

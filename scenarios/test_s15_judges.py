@@ -22,7 +22,7 @@ from pytest_spec11.run import Run
 from scenarios.support.contract.seeded_random import Dice
 from scenarios.support.release.judges import Court, Said, ask_gate, ask_verifier
 from scenarios.support.release.tampering import FORGED, JUDGED, SPOILT, Tamper, flip
-from scenarios.support.release.throwaway_release import SPEC11, Rehearsal
+from scenarios.support.release.throwaway_release import SPEC11, ThrowawayRelease
 
 pytestmark = pytest.mark.S15
 
@@ -35,7 +35,7 @@ BOARDS = 50
 BYTES = 150
 
 
-def laid_down(files: Files, case: Rehearsal) -> Said:
+def laid_down(files: Files, case: ThrowawayRelease) -> Said:
     """What the gate says now, and its sign-off is the one that lies there."""
     said = ask_gate(files, case)
     case.gated_file.replace(case.signoff)

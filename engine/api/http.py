@@ -18,11 +18,11 @@ from engine.api.doors import Doors
 from engine.contracts.base import View
 from engine.contracts.errors import Refusal
 from engine.core.doors import PROVEN
+from engine.core.posture import Posture
 from engine.errors import EngineError, Missing
 from engine.store.notices import Notices
 from engine.store.pool import Pool
 from engine.store.queue_signals import QueueSignals
-from engine.usecases.posture import Posture
 from engine.usecases.promotion import Promotions
 from engine.usecases.runs import Ingress
 from engine.usecases.signoff import Signoff

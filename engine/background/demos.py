@@ -14,6 +14,6 @@ class Marks:
 
     pool: Pool
 
-    async def leave(self, workflow_id: str, mark: str, function_id: int) -> None:
+    async def leave(self, function_id: int, workflow_id: str, mark: str) -> None:
         """Write one line, once per step."""
         await self.pool.insist(store.mark, workflow_id, mark, function_id)

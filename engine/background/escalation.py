@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from engine.core.canon import Json
+from engine.core.workflows import ESCALATION
 from engine.store import Tx
 from engine.store import gates as store
 from engine.store.pool import Pool
 from engine.usecases import step_artifacts
 from engine.usecases.step_artifacts import Made
-
-STEP: Final = "EscalateTimeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +33,5 @@ async def _record_escalation(tx: Tx, run_id: str, gate_key: str) -> None:
         "reason": "Human gate timed out",
     }
     made = Made("ops", "escalation.json", said)
-    artifact = step_artifacts.one(run_id, STEP, made, gate_key, step_artifacts.LAST)
+    artifact = step_artifacts.one(run_id, ESCALATION, made, gate_key, step_artifacts.LAST)
     await store.keep_escalation(tx, run_id, gate_key, artifact)

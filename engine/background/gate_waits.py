@@ -15,7 +15,7 @@ from engine.core.gates import Ask, State
 from engine.errors import RunFailed
 from engine.store import Tx, steps
 from engine.store import gates as store
-from engine.store.gates import Closing, Standing
+from engine.store.gates import GateEnd, Standing
 from engine.store.pool import Pool
 
 TIMEOUT: Final = "timeout"
@@ -27,11 +27,11 @@ class Waits:
 
     pool: Pool
 
-    async def begin(self, execution: Execution, asks: Sequence[Ask], number: int) -> dict[str, Any]:
+    async def begin(self, number: int, execution: Execution, asks: Sequence[Ask]) -> dict[str, Any]:
         """Open every gate. Returns ``leftS``: the seconds until the first deadline."""
         return await self.pool.insist(_open_gate, execution, asks, number)
 
-    async def look(self, execution: Execution, keys: list[str], number: int) -> dict[str, Any]:
+    async def look(self, number: int, execution: Execution, keys: list[str]) -> dict[str, Any]:
         """The state of the gates: ``leftS`` while the run must wait, otherwise ``refusal`` or None.
 
         One no, or one missed deadline by the database's clock, decides for all of them.
@@ -77,14 +77,14 @@ async def _standing(tx: Tx, execution: Execution, keys: list[str]) -> dict[str, 
     return found
 
 
-async def _close(tx: Tx, execution: Execution, closing: Closing, number: int) -> None:
+async def _close(tx: Tx, execution: Execution, closing: GateEnd, number: int) -> None:
     await store.close(tx, execution.id, closing, number)
     if closing.state == State.TIMED_OUT:
         await store.escalate(tx, execution.id, closing.gate_key)
 
 
-def _closing(key: str, end: End) -> Closing:
-    return Closing(gate_key=key, state=end.state, decision=end.decision, reason=end.reason)
+def _closing(key: str, end: End) -> GateEnd:
+    return GateEnd(gate_key=key, state=end.state, decision=end.decision, reason=end.reason)
 
 
 def _left_s(gates: Sequence[Standing]) -> float:

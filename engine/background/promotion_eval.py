@@ -53,7 +53,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class PromotionEval:
     """Evaluates fixtures with a pool of connections, agents, the sandbox and the checks."""
 
     pool: Pool

@@ -14,6 +14,7 @@ from typing import Final
 
 from engine.errors import Conflict, EngineError, InUse, Misconfigured, Missing, Unreachable
 from engine.loading import pause_collection
+from engine.postgres.variables import forget_variables
 
 with pause_collection():
     from engine.config import Config
@@ -68,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, config: Config) -> int:
+    is_embedded = config.dsn is None or getattr(arguments, "data_dir", None) is not None
+    forget_variables(os.environ, is_embedded=is_embedded)  # noqa: TID251  # libpq reads it
     status: int = _load(arguments.command).run(arguments, config)
     return status
 

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
     order = _read(arguments, config)
     progress = _Progress(is_shown=sys.stderr.isatty())
-    with where.reachable(arguments, config) as dsn:
+    with where.reachable(arguments, config, newest=True) as dsn:
         try:
             report = asyncio.run(retention.remove_ended(dsn, order, progress.show))
         finally:

@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
         up.Plan(
             data=where.directory(arguments, config) if named is None else None,
             port=config.port if arguments.port is None else arguments.port,
+            host=config.host,
             workers=arguments.workers,
         )
     )

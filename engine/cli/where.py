@@ -57,13 +57,19 @@ def running(arguments: argparse.Namespace, config: Config) -> str:
 
 
 @contextmanager
-def reachable(arguments: argparse.Namespace, config: Config) -> Iterator[str]:
-    """How to reach the database; the embedded server runs for this long if it did not."""
+def reachable(
+    arguments: argparse.Namespace, config: Config, *, newest: bool = False
+) -> Iterator[str]:
+    """How to reach the database; the embedded server runs meanwhile if it did not.
+
+    ``newest``: the schema of an embedded database is the newest.
+    """
+    find = cluster.database if newest else cluster.find_database
     data = directory(arguments, config)
     if (named := elsewhere(arguments, config)) is not None:
         yield named
     elif runs(Place(data)):
-        yield cluster.database(Place(data))
+        yield find(Place(data))
     else:
         with cluster.running(data, config.cache):
-            yield cluster.database(Place(data))
+            yield find(Place(data))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue
 
-from engine.contracts.base import Digest, Millis, Name, View, Wire
+from engine.contracts.base import Digest, Millis, Name, View, Wire, millis
 from engine.contracts.budgets import Budget, Count, Positive
 from engine.core.policy import Options
+from engine.core.posture import Posture
+from engine.core.runs import Progress, Run, merge_status
+from engine.core.workflows import RUN, RunName, Workflow
 
 Priority = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Lane = Literal["interactive", "batch"]
@@ -101,7 +105,7 @@ class RunHeader(View):
     intent_hash: Digest
     status: Literal["ENQUEUED", "PENDING", "WAITING_INPUT", "SUCCESS", "ERROR", "CANCELLED"]
     durable_status: str
-    workflow_name: Literal["RunIntent"]
+    workflow_name: RunName
     created_at: Millis
     updated_at: Millis
     queue: Queue
@@ -126,6 +130,44 @@ class RunHeader(View):
     claim_scope: str
     workflow_version: str | None
     execution_id: str = Field(alias="executionID")
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        progress: Progress,
+        workflow: Workflow | None,
+        posture: Posture,
+        **more: Any,
+    ) -> Self:
+        """The header, from app row, engine row and process; ``more``: other keys of the reply."""
+        fields: dict[str, Any] = {
+            "workflow_id": run.workflow_id,
+            "run_id": run.id,
+            "recipe_ref": RecipeRef(id=run.recipe_id, v=run.recipe_v),
+            "recipe_hash": run.recipe_hash,
+            "intent_hash": run.intent_hash,
+            "status": str(merge_status(progress.status, workflow.status if workflow else None)),
+            "durable_status": str(progress.status),
+            "workflow_name": RUN,
+            "created_at": millis(progress.created_at),
+            "updated_at": millis(progress.updated_at),
+            "queue": run.queue_name,
+            "queue_partition_key": run.queue_partition_key,
+            "lane": run.lane,
+            "priority": run.priority,
+            "trace_id": run.trace_id,
+            "span_id": None,
+            "next_action": progress.next_action,
+            "last_step": progress.last_step,
+            "retry_count": progress.retry_count,
+            "error": None if progress.error is None else RunError(message=progress.error),
+            "output": workflow.result if workflow else None,
+            "served_by": progress.served_by,
+            "workflow_version": workflow.application_version if workflow else None,
+            "execution_id": progress.execution_id,
+        }
+        return cls(**fields, **asdict(posture), **more)
 
 
 class RunStarted(RunHeader):

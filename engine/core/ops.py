@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from engine.core import workflows
 from engine.errors import IllegalState
 
 CANCELABLE: Final = frozenset({"ENQUEUED", "DELAYED", "PENDING"})
@@ -14,7 +15,7 @@ REPAIRABLE: Final = frozenset({"failed", "retries_exceeded"})
 STEPS: Final = ("CompileST", "ApplyPatchST", "DecideST", "ExecuteST")
 # Steps where a run can begin again, outside of a wait and of a fan-out.
 _WAIT: Final = frozenset({"DBOS.recv", "DBOS.sleep", "CloseGate"})
-_TASKS: Final = frozenset({"RunTask", "DBOS.getResult"})
+_TASKS: Final = frozenset({workflows.TASK, "DBOS.getResult"})
 
 
 @dataclass(frozen=True, slots=True)

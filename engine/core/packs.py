@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.core import cards, proofs
+from engine.core import cards, proofs, workflows
 from engine.core.canon import canonical, digest, reread
 from engine.core.cards import UNREADABLE, Card, Pack, Verdict
 from engine.core.pointers import resolve_pointer
@@ -49,9 +49,9 @@ ENGINE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # Workflows of the scope that are not children, by their purpose.
 KINDS: Final = {
-    "repairs": "RepairIntent",
-    "compensations": "Compensate",
-    "escalations": "EscalateTimeout",
+    "repairs": workflows.REPAIR,
+    "compensations": workflows.COMPENSATION,
+    "escalations": workflows.ESCALATION,
 }
 
 

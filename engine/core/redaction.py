@@ -11,12 +11,14 @@ from engine.core.pointers import pointer
 
 REDACTED: Final = "[redacted]"
 SHORTEST: Final = 8  # a shorter secret could be part of any word; it is known by its place alone
-NEAR: Final = 256  # characters around a password in which the rest of a connection string stands
-# A password in a URL, what an Authorization header offers, a password in a connection string.
+# A password in a URL, what an Authorization header offers, a password with its name.
 _IN_URL: Final = re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+@")
 _IN_HEADER: Final = re.compile(r"\b((?:Bearer|Basic) +)[A-Za-z0-9._~+/-]{16,}=*")
-_IN_DSN: Final = re.compile(r"\bpassword=(?:'(?:[^'\\]|\\.){0,256}'|\S+)")
-_OF_DSN: Final = re.compile(r"\b(?:host|hostaddr|port|user|dbname)=")
+_NAMED: Final = re.compile(
+    r"\b(password|passwd|pwd)=(?:'(?:[^'\\]|\\.){0,256}'|\"(?:[^\"\\]|\\.){0,256}\"|\S+)",
+    re.IGNORECASE,
+)
+_CALLS: Final = re.compile(r"[A-Za-z_][\w.]*\(")  # a program, which is no value
 Path: TypeAlias = "tuple[str | int, ...]"
 
 
@@ -50,17 +52,17 @@ class _Cleaner:
         clean = text if self._known is None else self._known.sub(REDACTED, text)
         clean = _IN_URL.sub(rf"\1:{REDACTED}@", clean)
         clean = _IN_HEADER.sub(rf"\1{REDACTED}", clean)
-        clean = _IN_DSN.sub(_password, clean)
+        clean = _NAMED.sub(_hide_value, clean)
         if clean != text:
             self._tell(pointer(path))
         return clean
 
 
-def _password(found: re.Match[str]) -> str:
-    """Without its value where it is one of a connection string's words, not one of a program's."""
-    begin, end = found.span()
-    around = found.string[max(0, begin - NEAR) : begin], found.string[end : end + NEAR]
-    return f"password={REDACTED}" if any(map(_OF_DSN.search, around)) else found[0]
+def _hide_value(found: re.Match[str]) -> str:
+    """``password=`` without what follows, unless that is a call, as in a program's text."""
+    name, _, value = found[0].partition("=")
+    is_call = _CALLS.match(value) and value.rstrip(",;:]}").endswith(")")
+    return found[0] if is_call else f"{name}={REDACTED}"
 
 
 def _clean(value: Json, path: Path, cleaner: _Cleaner) -> Json:

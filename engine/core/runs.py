@@ -12,7 +12,6 @@ from engine.core.canon import Json
 from engine.core.queues import INTENT
 from engine.errors import Drift
 
-WORKFLOW_NAME: Final = "RunIntent"
 PRIORITY_OF_LANE: Final[Mapping[str, int]] = {"interactive": 1, "batch": 1000}
 
 

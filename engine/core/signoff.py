@@ -111,9 +111,11 @@ def _check_binding(document: Mapping[str, Any], release: Release) -> Iterator[Fa
         elif binding[name] != wanted:
             yield Fault(code, name, f"is {binding[name]}, to be released is {wanted}")
     if binding.get("dirty") is not False:
-        yield Fault("E-DIRTY", "tree", "held what no commit holds")
+        yield Fault("E-DIRTY", "tree", "had uncommitted changes")
     if document["scope"] != release.scope:
-        yield Fault("E-SCOPE", "scope", f"is {document['scope']}, asked is {release.scope}")
+        yield Fault(
+            "E-SCOPE", "scope", f"is {document['scope']}, but the release needs {release.scope}"
+        )
 
 
 def _check_tiles(document: Mapping[str, Any]) -> Iterator[Fault]:

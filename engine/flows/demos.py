@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dbos import DBOS
 
 from engine.background.demos import Marks
-from engine.flows.steps import Steps, number
+from engine.flows.steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,10 @@ class Demos:
 
     async def crash(self, sleep_s: float) -> None:
         """``s1``, then ``sleep_s`` seconds that survive a crash, then ``s2``."""
-        await self.step("s1", self._leave, DBOS.workflow_id or "", "s1")
+        await self.step.run_numbered("s1", self.marks.leave, DBOS.workflow_id or "", "s1")
         await DBOS.sleep_async(sleep_s)
-        await self.step("s2", self._leave, DBOS.workflow_id or "", "s2")
+        await self.step.run_numbered("s2", self.marks.leave, DBOS.workflow_id or "", "s2")
 
     async def tick(self, at: str) -> None:
         """One mark for one interval of the schedule: its time."""
-        await self.step("tick", self._leave, DBOS.workflow_id or "", f"tick {at}")
-
-    async def _leave(self, workflow_id: str, mark: str) -> None:
-        await self.marks.leave(workflow_id, mark, number())
+        await self.step.run_numbered("tick", self.marks.leave, DBOS.workflow_id or "", f"tick {at}")

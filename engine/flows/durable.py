@@ -19,15 +19,15 @@ from engine.background.demos import Marks
 from engine.background.escalation import Escalation
 from engine.background.gate_waits import Waits
 from engine.background.patches import Patching
-from engine.background.promotion_eval import Rehearsal
+from engine.background.promotion_eval import PromotionEval
 from engine.background.queue_polling import QueuePolling, remember
 from engine.background.repairs import Repairs
 from engine.background.run_steps import Stages
 from engine.background.tasks import Tasks
+from engine.core import workflows as names
 from engine.core.executions import Execution
 from engine.core.plans import Task
 from engine.core.queues import CONTROL, Limits
-from engine.core.runs import WORKFLOW_NAME
 from engine.flows import internals, queues
 from engine.flows.checkpoints import record_briefly
 from engine.flows.demos import Demos
@@ -39,17 +39,10 @@ from engine.flows.slots import Slots
 from engine.flows.steps import APPLICATION, Steps
 from engine.flows.task import TaskFlow
 from engine.store.backlog import Backlog
-from engine.store.demos import NAME as DEMO
 from engine.store.endings import Endings
-from engine.store.gates import ESCALATION
 from engine.store.migrations import sqlalchemy_url
-from engine.store.promotions import NAME as PROMOTION
 from engine.store.queue_signals import QueueSignals
 
-TASK_NAME: Final = "RunTask"
-REPAIR_NAME: Final = "RepairIntent"
-COMPENSATION: Final = "Compensate"
-TICK: Final = "Tick"
 STEP_THREADS: Final = 16
 POOL: Final = 16  # a worker opens at most 40 sessions in all (docs/contract.md, Sessions)
 LIST_S: Final = 30.0  # for how long the list of queues is cached: all exist at the start
@@ -81,7 +74,7 @@ class Work:
     tasks: Tasks
     escalation: Escalation
     marks: Marks
-    rehearsal: Rehearsal
+    evaluation: PromotionEval
     endings: Endings
     signals: QueueSignals
 
@@ -89,10 +82,9 @@ class Work:
 async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
     """Execute workflows on the running loop, also those of an earlier process of this executor.
 
-    Returns the workflows that wait for messages: the caller must wake them.
-
-    Only the end of the process stops it. Running workflows then stay PENDING and go on when the
-    executor id comes back or another executor takes them over.
+    Returns the workflows that wait for messages: the caller must wake them. Only the end of the
+    process stops it. Running workflows then stay PENDING and go on when the executor id comes back
+    or another executor takes them over.
     """
     url = sqlalchemy_url(dsn)
     settings: DBOSConfig = {
@@ -111,7 +103,6 @@ async def launch(executor: Executor, dsn: str, work: Work) -> WaitingReceivers:
     slots = Slots(executor.limits)
     internals.count_executions_with(durable, slots)
     ticker = _declare(work, slots)
-    _declare_promotion(work)
     await _queues(url, executor.limits)
     DBOS.launch()
     record_briefly(durable)
@@ -140,29 +131,22 @@ def _schedule(tick_s: int, ticker: Any) -> ScheduleInput:
 
 def _declare(work: Work, slots: Slots) -> Any:
     """Register every workflow by its name; return the one that the schedule starts."""
-    step = work.steps
-    tasks = TaskFlow(step, work.tasks)
+    _declare_runs(work, slots)
+    _declare_followers(work)
+    _declare_promotion(work)
+    return _declare_demos(work)
 
-    @DBOS.workflow(name=TASK_NAME)
+
+def _declare_runs(work: Work, slots: Slots) -> None:
+    """Register the workflows of a run: the run, its repair and its tasks."""
+    tasks = TaskFlow(work.steps, work.tasks)
+
+    @DBOS.workflow(name=names.TASK)
     async def run_task(run_id: str, key: str, cmd: str) -> dict[str, Any]:
         return await tasks.play(run_id, Task(key=key, cmd=cmd))
 
-    @DBOS.workflow(name=ESCALATION)
-    async def escalate_timeout(run_id: str, gate_key: str) -> None:
-        await step("escalate", work.escalation.tell, run_id, gate_key)
-
-    @DBOS.workflow(name=COMPENSATION)
-    async def compensate(run_id: str) -> int:
-        return await step("TakeBack", work.patching.compensate, run_id)
-
-    demos = Demos(step, work.marks)
-
-    @DBOS.workflow(name=DEMO)
-    async def crash_demo(sleep_s: float) -> None:
-        await demos.crash(sleep_s)
-
     runs = RunFlow(
-        step=step,
+        step=work.steps,
         stages=work.stages,
         waits=work.waits,
         patching=work.patching,
@@ -172,16 +156,37 @@ def _declare(work: Work, slots: Slots) -> Any:
         fanout=Fanout(work.endings, work.signals, slots, run_task),
     )
 
-    @DBOS.workflow(name=WORKFLOW_NAME)
+    @DBOS.workflow(name=names.RUN)
     async def run_intent(workflow_id: str) -> dict[str, Any]:
         return await runs.start(Execution(id=workflow_id, workflow_id=workflow_id))
 
-    @DBOS.workflow(name=REPAIR_NAME)
+    @DBOS.workflow(name=names.REPAIR)
     async def repair_intent(workflow_id: str, attempt: int) -> dict[str, Any]:
         own = DBOS.workflow_id or ""
         return await runs.repair(Execution(id=own, workflow_id=workflow_id, attempt=attempt))
 
-    @DBOS.workflow(name=TICK)
+
+def _declare_followers(work: Work) -> None:
+    """Register what comes after a gate's deadline, and after a cancellation."""
+
+    @DBOS.workflow(name=names.ESCALATION)
+    async def escalate_timeout(run_id: str, gate_key: str) -> None:
+        await work.steps("escalate", work.escalation.tell, run_id, gate_key)
+
+    @DBOS.workflow(name=names.COMPENSATION)
+    async def compensate(run_id: str) -> int:
+        return await work.steps("TakeBack", work.patching.compensate, run_id)
+
+
+def _declare_demos(work: Work) -> Any:
+    """Register the demonstrations; return the one that the schedule starts."""
+    demos = Demos(work.steps, work.marks)
+
+    @DBOS.workflow(name=names.DEMO)
+    async def crash_demo(sleep_s: float) -> None:
+        await demos.crash(sleep_s)
+
+    @DBOS.workflow(name=names.TICK)
     async def tick(at: datetime, context: object) -> None:
         del context
         await demos.tick(str(at))
@@ -190,9 +195,9 @@ def _declare(work: Work, slots: Slots) -> Any:
 
 
 def _declare_promotion(work: Work) -> None:
-    promotion = PromotionFlow(work.steps, work.rehearsal)
+    promotion = PromotionFlow(work.steps, work.evaluation)
 
-    @DBOS.workflow(name=PROMOTION)
+    @DBOS.workflow(name=names.PROMOTION)
     async def promote_recipe(promotion_id: str, fixtures: list[str]) -> str:
         return await promotion.play(promotion_id, fixtures)
 

@@ -21,7 +21,7 @@ from engine.core.gates import Ask
 from engine.errors import RunFailed
 from engine.flows.fanout import Fanout
 from engine.flows.slots import Slots
-from engine.flows.steps import Steps, number
+from engine.flows.steps import Steps
 
 NOTHING: Final[Mapping[str, Any]] = {
     "compiled": None, "asked": False, "granted": False, "decided": None, "succeeded": {},
@@ -122,18 +122,12 @@ class RunFlow:
         Waiting costs a coroutine: no thread, no slot of a queue (D11).
         """
         keys = execution.gate_keys(asks)
-        stands = await self.step("OpenGate", self._begin, execution, asks)
+        stands = await self.step.run_numbered("OpenGate", self.waits.begin, execution, asks)
         self.slots.leave(execution.id)
         while "leftS" in stands:
             wait_s = stands["leftS"] + SLACK_S
             await DBOS.recv_async(identity.topic(keys[0]), timeout_seconds=wait_s)
-            stands = await self.step("CloseGate", self._look, execution, keys)
+            stands = await self.step.run_numbered("CloseGate", self.waits.look, execution, keys)
         if refusal := stands["refusal"]:
             why = f" (rationale: {refusal['reason']})" if refusal["reason"] else ""
             raise RunFailed(f"{refused}{why}")
-
-    async def _begin(self, execution: Execution, asks: Sequence[Ask]) -> dict[str, Any]:
-        return await self.waits.begin(execution, asks, number())
-
-    async def _look(self, execution: Execution, keys: list[str]) -> dict[str, Any]:
-        return await self.waits.look(execution, keys, number())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from dbos import DBOS, DBOSPortableJSONSerializer
 
@@ -55,6 +55,20 @@ class Steps:
                 raise
             await self._keep(place, name, began_ms, output=JSON.serialize(made))
             return made
+
+    async def run_numbered(
+        self,
+        name: str,
+        body: Callable[Concatenate[int, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """The same for a body that first takes the number of its step within the workflow."""
+
+        def run_body(*args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+            return body(_number(), *args, **kwargs)
+
+        return await self(name, run_body, *args, **kwargs)
 
     async def _find(self, place: Place, name: str) -> tuple[str | None, str | None] | None:
         """The recorded output and error.
@@ -120,7 +134,7 @@ def _replay(output: str | None, error: str | None) -> Any:
     return None if output is None else JSON.deserialize(output)
 
 
-def number() -> int:
+def _number() -> int:
     """The number of the current step within its workflow."""
     found = DBOS.step_id
     if found is None:

@@ -1,4 +1,4 @@
-"""Evidence on disk: what a reference of a sign-off leads to, below one directory and by no link."""
+"""Evidence on disk: the files behind a sign-off's references, in one directory, without links."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LARGEST_SIGNOFF: Final = 16 << 20
 
 
 class Astray(Exception):
-    """A reference leads to no regular file of the directory. The message says why."""
+    """A reference does not lead to a regular file of the directory. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Evidence:
     root: Path
 
     def signoff(self) -> bytes | None:
-        """The bytes of the sign-off; None when there is none. Raises Astray."""
+        """The bytes of the sign-off; None if there is none. Raises Astray."""
         try:
             with self._open_file(SIGNOFF) as file:
                 content = file.read(LARGEST_SIGNOFF + 1)
@@ -46,7 +46,7 @@ class Evidence:
         return content
 
     def sight(self, ref: str) -> Sight:
-        """Digest and size of what ``ref`` leads to, or why it leads nowhere."""
+        """Digest and size of the file at ``ref``, or why it cannot be read."""
         try:
             with self._open_file(ref) as file:
                 size = os.fstat(file.fileno()).st_size
@@ -57,7 +57,7 @@ class Evidence:
             return Sight(problem=str(error))
 
     def records(self, ref: str) -> Iterator[dict[str, Any]]:
-        """The records of a journal, as far as it can be read. Raises Astray, FileNotFoundError."""
+        """The readable records of a journal. Raises Astray, FileNotFoundError."""
         with self._open_file(ref) as file:
             while line := file.readline(LONGEST_LINE):
                 try:
@@ -68,7 +68,7 @@ class Evidence:
                     yield record
 
     def chunks(self, ref: str) -> Iterator[bytes]:
-        """The bytes that ``ref`` leads to, in pieces. Raises Astray, FileNotFoundError."""
+        """The bytes of the file at ``ref``, in pieces. Raises Astray, FileNotFoundError."""
         with self._open_file(ref) as file:
             while chunk := file.read(CHUNK):
                 yield chunk

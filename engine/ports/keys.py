@@ -1,4 +1,4 @@
-"""Tokens and secrets that open doors: given in the environment, or kept in a file."""
+"""Tokens and secrets, from the environment or from a file."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from engine.core.doors import require_key
 
 log = logging.getLogger(__name__)
 LARGEST_FILE: Final = 64 * 1024
-SETTLED_NS: Final = 1_000_000_000  # a file changed this long ago does not change unseen
+SETTLED_NS: Final = 1_000_000_000  # after this time, a further change shows in the file's time
 State: TypeAlias = "tuple[int, int, int]"  # what changes with a file: time, size, inode
 UNREAD: Final[State] = (0, 0, 0)
 
 
 class Keys(Protocol):
-    """Keys of one door. Several at once are valid, so that they can be exchanged one by one."""
+    """Keys of one variable. Several are valid at once, so that people can exchange them."""
 
     def now(self) -> tuple[bytes, ...]:
-        """The keys that are valid now; none when they cannot be known."""
+        """The keys that are valid now; none if they cannot be read."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Keys that hold for as long as the process."""
+    """Keys that are valid as long as the process lives."""
 
     keys: tuple[bytes, ...]
 
@@ -39,7 +39,7 @@ class Given:
 
 
 class Filed:
-    """Keys in a file, one a line, read anew when it changed. While it is unsound none is valid."""
+    """Keys in a file, one per line; a change is read again. While it has a fault none is valid."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,7 +47,7 @@ class Filed:
         self._fault = ""
 
     def now(self) -> tuple[bytes, ...]:
-        """Those that the file holds."""
+        """The keys in the file."""
         try:
             if self._is_stale():
                 self._state, self._keys = _read(self._path)
@@ -68,7 +68,7 @@ class Filed:
 
 
 def keys(text: str) -> Keys:
-    """What a setting names: keys separated by commas, or ``@`` and the path of a file of them.
+    """Parse a setting: keys separated by commas, or ``@`` and the path of a file with keys.
 
     Raises ValueError that says what is wrong and quotes no key.
     """

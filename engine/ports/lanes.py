@@ -1,4 +1,4 @@
-"""Files that load lanes left: their bytes, bounded in number and size."""
+"""The files of load lanes, with limits on their number and size."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ MOST_BYTES: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LaneFile:
-    """One file: its name without the suffix, and what it holds, up to a byte too many."""
+    """One file: its name without suffix, and its content up to one byte above the limit."""
 
     name: str
     content: bytes
 
     @property
     def too_large(self) -> bool:
-        """Whether there is more in it than is read."""
+        """Whether it is larger than the limit."""
         return len(self.content) > MOST_BYTES
 
 
 def files(directory: Path) -> list[LaneFile]:
-    """The first files by name; none where there is no such directory. Raises OSError."""
+    """The first files by name; none if the directory does not exist. Raises OSError."""
     found = sorted(path for path in directory.glob(f"*{SUFFIX}") if path.is_file())
     return [_read(path) for path in found[:MOST_FILES]]
 

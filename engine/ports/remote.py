@@ -1,4 +1,4 @@
-"""A running engine's HTTP API as a client sees it: one request, one answer, no second try."""
+"""A client of a running engine's HTTP API: one request, one answer, no second try."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCHEMES: Final[Mapping[str, type[HTTPConnection]]] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: its bytes, and as ``body`` the JSON that they are; None for no JSON."""
+    """An answer: its bytes, and as ``body`` their JSON value; None if they are not JSON."""
 
     status: int
     content: bytes
@@ -49,9 +49,9 @@ def address(text: str) -> SplitResult:
 
 
 class Remote:
-    """The API at one address, asked with one token, if any. Each request has its own connection.
+    """The API at one address, with one token, if any. Each request has its own connection.
 
-    So it never meets one that the other side closed long ago: what got no answer was under way.
+    So it never uses a connection that the server closed before: a request without answer was sent.
     """
 
     def __init__(self, url: SplitResult, token: bytes | None) -> None:
@@ -59,7 +59,7 @@ class Remote:
         self._headers = {"authorization": f"Bearer {token.decode()}"} if token else {}
 
     def ask(self, method: str, path: str, body: Mapping[str, Json] | None = None) -> Answer:
-        """The answer, whatever its status. Raises Unreachable, and Unanswered once it was asked."""
+        """The answer of any status. Raises Unreachable, or Unanswered after it was sent."""
         connection = self._connect()
         try:
             headers = {**self._headers, "content-type": "application/json"}

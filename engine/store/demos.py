@@ -6,11 +6,11 @@ from typing import Final
 
 from psycopg.rows import scalar_row
 
+from engine.core.workflows import DEMO
 from engine.errors import IllegalState
 from engine.store import Tx, sql
 
 SQL: Final = sql.load("demos")
-NAME: Final = "CrashDemo"
 
 
 async def mark(tx: Tx, workflow_id: str, mark: str, function_id: int) -> None:
@@ -28,13 +28,13 @@ async def marks(tx: Tx, workflow_id: str) -> dict[str, int]:
 async def start(tx: Tx, workflow_id: str, sleep_s: float, app_version: str) -> str:
     """Start the demo unless it exists; return its id. Raises IllegalState for a foreign id."""
     values = {
-        "name": NAME,
+        "name": DEMO,
         "workflow_id": workflow_id,
         "sleep_s": sleep_s,
         "app_version": app_version,
     }
     async with tx.cursor(row_factory=scalar_row) as rows:
         name = await (await rows.execute(SQL["name_of"], values)).fetchone()
-        if name not in {None, NAME}:
+        if name not in {None, DEMO}:
             raise IllegalState(f"workflow {workflow_id} is a {name}", code="illegal_state")
         return str(await (await rows.execute(SQL["start"], values)).fetchone())

@@ -7,6 +7,9 @@ from typing import Final
 from psycopg import ProgrammingError, conninfo
 
 IDLE_MS: Final = 4000
+# A database or a role may have other defaults; we read what these give.
+SPELLING: Final = "-c datestyle=ISO -c intervalstyle=postgres"
+ENCODING: Final = "utf8"
 
 
 def normalise_dsn(text: str) -> str:
@@ -36,12 +39,20 @@ def session(dsn: str, name: str) -> str:
 
     A frozen process must not lock rows for ever.
     """
-    given = conninfo.conninfo_to_dict(dsn).get("options") or ""
-    options = f"{given} -c idle_in_transaction_session_timeout={IDLE_MS}".strip()
-    return conninfo.make_conninfo(dsn, application_name=name, options=options)
+    idle = f"-c idle_in_transaction_session_timeout={IDLE_MS}"
+    return conninfo.make_conninfo(_add_options(spell_plainly(dsn), idle), application_name=name)
+
+
+def spell_plainly(dsn: str) -> str:
+    """``dsn`` for sessions that read and write values as we do, whatever their defaults are."""
+    return conninfo.make_conninfo(_add_options(dsn, SPELLING), client_encoding=ENCODING)
 
 
 def searching(dsn: str, schemas: str) -> str:
     """``dsn`` with ``schemas`` as the search path."""
+    return _add_options(dsn, f"-c search_path={schemas}")
+
+
+def _add_options(dsn: str, options: str) -> str:
     given = conninfo.conninfo_to_dict(dsn).get("options") or ""
-    return conninfo.make_conninfo(dsn, options=f"{given} -c search_path={schemas}".strip())
+    return conninfo.make_conninfo(dsn, options=f"{given} {options}".strip())

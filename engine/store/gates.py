@@ -13,12 +13,12 @@ from psycopg.types.json import Jsonb
 from engine.core.canon import Json, canonical, digest
 from engine.core.gates import Ask
 from engine.core.identity import topic
+from engine.core.workflows import ESCALATION
 from engine.errors import RunFailed
 from engine.store import Tx, faults, sql
 from engine.store.steps import Left
 
 SQL: Final = sql.load("gates")
-ESCALATION: Final = "EscalateTimeout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Closing:
+class GateEnd:
     """How a gate ends."""
 
     gate_key: str
@@ -120,7 +120,7 @@ async def standing(tx: Tx, execution_id: str, gate_keys: list[str]) -> list[Stan
         return await (await rows.execute(SQL["standing"], values)).fetchall()
 
 
-async def close(tx: Tx, execution_id: str, closing: Closing, function_id: int) -> None:
+async def close(tx: Tx, execution_id: str, closing: GateEnd, function_id: int) -> None:
     """Close the gate as ``closing`` says, and write its events."""
     values = {"execution_id": execution_id, "function_id": function_id, **asdict(closing)}
     await tx.execute(SQL["close"], values)
@@ -138,6 +138,7 @@ async def keep_escalation(tx: Tx, run_id: str, gate_key: str, artifact: Left) ->
         SQL["keep_escalation"],
         {
             "run_id": run_id,
+            "step_id": ESCALATION,
             "gate_key": gate_key,
             **asdict(artifact),
             "inline": Jsonb(artifact.inline),

@@ -11,6 +11,7 @@ from typing import Any, Final
 from psycopg.rows import class_row, dict_row, scalar_row
 from psycopg.types.json import Jsonb
 
+from engine.core import workflows
 from engine.core.ops import Done
 from engine.errors import Missing
 from engine.store import Tx, sql
@@ -144,13 +145,18 @@ async def cancel(tx: Tx, workflow_id: str, owner: Owner | None, token: str) -> N
     if owner is not None:
         await tx.execute(SQL["cancel_run"], {"run_id": owner.id})
         await tx.execute(SQL["close_gates"], {"workflow_id": workflow_id})
-        compensation = {"run_id": owner.id, "compensation_id": f"comp:{workflow_id}:{token}"}
+        compensation = {
+            "run_id": owner.id,
+            "compensation_id": f"comp:{workflow_id}:{token}",
+            "workflow_name": workflows.COMPENSATION,
+        }
         await tx.execute(SQL["compensate"], compensation)
 
 
 async def resume(tx: Tx, workflow_id: str) -> list[str]:
     """Let the workflow go on; return the purposes of the gates that ask again."""
-    await tx.execute(SQL["resume_engine"], {"workflow_id": workflow_id})
+    named = {"run": workflows.RUN, "task": workflows.TASK}
+    await tx.execute(SQL["resume_engine"], {"workflow_id": workflow_id, **named})
     async with tx.cursor(row_factory=scalar_row) as rows:
         values = {"workflow_id": workflow_id}
         return await (await rows.execute(SQL["reopen_gates"], values)).fetchall()
@@ -195,7 +201,7 @@ async def named_inputs(tx: Tx, workflow_id: str) -> dict[str, Any]:
 
 async def repair(tx: Tx, run_id: str) -> str | None:
     """Start a repair; return its execution, or None if the run's state allows no repair."""
-    found: str | None = await _scalar(tx, "repair", run_id=run_id)
+    found: str | None = await _scalar(tx, "repair", run_id=run_id, workflow_name=workflows.REPAIR)
     return found
 
 

@@ -11,11 +11,11 @@ from psycopg.rows import class_row, scalar_row
 
 from engine.core.evals import Finding, Result
 from engine.core.recipes import Recipe
+from engine.core.workflows import PROMOTION
 from engine.errors import Missing
 from engine.store import Tx, sql
 
 SQL: Final = sql.load("promotions")
-NAME: Final = "PromoteRecipe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ async def begin(tx: Tx, recipe: Recipe, prefix: str, app_version: str) -> str:
         "id": recipe.id,
         "v": recipe.v,
         "prefix": prefix,
-        "name": NAME,
+        "name": PROMOTION,
         "fixtures": json.dumps([fixture["id"] for fixture in recipe.spec["fixtures"]]),
         "app_version": app_version,
     }

@@ -117,18 +117,18 @@ async def find_runs(tx: Tx, words: AbstractSet[str]) -> set[str]:
 
 
 async def list_open_promotions(tx: Tx, workflow_ids: Collection[str]) -> set[str]:
-    """Those of the workflows whose promotion has no end on record."""
+    """The workflows whose promotion has no recorded end."""
     return {*await _scalars(tx, "open_promotions", workflow_ids=[*workflow_ids])}
 
 
 async def remove_runs(tx: Tx, run_ids: Sequence[str]) -> None:
-    """Nothing of the runs is in schema app any more but the audit of what was done to them."""
+    """Remove everything of the runs from schema app except their audit."""
     intent_ids = await _scalars(tx, "remove_runs", run_ids=[*run_ids])
     await tx.execute(SQL["remove_intents"], {"intent_ids": intent_ids})
 
 
 async def remove_workflows(tx: Tx, workflow_ids: Collection[str]) -> None:
-    """Nothing of the workflows is in either schema any more."""
+    """Remove everything of the workflows from both schemas."""
     values = {"workflow_ids": [*workflow_ids]}
     await tx.execute(SQL["remove_traces"], values)
     await tx.execute(SQL["remove_workflows"], values)

@@ -8,11 +8,12 @@ from typing import Any, Final
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
+from engine.core import workflows as names
 from engine.core.canon import Json
-from engine.core.runs import WORKFLOW_NAME, Progress, Run
+from engine.core.runs import Progress, Run
+from engine.core.workflows import Workflow
 from engine.errors import Missing
 from engine.store import Tx, sql
-from engine.store.workflows import Workflow
 
 SQL: Final = sql.load("runs")
 _RUN: Final = tuple(field.name for field in fields(Run))
@@ -40,9 +41,9 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A run just kept and enqueued, or, if ``is_replay``, as it was found.
+    """A run that was just stored and enqueued, or, if ``is_replay``, existed before.
 
-    ``workflow`` is what the durable engine says of the run's first execution.
+    ``workflow`` is the durable engine's state of the run's first execution.
     """
 
     run: Run
@@ -52,13 +53,13 @@ class Started:
 
 
 async def start(tx: Tx, run: Run, intent: dict[str, Json]) -> Started | None:
-    """The run, kept and enqueued now or before; None when a key was taken this moment (D6)."""
+    """Store and enqueue the run unless it exists; None if a key was taken at this moment (D6)."""
     values: dict[str, Any] = {name: getattr(run, name) for name in _RUN}
     values["workload"] = None if run.workload is None else Jsonb(run.workload)
     values["budget"] = None if run.budget is None else Jsonb(run.budget)
     values["intent"] = Jsonb(intent)
     values["goal"] = intent["goal"]
-    values["workflow_name"] = WORKFLOW_NAME
+    values["workflow_name"] = names.RUN
     async with tx.cursor(row_factory=dict_row) as rows:
         row = await (await rows.execute(SQL["start"], values)).fetchone()
     if row is None:

@@ -1,4 +1,4 @@
-"""What a worker writes of a run's steps: each step is one row, and one transaction."""
+"""The step rows that a worker writes: each step is one row and one transaction."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def hold(tx: Tx, execution_id: str) -> None:
 
 
 async def keep(tx: Tx, of: Subject, outcome: Outcome) -> dict[str, Any]:
-    """The step's output: this one, or the one that an earlier try of the same step kept.
+    """Store the step and return its output, or that of an earlier try of the same step.
 
     Raises RunCanceled, and RunFailed when the execution does not own the run any more.
     """
@@ -174,7 +174,7 @@ async def answer(tx: Tx, op_key: str) -> Given | None:
 
 
 async def keep_failed(tx: Tx, of: Subject, step_id: str, call: Call, error: str) -> None:
-    """The call that failed is on record."""
+    """Record the failed call."""
     values = {
         **asdict(call),
         "run_id": of.run_id,
@@ -193,7 +193,7 @@ async def tools(tx: Tx, run_id: str) -> list[tuple[str, list[str]]]:
 
 
 async def fail(tx: Tx, execution_id: str, error: str) -> None:
-    """The run ended with ``error``, unless it had ended or belongs to another execution."""
+    """End the run with ``error``, unless it has ended or belongs to another execution."""
     await tx.execute(SQL["fail"], {"execution_id": execution_id, "error": error})
 
 

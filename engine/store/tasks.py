@@ -56,7 +56,7 @@ async def standing(tx: Tx, run_id: str, task_key: str, number: int) -> Standing:
 
 
 async def keep(tx: Tx, made: Attempt) -> dict[str, Any]:
-    """How the attempt ended: as made now, or as an earlier try of it recorded."""
+    """Record the attempt; return its result, or the one that an earlier try recorded."""
     result = made.result
     values = {
         "run_id": made.run_id,

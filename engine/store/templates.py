@@ -40,12 +40,12 @@ class Template:
 
 
 async def select(tx: Tx, made: Selection) -> None:
-    """The attempt has this, unless it has been given something before."""
+    """Record the selection of the attempt, unless it has one."""
     await tx.execute(SQL["select"], asdict(made))
 
 
 async def register(tx: Tx, made: Template) -> bool:
-    """Whether the template is new: nothing is for the same dependencies yet."""
+    """Register the template; return whether it is new for its dependencies."""
     values = {**asdict(made), "environment": Jsonb(made.environment)}
     return (await tx.execute(SQL["register"], values)).rowcount == 1
 

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from psycopg.rows import class_row, scalar_row
 
-from engine.core.canon import Json
+from engine.core.workflows import Workflow
 from engine.store import Tx, sql
 
 SQL: Final = sql.load("workflows")
-UNFINISHED: Final = frozenset({"ENQUEUED", "DELAYED", "PENDING"})
-
-
-@dataclass(frozen=True, slots=True)
-class Workflow:
-    """What the durable engine says about one execution."""
-
-    status: str
-    application_version: str | None
-    output: str | None
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it is over, however it went."""
-        return self.status not in UNFINISHED
-
-    @property
-    def result(self) -> Json:
-        """What the workflow returned, if it did: portable JSON."""
-        value: Json = None if self.output is None else json.loads(self.output)
-        return value
 
 
 async def find(tx: Tx, execution_id: str) -> Workflow | None:

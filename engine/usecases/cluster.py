@@ -62,12 +62,17 @@ def _template(cache: Path) -> Path | None:
 
 def database(place: Place) -> str:
     """The DSN of the newest ``DATABASE`` of the server on ``place``; create it if it is missing."""
+    found = find_database(place)
+    bootstrap.migrate(found)
+    return found
+
+
+def find_database(place: Place) -> str:
+    """The DSN of ``DATABASE`` as it is; create it if it is missing."""
     copy = f"CREATE DATABASE {DATABASE} OWNER spec11 TEMPLATE {TEMPLATE} STRATEGY file_copy"
     with connect(address(place, "postgres", "postgres")) as admin:
         _unless(admin, THERE, DATABASE, copy)
-    found = address(place, DATABASE, "spec11")
-    bootstrap.migrate(found)
-    return found
+    return address(place, DATABASE, "spec11")
 
 
 def _unless(admin: Connection, query: LiteralString, name: str, make: LiteralString) -> None:

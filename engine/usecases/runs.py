@@ -11,11 +11,11 @@ from engine.core import runs as rules
 from engine.core.canon import Json
 from engine.core.policy import Options, Rules
 from engine.core.runs import Difference, Progress, Run
+from engine.core.workflows import Workflow
 from engine.errors import Missing
 from engine.store import Tx, workflows
 from engine.store import runs as store
 from engine.store.runs import Started
-from engine.store.workflows import Workflow
 from engine.usecases.recipes import Catalogue
 
 ATTEMPTS: Final = 3  # a key of a transaction that rolled back is free again

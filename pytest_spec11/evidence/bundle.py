@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
-from pytest_spec11.canon import canonical
 from pytest_spec11.errors import BadInput
 from pytest_spec11.evidence import documents as sealed
-from pytest_spec11.evidence import journal
+from pytest_spec11.evidence import journal, observations, run_files
 from pytest_spec11.evidence.documents import Document
-from pytest_spec11.evidence.journal import SHAPES, Reading, Record, ignore_record
+from pytest_spec11.evidence.journal import Reading, Record, hear_both, ignore_record
+from pytest_spec11.evidence.run_files import Problem
 
-MAX_FILES: Final = 200_000
-MAX_JOURNAL: Final = 1 << 30
-NOTHING: Final = sha256(b"").hexdigest()
 BAD: Final = frozenset({"failed", "error"})
-_HEX: Final = frozenset("0123456789abcdef")
-_OBSERVATION_KEYS: Final = len(SHAPES["observation"])
-_FACTS: Final = b'"facts":'
-_NODE: Final = b'"node":'
 
 Data = Mapping[str, Any]
 Value = TypeVar("Value")
@@ -96,9 +87,6 @@ class Sight(NamedTuple):
     ref: str
     sha256: str
     size: int
-
-
-Problem = Literal["missing", "linked", "emptied", "altered", "misstated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +306,7 @@ class Fold:
             self._flaws[Flaw(said["node"], name, found)] = None
         elif (said["digest"], said["size"]) != (name, found):
             self._flaws[Flaw(said["node"], name, "misstated")] = None
-        if is_substantive(said):
+        if observations.is_substantive(said):
             node, source = said["node"], said["source"]
             self._looked.add(node)
             if self._sights[node].get(source) is None:
@@ -328,10 +316,10 @@ class Fold:
         """Digest and size of the observation: of its blob, or without a blob of its facts."""
         name: str | None = record.data["blob"]
         if name is None:
-            facts = _facts(record)
+            facts = observations.read_facts(record)
             return sha256(facts).hexdigest(), len(facts)
         if name not in self._known:
-            self._known[name] = _measure_blob(self._blobs, name)
+            self._known[name] = run_files.measure_blob(self._blobs, name)
         return name, self._known[name]
 
     def _sight(self, said: Data) -> Sight | None:
@@ -365,12 +353,6 @@ class Fold:
         return shared
 
 
-def is_substantive(observation: Data) -> bool:
-    """Whether an observation showed anything at all."""
-    nothing = NOTHING in {observation["blob"], observation["digest"]}
-    return not observation["empty"] and observation["size"] > 0 and not nothing
-
-
 def load(paths: Sequence[Path], hear: Callable[[Record], object] = ignore_record) -> Bundle:
     """Read run directories as one bundle; ``hear`` gets every record.
 
@@ -383,62 +365,17 @@ def load(paths: Sequence[Path], hear: Callable[[Record], object] = ignore_record
         raise BadInput("no bundle was named")
     try:
         for folder in paths:
-            found, papers = _contents(folder)
-            count += len(found) + _census(folder / "blobs", MAX_FILES - count - len(found))
+            found, papers = run_files.list_contents(folder)
+            count += len(found)
+            count += run_files.count_files(folder / "blobs", run_files.MAX_FILES - count)
             fold = Fold(folder)
             for path in found:
                 fold.open(path)
-                fold.close(journal.read(path, _both(fold.hear, hear)))
+                fold.close(journal.read(path, hear_both(fold.hear, hear)))
             bundles.append(fold.finish([sealed.read(path, kind) for path, kind in papers]))
     except (OSError, ValueError) as error:
         raise BadInput(f"bundle: {error}") from error
     return merge(bundles)
-
-
-def _both(
-    first: Callable[[Record], object], second: Callable[[Record], object]
-) -> Callable[[Record], object]:
-    if second is ignore_record:
-        return first
-
-    def hear(record: Record) -> None:
-        first(record)
-        second(record)
-
-    return hear
-
-
-def _contents(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """The journals in ``folder``, and its documents with the schema of each."""
-    if not folder.is_dir():
-        raise BadInput(f"{folder}: not a directory")
-    found = sorted(folder.glob("journal-*.ndjson"))
-    papers = [(path, "lane") for path in sorted(folder.glob("lane-*.json"))]
-    papers += [(path, "kills") for path in folder.glob("kills.json")]
-    if not found and not papers:
-        raise BadInput(f"{folder}: no journal-*.ndjson in it, no lane-*.json, no kills.json")
-    for path in found:
-        kind = path.lstat()
-        if not stat.S_ISREG(kind.st_mode) or kind.st_size > MAX_JOURNAL:
-            raise BadInput(f"{path}: not a regular file of at most {MAX_JOURNAL} bytes")
-    return found, papers
-
-
-def _census(folder: Path, allowed: int) -> int:
-    """Count the files in ``folder`` without following links; refuse more than ``allowed``."""
-    count = 0
-    pending = [folder] if folder.is_dir() and not folder.is_symlink() else []
-    while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(Path(entry.path))
-                count += 1
-                if count > allowed:
-                    raise BadInput(f"more than {MAX_FILES} files")
-    if count > allowed:
-        raise BadInput(f"more than {MAX_FILES} files")
-    return count
 
 
 def _logs(blobs: Path, documents: Sequence[Document]) -> Iterator[Flaw]:
@@ -446,40 +383,8 @@ def _logs(blobs: Path, documents: Sequence[Document]) -> Iterator[Flaw]:
     for each in documents:
         if each.kind == "lane" and not each.damage:
             for log in (each.data["log"], *(step["log"] for step in each.data["steps"])):
-                found = _measure_blob(blobs, log["sha256"])
+                found = run_files.measure_blob(blobs, log["sha256"])
                 if isinstance(found, str):
                     yield Flaw(each.name, log["sha256"], found)
                 elif found != log["bytes"]:
                     yield Flaw(each.name, log["sha256"], "misstated")
-
-
-def _facts(record: Record) -> bytes:
-    """Canonical JSON of an observation's facts.
-
-    It is part of the record's line, between the key ``facts`` and the next key, ``node``. It is cut
-    out only if each of these keys matches once. JSON escapes a quote within a string, so each match
-    is a key.
-    """
-    line = record.line
-    if len(record.data) == _OBSERVATION_KEYS and line.count(_FACTS) == 1 == line.count(_NODE):
-        return line[line.index(_FACTS) + len(_FACTS) : line.index(_NODE) - 1]
-    return canonical(record.data["facts"])
-
-
-def _measure_blob(blobs: Path, name: str) -> int | Problem:
-    """The size of blob ``name`` in bytes, or what is wrong with it."""
-    path = blobs / name[:2] / name
-    if len(name) != sha256().digest_size * 2 or not _HEX.issuperset(name):
-        return "missing"
-    if any(each.is_symlink() for each in (blobs, path.parent, path)):
-        return "linked"
-    if not path.is_file():
-        return "missing"
-    with path.open("rb") as file:
-        total, size = sha256(), 0
-        while chunk := file.read(1 << 20):
-            total.update(chunk)
-            size += len(chunk)
-    if total.hexdigest() == name:
-        return size
-    return "altered" if size else "emptied"

@@ -207,6 +207,20 @@ def _store(target: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def hear_both(
+    first: Callable[[Record], object], second: Callable[[Record], object]
+) -> Callable[[Record], object]:
+    """Give every record to both."""
+    if second is ignore_record:
+        return first
+
+    def hear(record: Record) -> None:
+        first(record)
+        second(record)
+
+    return hear
+
+
 def ignore_record(_: Record) -> None:
     """Ignore a record."""
 

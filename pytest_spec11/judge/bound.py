@@ -116,7 +116,7 @@ def check_scope(case: Case) -> Iterator[Reason]:
         if said == "demo" and scope != "demo":
             yield reason("claim_scope_demo", name, "the run was a demo")
         if said != scope:
-            yield reason("E-SCOPE", name, f"scope is {_short(said)}, asked is {scope}")
+            yield reason("E-SCOPE", name, f"scope is {_short(said)}, but the gate asks for {scope}")
 
 
 def check_posture(case: Case) -> Iterator[Reason]:
@@ -128,5 +128,5 @@ def check_posture(case: Case) -> Iterator[Reason]:
             if case.terms.scope in stance.scopes and said not in stance.values:
                 code = stance.code + (f"_{said}" if stance.code in _NAMING and said else "")
                 asked = " or ".join(stance.values)
-                text = f"{stance.key} was {said or 'not stated'}, asked is {asked}"
+                text = f"{stance.key} was {said or 'not stated'}, but the scope needs {asked}"
                 yield reason(code, leaf.name, text)

@@ -1,1 +1,1 @@
-"""Witnesses. An oracle reads and records what it read: no retry, no interpretation."""
+"""Oracles. An oracle reads the target and records what it read: no retry, no interpretation."""

@@ -1,4 +1,4 @@
-"""The open ends of one stack: connections are shared, oracles are made per test."""
+"""Access to one stack: all tests share its connections, and each test has its own oracles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
 
 
 class Access:
-    """Doors to one address, opened when first used. An oracle made here reports to one witness."""
+    """Connections to one address, opened at first use. Each oracle reports to one witness."""
 
     def __init__(self, address: Address, armed: ActiveSaboteurs) -> None:
         self.address = address
@@ -46,17 +46,17 @@ class Access:
         return Api(self._http, witness)
 
     def app_sql(self, witness: Witness) -> Sql:
-        """Facts of schema app."""
+        """Oracle of schema app."""
         return Sql(self._app, "sql:app", witness)
 
     def sys_sql(self, witness: Witness) -> Sql:
-        """Facts of schema dbos."""
+        """Oracle of schema dbos."""
         return Sql(self._sys, "sql:sys", witness)
 
     def proc(self, witness: Witness) -> Proc:
-        """Facts about the processes of the address."""
+        """Oracle of the processes of the address."""
         return Proc(self.address.pids, witness, self._armed)
 
     def close(self) -> None:
-        """Every connection that was kept is closed."""
+        """Close every open connection."""
         self._opened.close()

@@ -1,4 +1,4 @@
-"""Bytes on disk as a witness."""
+"""The oracle of bytes on disk."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pytest_spec11.saboteurs.saboteur import ActiveSaboteurs
 
 
 class Files:
-    """Contents of files; a file that is not there is a reading too."""
+    """Contents of files. A missing file is an observation too."""
 
     def __init__(self, witness: Witness, armed: ActiveSaboteurs) -> None:
         self._witness = witness
         self._armed = armed
 
     def read(self, path: Path | str) -> bytes | None:
-        """The bytes of the file; None when there is no such file."""
+        """The bytes of the file; None if it does not exist."""
         self._armed.before_read(Path(path))
         try:
             data = Path(path).read_bytes()
@@ -28,6 +28,6 @@ class Files:
         return data
 
     def sha256(self, path: Path | str) -> str | None:
-        """64 hex digits over the bytes of the file; None when there is no such file."""
+        """sha256 of the file as 64 hex digits; None if it does not exist."""
         data = self.read(path)
         return None if data is None else fingerprint(data)

@@ -1,4 +1,4 @@
-"""The HTTP API as a witness: one request, one reply, both on record, no second try."""
+"""The oracle of the HTTP API: one request, one reply, both recorded, no second try."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pytest_spec11.errors import NotProvable
 from pytest_spec11.oracles.witness import Witness, fingerprint, hide_secrets, without_password
 from pytest_spec11.waiting import Stopwatch
 
-TIMEOUT_S: Final = 120.0  # above the longest poll of such an API, on a busy machine, too
+TIMEOUT_S: Final = 120.0  # longer than the longest poll of such an API, also on a busy machine
 _NOTHING: Final = frozenset({b"", b"[]", b"null"})  # of which everything is true
 _JSON: Final = {"content-type": "application/json"}
 _NONE_KEPT: Final = httpx.Limits(max_connections=None, max_keepalive_connections=0)
@@ -26,9 +26,9 @@ _NONE_KEPT: Final = httpx.Limits(max_connections=None, max_keepalive_connections
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: ``status``, ``headers`` (lower-case names) and ``body`` as sent.
+    """A reply: ``status``, ``headers`` (lower-case names) and ``body`` as sent.
 
-    ``own_s`` is what a promised bound is held against: ``elapsed_s`` as a Stopwatch counts it.
+    Compare a promised bound with ``own_s``: ``elapsed_s`` as a Stopwatch counts it.
     """
 
     status: int
@@ -48,11 +48,11 @@ class Reply:
 
 
 class HttpConnection(threading.local):
-    """The way to one base URL: each thread that goes through has a client of its own.
+    """HTTP clients for one base URL: each thread has a client of its own.
 
-    No proxies, no redirects, a new connection for each request. Threads share none, since a pool
-    that several use gives one of them a connection that another has just closed as idle: that
-    looked like an API that hangs up, or never answers.
+    It uses no proxies and no redirects, and a new connection for each request. Threads share no
+    client, because a shared pool may give one thread a connection that another just closed as idle.
+    That would look like an API that hangs up or never answers.
     """
 
     def __init__(self, base_url: str, tls: ssl.SSLContext) -> None:
@@ -63,9 +63,9 @@ class HttpConnection(threading.local):
 
 
 def door(base_url: str) -> HttpConnection:
-    """The way there; nothing is asked yet."""
+    """A connection to this base URL; it sends nothing yet."""
     secure = base_url.startswith("https:")
-    # Reading the certificates of the machine takes longer than most requests.
+    # To read the certificates of the machine takes longer than most requests.
     tls = ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return HttpConnection(base_url.rstrip("/"), tls)
 
@@ -84,7 +84,7 @@ class Api:
         self._headers = headers or {}
 
     def using(self, headers: Mapping[str, str]) -> Api:
-        """The same witness with ``headers`` on each request that does not bring its own."""
+        """The same oracle with ``headers`` on each request that does not set its own."""
         return Api(self._door, self._witness, {**self._headers, **headers})
 
     @property
@@ -116,9 +116,9 @@ class Api:
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Reply:
-        """The reply, whatever its status. ``json`` is sent as JSON, ``content`` as it is.
+        """Send a request; return any reply. ``json`` is sent as JSON, ``content`` as it is.
 
-        Raises httpx.HTTPError when there is no reply; that, too, is on record.
+        Raises httpx.HTTPError when there is no reply; the journal records that too.
         """
         sent = _payload(json, content)
         implied = _JSON if json is not None else {}

@@ -1,4 +1,4 @@
-"""The process table as a witness, and commands run to see how they end."""
+"""The oracle of the process table, and of commands that it runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUN_S: Final = 60.0
 
 @dataclass(frozen=True)
 class Exit:
-    """How a command ended: exit code (negative for a signal) and both streams."""
+    """The end of a command: exit code (negative for a signal) and both streams."""
 
     code: int
     stdout: str
@@ -46,7 +46,7 @@ class Socket:
 
 
 class Proc:
-    """Facts about the stack's processes, by the name their target gave them."""
+    """Facts about the stack's processes, by their names in the target."""
 
     def __init__(
         self, pids: Mapping[str, int], witness: Witness, armed: ActiveSaboteurs | None = None
@@ -57,7 +57,7 @@ class Proc:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The processes that can be asked about."""
+        """The names of the processes that it can observe."""
         return tuple(self._pids)
 
     def pid(self, name: str) -> int:
@@ -68,13 +68,13 @@ class Proc:
         return self._pids[name]
 
     def alive(self, name: str) -> bool:
-        """Whether the process exists and is no zombie."""
+        """Whether the process exists and is not a zombie."""
         found = _exists(self.pid(name))
         self._record_observation(name, "alive", found)
         return found
 
     def exists(self, pid: int) -> bool:
-        """Whether there is a process of that id which is no zombie."""
+        """Whether a process of that id exists and is not a zombie."""
         found = _exists(pid)
         self._witness("process", f"pid {pid}", {"pid": pid, "exists": found})
         return found
@@ -109,7 +109,7 @@ class Proc:
         return found
 
     def environ(self, name: str) -> dict[str, str]:
-        """The environment the process was started with, as the process table shows it."""
+        """The environment at the start of the process, from the process table."""
         found = psutil.Process(self.pid(name)).environ()
         self._record_observation(name, "environ", dict(hide_secrets(found.items())))
         return found
@@ -128,10 +128,10 @@ class Proc:
         stdin: str = "",
         deadline_s: float = RUN_S,
     ) -> Exit:
-        """How the command ended; ``env`` is its whole environment, None is ours.
+        """Run the command; ``env`` is its whole environment, None means ours.
 
-        Its process group ends with it. Raises subprocess.TimeoutExpired once ``deadline_s``
-        seconds have passed as Patience counts them; that, too, is on record.
+        Its process group ends with it. Raises subprocess.TimeoutExpired when ``deadline_s`` seconds
+        have passed as Patience counts them; the journal records that too.
         """
         begun = self._armed.process(Process(name="command", command=tuple(argv), env=env or {}))
         with subprocess.Popen(  # noqa: S603  # the test author's own command, no shell
@@ -171,7 +171,7 @@ def _harmless(argv: Sequence[str]) -> list[Json]:
 
 
 def _communicate(command: subprocess.Popen[str], stdin: str, timeout: float) -> tuple[str, str]:
-    """What the command said on both streams; asked again, it has lost nothing."""
+    """The command's output on both streams; a repeated call loses nothing."""
     return command.communicate(stdin, timeout=timeout)
 
 

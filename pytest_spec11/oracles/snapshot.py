@@ -1,7 +1,7 @@
-"""Everything that a database holds, as digests: two equal snapshots mean that nobody wrote.
+"""Snapshots of a whole database as digests: two equal snapshots mean that nobody wrote.
 
-Every table outside the catalogs is counted and hashed over all its rows as text, sorted, ``xmin``
-included, so that an update to equal values counts as a write (scenarios: "Zero writes").
+A snapshot has the row count of every table outside the system catalogs, and a hash over all its
+rows as sorted text with ``xmin``. So an update to equal values counts as a write (zero writes).
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ FROM (SELECT t.xmin::text || ' ' || t::text AS line FROM {table} AS t) AS lines
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Row count and digest by table. Compared by content; sequences are kept, not compared."""
+    """Row count and digest by table. It records sequences but does not compare them."""
 
     tables: Mapping[str, tuple[int, str]]
     sequences: Mapping[str, int | None] = field(compare=False)
 
     @property
     def rows(self) -> int:
-        """All rows of all tables; 0 means that equality would prove nothing."""
+        """The number of all rows; 0 means that equality proves nothing."""
         return sum(count for count, _ in self.tables.values())
 
     def changes(self, later: Snapshot) -> list[str]:
-        """The tables that differ, each with what happened to it; none when equal."""
+        """The tables that differ, each with its change; empty if equal."""
         names = sorted({*self.tables, *later.tables})
         return [
             _change(name, self.tables.get(name), later.tables.get(name))
@@ -55,9 +55,9 @@ class Snapshot:
 
 
 def take(witness: Sql, *, but: Mapping[str, str] | None = None) -> Snapshot:
-    """What the oracle's schema holds now, read in one repeatable-read transaction.
+    """Take a snapshot of the oracle's schema in one repeatable-read transaction.
 
-    ``but`` names tables to leave out (``app.executors``), each with the reason, which is recorded.
+    ``but`` names tables to leave out (``app.executors``), each with a reason for the journal.
     """
     left_out = but or {}
     with witness.door.reading("repeatable") as reading:
@@ -76,7 +76,7 @@ def take(witness: Sql, *, but: Mapping[str, str] | None = None) -> Snapshot:
 
 
 def control(*witnesses: Sql, but: Mapping[str, str] | None = None) -> list[str]:
-    """Changes between two snapshots with nothing in between: none, or zero writes prove nothing."""
+    """Changes between two snapshots with nothing in between; if any, zero writes prove nothing."""
     return [
         change
         for witness in witnesses
@@ -86,9 +86,9 @@ def control(*witnesses: Sql, but: Mapping[str, str] | None = None) -> list[str]:
 
 @contextmanager
 def assert_unchanged(*witnesses: Sql, but: Mapping[str, str] | None = None) -> Iterator[None]:
-    """The block wrote nothing that the oracles can see. Raises AssertionError naming the tables.
+    """Check that the block wrote nothing. Raises AssertionError that names the tables.
 
-    The A/A control runs first: what changes by itself would make the comparison void.
+    The control runs first: a table that changes by itself would make the comparison void.
     """
     before = [take(witness, but=but) for witness in witnesses]
     restless = _all_changes(before, [take(witness, but=but) for witness in witnesses])
@@ -115,7 +115,7 @@ def _change(name: str, before: tuple[int, str] | None, after: tuple[int, str] | 
 
 
 def _tables(connection: Connection, witness: Sql) -> list[tuple[str, str]]:
-    """Tables of the oracle's share: the engine's schema is the sys oracle's, all else the app's."""
+    """The oracle's tables: the sys oracle has the engine's schema, the app oracle all others."""
     found = [(row["schema"], row["name"]) for row in connection.execute(_TABLES).fetchall()]
     ours = [each for each in found if (each[0] == "dbos") == (witness.source == "sql:sys")]
     return ours or found

@@ -1,4 +1,4 @@
-"""A schema of the database as a witness: the server itself refuses writes from here."""
+"""The oracle of a schema: the server refuses writes over its connection."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _READ_ONLY: Final = "-c default_transaction_read_only=on -c search_path={schema}
 
 
 class Reading(NamedTuple):
-    """A transaction under way and the server's clock at its beginning, epoch milliseconds."""
+    """An open transaction, and the server's clock at its begin, in epoch milliseconds."""
 
     connection: Connection
     now_ms: int
 
 
 class SqlDoor:
-    """One connection of the read-only role; opened at first use, reopened once it broke."""
+    """One connection of the read-only role; opened at first use, and again if it broke."""
 
     def __init__(self, source: str, dsn: str) -> None:
         self.source = source
@@ -47,9 +47,9 @@ class SqlDoor:
 
     @contextmanager
     def reading(self, reads: Literal["committed", "repeatable"]) -> Iterator[Reading]:
-        """A transaction that the server lets only read, for one caller at a time.
+        """A read-only transaction for one caller at a time.
 
-        It has read the clock before anything else, so no statement can make it a writing one.
+        It reads the clock first; after that no statement can make the transaction writable.
         """
         with self._lock:
             if self._connection is None or self._connection.closed:
@@ -73,7 +73,7 @@ class SqlDoor:
         )
 
     def close(self) -> None:
-        """The connection is closed."""
+        """Close the connection."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -90,13 +90,13 @@ class Sql:
 
     @property
     def door(self) -> SqlDoor:
-        """The connection behind it. Raises NotProvable when the target names no such database."""
+        """Its connection. Raises NotProvable when the target has no such database."""
         if self._door is None:
             raise NotProvable(f"this target names no DSN for {self.source}: nothing can be read")
         return self._door
 
     def rows(self, sql: str, /, **params: Any) -> list[Row]:
-        """All rows, as dicts by column name, none included. Parameters: ``%(name)s``."""
+        """All rows as dicts by column name; possibly none. Parameters: ``%(name)s``."""
         try:
             with self.door.reading("committed") as reading:
                 rows = reading.connection.execute(sql, params).fetchall()
@@ -119,7 +119,7 @@ class Sql:
         return rows[0]
 
     def value(self, sql: str, /, **params: Any) -> Any:
-        """The only column of the only row. Raises LookupError when there is another number."""
+        """The only column of the only row. Raises LookupError when there are others or none."""
         row = self.one(sql, **params)
         if len(row) != 1:
             raise LookupError(f"{len(row)} columns instead of one: {sql}")
@@ -128,7 +128,7 @@ class Sql:
     def record_observation(
         self, sql: str, params: Mapping[str, Any], rows: Sequence[Row], now_ms: int
     ) -> None:
-        """The reading is on record: query, row count, digest of the rows, the server's clock."""
+        """Record the observation: query, row count, digest of the rows, the server's clock."""
         body = json.dumps(rows, default=str, ensure_ascii=False, sort_keys=True).encode()
         facts = {
             **_describe_query(sql, params),
@@ -152,14 +152,14 @@ def _clock_ms(connection: Connection) -> int:
 
 
 class Admin:
-    """Superuser SQL on a private stack, to plant faults. Every statement is on record."""
+    """Superuser SQL on a private stack, to plant faults. The journal records every statement."""
 
     def __init__(self, dsn: str, witness: Witness) -> None:
         self._dsn = dsn
         self._witness = witness
 
     def execute(self, sql: str, /, **params: Any) -> list[Row]:
-        """The rows, if the statement gives any; committed at once."""
+        """Execute the statement, commit, and return its rows, if any."""
         with psycopg.connect(self._dsn, autocommit=True, row_factory=dict_row) as connection:
             cursor = connection.execute(sql, params or None)
             rows = cursor.fetchall() if cursor.description else []
@@ -168,9 +168,9 @@ class Admin:
         return rows
 
     def try_statement(self, role: str, statement: str) -> str | int:
-        """What ``role`` gets for a statement: the constraint that refuses it, else rows affected.
+        """Try a statement as ``role``; return the constraint that refuses it, or the affected rows.
 
-        Nothing of the statement stays. Raises psycopg.Error on any other refusal.
+        The statement is rolled back. Raises psycopg.Error on any other refusal.
         """
         with psycopg.connect(self._dsn) as connection:
             connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
@@ -185,7 +185,7 @@ class Admin:
 
     @contextmanager
     def holding(self, key: int) -> Iterator[None]:
-        """The block runs while a session of ours holds the advisory lock ``key``."""
+        """Hold the advisory lock ``key`` in the block, by a session of its own."""
         self._witness("provocation", "advisory lock", {"key": key})
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             connection.execute("SELECT pg_advisory_lock(%s)", (key,))

@@ -1,4 +1,4 @@
-"""How an oracle hands on what it saw, and what must never be handed on."""
+"""The witness, to which oracles report observations, and the rules for secrets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IN_DSN = re.compile(r"(://[^:/@\s]*):[^@/\s]*@|\b(password\s*=\s*)('[^']*'|\S+)
 
 
 class Witness(Protocol):
-    """Keeps one observation of the running test: source, what was read, facts, bytes."""
+    """Records one observation of the running test: source, request, facts, bytes."""
 
     def __call__(
         self,
@@ -26,7 +26,7 @@ class Witness(Protocol):
         body: bytes | None = None,
         empty: bool = False,
     ) -> None:
-        """One observation is in the journal. ``empty``: looked, and there was nothing."""
+        """Write one observation to the journal. ``empty``: the oracle looked and found nothing."""
         ...
 
 
@@ -36,15 +36,15 @@ def fingerprint(data: bytes) -> str:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a header, parameter or variable of that name holds what nobody should see."""
+    """Whether a header, parameter or variable of that name holds a secret."""
     return _SECRET.search(name) is not None
 
 
 def hide_secrets(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """``pairs`` as a dict, the values of secret-looking names hidden."""
+    """``pairs`` as a dict, with hidden values for names that look secret."""
     return {name: HIDDEN if is_secret(name) else without_password(value) for name, value in pairs}
 
 
 def without_password(text: str) -> str:
-    """``text`` with the password of every connection string or URL in it hidden."""
+    """``text`` with the password hidden in every connection string and URL."""
     return _IN_DSN.sub(lambda hit: f"{hit[1]}:{HIDDEN}@" if hit[1] else f"{hit[2]}{HIDDEN}", text)

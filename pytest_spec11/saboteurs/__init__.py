@@ -1,1 +1,1 @@
-"""Faults put between prover and target, so that every claim has been seen red."""
+"""Faults between prover and target, which must turn every claim red."""

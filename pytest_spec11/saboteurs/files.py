@@ -1,4 +1,4 @@
-"""Faults of the family ``file.*``: bytes on disk that somebody else changes."""
+"""Faults of the family ``file.*``: changes of bytes on disk."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class FileSaboteur(Saboteur):
 
 
 class FileTwin(FileSaboteur):
-    """Every file is opened before it is read, and left as it is."""
+    """Opens every file before it is read, and changes nothing."""
 
     @override
     def before_read(self, path: Path) -> None:
-        """Looked at."""
+        """Open the file."""
         if path.is_file():
             path.open("rb").close()
         self.hit()

@@ -1,4 +1,4 @@
-"""Faults of the family ``http.*``: a proxy on the way to the API that does not tell the truth."""
+"""Faults of the family ``http.*``: a proxy before the API that changes requests and replies."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ STREAMS: Final = re.compile(r"/stream\b")
 class HttpSaboteur(Saboteur):
     """A fault in replies or requests.
 
-    Override :meth:`answer`; call ``self.hit()`` when the fault took effect. Only requests whose
-    ``METHOD path`` matches ``where`` come to it; all others, and streams, are relayed as they come,
-    and so is everything that is asked by fixtures, before the test itself begins.
+    Override :meth:`answer`; call ``self.hit()`` when the fault took effect. It gets only requests
+    whose ``METHOD path`` matches ``where``. The proxy relays all others unchanged, also streams and
+    every request of fixtures before the test itself begins.
     """
 
     where: re.Pattern[str] = ANY
@@ -33,11 +33,11 @@ class HttpSaboteur(Saboteur):
         self._proxies: dict[str, Proxy] = {}
 
     async def answer(self, exchange: Exchange) -> Reply:
-        """What the prover gets; ``await exchange.forward()`` is what the target says."""
+        """The reply for the prover; ``await exchange.forward()`` is the target's reply."""
         return await exchange.forward()
 
     def wants(self, method: str, path: str) -> bool:
-        """Whether :meth:`answer` is asked about such a request."""
+        """Whether :meth:`answer` gets such a request."""
         return (
             self.awake
             and self.where.search(f"{method} {path}") is not None
@@ -52,18 +52,18 @@ class HttpSaboteur(Saboteur):
         if address.base_url not in self._proxies:
             self._proxies[address.base_url] = Proxy(address, self.answer, self.wants)
         proxy = self._proxies[address.base_url]
-        proxy.target = address  # its processes may be others by now
+        proxy.target = address  # the stack may have other processes now
         return replace(address, base_url=proxy.url)
 
     @override
     def close(self) -> None:
-        """Every proxy is gone."""
+        """Close every proxy."""
         while self._proxies:
             self._proxies.popitem()[1].close()
 
 
 class HttpTwin(HttpSaboteur):
-    """The proxy without a fault: it takes every request and reply apart and hands it on."""
+    """The proxy without a fault: it parses every request and reply and relays it unchanged."""
 
     @override
     async def answer(self, exchange: Exchange) -> Reply:

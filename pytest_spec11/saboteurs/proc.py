@@ -1,4 +1,4 @@
-"""Faults of the family ``proc.*``: other processes, other environments, signals that get lost."""
+"""Faults of the family ``proc.*``: other processes, other environments, lost signals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_spec11.target import Process
 
 
 class ProcSaboteur(Saboteur):
-    """A fault in how processes are started, or in what they are sent.
+    """A fault in the start of processes, or in signals to them.
 
     Override :meth:`process` or :meth:`lets`; call ``self.hit()`` when the fault took effect.
     """
@@ -20,7 +20,7 @@ class ProcSaboteur(Saboteur):
 
 
 class ProcTwin(ProcSaboteur):
-    """Every process is made anew and started as it was described."""
+    """Copies every process description and starts it unchanged."""
 
     @override
     def process(self, process: Process) -> Process:

@@ -1,4 +1,4 @@
-"""Every saboteur that there is: the twins, and what teams registered."""
+"""The registry of all saboteurs: the twins, and those of teams."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Registry:
         return tuple(self._by_id)
 
     def select_saboteurs(self, ids: Iterable[str]) -> list[Saboteur]:
-        """Those of ``ids``, in that order. Raises pytest.UsageError for one that is not there."""
+        """The saboteurs of ``ids``, in that order. Raises pytest.UsageError for an unknown id."""
         wanted = tuple(ids)
         if missing := [each for each in wanted if each not in self._by_id]:
             known = ", ".join(sorted(self._by_id))
@@ -43,6 +43,6 @@ class Registry:
 
 
 def load_registry(config: pytest.Config) -> Registry:
-    """The twins, and what the hook ``pytest_spec11_saboteurs`` gives."""
+    """Build the registry of the twins and the hook ``pytest_spec11_saboteurs``."""
     given = config.hook.pytest_spec11_saboteurs(config=config)
     return Registry([*twins(), *(each for some in given for each in some)])

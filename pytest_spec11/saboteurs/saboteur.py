@@ -1,6 +1,6 @@
-"""A saboteur: one fault from outside of the target, and how often it took effect.
+"""A saboteur: one fault outside of the target, and the number of its hits.
 
-A family overrides the places where it stands; everywhere else all stays as it was.
+Each family overrides the methods where it acts; all other methods change nothing.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ class Saboteur:
     """
 
     lasting: ClassVar[bool] = False
-    """Whether what it did before a test began still holds while the test runs."""
+    """Whether its effect from before a test still holds while the test runs."""
 
     def __init__(self, id_: str, does: str, expected: Mapping[str, str] | None = None) -> None:
         self.id = id_
         self.does = does
-        self.awake = True  # a fault that would spoil what a test stands on sleeps until it begins
+        self.awake = True  # a fault that would disturb fixtures sleeps until the test
         self._expected = expected or {}
         self._hits = 0
 
     @property
     def twin(self) -> bool:
-        """Whether it is the benign one of its family: the same machinery, no fault."""
+        """Whether it is the benign twin of its family: the same machinery, no fault."""
         return self.id.endswith(".none")
 
     def expected_reason(self, claim: str) -> str:
-        """Words that the reason against the claim must hold; empty when none are known."""
+        """Words that the reason against the claim must contain; empty if none are known."""
         return self._expected.get(claim, self._expected.get("*", ""))
 
     def hit(self) -> None:
-        """The fault took effect once more."""
+        """Count one more hit."""
         self._hits += 1
 
     def count_hits(self) -> int:
-        """How often the fault, or the twin's machinery, took effect so far."""
+        """The number of hits of the fault, or of the twin's machinery, so far."""
         return self._hits
 
     def route(self, address: Address) -> Address:
@@ -66,7 +66,7 @@ class Saboteur:
         return process != ""
 
     def plant_in_database(self, dsn: str) -> None:
-        """A database is there, named by a superuser's DSN; nobody else knows it yet."""
+        """Act on a new database, given by a superuser's DSN, before anybody else uses it."""
 
     def leave_database(self, dsn: str) -> None:
         """That database is about to go."""
@@ -78,26 +78,26 @@ class Saboteur:
         """The prover is about to read a file."""
 
     def close(self) -> None:
-        """Nothing that it started is left."""
+        """End everything that it started."""
 
 
 class ActiveSaboteurs:
-    """The saboteurs of one run, one behind the other; without any, all is as it was."""
+    """The saboteurs of one run, in their order; without any, nothing changes."""
 
     def __init__(self, saboteurs: Iterable[Saboteur] = ()) -> None:
         self.saboteurs = tuple(saboteurs)
 
     def wake(self, *, up: bool) -> None:
-        """A test itself has begun, or is over."""
+        """Wake the saboteurs when a test itself begins; put them to sleep at its end."""
         for each in self.saboteurs:
             each.awake = up
 
     def count_hits(self) -> dict[str, int]:
-        """How often each took effect so far."""
+        """The number of hits of each so far."""
         return {each.id: each.count_hits() for each in self.saboteurs}
 
     def route(self, address: Address) -> Address:
-        """Where the prover has to dial."""
+        """The address that the prover must use."""
         for each in self.saboteurs:
             address = each.route(address)
         return address
@@ -141,7 +141,7 @@ class ActiveSaboteurs:
             each.before_read(path)
 
     def close(self) -> None:
-        """Nothing that they started is left."""
+        """End everything that they started."""
         with ExitStack() as steps:
             for each in self.saboteurs:
                 steps.callback(each.close)

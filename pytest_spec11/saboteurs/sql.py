@@ -1,4 +1,4 @@
-"""Faults of the family ``sql.*``: triggers, constraints and rows of a superuser's."""
+"""Faults of the family ``sql.*``: triggers, constraints and rows that a superuser plants."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing_extensions import override
 
 from pytest_spec11.saboteurs.saboteur import Saboteur
 
-if TYPE_CHECKING:  # a run without a fault of this family loads no psycopg for it
+if TYPE_CHECKING:  # a run without a fault of this family does not load psycopg
     import psycopg
 
-# A sequence, since it counts what is rolled back, too, and no snapshot judges it.
+# A sequence, because it also counts rolled-back hits, and snapshots do not compare it.
 _COUNTER: Final = """
 CREATE SCHEMA IF NOT EXISTS saboteur;
 CREATE SEQUENCE IF NOT EXISTS saboteur.{name};
@@ -25,10 +25,10 @@ _COUNT: Final = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM sabo
 
 
 class SqlSaboteur(Saboteur):
-    """A script that runs as superuser in each stack's database before anything else does.
+    """A script that runs first, as superuser, in each stack's database.
 
-    ``{hit}`` in it is an expression of SQL that counts one hit. ``needs`` names a schema: where it
-    is missing, the script is left out.
+    ``{hit}`` in it is an SQL expression that counts one hit. ``needs`` names a schema; in a
+    database without it the script does not run.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class SqlSaboteur(Saboteur):
 
     @override
     def plant_in_database(self, dsn: str) -> None:
-        """The fault stands in that database."""
+        """Plant the fault in that database."""
         with _superuser(dsn) as connection:
             there = connection.execute("SELECT to_regnamespace(%s)", (self._needs,)).fetchone()
             if there is None or there[0] is None:
@@ -63,14 +63,14 @@ class SqlSaboteur(Saboteur):
 
     @override
     def leave_database(self, dsn: str) -> None:
-        """What it did in that database is added up."""
+        """Add the hits of that database."""
         if dsn in self._counts:
             self._hits += self._count(dsn)
             del self._counts[dsn]
 
     @override
     def count_hits(self) -> int:
-        """How often it took effect, in all databases."""
+        """The number of hits in all databases."""
         return self._hits + sum(self._count(dsn) for dsn in self._counts)
 
     def _fill_script(self, text: str) -> bytes:
@@ -89,21 +89,21 @@ def _superuser(dsn: str) -> psycopg.Connection[tuple[object, ...]]:
 
 
 class StandingFault(SqlSaboteur):
-    """A script whose effect stays: what it changed once holds for every test after it."""
+    """A script whose effect stays for every later test."""
 
     lasting: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A statement that is repeated, and how long to wait between."""
+    """A statement to repeat, and the pause between."""
 
     statement: str
     every_s: float
 
 
 class RestlessFault(SqlSaboteur):
-    """A script, and a statement that a session of its own repeats until the database goes."""
+    """A script, and a statement that a session of its own repeats until the database is dropped."""
 
     def __init__(
         self,

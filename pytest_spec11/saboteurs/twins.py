@@ -8,7 +8,7 @@ from pytest_spec11.saboteurs.proc import ProcTwin
 from pytest_spec11.saboteurs.saboteur import Saboteur
 from pytest_spec11.saboteurs.sql import SqlSaboteur
 
-# A trigger on every table of the schema that has one to spare: it counts, and changes nothing.
+# A trigger on each table of schema app; it counts and changes nothing.
 _WATCH = """
 CREATE FUNCTION saboteur.watch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
 $$ BEGIN PERFORM {hit}; RETURN NULL; END $$;

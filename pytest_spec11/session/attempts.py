@@ -58,7 +58,7 @@ class Attempt:
         }
 
 
-class Trial:
+class RunningTest:
     """A test that runs. Each setup phase begins a new attempt; only the first attempt counts."""
 
     def __init__(self, node: str) -> None:

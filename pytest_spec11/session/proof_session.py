@@ -23,7 +23,7 @@ from pytest_spec11.session.needs import PRIVATE, RECORD, needs_of
 from pytest_spec11.session.recorder import Recorder
 from pytest_spec11.session.redaction import Redaction
 from pytest_spec11.session.retention import prune
-from pytest_spec11.session.runtest_hooks import Watch
+from pytest_spec11.session.runtest_hooks import RuntestHooks
 from pytest_spec11.session.runtime import Runtime
 from pytest_spec11.verdict.gate import evaluate
 from pytest_spec11.verdict.question import Question
@@ -94,7 +94,7 @@ class ProofSession:
         self.runtime.lease.want(needs)
         if RECORD in needs and self.recorder is None:
             self.recorder = self._open_recorder()
-            self.config.pluginmanager.register(Watch(self.recorder), "spec11-watch")
+            self.config.pluginmanager.register(RuntestHooks(self.recorder), "spec11-watch")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makemodule(self, module_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_spec11.canon import canonical_lossy
 from pytest_spec11.evidence.journal import Journal
-from pytest_spec11.session.attempts import Trial
+from pytest_spec11.session.attempts import RunningTest
 from pytest_spec11.session.redaction import Redaction
 
 _TEXT_KEPT = 300
@@ -22,13 +22,13 @@ class Recorder:
     def __init__(self, journal: Journal, redaction: Redaction) -> None:
         self._journal = journal
         self._redaction = redaction
-        self._trial: Trial | None = None
+        self._trial: RunningTest | None = None
         self._lock = threading.Lock()
         self.claims: dict[str, list[str]] = {}
         self._lost: list[str] = []
 
     @property
-    def trial(self) -> Trial | None:
+    def trial(self) -> RunningTest | None:
         """The test that runs in this process."""
         return self._trial
 
@@ -44,9 +44,9 @@ class Recorder:
         self._journal.sync()
 
     @contextmanager
-    def running(self, node: str) -> Iterator[Trial]:
+    def running(self, node: str) -> Iterator[RunningTest]:
         """Run this test in the block; then write every attempt and make the journal durable."""
-        trial = self._trial = Trial(node)
+        trial = self._trial = RunningTest(node)
         before = threading.excepthook
         threading.excepthook = _wrap_thread_hook(trial, before)
         try:
@@ -57,7 +57,7 @@ class Recorder:
             trial.note_threads()
             self._write(trial)
 
-    def _write(self, trial: Trial) -> None:
+    def _write(self, trial: RunningTest) -> None:
         claims = self.claims.get(trial.node, [])
         for attempt in trial.attempts:
             self._journal.write("outcome", node=trial.node, claims=claims, **attempt.record())
@@ -115,7 +115,7 @@ class Recorder:
         self._journal.seal(exitStatus=exit_status)
 
     def _record_facts(
-        self, trial: Trial | None, facts: dict[str, Any], seen: dict[str, Any]
+        self, trial: RunningTest | None, facts: dict[str, Any], seen: dict[str, Any]
     ) -> None:
         with self._lock:
             if trial is not None and trial is not self._trial:
@@ -127,7 +127,7 @@ class Recorder:
             self._journal.write("observation", node=node, facts=facts, **seen)
 
 
-def _wrap_thread_hook(trial: Trial, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _wrap_thread_hook(trial: RunningTest, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def hook(args: threading.ExceptHookArgs) -> None:
         trial.void("E-THREAD", f"a thread raised {args.exc_type.__name__}")
         then(args)

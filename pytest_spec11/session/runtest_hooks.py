@@ -14,7 +14,7 @@ from pytest_spec11.session.recorder import Recorder
 Reporting: TypeAlias = Generator[None, pytest.TestReport, pytest.TestReport]
 
 
-class Watch:
+class RuntestHooks:
     """Runtest hooks of one process; registered when its journal is open."""
 
     def __init__(self, recorder: Recorder) -> None:

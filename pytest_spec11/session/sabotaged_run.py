@@ -48,7 +48,7 @@ class Finding:
     expected: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-class Sabotage:
+class SabotagedRun:
     """Hooks of a sabotaged run. They skip a test whose claims are all red already."""
 
     def __init__(self, session: ProofSession) -> None:

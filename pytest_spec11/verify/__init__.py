@@ -1,7 +1,7 @@
-"""The verifier: whether a bundle is what was signed off, from its bytes alone, offline.
+"""The verifier: checks offline, from its bytes alone, that a bundle is what was signed off.
 
-It shares no module with what wrote the bundle or judged it: what both got wrong, nobody would see.
-It may import ``errors`` alone.
+It shares no module with the code that wrote or judged the bundle, because nobody would see a shared
+error. It may import only ``errors``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["Report", "verify"]
 
 
 def verify(path: Path, trusted: Path | None = None) -> Report:
-    """The report on the bundle at ``path``; ``trusted`` is a policy whose keys have to have signed.
+    """The report on the bundle at ``path``; ``trusted`` is a policy whose keys must have signed.
 
-    Without it the keys are those of the policy that was sealed into the bundle. Raises BadInput
-    for what is no bundle.
+    Without it the keys are those of the policy in the bundle. Raises BadInput if ``path`` is not a
+    bundle.
     """
     keys = _load_keys(trusted)
     with store.open_store(path) as files:

@@ -1,4 +1,4 @@
-"""A journal read line by line: the chain, the shape of each record, and the tree over them."""
+"""Reads a journal line by line: the chain, the shape of each record, and their Merkle tree."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = MappingProxyType(
     }
 )
 
-# Most records; their bytes are held by the chain, and no verdict hangs on how they are spelt.
+# Most records. The chain covers their bytes, and no verdict depends on their spelling.
 _WITNESSED: Final = frozenset({"assertion", "observation"})
 _ENDS: Final = frozenset({"start", "seal"})
 _TYPES: Final = {kind: tuple(shape.items()) for kind, shape in SHAPES.items()}
@@ -64,7 +64,7 @@ Data = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Journal:
-    """What is known of a journal after it was read."""
+    """The result of reading a journal."""
 
     name: str
     records: int = 0
@@ -76,15 +76,15 @@ class Journal:
     last_at: int = 0
     min_at: int = 0
     max_at: int = 0
-    line: bytes = b""  # the one under way
+    line: bytes = b""  # the current one
 
 
 def read(
     file: IO[bytes], name: str, hear: Callable[[Journal, str, Data], str], findings: Findings
 ) -> Journal:
-    """The journal in ``file``, every record told to ``hear``, which says what is wrong with it.
+    """Read the journal in ``file``; ``hear`` gets every record and returns what is wrong with it.
 
-    After a record that is not what it should be, the rest is only hashed.
+    After a bad record the rest is only hashed.
     """
     journal, tree, total, prev = Journal(name), hashing.Tree(), sha256(), _ZERO
     sound, low, high = True, _LATE, 0

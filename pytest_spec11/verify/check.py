@@ -1,4 +1,4 @@
-"""One verification: the files of a bundle, held against what its sign-off says of them."""
+"""One verification: compares the files of a bundle with its sign-off."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SCHEMAS: Final = Path(__file__).parents[1] / "evidence" / "schemas"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a verification says. UNKNOWN: whole, but nobody signed anything off."""
+    """The result of a verification. UNKNOWN: the bundle is whole but has no sign-off."""
 
     verdict: Ruling
     findings: tuple[Finding, ...]
@@ -43,12 +43,12 @@ class Report:
     signers: tuple[str, ...]
     trust: str
     rehearsal: bool
-    kept_runs: int  # of this tree, that the gate looked at
-    kept_green: int  # those without a red test of a needed claim
+    kept_runs: int  # runs of this tree that the gate read
+    kept_green: int  # runs without a red test of a needed claim
 
 
 class Check:
-    """One verification under way: everything is read once, then compared."""
+    """One verification. It reads everything once and then compares."""
 
     def __init__(self, files: Store, name: str, keys: tuple[int, list[str]] | None) -> None:
         self._files = files
@@ -60,14 +60,14 @@ class Check:
         runs = sorted({each.rpartition("/")[0] for each in files.sizes if _is_evidence(each)})
         if not runs:
             raise BadInput(f"{name}: holds no journal and no record of a lane")
-        # A sign-off names a file by the directory of its run, wherever that directory lies.
+        # A sign-off names a file by the name of its run's directory, wherever that directory is.
         self._homes = {each.rpartition("/")[2] or name: each for each in runs}
         if len(self._homes) != len(runs):
             raise BadInput(f"{name}: two runs of one name")
         self._signers: tuple[str, ...] = ()
 
     def report(self) -> Report:
-        """What the files show, held against what the sign-off says of them."""
+        """Compare the files with the sign-off."""
         said = self._signoff()
         kept = KeptRuns(said)
         journals = {each.name: each for each in self._journals(kept)}
@@ -95,7 +95,7 @@ class Check:
         )
 
     def _place(self, name: str) -> str:
-        """Where a file lies that a sign-off names by its run."""
+        """The path of a file that a sign-off names by its run."""
         run, _, rest = name.partition("/")
         home = self._homes.get(run)
         return name if home is None else f"{home}/{rest}".removeprefix("/")
@@ -126,7 +126,7 @@ class Check:
                         yield f"{run}/{file}", data
 
     def _read_sealed(self, place: str, kind: str) -> Mapping[str, Any]:
-        """A document that is whole; else empty, and a finding says why."""
+        """A whole document; otherwise empty, and a finding says why."""
         if self._files.sizes[place] > _MAX_DOCUMENT:
             raise BadInput(f"{place}: more than {_MAX_DOCUMENT} bytes")
         with self._files.open(place) as stream:
@@ -147,7 +147,7 @@ class Check:
         return data
 
     def _blobs(self) -> None:
-        """Every blob is there once, and is what its name says."""
+        """Check that every blob exists once and matches its name."""
         found: dict[str, int] = {}
         for place, size in self._files.sizes.items():
             folder, _, name = place.rpartition("/")
@@ -210,7 +210,7 @@ class Check:
         journals: Mapping[str, Journal],
         documents: Mapping[str, Mapping[str, Any]],
     ) -> None:
-        """The evidence is the evidence that was judged: none less, none more, none other."""
+        """Check that the evidence is exactly the judged evidence."""
         listed = {each["ref"]: each for each in (*said["journals"], *said["documents"])}
         there = {*journals, *documents}
         for name in sorted(listed.keys() - there):
@@ -227,7 +227,7 @@ class Check:
             self._findings.add("E-DIGEST", _SIGNOFF, "its root does not match its records")
 
     def _by_digest(self, name: str) -> Mapping[str, Any] | None:
-        """A document that is kept as a blob."""
+        """A document from a blob."""
         for place in self._files.sizes:
             if place.endswith(f"/{name}") or place == name:
                 with self._files.open(place) as stream:
@@ -237,7 +237,7 @@ class Check:
         return None
 
     def _check_signatures(self, said: Mapping[str, Any], policy: Mapping[str, Any]) -> None:
-        """As many of the keys as have to have signed did, and what they signed is this."""
+        """Check that enough keys signed, and that they signed this sign-off."""
         signing = table(policy.get("signing"))
         threshold, keys = self._keys or (signing.get("threshold", 0), signing.get("keys", []))
         payload = b""
@@ -262,7 +262,7 @@ class Check:
                 self._findings.add("E-SIGNATURE", signatures.NAME, text)
 
     def _manifest(self) -> None:
-        """An exported bundle holds the files of its manifest, and those that sign it."""
+        """Check that an exported bundle holds the files of its manifest, and the signatures."""
         if _MANIFEST not in self._files.sizes:
             return
         said = self._read_sealed(_MANIFEST, "bundle")
@@ -296,7 +296,7 @@ def _is_evidence(place: str) -> bool:
 
 
 def _is_told(journal: Journal, said: Mapping[str, Any]) -> bool:
-    """Whether a journal is the one that a sign-off describes."""
+    """Whether a sign-off describes this journal."""
     start = journal.start
     told = (start.get("runId"), start.get("nonce"), start.get("role"), journal.records)
     return (*told, journal.root) == (
@@ -326,7 +326,7 @@ def _schema(kind: str) -> Validator:
 
 
 def _misfit(kind: str, document: Mapping[str, Any]) -> str:
-    """What does not fit the published schema; empty when all does."""
+    """The first violation of the published schema; empty if there is none."""
     for error in _schema(kind).iter_errors(document):
         return f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
     return ""

@@ -1,15 +1,15 @@
-"""What a verification found: each with the code, the place and the words for it."""
+"""The findings of a verification, each with code, place and text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-_MOST = 1000  # beyond this nobody reads on, and a hostile bundle must not fill the memory
+_MOST = 1000  # nobody reads more, and a hostile bundle must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it was."""
+    """One fault."""
 
     code: str
     where: str
@@ -17,13 +17,13 @@ class Finding:
 
 
 class Findings:
-    """All of them, in the order in which they were met."""
+    """All findings, in the order of their discovery."""
 
     def __init__(self) -> None:
         self.all: list[Finding] = []
 
     def add(self, code: str, where: str, text: str) -> None:
-        """One more, as long as anybody would read it."""
+        """Add a finding, up to the limit."""
         if len(self.all) < _MOST:
             self.all.append(Finding(code, where, text))
 

@@ -25,8 +25,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 parse: Final = json.JSONDecoder(parse_constant=_no_constant).raw_decode
 parse_once: Final = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_once).decode
-# The order that was read is written again, so equal text has no key twice and nothing superfluous:
-# right for nearly all values, and quick; where it differs the slow way decides.
+# It writes the keys in the order in which it read them, so equal text has no double key and nothing
+# superfluous. This is quick and right for nearly all values; otherwise the slow way decides.
 quick: Final = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, separators=(",", ":")
 ).encode
@@ -43,9 +43,9 @@ def is_line(value: Any, text: str) -> bool:
 
 
 def is_sealed(document: Mapping[str, Any], text: str) -> bool:
-    """Whether the ``sum`` in it is that of the rest. Raises ValueError when it has no such JSON.
+    """Whether ``sum`` is the digest of the rest. Raises ValueError when it has no canonical JSON.
 
-    Text that is canonical is so without one member, too: the slow way is for what is not.
+    Canonical text stays canonical without one member; the slow way is for other text.
     """
     bare = {name: value for name, value in document.items() if name != "sum"}
     same = quick(document) == text.removesuffix("\n")
@@ -78,7 +78,7 @@ def of_file(file: IO[bytes]) -> str:
 
 
 class Tree:
-    """A Merkle tree that grows leaf by leaf and keeps no more than its right edge."""
+    """A Merkle tree that grows leaf by leaf and keeps only its right edge."""
 
     def __init__(self, leaves: Iterable[bytes] = ()) -> None:
         self._edge: list[bytes] = []
@@ -87,7 +87,7 @@ class Tree:
             self.add(leaf)
 
     def add(self, leaf: bytes) -> None:
-        """One more leaf, on the right."""
+        """Add a leaf on the right."""
         node = sha256(b"\0" + leaf).digest()
         count = self._count
         while count & 1:

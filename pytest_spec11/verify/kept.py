@@ -1,4 +1,4 @@
-"""Kept runs in a bundle: what was red in them is found out again, from their records alone."""
+"""Kept runs in a bundle: finds their red tests again, from their records alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _INTERRUPTED: Final = 2
 
 
 class KeptRuns:
-    """The kept runs that a sign-off lists, and those journals of them that are in the bundle."""
+    """The kept runs of a sign-off, and their journals that are in the bundle."""
 
     def __init__(self, said: Mapping[str, Any]) -> None:
         self._looked = table(said.get("kept")).get("looked", [])
@@ -32,7 +32,7 @@ class KeptRuns:
         self._spoilt: dict[int, str] = {}
 
     def read(self, file: IO[bytes], name: str, findings: Findings) -> str:
-        """Hear one of their journals; its digest."""
+        """Read one of their journals; return its digest."""
         place, own = self._run_of[name], Findings()
         self._broken_off = set()
 
@@ -62,12 +62,12 @@ class KeptRuns:
 
     @property
     def reds(self) -> set[str]:
-        """Tests that were red in any of them, by the sign-off or by the records."""
+        """Tests that were red in one of them, by the sign-off or by the records."""
         listed = {each["node"] for run in self._looked for each in run["red"]}
         return listed.union(*self._reds.values())
 
     def disagreements(self) -> Iterator[tuple[str, str]]:
-        """Run and words, where the sign-off says otherwise than records that are here."""
+        """Run and text for each difference between the sign-off and the records."""
         for place, run in enumerate(self._looked):
             listed = {each["node"]: each["word"] for each in run["red"]}
             found = self._reds[place]
@@ -75,9 +75,9 @@ class KeptRuns:
                 yield run["ref"], f"red in its records, and not in the sign-off: {node}"
             whole = self._whole[place] == len(run["journals"]) and not run["damage"]
             for node in sorted(listed.keys() - found) if whole else ():
-                if listed[node] != "crashed":  # a process that died leaves no record of it
+                if listed[node] != "crashed":  # a dead process leaves no record of its death
                     yield run["ref"], f"red in the sign-off, and not in its records: {node}"
 
     def list_damaged(self) -> list[str]:
-        """Journals of this tree that are damaged, so that nobody can say what was red in them."""
+        """Damaged journals of this tree; nobody can tell what was red in them."""
         return [*self._spoilt.values()]

@@ -1,4 +1,4 @@
-"""What the records prove, claim by claim: found out again, from the records alone."""
+"""Finds again, from the records alone, which claims they prove."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ NOTHING: Final = sha256(b"").hexdigest()
 
 @dataclass(slots=True)
 class Test:
-    """All that is known of one test."""
+    """Everything about one test."""
 
     collected: bool = False
     outcomes: int = 0
     proven: bool = True
     red: bool = False
     claims: set[str] = field(default_factory=set)
-    ended: set[str] = field(default_factory=set)  # claims, as its outcomes name them
+    ended: set[str] = field(default_factory=set)  # the claims that its outcomes name
     sources: set[str] = field(default_factory=set)
-    looked: set[str] = field(default_factory=set)  # journals in which it saw something
+    looked: set[str] = field(default_factory=set)  # journals with an observation of it
     checked: bool = False
     blobs: set[str] = field(default_factory=set)
 
 
 class Proofs:
-    """Hears every record; keeps what is needed of each test, and of no record."""
+    """Takes every record, and keeps what it needs of each test, but no records."""
 
     def __init__(self) -> None:
         self.tests: dict[str, Test] = defaultdict(Test)
@@ -48,7 +48,7 @@ class Proofs:
         }
 
     def hear(self, journal: Journal, kind: str, data: Data) -> str:
-        """What is wrong with a record beyond its shape; empty when nothing is."""
+        """Take a record; return what is wrong with it beyond its shape, or an empty text."""
         heard = self._hearing.get(kind)
         return heard(journal, data) if heard else ""
 
@@ -99,7 +99,7 @@ class Proofs:
         return ""
 
     def proven(self, needs: Mapping[str, Iterable[str]], spoilt: set[str]) -> set[str]:
-        """The claims that their tests prove, of those in ``needs``, each with its sources.
+        """The claims of ``needs`` (claim: its sources) that their tests prove.
 
         ``spoilt`` are blobs that are not whole.
         """
@@ -121,7 +121,7 @@ class Proofs:
         }
 
     def find_unconserved(self) -> list[str]:
-        """Tests that were collected and never ended, or ended and never were collected."""
+        """Tests that were collected but never ended, or ended but were never collected."""
         return [
             node
             for node, each in self.tests.items()
@@ -131,9 +131,9 @@ class Proofs:
 
 
 def _is_told(line: bytes, data: Data, size: int) -> bool:
-    """Whether the facts of an observation have the digest and the size that it states.
+    """Whether the facts of an observation have the stated digest and size.
 
-    They stand in the line as their canonical JSON; where that is not found, it is made anew.
+    The line contains them as canonical JSON; if that is not found, it is made again.
     """
     begin = line.find(_FACTS) + len(_FACTS)
     written = line[begin : begin + size]
@@ -154,5 +154,5 @@ def _prove(tests: list[Test], sources: Iterable[str], spoilt: set[str]) -> bool:
 
 
 def table(value: Any) -> Mapping[str, Any]:
-    """``value`` when it is a table, else an empty one."""
+    """``value`` if it is a table, otherwise an empty table."""
     return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""What a sign-off may say of a bundle: held against what the evidence itself gives."""
+"""Compares the statements of a sign-off with the evidence itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NESTED: Final = ("quick", "check", "full")
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was read of a bundle; documents and files by the names that a sign-off uses."""
+    """The content of a bundle; documents and files have the names that a sign-off uses."""
 
     journals: Mapping[str, Journal]
     documents: Mapping[str, Mapping[str, Any]]
@@ -40,7 +40,7 @@ class Evidence:
 
 
 class Release:
-    """One sign-off beside the evidence that it is about."""
+    """One sign-off and its evidence."""
 
     def __init__(self, said: Mapping[str, Any], evidence: Evidence, findings: Findings) -> None:
         self._said = said
@@ -58,7 +58,7 @@ class Release:
         self._shards = {*release.get("shards", ()), *said["shards"]}
 
     def check(self) -> None:
-        """Every difference is among the findings."""
+        """Add every difference to the findings."""
         self._check_claims()
         for where, text in self._evidence.kept.disagreements():
             self._findings.add("E-JUDGES", where, text)
@@ -76,7 +76,7 @@ class Release:
         return bool(mandatory) or claim["id"] in self._asked
 
     def _check_claims(self) -> None:
-        """The claims that it calls proven are those that the records prove."""
+        """Check that the records prove exactly the claims that the sign-off calls proven."""
         needs = {id_: each["sources"] for id_, each in self._claims.items()}
         proven = self._evidence.proofs.proven(needs, self._evidence.spoilt) - self._flaky
         said = {id_ for id_, word in self._said["claims"].items() if word == "PASS"}
@@ -95,7 +95,7 @@ class Release:
 
     @property
     def _flaky(self) -> set[str]:
-        """Claims of a test that was red in a kept run of this tree."""
+        """Claims with a test that was red in a kept run of this tree."""
         tests, reds = self._evidence.proofs.tests, self._evidence.kept.reds
         return {
             claim
@@ -104,7 +104,7 @@ class Release:
         }
 
     def _steady(self) -> None:
-        """No kept run of this tree speaks against it."""
+        """Check that no kept run of this tree contradicts GO."""
         kept = self._said["kept"]
         needed = {id_ for id_, each in self._claims.items() if self._is_needed(each)}
         for id_ in sorted(self._flaky & needed):
@@ -117,11 +117,11 @@ class Release:
 
     @property
     def _broken(self) -> bool:
-        """Whether journals are damaged, so that a judge calls nothing proven."""
+        """Whether journals are damaged; a judge then calls nothing proven."""
         return self._findings.has("E-CHAIN", "E-TRUNCATED", "E-UNSEALED")
 
     def _check_tiles(self) -> None:
-        """The tiles are those of the catalogue, in its order, each on references that resolve."""
+        """Check that the tiles are the catalogue's, in its order, with references that resolve."""
         scenarios = self._evidence.catalogue["scenarios"]
         plain = [{"id": f"proof-{each['id'].lower()}"} for each in scenarios]
         asked = [tile["id"] for tile in self._evidence.catalogue.get("tiles", plain)]
@@ -153,7 +153,7 @@ class Release:
             yield name, table(document.get("binding"))
 
     def _check_binding(self) -> None:
-        """All evidence is of the tree, the commit and the rest that the sign-off is about."""
+        """Check that all evidence has the sign-off's tree, commit and other binding."""
         here = self._said["binding"]
         versions = {str(each.get("appVersion")) for _, each in self._bindings()}
         if len(versions) != 1 or here["appVersion"] not in {"", *versions}:
@@ -171,7 +171,7 @@ class Release:
                 self._findings.add("E-DIRTY", name, "uncommitted files at the run")
 
     def _timely(self) -> None:
-        """When it was judged, no evidence was too old or not yet there."""
+        """Check that no evidence was too old or in the future when it was judged."""
         judged = self._said["judgedAt"]
         spans = {
             name: (each.first_at, each.last_at, each.min_at, each.max_at)
@@ -189,7 +189,7 @@ class Release:
                 self._findings.add("E-TIME", name, "ended before it began")
 
     def _check_workers(self) -> None:
-        """Of each run every process left its journal, and every shard ran."""
+        """Check that every process of each run left its journal, and that every shard ran."""
         roles: dict[str, list[str]] = defaultdict(list)
         expected: dict[str, set[str]] = defaultdict(set)
         for name, journal in self._evidence.journals.items():
@@ -209,7 +209,7 @@ class Release:
             self._findings.add("E-SHARD", "signoff.json", "not the demanded shards")
 
     def _check_lanes(self) -> None:
-        """Every lane is on record and green, the nested ones in their order."""
+        """Check that every lane has a green record, and the nested lanes are in order."""
         lanes = {
             str(each["lane"]): each
             for name, each in self._evidence.documents.items()
@@ -225,7 +225,7 @@ class Release:
                 self._findings.add("E-LANE-ORDER", f"pf-{high['lane']}", "not after the lower one")
 
     def _check_kills(self) -> None:
-        """Every cell of the catalogue is a kill in the one matrix."""
+        """Check that the matrix has a kill for every cell of the catalogue."""
         matrices = [
             each for name, each in self._evidence.documents.items() if name.endswith("/kills.json")
         ]

@@ -1,4 +1,4 @@
-"""Signatures: a DSSE envelope around an in-toto statement about the sign-off, checked by keys."""
+"""Signatures: checks the DSSE envelope of an in-toto statement about the sign-off."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME: Final = "signoff.dsse.json"
 
 
 def signers(content: bytes, keys: Collection[str], findings: Findings) -> tuple[set[str], bytes]:
-    """Which of ``keys`` signed, and the payload that they signed."""
+    """Those of ``keys`` that signed, and their payload."""
     try:
         envelope = json.loads(content)
         kind, payload = (
@@ -52,7 +52,7 @@ def _fits(key: str, signature: bytes, content: bytes) -> bool:
 
 
 def disagreements(payload: bytes, tree: str, digests: Mapping[str, str], result: str) -> list[str]:
-    """What a statement says otherwise than the bundle; empty when they agree."""
+    """The differences between a statement and the bundle; empty if they agree."""
     try:
         statement = table(json.loads(payload))
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
-"""Where the files of a bundle lie: a directory, or one archive. Hostile until proven otherwise.
+"""The files of a bundle, in a directory or an archive, which may be hostile.
 
-Nothing is unpacked, no link is followed, and whatever the bytes are, reading them is bounded.
+The verifier unpacks nothing and follows no link, and limits the cost of reading any bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pytest_spec11.errors import BadInput
 
 MAX_FILES: Final = 500_000
 MAX_BYTES: Final = 8 << 30
-MAX_RATIO: Final = 200  # of bytes to packed bytes; evidence packs about 1 to 10
+MAX_RATIO: Final = 200  # of bytes to packed bytes; evidence packs about 10 to 1
 _SLACK: Final = 1 << 20
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _SYMLINK: Final = 0o120000
@@ -49,7 +49,7 @@ class Store(Protocol):
 
 @contextmanager
 def open_store(path: Path) -> Iterator[Store]:
-    """The store at ``path``. Raises BadInput for what is neither a directory nor an archive."""
+    """The store at ``path``. Raises BadInput if it is neither a directory nor an archive."""
     try:
         if path.is_dir():
             yield Folder(path)
@@ -63,12 +63,12 @@ def open_store(path: Path) -> Iterator[Store]:
 def _zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (LookupError, ValueError, struct.error) as error:  # what other garbage leads to
+    except (LookupError, ValueError, struct.error) as error:  # errors of other garbage
         raise BadInput(f"{path}: {type(error).__name__}: {error}") from error
 
 
 class Folder:
-    """A directory; what lies behind a link is not in it."""
+    """A directory without the files behind links."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -97,7 +97,7 @@ class Folder:
 
 
 class Archive:
-    """A zip file of stored or deflated members; no bomb, no link, no way out."""
+    """A zip file of stored or deflated members, without bombs, links and paths that lead out."""
 
     def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
         self._archive = archive

@@ -19,12 +19,12 @@ from scenarios.saboteurs import file_edits
 from scenarios.support.release import tampering
 from scenarios.support.release.forged_evidence import Line
 from scenarios.support.release.tampering import FORGED, HOUR_MS, JUDGED, SIGNED, Tamper
-from scenarios.support.release.throwaway_release import GATED, PROVOKED, SPEC11, Rehearsal
+from scenarios.support.release.throwaway_release import GATED, PROVOKED, SPEC11, ThrowawayRelease
 
 RELEASE: Final = re.compile(r"release(-r\d+)?")
 
 
-def gates(command: Sequence[str]) -> Rehearsal | None:
+def gates(command: Sequence[str]) -> ThrowawayRelease | None:
     """The release that a command gates; None for any other command."""
     if tuple(command[: len(SPEC11)]) != SPEC11 or command[len(SPEC11)] != "gate":
         return None
@@ -32,7 +32,7 @@ def gates(command: Sequence[str]) -> Rehearsal | None:
     release = Path(command[len(SPEC11) + 1]).parent
     if RELEASE.fullmatch(release.name) is None or "--root" not in told:
         return None
-    return Rehearsal(Path(told["--root"]), release, told["--app-version"])
+    return ThrowawayRelease(Path(told["--root"]), release, told["--app-version"])
 
 
 class Spoiler(ProcSaboteur):
@@ -53,23 +53,23 @@ class Spoiler(ProcSaboteur):
         return process
 
 
-def byte_flip(case: Rehearsal) -> None:
+def byte_flip(case: ThrowawayRelease) -> None:
     """A bit of what a test saw is another."""
     tampering.flip(case.blobs[0], 0)
 
 
-def dirty_tree(case: Rehearsal) -> None:
+def dirty_tree(case: ThrowawayRelease) -> None:
     """A tracked file was edited after the run."""
     with (case.tree / "system.py").open("a", encoding="utf-8") as file:
         file.write("\n")
 
 
-def scanner_gone(case: Rehearsal) -> None:
+def scanner_gone(case: ThrowawayRelease) -> None:
     """The policy's scanner is not there, and its lane is green all the same."""
     (case.tree / "scan.py").unlink()
 
 
-def remove_declaration(case: Rehearsal) -> None:
+def remove_declaration(case: ThrowawayRelease) -> None:
     """A failure that was provoked is no longer declared, and every link fits."""
 
     def drop(found: list[Line]) -> list[Line]:
@@ -102,7 +102,7 @@ SPOILERS: Final[Mapping[str, tuple[str, Tamper]]] = {
 class Archive(Saboteur):
     """It knows the first release that was gated, which nobody had spoilt yet."""
 
-    _whole: Rehearsal | None = None
+    _whole: ThrowawayRelease | None = None
 
     @override
     def process(self, process: Process) -> Process:

@@ -1,5 +1,5 @@
-"""Helpers of the suite, in rooms.
+"""Helpers of the suite, sorted into packages.
 
 ``probes`` may import ``runs``; both may import ``faults`` and ``crowds``; all may import
-``contract``. ``release`` stands apart.
+``contract``. ``release`` is separate.
 """

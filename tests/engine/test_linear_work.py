@@ -91,6 +91,7 @@ WORKS: dict[str, Work] = {
     "a host": of_text(lambda text: doors.Caller([text], [], []).misnames, ":1"),
     "an origin": of_text(lambda text: doors.Caller(["localhost"], [], [text]).is_foreign, "http:["),
     "a secret": of_text(lambda text: redact(text, {"a-secret-of-this"}), "password='"),
+    "a call as a password": of_text(lambda text: redact(text, ()), ")", before="password=a("),
     "a connection string": of_text(lambda text: redact(text, ()), "://a:host=a Bearer "),
     "a pattern": of_text(Pattern("(a|aa)+$").matches, "a", before="!"),
     "a glob": of_text(lambda text: evals.matches("*a*a*b", text), "a"),

@@ -120,6 +120,31 @@ LAUNCHERS: Final = (
     "engine/postgres/server.py",
     "engine/store/migrations/__init__.py",
 )
+MODULE_LINES: Final = 400
+FUNCTION_LINES: Final = 40
+
+
+def _too_long(tree: ast.Module, text: str) -> Iterator[tuple[int, str]]:
+    if (lines := text.count("\n")) > MODULE_LINES:
+        yield lines, f"a module of {lines} lines; {MODULE_LINES} are allowed"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > FUNCTION_LINES:
+                yield node.lineno, f"{node.name} has {lines} lines; {FUNCTION_LINES} are allowed"
+
+
+WORKFLOWS: Final = frozenset(
+    {"RunIntent", "RunTask", "RepairIntent", "Compensate", "EscalateTimeout", "PromoteRecipe"}
+)
+
+
+def _names_workflow(tree: ast.Module, _: str) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in WORKFLOWS:
+            yield node.lineno, f"names the workflow {node.value} itself"
+
+
 RULES: Final = (
     Rule(
         "workflows are deterministic", ("engine/flows",), _impure,
@@ -145,6 +170,14 @@ RULES: Final = (
     Rule(
         "who claims asserts", ("scenarios",), _mute,
         "@pytest.mark.claim('S00.x')\ndef test_it(api):\n    api.get('/')\n",
+    ),
+    Rule(
+        "modules and functions are short", (*PACKAGES, "reports", "tests", "benchmarks"),
+        _too_long, "VALUE = 1\n" * (MODULE_LINES + 1),
+    ),
+    Rule(
+        "workflows are named once", ("engine",), _names_workflow,
+        "START = 'RunIntent'\n", but=("engine/core/workflows.py",),
     ),
     Rule(
         "the sources know no machine", PACKAGES, _placed,

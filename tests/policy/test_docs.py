@@ -136,3 +136,31 @@ def test_a_link_that_leads_nowhere_is_found(link: str, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(f"# Here it is\n[good](#here-it-is) [bad]({link})\n")
 
     assert dead_links(tmp_path) == [f"README.md: {link}"]
+
+
+STOP: Final = re.compile(r"`([\w/]+\.py):(\w+)`")
+
+
+def missing_stops(root: Path, page: str) -> list[str]:
+    """Functions that a page names as ``file.py:function`` and that are not in that file."""
+    return [
+        f"{name}:{function}"
+        for name, function in STOP.findall(page)
+        if not (root / name).is_file()
+        or not re.search(
+            rf"^ *(async )?def {function}\(", (root / name).read_text("utf-8"), re.MULTILINE
+        )
+    ]
+
+
+def test_every_function_of_the_walks_exists() -> None:
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+
+    assert len(STOP.findall(page)) > 15
+    assert missing_stops(ROOT, page) == []
+
+
+def test_a_walk_over_a_function_that_is_gone_is_found() -> None:
+    page = "`engine/api/runs.py:start` → `engine/api/runs.py:gone` → `engine/gone.py:start`"
+
+    assert missing_stops(ROOT, page) == ["engine/api/runs.py:gone", "engine/gone.py:start"]

@@ -1,4 +1,4 @@
-"""Checks of others, looked at in a process of their own: it is ended when it takes too long."""
+"""Evaluates checks of other authors in a separate process, which is ended after a time limit."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from engine.core.evals import Artifact, Check, Finding
 
 log = logging.getLogger(__name__)
 PROGRAM: Final = (sys.executable, "-P", "-m", "engine.ports.evals.child")
-CHECK_S: Final = 2  # of the processor's time for one check: it ends itself, and fails
-PATIENCE_S: Final = 120.0  # of the clock for all of them, on a machine that has much to do
+CHECK_S: Final = 2  # processor time of one check: beyond it the check ends itself and fails
+PATIENCE_S: Final = 120.0  # clock time of all checks, on a busy machine
 
 
 class Evals:
-    """Whoever looks at checks."""
+    """Runs checks in the child process."""
 
     async def judge(self, checks: Sequence[Check], index: Sequence[Artifact]) -> list[Finding]:
-        """What each check finds. One that takes too long, or was never come to, fails."""
+        """The finding of each check. A check that takes too long, or is never reached, fails."""
         told = await self._ask_child(checks, index)
         unheard = (
             Finding(passed=False, reason=f"{check['kind']}:unanswered")

@@ -1,6 +1,6 @@
-"""The process that looks at checks: its input is one question, its output a finding a line.
+"""The process that evaluates checks: it reads one question and writes one finding per line.
 
-What others wrote is evaluated here and nowhere else, under limits that the system keeps.
+Checks of other authors are evaluated only here, under limits that the system enforces.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ STUB: Final = "stub"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What an agent is asked, for whom, and in which shape it has to answer."""
+    """A question to an agent: its subject, and the shape of the answer."""
 
     agent: str
     title: str
@@ -27,7 +27,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back, unchecked; ``served_by`` says who it really came from (D34)."""
+    """An unchecked answer; ``served_by`` says who really gave it (D34)."""
 
     structured: Any
     tools: tuple[str, ...]
@@ -37,7 +37,7 @@ class Answer:
 
 
 class Agents(Protocol):
-    """Whoever answers."""
+    """Answers questions."""
 
     async def ask(self, question: Question) -> Answer:
         """The answer to ``question``. Raises RunFailed when nobody may give one."""

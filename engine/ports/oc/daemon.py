@@ -1,7 +1,7 @@
-"""An OpenCode server over HTTP: one method an operation, and one way in which each fails.
+"""An OpenCode server over HTTP: one method per operation, and one kind of failure for all.
 
-Whatever is not the JSON that the operation promises is ``oc_live_unavailable:<operation>:<why>``
-(D34): no connection, no answer in time, another status, HTML, cut or foreign JSON.
+Everything except the promised JSON is ``oc_live_unavailable:<operation>:<why>`` (D34): no
+connection, no answer in time, another status, HTML, cut or foreign JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from engine.errors import AgentsUnavailable
 from engine.ports.oc import wire
 
 T = TypeVar("T")
-CONTROL_S: Final = 10.0  # for everything but a prompt: nobody thinks about these
+CONTROL_S: Final = 10.0  # for everything but a prompt: these need no model
 LARGEST: Final = 16 * 1024 * 1024
 SAID_AT_MOST: Final = 300
 CURSOR: Final = "x-next-cursor"
@@ -31,7 +31,7 @@ QUESTION: Final = "BadRequest: Expected OutputFormatJsonSchema"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: what it is for, and how long it may take."""
+    """One request: its operation and its time limit."""
 
     operation: str
     method: str
@@ -51,7 +51,7 @@ class Raw:
 
 
 class Daemon:
-    """The server at ``base_url``; nothing of the environment, such as a proxy, gets in between."""
+    """The server at ``base_url``; the environment's settings, such as a proxy, do not apply."""
 
     def __init__(self, base_url: str) -> None:
         self._client = httpx.AsyncClient(
@@ -61,7 +61,7 @@ class Daemon:
         )
 
     async def health(self) -> wire.Health:
-        """That it is well, and its version."""
+        """Check that it is healthy; return its version."""
         return await self._ask_as(Call("health", "GET", "/global/health"), wire.HEALTH)
 
     async def agents(self) -> list[str]:
@@ -70,14 +70,14 @@ class Daemon:
         return [agent.name for agent in found]
 
     async def create_session(self, title: str, permission: list[Json]) -> wire.Session:
-        """A session just made, in which only what ``permission`` allows may be called."""
+        """Create a session in which the agent may only call what ``permission`` allows."""
         body: dict[str, Json] = {"title": title, "permission": permission}
         return await self._ask_as(Call("createSession", "POST", "/session", body), wire.SESSION)
 
     async def prompt(
         self, session_id: str, body: Mapping[str, Json], within_s: float
     ) -> wire.Message:
-        """The last message of what the agent made of it. Raises TimeoutError after ``within_s``."""
+        """Send a prompt; return the last message. Raises TimeoutError after ``within_s``."""
         path = f"/session/{session_id}/message"
         call = Call("promptStructured", "POST", path, body, within_s=within_s)
         raw = await self._within(call)
@@ -104,18 +104,18 @@ class Daemon:
         return await self._ask_as(call, wire.SESSIONS)
 
     async def abort(self, session_id: str) -> None:
-        """Whatever goes on in the session has ended."""
+        """End everything that goes on in the session."""
         call = Call("abort", "POST", f"/session/{session_id}/abort", within_s=1.0)
         await self._ask_as(call, wire.TRUTH)
 
     async def revert(self, session_id: str, message_id: str) -> None:
-        """The message and all that came of it are taken back."""
+        """Take back the message and everything that followed from it."""
         body: dict[str, Json] = {"messageID": message_id}
         call = Call("revert", "POST", f"/session/{session_id}/revert", body, within_s=2.0)
         await self._ask_as(call, wire.SESSION)
 
     async def close(self) -> None:
-        """No connection is left."""
+        """Close all connections."""
         await self._client.aclose()
 
     async def _ask_as(self, call: Call, shape: TypeAdapter[T]) -> T:
@@ -165,7 +165,7 @@ class Daemon:
 
 
 def _refusal(raw: Raw) -> str:
-    """How the daemon said no, in its own words where it has any."""
+    """The daemon's refusal, in its own words if it has any."""
     try:
         said = wire.REFUSAL.validate_json(raw.content).description
     except ValidationError:

@@ -1,4 +1,4 @@
-"""What ``OC_STRICT_MODE=0`` allows: a canned answer where the server has none, and marked so."""
+"""For ``OC_STRICT_MODE=0``: a marked stub answer if the server is unavailable."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from engine.ports.oc import STUB, Agents, Answer, Question
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """The answers of ``live``, and of ``stub`` where it is unavailable."""
+    """The answers of ``live``, or of ``stub`` if ``live`` is unavailable."""
 
     live: Agents
     stub: Agents
 
     async def ask(self, question: Question) -> Answer:
-        """The answer, which says who gave it. What is refused or out of time stays so (D34)."""
+        """The answer, which says who gave it. Refusals and timeouts stay failures (D34)."""
         try:
             return await self.live.ask(question)
         except AgentsUnavailable:

@@ -1,7 +1,7 @@
-"""Answers of an OpenCode server: a session a question, the schema kept, everything it did seen.
+"""Answers of an OpenCode server: one session per question, with checks of schema and tools.
 
-The session is made so that the server itself allows no tool that the agent may not use; that it
-used none is looked up afterwards all the same (D34).
+The session's rules make the server refuse every tool that the agent may not use. The engine also
+checks afterwards that the agent used none (D34).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from engine.ports.oc import LIVE, Answer, Question, wire
 from engine.ports.oc.daemon import Daemon
 
 CONCISE: Final = "\nBe concise: answer at once, with as little as the schema allows."
-ONCE_MORE: Final = 2  # prompts to a question: the first, and one after a stall
+ONCE_MORE: Final = 2  # prompts per question: the first, and one after a stall
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Live:
     timeout_s: float
 
     async def ask(self, question: Question) -> Answer:
-        """What the server's agent answered. Raises AgentsUnavailable, RunFailed."""
+        """The answer of the server's agent. Raises AgentsUnavailable, RunFailed."""
         health = await self.daemon.health()
         session = await self.daemon.create_session(
             question.title, permission(plans.allowed_tools(question.agent))
@@ -45,7 +45,7 @@ class Live:
         if children := await self.daemon.children(session.id):
             raise plans.child_session(children[0].id)
         _require_storable(message)
-        if plans.denied_tool(question.agent, tools) is None:  # else there are worse things to say
+        if plans.denied_tool(question.agent, tools) is None:  # else the tool is the error
             _require_answer(question, message)
         return Answer(
             structured=message.info.structured,
@@ -56,7 +56,7 @@ class Live:
         )
 
     async def _prompt_session(self, session_id: str, question: Question) -> wire.Message:
-        """The answer to the first prompt, or, once that was taken back, to a shorter one."""
+        """The answer to the first prompt, or to a shorter one after the first was taken back."""
         for number in range(ONCE_MORE):
             text = question.prompt + (CONCISE if number else "")
             message_id = _message_id()
@@ -71,7 +71,7 @@ class Live:
         )
 
     async def _abort_prompt(self, session_id: str, message_id: str, *, last: bool) -> None:
-        """Nobody works on the prompt any more; only before another one does it matter that."""
+        """Abort the prompt. A failure to abort matters only if another prompt follows."""
         try:
             await self.daemon.abort(session_id)
         except AgentsUnavailable:
@@ -82,7 +82,7 @@ class Live:
 
 
 def permission(tools: frozenset[str]) -> list[Json]:
-    """The rules of a session in which ``tools`` may be used and no others."""
+    """The rules of a session that allow only ``tools``."""
     allowed = ["*", *sorted(tools)]
     return [
         {"permission": name, "pattern": "*", "action": "deny" if name == "*" else "allow"}
@@ -91,7 +91,7 @@ def permission(tools: frozenset[str]) -> list[Json]:
 
 
 def _message_id() -> str:
-    """An id for a message as the server makes them: later ones sort behind."""
+    """A message id in the server's form: later ids sort after earlier ones."""
     ticks = (time.time_ns() // 1_000_000 << 12) & (2**48 - 1)
     return f"msg_{ticks:012x}{secrets.token_hex(7)}"
 
@@ -106,13 +106,13 @@ def _prompt(question: Question, text: str, message_id: str) -> dict[str, Json]:
 
 
 def _require_storable(message: wire.Message) -> None:
-    """Raises AgentsUnavailable for an answer with a NUL, which no database would keep."""
+    """Raises AgentsUnavailable for an answer with a NUL, which the database cannot store."""
     if r"\u0000" in json.dumps(message.info.structured):
         raise AgentsUnavailable.of("promptStructured", "structured answer holds NUL")
 
 
 def _require_answer(question: Question, message: wire.Message) -> None:
-    """Raises AgentsUnavailable for an error in place of an answer, and for one off the schema."""
+    """Raises AgentsUnavailable for an error instead of an answer, and for a broken schema."""
     operation = "promptStructured"
     if message.info.error is not None:
         raise AgentsUnavailable.of(operation, message.info.error.description)

@@ -1,4 +1,4 @@
-"""Answers of a live server, kept as fixtures that replay then answers with (D34)."""
+"""Answers of a live server, recorded as fixtures for replay (D34)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from engine.ports.oc import Agents, Answer, Question
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The answers of ``live``, each written below ``directory`` before it is given."""
+    """The answers of ``live``; it writes each below ``directory`` before it returns it."""
 
     live: Agents
     directory: Path
 
     async def ask(self, question: Question) -> Answer:
-        """The live answer, of which there is a fixture now. Raises what ``live`` raises."""
+        """The live answer, after it was recorded. Raises what ``live`` raises."""
         answer = await self.live.ask(question)
         await asyncio.to_thread(self._keep, question, answer)
         return answer

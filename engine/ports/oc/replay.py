@@ -1,9 +1,9 @@
-"""Answers that were recorded before: JSON files, read when asked for, never made up (D34).
+"""Answers from recorded fixtures, which are JSON files (D34).
 
 A fixture is ``{"schemaVersion": 1, "match": {"agent", "recipe"?: {"id", "v"}, "inputs"?: {…},
-"prompt"?: sha256}, "answer": {"structured", "tools"}}``. It answers a question whose agent, recipe,
-inputs and prompt include all that ``match`` names; of several the one that names most, and before
-all others the one recorded for this very prompt.
+"prompt"?: sha256}, "answer": {"structured", "tools"}}``. It answers a question if the agent,
+recipe, inputs and prompt of the question include all that ``match`` names. If several fit, the one
+for exactly this prompt wins, then the one that names most.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from engine.ports.oc import Answer, Question
 
 @dataclass(frozen=True, slots=True)
 class Fixture:
-    """One recorded answer, and the digest of the file it came from."""
+    """One recorded answer, and the digest of its file."""
 
     match: dict[str, Any]
     answer: dict[str, Any]
@@ -30,12 +30,12 @@ class Fixture:
 
     @property
     def weight(self) -> tuple[bool, int]:
-        """How much it names: the more, the more it is meant."""
+        """How much its ``match`` names; the fixture that names more wins."""
         named = ("recipe" in self.match) + len(self.match.get("inputs", {}))
         return "prompt" in self.match, named
 
     def fits(self, question: Question) -> bool:
-        """Whether it was recorded for such a question."""
+        """Whether its ``match`` fits the question."""
         recipe = {"id": question.recipe_id, "v": question.recipe_v}
         inputs = self.match.get("inputs", {})
         return bool(
@@ -47,14 +47,14 @@ class Fixture:
 
 
 class Replay:
-    """The fixtures below ``directories``, read anew when a file changed."""
+    """The fixtures below ``directories``; a changed file is read again."""
 
     def __init__(self, directories: Sequence[Path]) -> None:
         self._directories = directories
         self._known: dict[Path, tuple[tuple[int, int], Fixture]] = {}
 
     async def ask(self, question: Question) -> Answer:
-        """The recorded answer. Raises RunFailed for none, and for two that fit as well."""
+        """The recorded answer. Raises RunFailed if no fixture fits or two fit equally well."""
         fitting = [each for each in self._fixtures() if each.fits(question)]
         most = max((each.weight for each in fitting), default=(False, 0))
         best = [each for each in fitting if each.weight == most]

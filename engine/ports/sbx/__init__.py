@@ -1,4 +1,4 @@
-"""The sandbox: one command, run away from the engine, and how it ended."""
+"""The sandbox: runs one command outside of the engine and returns its result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.core.results import Result
 
 
 class Sandbox(Protocol):
-    """Whoever runs commands. No provider ever stands in for another (D35)."""
+    """Runs commands. One provider never replaces another (D35)."""
 
     @property
     def name(self) -> str:
@@ -22,5 +22,5 @@ class Sandbox(Protocol):
         ...
 
     async def run(self, task: Task, attempt: int) -> Result:
-        """How this attempt of the command ended; a failure is a result, not an exception."""
+        """Run this attempt of the command; a failure is a result, not an exception."""
         ...

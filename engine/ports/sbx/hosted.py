@@ -1,6 +1,6 @@
-"""A sandbox on a machine that a provider boots for one command, over the provider's own SDK.
+"""A sandbox on a machine that a provider boots for one command, by the provider's own SDK.
 
-The SDKs are optional: one that is missing is a failure of its provider, and nobody else stands in.
+The SDKs are optional. A missing SDK is a failure of its provider; no other provider replaces it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Host(Protocol):
         ...
 
     def lacks(self) -> str | None:
-        """What is missing before it can be asked at all, if something is."""
+        """What is missing before the provider can be asked; None if nothing is."""
         ...
 
 
@@ -69,7 +69,7 @@ class Hosted:
         return "not installed"
 
     async def run(self, task: Task, attempt: int) -> Result:
-        """How the command ended there. Whatever goes wrong before or around it is a result, too."""
+        """Run the command there. A failure before or around it is a result too."""
         try:
             machine = await self._machine()
         except Exception as error:  # noqa: BLE001  # an SDK raises what its transports raise
@@ -124,7 +124,7 @@ class Hosted:
         )
 
     def _make_lost_result(self, task: Task, attempt: int, error: Exception) -> Result:
-        """The command never had its chance, or nobody knows what became of it: infrastructure."""
+        """The result of an infrastructure failure: no start, or an unknown end."""
         told = " ".join(str(error).split()) or type(error).__name__
         code = results.classify_error(told, results.BOOT)
         code = code if results.is_infrastructure(code) else results.BOOT

@@ -1,7 +1,7 @@
-"""A sandbox on this machine: a shell runs the command for real, in bounds, and none of it stays.
+"""A sandbox on this machine: a shell runs the command under limits, and nothing of it stays.
 
-Each attempt has a supervisor (``engine.ports.supervisor``): a process that owns it and outlives
-neither the command nor us. Linux only.
+Each attempt has a supervisor (``engine.ports.supervisor``): a process that owns the command and
+ends with it or with us. Linux only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BEGIN: Final = (
     " from engine.ports.supervisor import keeping; keeping.main()"
 )
 ROOT: Final = Path(__file__).parents[3]
-SLACK_S: Final = 20.0  # beyond its wall time a command and its supervisor are gone
+SLACK_S: Final = 20.0  # the time after the wall time in which command and supervisor must end
 CLASSES: Final[Mapping[str, str]] = {
     "timeout": results.TIMEOUT,
     "cpu": results.TIMEOUT,
@@ -61,7 +61,7 @@ class Local:
         return f"{platform.system()} {platform.release()}"
 
     async def run(self, task: Task, attempt: int) -> Result:
-        """How the command ended, in the end of all its processes."""
+        """Run the command; return its result after all its processes have ended."""
         report = await self._report(task, attempt)
         if "boot" in report:
             return results.make_lost_result(
@@ -80,7 +80,7 @@ class Local:
         )
 
     def _class(self, report: Mapping[str, Any]) -> str:
-        """What the supervisor saw counts for more than what the command said."""
+        """The error class; the supervisor's measurements count before the command's output."""
         if report["why"] in CLASSES:
             return CLASSES[report["why"]]
         if report["exit"] == 0:
@@ -126,7 +126,7 @@ class Local:
 
 
 async def _read_report(supervisor: Process, spec: bytes) -> dict[str, Any]:
-    """What the supervisor reports. Its standard input stays open: that is our hold on it."""
+    """The supervisor's report. Its standard input stays open, because its end stops everything."""
     hold = _require_pipe(supervisor.stdin)
     with suppress(ConnectionError):  # it has ended, and says why below
         hold.write(spec)
@@ -143,7 +143,7 @@ async def _read_report(supervisor: Process, spec: bytes) -> dict[str, Any]:
 
 
 async def _end_supervisor(supervisor: Process) -> None:
-    """It has let go of everything, and ended."""
+    """Wait until it has released everything and ended."""
     _require_pipe(supervisor.stdin).close()
     try:
         async with asyncio.timeout(SLACK_S):

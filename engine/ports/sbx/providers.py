@@ -1,6 +1,6 @@
-"""The one sandbox that the settings name: no other ever stands in for it (D35).
+"""Loads the sandbox that the settings name. No other replaces it (D35).
 
-A provider is loaded when it is the one: most processes need none of their modules.
+Only the named provider is loaded, because most processes need no provider at all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A sandbox whose every command waits first: time for a crash test to strike."""
+"""A sandbox that waits before each command, to give crash tests time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The supervisor: a process that runs one command of the local sandbox, and ends all of it.
+"""The supervisor: a process that runs one command of the local sandbox and ends it completely.
 
-Started bare (no site, no environment), it needs the standard library and Linux alone.
+It starts without ``site`` and environment, and needs only the standard library and Linux.
 """

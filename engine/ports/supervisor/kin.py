@@ -1,7 +1,7 @@
-"""All that descends from this process: how much of it there is, and the end of it.
+"""All descendants of this process: their census, and their end.
 
-This process is their subreaper: whatever forks twice and loses its parents becomes our child, so
-nothing leaves the tree below us.
+This process is their subreaper: a process that forks twice and loses its parents becomes our child,
+so no process leaves the tree below us.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LOOK_S: Final = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """What they are and use together: threads, resident bytes, seconds of processor time."""
+    """Their sums: threads, resident bytes, seconds of processor time."""
 
     threads: int
     memory: int
@@ -32,7 +32,7 @@ class Census:
 
 
 def census() -> Census:
-    """All of them now, and the time of those that ended."""
+    """The sums of all of them now, with the processor time of ended ones."""
     counted = [found for pid in everyone() if (found := _stat(pid)) is not None]
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Census(

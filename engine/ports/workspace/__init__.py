@@ -8,29 +8,29 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file as it is: None when there is none, and how many directories above it are missing."""
+    """A file's content (None: there is no file), and the number of missing directories above."""
 
     content: bytes | None
     missing: int
 
 
 class Staged(Protocol):
-    """New content that lies beside its file, on disk, and is not yet the file's."""
+    """New content on disk beside its file, not yet in its place."""
 
     def commit(self) -> None:
-        """The file has the content, at once: no reader ever sees a part. Raises RunFailed."""
+        """Give the file the content atomically: no reader sees a part. Raises RunFailed."""
         ...
 
     def drop(self) -> None:
-        """What was not committed is gone."""
+        """Remove content that was not committed."""
         ...
 
 
 class Workspace(Protocol):
-    """Whoever keeps the files. Raises RunFailed for every path that leads out of the jail."""
+    """Changes files. Raises RunFailed for every path that leads out of the allowed directory."""
 
     def place(self, target: str) -> str:
-        """The absolute path of a target, by its letters."""
+        """The absolute path of a target, by its text."""
         ...
 
     def read(self, path: str) -> Found:
@@ -38,13 +38,13 @@ class Workspace(Protocol):
         ...
 
     def stage(self, path: str, content: bytes, key: str) -> Staged:
-        """``content``, ready to become the file's; directories are made, mode and owner kept."""
+        """Stage ``content`` for the file; create directories, keep mode and owner."""
         ...
 
     def delete(self, path: str) -> None:
-        """There is no such file."""
+        """Delete the file."""
         ...
 
     def tidy(self, path: str, key: str, dirs: int) -> None:
-        """Nothing staged under ``key`` is left, nor, if empty, that many directories above."""
+        """Remove content staged under ``key``, and up to ``dirs`` empty directories above."""
         ...

@@ -1,8 +1,8 @@
-"""A workspace that is a directory.
+"""A workspace in a directory.
 
-Each operation walks down anew and changes what it looked at. A directory that was swapped for a
-link, or moved away, while content was being staged is noticed by walking once more; and a frozen
-process that thaws finds that what it had staged was swept away by whoever went on in its place.
+Each operation walks down from the root and changes exactly what it checked. A second walk notices a
+directory that was replaced by a link, or moved away, while content was staged. If a frozen process
+continues, it finds that its successor removed its staged content.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from engine.ports.workspace import Found
 from engine.ports.workspace.staging import Staging
 from engine.ports.workspace.walk import OPEN, Walk, faults
 
-LARGEST: Final = 16 * 2**20  # bytes of a file that a patch may replace: the database keeps them
+LARGEST: Final = 16 * 2**20  # bytes of a file to replace; the database stores them
 
 
 class Directory:
-    """The workspace at ``root``, which is made when something is first written."""
+    """The workspace at ``root``; the first write creates it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
 
     def place(self, target: str) -> str:
-        """The absolute path of ``target``. Raises RunFailed for letters that lead elsewhere."""
+        """The absolute path of ``target``. Raises RunFailed if its text leads elsewhere."""
         return str(self._root.joinpath(*patches.parts(target, str(self._root))))
 
     def read(self, path: str) -> Found:
-        """What is there now. Raises RunFailed for what is no file, or too large a one."""
+        """The present content. Raises RunFailed if it is not a file or is too large."""
         with faults(path), Walk(self._root, path) as walk:
             return Found(None if walk.missing else _content(walk), walk.missing)
 
     def stage(self, path: str, content: bytes, key: str) -> Staging:
-        """``content``, ready to become the file's; what a crash left of ``key`` is swept away."""
+        """Stage ``content`` for the file; remove what a crash left under ``key``."""
         with faults(path):
             walk = Walk(self._root, path, make=True)
             staging = Staging(walk, f".{key}.{secrets.token_hex(8)}")
@@ -51,14 +51,14 @@ class Directory:
         return staging
 
     def delete(self, path: str) -> None:
-        """There is no such file, for good."""
+        """Delete the file, durably."""
         with faults(path), Walk(self._root, path) as walk:
             if not walk.missing and walk.stat() is not None:
                 os.unlink(walk.name, dir_fd=walk.bottom)
                 os.fsync(walk.bottom)
 
     def tidy(self, path: str, key: str, dirs: int) -> None:
-        """Nothing staged under ``key`` is left, nor, if empty, ``dirs`` directories above."""
+        """Remove content staged under ``key``, and up to ``dirs`` empty directories above."""
         with faults(path), Walk(self._root, path) as walk:
             if not walk.missing:
                 _sweep(walk, key)

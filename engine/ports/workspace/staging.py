@@ -1,4 +1,4 @@
-"""A file's new content, beside the file until it becomes the file's."""
+"""A file's new content, beside the file until it takes its place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Staging:
         self._is_there = False
 
     def write(self, content: bytes) -> None:
-        """The content is on disk, with the mode and the owner that the file has."""
+        """Write the content to disk, with the file's mode and owner."""
         old = self._walk.stat()
         flags = OPEN | os.O_CREAT | os.O_EXCL | os.O_WRONLY
         mode = NEW if old is None else PRIVATE
@@ -35,7 +35,7 @@ class Staging:
             os.fsync(file)
 
     def commit(self) -> None:
-        """The file has the content, for good. Raises RunFailed when its directory moved."""
+        """Give the file the content, durably. Raises RunFailed when its directory moved."""
         walk = self._walk
         with faults(walk.path):
             walk.require_same()
@@ -45,7 +45,7 @@ class Staging:
             os.fsync(walk.bottom)
 
     def drop(self) -> None:
-        """What was not committed is gone."""
+        """Remove content that was not committed."""
         if self._is_there:
             with suppress(FileNotFoundError):
                 os.unlink(self._name, dir_fd=self._walk.bottom)

@@ -1,4 +1,4 @@
-"""The way from a workspace down to one file, by directory descriptors: no link is followed."""
+"""The way from a workspace down to one file, by directory descriptors, without following links."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ class Walk:
 
     @property
     def bottom(self) -> int:
-        """The lowest directory that is there: the file's own, when none is missing."""
+        """The lowest existing directory: the file's own, if none is missing."""
         return self._open[-1]
 
     @property
     def missing(self) -> int:
-        """How many directories of the way are not there."""
+        """How many directories of the way are missing."""
         return len(self._names) - max(0, len(self._open) - 1)
 
     def close(self) -> None:
-        """Nothing is held any more."""
+        """Close all descriptors."""
         while self._open:
             os.close(self._open.pop())
 
     def stat(self) -> os.stat_result | None:
-        """The file's own state, None when there is none. Raises RunFailed for what is no file."""
+        """The file's own state; None if it does not exist. Raises RunFailed if it is not a file."""
         try:
             found = os.stat(self.name, dir_fd=self.bottom, follow_symlinks=False)
         except FileNotFoundError:
@@ -70,19 +70,19 @@ class Walk:
         return found
 
     def require_file(self, state: os.stat_result) -> None:
-        """What is there is a file: no link, directory, pipe or device. Raises RunFailed."""
+        """Check that it is a file: no link, directory, pipe or device. Raises RunFailed."""
         if not stat.S_ISREG(state.st_mode):
             raise patches.not_allowed(self.path)
 
     def require_same(self) -> None:
-        """Who walks again gets to the same directory. Raises RunFailed."""
+        """Check that a second walk leads to the same directory. Raises RunFailed."""
         with Walk(self.root, self.path) as again:
             is_same = not again.missing and os.path.sameopenfile(again.bottom, self.bottom)
         if not is_same:
             raise patches.not_allowed(self.path)
 
     def remove(self, count: int) -> None:
-        """The lowest ``count`` directories are gone, up to the first that is not empty."""
+        """Remove the lowest ``count`` directories, up to the first that is not empty."""
         lowest = len(self._open) - 1
         for depth in range(lowest, lowest - count, -1):
             try:
@@ -114,7 +114,7 @@ def _make(name: str, parent: int) -> None:
 
 @contextmanager
 def faults(path: str) -> Iterator[None]:
-    """A refusal of the file system leaves as RunFailed, and says whether the path was at fault."""
+    """Turn a refusal of the file system into RunFailed, which says if the path was at fault."""
     try:
         yield
     except OSError as error:

@@ -19,7 +19,8 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import conninfo
 
-from engine.errors import EngineError, InUse
+from engine.errors import EngineError, InUse, Misconfigured, Unreachable
+from engine.store.dsn import spell_plainly
 
 DBOS_SCHEMA: Final = 125  # rows of dbos' own ledger with the pinned dbos; a test compares
 LOCK: Final = 0x5EC11
@@ -28,6 +29,7 @@ GOING_S: Final = 2.0
 LOOK_EVERY_S: Final = 0.05
 NAME: Final = re.compile(r"(\d{4})_(\w+)\.sql")
 READER: Final = "spec11_reader"
+ENCODING: Final = "UTF8"
 
 OTHERS: Final = """
 SELECT coalesce(nullif(application_name, ''), 'no name') FROM pg_stat_activity
@@ -80,7 +82,10 @@ def newest() -> int:
 
 
 def migrate(dsn: str) -> list[str]:
-    """Apply missing files, each all or nothing; return their names. Raises Refused."""
+    """Apply missing files, each all or nothing; return their names.
+
+    Raises Refused, Misconfigured for another encoding, Unreachable.
+    """
     with _alone(dsn) as connection:
         if _dbos_is_behind(connection):
             _migrate_dbos(dsn)
@@ -109,13 +114,32 @@ def _alone(dsn: str) -> Iterator[psycopg.Connection[Any]]:
     It tries the lock again and again. It does not wait within a statement, because dbos creates
     indexes concurrently, and that waits for every running statement.
     """
-    with psycopg.connect(dsn, autocommit=True, application_name="spec11-migrate") as connection:
+    with _connect(spell_plainly(dsn)) as connection:
+        _require_encoding(connection)
         end = time.monotonic() + TURN_S
         while not _scalar(connection, "SELECT pg_try_advisory_lock(%s)", LOCK):
             if time.monotonic() > end:
                 raise InUse(f"another migration has been running for {TURN_S:g} s")
             time.sleep(LOOK_EVERY_S)  # noqa: TID251  # bounded, see above
         yield connection
+
+
+def _connect(dsn: str) -> psycopg.Connection[Any]:
+    """An autocommit connection. Raises Unreachable."""
+    try:
+        return psycopg.connect(dsn, autocommit=True, application_name="spec11-migrate")
+    except psycopg.OperationalError as error:
+        raise Unreachable(f"the database cannot be reached: {error}") from error
+
+
+def _require_encoding(connection: psycopg.Connection[Any]) -> None:
+    """Raises Misconfigured for a database that cannot hold every text."""
+    found = _scalar(connection, "SHOW server_encoding")
+    if found != ENCODING:
+        raise Misconfigured(
+            f"the database {connection.info.dbname!r} has encoding {found}:"
+            f" make one with ENCODING '{ENCODING}'"
+        )
 
 
 def _scalar(connection: psycopg.Connection[Any], query: LiteralString, *values: object) -> Any:

@@ -137,5 +137,5 @@ SELECT deadline_at FROM app.human_gates WHERE run_id = %(run_id)s AND gate_key =
 
 -- name: keep_escalation
 INSERT INTO app.artifacts (run_id, step_id, task_key, idx, attempt, kind, uri, inline, sha256)
-VALUES (%(run_id)s, 'EscalateTimeout', %(gate_key)s, %(idx)s, 1, %(kind)s, %(uri)s, %(inline)s::jsonb, %(sha256)s)
+VALUES (%(run_id)s, %(step_id)s, %(gate_key)s, %(idx)s, 1, %(kind)s, %(uri)s, %(inline)s::jsonb, %(sha256)s)
 ON CONFLICT DO NOTHING;

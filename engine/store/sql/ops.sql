@@ -99,7 +99,7 @@ SELECT dbos.send_message(%(workflow_id)s, '{}'::json, listen_topic) FROM (SELECT
 -- A workflow of its own takes back what the run has written; none where nothing was begun. A row without its mark
 -- counts: the file may be written already, or be about to be.
 SELECT dbos.enqueue_workflow(
-    workflow_name => 'Compensate', queue_name => 'controlQ', named_args => json_build_object('run_id', %(run_id)s::text),
+    workflow_name => %(workflow_name)s, queue_name => 'controlQ', named_args => json_build_object('run_id', %(run_id)s::text),
     workflow_id => %(compensation_id)s, app_version => (SELECT app_version FROM app.runs WHERE id = %(run_id)s),
     application_name => 'spec11')
 WHERE EXISTS (SELECT FROM app.patch_history
@@ -115,7 +115,7 @@ WITH RECURSIVE family AS (
 UPDATE dbos.workflow_status w
 SET status = 'ENQUEUED', owner_xid = null, recovery_attempts = 0, workflow_deadline_epoch_ms = null,
     started_at_epoch_ms = null, completed_at = null, updated_at = app.millis(clock_timestamp()),
-    queue_name = CASE w.name WHEN 'RunIntent' THEN 'intentQ' WHEN 'RunTask' THEN 'sbxQ' ELSE 'controlQ' END
+    queue_name = CASE w.name WHEN %(run)s THEN 'intentQ' WHEN %(task)s THEN 'sbxQ' ELSE 'controlQ' END
 WHERE w.workflow_uuid = ANY(ARRAY(SELECT workflow_uuid FROM family)) AND w.status = 'CANCELLED';
 
 -- name: reopen_gates
@@ -214,7 +214,7 @@ WITH taken AS (
 )
 SELECT execution_id,
        dbos.enqueue_workflow(
-           workflow_name => 'RepairIntent', queue_name => 'controlQ', workflow_id => execution_id,
+           workflow_name => %(workflow_name)s, queue_name => 'controlQ', workflow_id => execution_id,
            named_args => json_build_object('workflow_id', workflow_id, 'attempt', retry_count + 1),
            app_version => app_version, priority => priority, application_name => 'spec11') AS enqueued
 FROM taken;

@@ -15,18 +15,18 @@ _NUMBERS = count(1)
 def engine(
     stack: Stack, *words: str, env: Mapping[str, str] | None = None, deadline_s: float = 30
 ) -> Exit:
-    """How ``spec11-engine WORDS`` ended, in the environment of the stack's api-shim."""
+    """Run ``spec11-engine WORDS`` in the environment of the stack's api-shim; return its exit."""
     made = _process(stack, words, env or {})
     return stack.proc.run(made.command, env=made.env, deadline_s=deadline_s)
 
 
 def engine_process(stack: Stack, *words: str) -> Control:
-    """``spec11-engine WORDS`` just begun, in the environment of the stack's api-shim."""
+    """Start ``spec11-engine WORDS`` in the environment of the stack's api-shim."""
     return stack.spawn(_process(stack, words, {}))
 
 
 def _process(stack: Stack, words: tuple[str, ...], env: Mapping[str, str]) -> Process:
-    """The api-shim's command with other words behind the program."""
+    """The api-shim's command with other arguments."""
     shim = stack.fill_process("api")
     assert shim.command[-1] == "api"
     return Process(

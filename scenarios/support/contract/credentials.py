@@ -1,4 +1,4 @@
-"""What opens the doors of a stack that was given tokens and a secret."""
+"""Credentials of a stack with tokens and a secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPERATOR, READER, WEBHOOK = (bearer(token) for token in TOKENS.values())
 
 
 def signature(body: bytes, *, age_s: float = 0, secret: str = SECRET) -> dict[str, str]:
-    """The header that signs ``body``, ``age_s`` seconds ago, by the contract's formula alone."""
+    """The header that signed ``body`` ``age_s`` seconds ago, only by the contract's formula."""
     moment = int(time.time() - age_s)
     code = hmac.new(secret.encode(), f"{moment}.".encode() + body, sha256).hexdigest()
     return {"x-spec11-signature": f"t={moment},v1={code}"}

@@ -8,7 +8,7 @@ EVENTS = "/api/events/hitl"
 ORIGINS = ("manual", "engine-dbos", "api-shim", "webhook", "webhook-ci", "external", "unknown")
 ACCEPTED = {"ok": True, "isReplay": False}
 REPLAYED = {"ok": True, "isReplay": True}
-# Outside of the grammar, or of a system that nothing waits for.
+# Topics outside of the grammar, and a system topic without a waiter.
 NO_TOPICS: tuple[Any, ...] = (
     *("", "human", "human:", "Human:x", "human:X", "human:-x", "human: x", "human:x y"),
     *("human:x\n", "user:x", "sys", "sys:", "sys:_x", "human:" + "x" * 129, "sys:" + "x" * 129),
@@ -21,7 +21,7 @@ LEDGER = (
 
 
 def event(wid: str, gate: str, **more: Any) -> dict[str, Any]:
-    """A body that answers yes at the gate of the run; ``more`` replaces parts of it."""
+    """A body that answers yes to the gate of the run; ``more`` replaces parts of it."""
     return {
         "workflowId": wid,
         "gateKey": gate,

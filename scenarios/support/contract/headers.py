@@ -1,8 +1,8 @@
-"""What the contract says of a run's header: its posture and the order of its words."""
+"""The contract's rules for a run's header: its posture and the order of its statuses."""
 
 from __future__ import annotations
 
-# Keys that say what the processes are configured to be; all others are the run's own.
+# Keys of the processes' configuration; all other keys belong to the run.
 POSTURE = (
     "topology",
     "runtimeMode",
@@ -14,7 +14,7 @@ POSTURE = (
     "claimScope",
 )
 TERMINAL = frozenset({"SUCCESS", "ERROR", "CANCELLED"})
-# Which word may follow which; every word may be seen again.
+# The words that may follow each word; a word may also repeat.
 FOLLOWERS = {
     "ENQUEUED": {"PENDING", "WAITING_INPUT", "CANCELLED"},
     "PENDING": {"WAITING_INPUT", "SUCCESS", "ERROR", "CANCELLED"},
@@ -23,7 +23,7 @@ FOLLOWERS = {
     "ERROR": set[str](),
     "CANCELLED": set[str](),
 }
-# What the status stream's words, the app row's own, are to the API.
+# The API's word for each word of the status stream, which has the app row's words.
 OF_APP = {
     "queued": "ENQUEUED",
     "running": "PENDING",

@@ -61,7 +61,7 @@ def instantiate_intent(spec: Mapping[str, Any], form: Mapping[str, Any]) -> Any:
 
 def _render_template(template: Any, scope: Mapping[str, Any]) -> Any:
     if isinstance(template, str):
-        if whole := _PATH.fullmatch(template):  # alone in its string a value keeps its type
+        if whole := _PATH.fullmatch(template):  # a value that is the whole string keeps its type
             return _find_value(whole[1], scope)
         return _PATH.sub(lambda path: str(_find_value(path[1], scope)), template)
     if isinstance(template, list):

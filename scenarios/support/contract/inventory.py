@@ -1,4 +1,4 @@
-"""What the engine says it serves: its OpenAPI document, read as a list of operations."""
+"""The engine's OpenAPI document, read as a list of operations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 class Operation:
     """One method of one path, with the JSON Schema of its body and of each query parameter.
 
-    ``needed`` names the query parameters that must be there.
+    ``needed`` names the required query parameters.
     """
 
     method: str
@@ -51,7 +51,7 @@ def operations(api: Api) -> list[Operation]:
 
 
 def nullable(schema: Mapping[str, Any]) -> list[str]:
-    """The properties of an object's ``schema`` that may be null, as they are listed."""
+    """The properties of an object's ``schema`` that may be null, in their order."""
     null = {"type": "null"}
     return [name for name, each in schema["properties"].items() if null in each.get("anyOf", ())]
 

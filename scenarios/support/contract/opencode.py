@@ -1,4 +1,4 @@
-"""OpenCode as the suite starts it: the pinned package with a model of ours, or a stand-in."""
+"""OpenCode servers of the suite: the pinned package with our own model, or a stand-in."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pytest_spec11.stacks import Control, Stack, Stacks
 from pytest_spec11.target import Process
 
 ROOT = Path(__file__).parents[3]
-VERSION = "1.18.33"  # as scenarios/doubles/opencode pins it
+VERSION = "1.18.33"  # the version that scenarios/doubles/opencode pins
 LISTENING = r"listening on (?P<url>http://127\.0\.0\.1:\d+)"
 LIVE = {"OC_MODE": "live", "OC_BASE_URL": "{opencode.url}"}
-NOBODY = "http://127.0.0.1:9"  # the port of discard: nobody listens
-# Nothing of the server is fetched, reported or shared while it runs.
+NOBODY = "http://127.0.0.1:9"  # the discard port, on which nobody listens
+# The server fetches, reports and shares nothing while it runs.
 QUIET = {
     "OPENCODE_DISABLE_AUTOUPDATE": "1",
     "OPENCODE_DISABLE_MODELS_FETCH": "1",
@@ -29,13 +29,13 @@ QUIET = {
 
 
 def binary() -> Path | None:
-    """The program of the installed package, the build that every processor runs; None: not here."""
+    """The program of the installed package, built for every processor; None if it is missing."""
     found = sorted(ROOT.glob(".tools/opencode/node_modules/opencode-*/bin/opencode"))
     return found[-1] if found else None
 
 
 def real(*, model: bool = True) -> Process | None:
-    """The server of the package, alone in the stack's directory; None where it cannot be had."""
+    """The server of the package in the stack's own directory; None if it is not available."""
     program = binary()
     if program is None:
         return None
@@ -79,7 +79,7 @@ def model() -> Process:
 
 
 def tap(file: Path) -> Process:
-    """What writes down at ``file`` all that goes to the server and comes from it."""
+    """A proxy that writes all traffic of the server to ``file``."""
     return _double("tap", "tap", "{opencode.url}", str(file))
 
 
@@ -93,14 +93,14 @@ def _double(name: str, module: str, *words: str) -> Process:
 
 
 class StandIn:
-    """The stand-in of one stack: what it is to do wrong, and what it was asked."""
+    """The stand-in of one stack: its faults, and the requests that it got."""
 
     def __init__(self, stack: Stack, directory: Path) -> None:
         self.stack = stack
         self._directory = directory
 
     def doing(self, **faults: Any) -> None:
-        """From now on it does this wrong, by operation, and nothing else."""
+        """Set its faults, by operation; earlier faults end."""
         write_faults(self._directory, faults)
 
     def list_requests(self) -> list[dict[str, Any]]:
@@ -109,21 +109,21 @@ class StandIn:
         return [json.loads(line) for line in lines]
 
     def of_session(self, title: str) -> list[str]:
-        """The operations asked for within the one session of that title, in order."""
+        """The operations requested in the one session of that title, in order."""
         asked = self.list_requests()
         opened = [n for n, each in enumerate(asked) if (each["body"] or {}).get("title") == title]
         return [each["operation"] for each in asked[opened[0] :]] if opened else []
 
 
 def write_faults(directory: Path, faults: dict[str, Any]) -> None:
-    """What a stand-in that looks there does wrong."""
+    """Write the faults of the stand-in that reads this directory."""
     staged = directory / "faults.staged"
     staged.write_text(json.dumps(faults), encoding="utf-8")
     staged.rename(directory / "faults.json")
 
 
 def stand_in(directory: Path) -> Process:
-    """The stand-in, named as the server would be."""
+    """The stand-in, under the name of the server."""
     directory.mkdir(parents=True, exist_ok=True)
     write_faults(directory, {})
     (directory / "requests.ndjson").touch()  # nobody asked yet
@@ -132,7 +132,7 @@ def stand_in(directory: Path) -> Process:
 
 @contextmanager
 def standing_in(stacks: Stacks, directory: Path, **env: str) -> Iterator[StandIn]:
-    """A live stack whose agents are the stand-in, with a worker at work."""
+    """A live stack with a worker; the stand-in answers for its agents."""
     with stacks.start(
         only=("api",), env={"OC_MODE": "live", **env}, extra={"opencode": stand_in(directory)}
     ) as stack:
@@ -141,5 +141,5 @@ def standing_in(stacks: Stacks, directory: Path, **env: str) -> Iterator[StandIn
 
 
 def begin_worker(stack: Stack, **env: str) -> Control:
-    """A worker of the stack that asks its server, ready."""
+    """Start a worker of the stack that asks its server; wait until it is ready."""
     return stack.begin(stack.fill_process("worker").using({**LIVE, **env}, name="live-worker"))

@@ -1,4 +1,4 @@
-"""The recipes that every release ships, and versions that none does, planted by the superuser."""
+"""The recipes of every release, and other versions, which the superuser plants."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ VALUES (%(id)s, %(v)s, %(hash)s, %(status)s, %(spec)s::jsonb)
 
 
 def spec(app_sql: Sql) -> dict[str, Any]:
-    """The spec of ``compile-default@v1`` as it is stored."""
+    """The stored spec of ``compile-default@v1``."""
     found: dict[str, Any] = app_sql.value(_SPEC)
     return found
 
 
 def plant(stack: Stack, spec: dict[str, Any], *, status: str = "stable") -> str:
-    """The hash of ``spec``, which is now a version of the recipe it names."""
+    """Plant ``spec`` as a version of the recipe that it names; return its hash."""
     hashed = digest(spec)
     names = {"id": spec["id"], "v": spec["v"]}
     stack.admin.execute(_RECIPE, id=spec["id"])

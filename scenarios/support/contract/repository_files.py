@@ -14,7 +14,7 @@ GIT = shutil.which("git") or "git"
 
 
 def digest_tracked_files(files: Files) -> dict[str, str]:
-    """One digest over all tracked files by each top-level name; a missing one counts, too."""
+    """One digest over all tracked files for each top-level name; a missing file counts too."""
     listed = subprocess.run(  # noqa: S603  # our own words only
         [GIT, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
     )

@@ -1,4 +1,4 @@
-"""Draws that are a function of their seed: anew for every run, the same for its repetition."""
+"""Random draws as a function of a seed: new for every run, equal for its repetition."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Dice:
         return int.from_bytes(block[:8]) % limit
 
     def once_in(self, times: int) -> bool:
-        """True once in so many times."""
+        """True once in ``times`` draws, on average."""
         return self.below(times) == 0
 
     def pick(self, among: Sequence[T]) -> T:

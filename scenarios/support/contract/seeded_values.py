@@ -1,4 +1,4 @@
-"""Values made anew for every run, the same for every repetition of that run."""
+"""Generated values: new for every run, equal for every repetition of that run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from itertools import count, islice
 
-# Scripts whose order, width or escape differs between UTF-8, UTF-16 and JSON.
+# Scripts whose order, width or escape is different in UTF-8, UTF-16 and JSON.
 _ALPHABETS = (
     range(0x20, 0x7F),
     range(0xA1, 0x180),

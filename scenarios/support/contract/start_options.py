@@ -1,4 +1,4 @@
-"""Starts with every option set, and every single way to wish for something else."""
+"""Starts with every option set, and every single change of an option."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ OPTS: Options = {
 
 
 def _other(option: str, column: str, incoming: Any) -> tuple[Options, Options]:
-    """Another value for one of OPTS, and the one drift that must be named for it."""
+    """Another value for one of OPTS, and the drift that the refusal must name."""
     drift = {"field": column, "existing": OPTS[option], "incoming": incoming}
     return {option: incoming}, drift
 
 
-# What changes in the options of a run that was started with OPTS, and the drift it is.
+# Changes of the options of a run that was started with OPTS, with the drift of each.
 CHANGES: dict[str, tuple[Options, Options]] = {
     "tenant": _other("tenantId", "tenant_id", "umbrella"),
     "no tenant": _other("tenantId", "tenant_id", None),
@@ -52,7 +52,7 @@ CHANGES: dict[str, tuple[Options, Options]] = {
     "maxWallClockMS": _other("budget", "budget", {**BUDGET, "maxWallClockMS": 900_001}),
 }
 
-# Options that may only restate what the pinned recipe says (D4), each saying something else.
+# Options that may only repeat what the pinned recipe says (D4), each with another value.
 _INERT: Options = {
     "queueName": "sbxQ",
     "recipeName": "seed.r02",

@@ -1,4 +1,4 @@
-"""Starts that no other test makes: the goal is the test's own, and the run's."""
+"""Start requests with a goal that is unique to the test and to the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long one tenant's start lay in the queue behind the backlog of others, on record."""
+"""Records how long a tenant's start waited in the queue behind the backlog of others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEADS = ("tenants that flood", "queued", "start ms", "parked ms")
 
 
 class Met(NamedTuple):
-    """What one start met: how much of others was queued, and what that cost it."""
+    """One start: the queued work of others, and the delay."""
 
     backlog: int
     start_ms: int
@@ -20,18 +20,18 @@ class Met(NamedTuple):
 
 
 class Backlogs:
-    """The floods of one test. Kept with its report, so that they survive a parallel run."""
+    """The floods of one test. The test's report holds them, also in a parallel run."""
 
     def __init__(self, keep: Callable[[str, Any], None]) -> None:
         self._keep = keep
 
     def record_backlog(self, tenants: str, met: Met) -> None:
-        """A start came while ``tenants`` had queued what it met."""
+        """Record a start that came behind the backlog of ``tenants``."""
         self._keep(PROPERTY, " ".join(map(str, (*met, tenants))))
 
 
 def table(reports: Iterable[pytest.TestReport]) -> list[str]:
-    """Lines of text: for each flood what a start of another tenant met."""
+    """Lines of text: for each flood, the delay of another tenant's start."""
     rows = [
         (tenants, *figures)
         for report in reports

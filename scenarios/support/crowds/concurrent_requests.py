@@ -1,4 +1,4 @@
-"""Many requests at the same moment, and the proof that they met."""
+"""Many requests at the same moment, and the proof that they overlapped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_spec11.waiting import eventually
 
 @dataclass(frozen=True)
 class Answer:
-    """One reply of a crowd, and when its request was under way by our own clock."""
+    """One of many replies, with the begin and end of its request by our own clock."""
 
     reply: Reply
     began_s: float
@@ -27,7 +27,7 @@ class Answer:
 
 
 def at_once(asks: Sequence[Callable[[], Reply]]) -> list[Answer]:
-    """The answers in the order of ``asks``; nobody asks before everybody can."""
+    """Send all at once; return the answers in the order of ``asks``. All threads start together."""
     barrier = Barrier(len(asks))
 
     def answer(ask: Callable[[], Reply]) -> Answer:
@@ -41,12 +41,12 @@ def at_once(asks: Sequence[Callable[[], Reply]]) -> list[Answer]:
 
 
 def rivals(one: Answer, others: Iterable[Answer]) -> int:
-    """How many of ``others`` had been asked, and not yet answered, when ``one`` was answered."""
+    """How many of ``others`` were sent but not answered when ``one`` was answered."""
     return sum(other.began_s < one.ended_s < other.ended_s for other in others)
 
 
 def not_before(at_s: float, ask: Callable[[], Reply]) -> Reply:
-    """The reply to ``ask``, which is asked once the machine's clock says ``at_s``."""
+    """Wait until the machine's clock says ``at_s``, then call ``ask``; return the reply."""
     left_s = max(0.001, at_s - time.time())
     eventually(lambda: time.time() >= at_s, deadline_s=left_s + 1, every_s=left_s)
     return ask()

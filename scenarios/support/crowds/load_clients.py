@@ -1,4 +1,4 @@
-"""Clients that start runs and answer them, and repeat whatever was not answered."""
+"""Clients that start runs and answer gates, and repeat each request without an answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOK_S = 0.1
 
 
 class Load:
-    """Some clients at once, each with one run at a time; what they say is not evidence."""
+    """Several clients, each with one run at a time. Their replies are not evidence."""
 
     def __init__(self, base_url: Callable[[], str], goal: str, clients: int) -> None:
         self._base_url = base_url
@@ -37,15 +37,15 @@ class Load:
 
     @property
     def in_flight(self) -> int:
-        """Requests that are not answered yet."""
+        """The number of requests without an answer."""
         return self._asking
 
     def begin(self) -> None:
-        """All clients are at work."""
+        """Start all clients."""
         self._running = [self._pool.submit(self._live) for _ in range(self._clients)]
 
     def moves(self) -> None:
-        """One more run has ended since. Raises NotObserved when none does, or what a client did."""
+        """Wait until one more run has ended. Raises NotObserved, or what a client raised."""
         before = self._ended
         eventually(lambda: self._ended > before or self._has_failed(), deadline_s=PATIENCE_S)
 
@@ -56,7 +56,7 @@ class Load:
         return False
 
     def end(self) -> None:
-        """Every client has finished its run. Raises what a client raised."""
+        """Let every client finish its run. Raises what a client raised."""
         self._over.set()
         for client in self._running:
             client.result()
@@ -86,7 +86,7 @@ class Load:
     def _ask_until_answered(
         self, http: httpx.Client, method: str, path: str, body: Any = None
     ) -> Any:
-        """What the answer says, once there is one that is no failure of the server."""
+        """Repeat the request until the answer is not a server error; return its body."""
 
         def answer() -> httpx.Response | None:
             self._count(1)

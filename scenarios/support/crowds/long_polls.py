@@ -1,4 +1,4 @@
-"""Hundreds of long-polls at once, at the price of a socket each."""
+"""Hundreds of long polls at once; each costs one socket."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEAD = "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
 
 @dataclass(frozen=True)
 class Ended:
-    """One poll that was answered: by what, and when by the machine's clock."""
+    """One answered poll: the answer, and its time by the machine's clock."""
 
     path: str
     status: int
@@ -35,18 +35,18 @@ class Polls:
         self._selector = selectors.DefaultSelector()
 
     def open(self, path: str, lines: ExitStack) -> None:
-        """One more poll, asked; its connection is closed with ``lines``."""
+        """Send one more poll; ``lines`` closes its connection."""
         line = lines.enter_context(socket.create_connection(self._place, timeout=CONNECT_S))
         line.sendall(HEAD.format(path=path, host=self._place[0]).encode())
         self._selector.register(line, selectors.EVENT_READ, path)
 
     @property
     def waiting(self) -> int:
-        """How many are unanswered as far as we listened."""
+        """The number of polls without a received answer."""
         return len(self._selector.get_map())
 
     def collect_answers(self, within_s: float, *, most: int) -> list[Ended]:
-        """Those answered within the time, no more than ``most``; 0 s is what there is now."""
+        """The polls answered within the time, at most ``most``; 0 s: those answered already."""
         until = time.monotonic() + within_s
         found: list[Ended] = []
         while len(found) < most:
@@ -58,7 +58,7 @@ class Polls:
         return found
 
     def _read_answer(self, key: selectors.SelectorKey, at_s: float) -> Ended:
-        """What the server says on this connection until it hangs up."""
+        """Read this connection until the server closes it."""
         self._selector.unregister(key.fileobj)
         line = key.fileobj
         assert isinstance(line, socket.socket)
@@ -67,13 +67,13 @@ class Polls:
         return Ended(key.data, int(head.split(b" ", 2)[1]), json.loads(body), at_s)
 
     def close(self) -> None:
-        """Nobody listens any more."""
+        """Close the selector."""
         self._selector.close()
 
 
 @contextmanager
 def polling(base_url: str, paths: Sequence[str]) -> Iterator[Polls]:
-    """Every path is polled while the block runs."""
+    """Poll every path while the block runs."""
     polls = Polls(base_url)
     with ExitStack() as lines:
         lines.callback(polls.close)

@@ -1,4 +1,4 @@
-"""Many runs that wait for people at once: what that costs, and how they are let go."""
+"""Many runs that wait for people at once: their cost, and their answers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_requests import reply, start
 
-DOORS = 8  # starts under way at once
-HANDS = 24  # gates answered at once
-REPLIES = 3  # of one client that got no answer twice
+DOORS = 8  # starts at the same time
+HANDS = 24  # gates answered at the same time
+REPLIES = 3  # for a client that twice got no answer
 WAITING = "SELECT count(*) FROM app.runs WHERE status = 'waiting_input'"
 SESSIONS = """
 SELECT application_name, count(*) AS n FROM pg_stat_activity
@@ -42,7 +42,7 @@ WORKFLOWS = "SELECT name, status, count(*) AS n FROM dbos.workflow_status GROUP 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a room full of waiting runs takes: of the worker, of the api-shim, of Postgres."""
+    """The cost of many waiting runs for the worker, the api-shim and Postgres."""
 
     parked_s: float
     threads: int
@@ -61,7 +61,7 @@ class Cost:
 
 
 def park_runs(stack: Stack, goal: str, runs: int) -> Cost:
-    """``runs`` runs of ``goal`` and a number are parked."""
+    """Park ``runs`` runs, each with ``goal`` and a number; return their cost."""
     before = stack.app_sql.value(WAITING)
     memory, began = stack.proc.memory("worker"), time.monotonic()
     with ThreadPoolExecutor(DOORS) as pool:
@@ -84,7 +84,7 @@ def park_runs(stack: Stack, goal: str, runs: int) -> Cost:
 
 
 def goals(goal: str, runs: int) -> list[str]:
-    """The goals of the runs in the room."""
+    """The goals of these runs."""
     return [f"{goal} {number}" for number in range(runs)]
 
 
@@ -93,7 +93,7 @@ def _start_run(api: Api, goal: str) -> int:
 
 
 def let_go(stack: Stack, goal: str, runs: int, deadline_s: float) -> Counter[tuple[int, bool]]:
-    """Status and isReplay of three identical replies to each; all have ended SUCCESS."""
+    """Send three identical replies to each run; return status and isReplay after all SUCCESS."""
     with ThreadPoolExecutor(HANDS) as pool:
         told = list(pool.map(partial(_answer_run, stack.api), goals(goal, runs)))
     eventually(lambda: _count_succeeded(stack) >= runs, deadline_s=deadline_s, every_s=0.25)
@@ -119,11 +119,11 @@ def workflows(stack: Stack) -> dict[tuple[str, str], int]:
 
 
 def taken_ms(stack: Stack, wid: str) -> int:
-    """How long a workflow lay in its queue."""
+    """How long a workflow waited in its queue, in milliseconds."""
     return int(stack.sys_sql.value(TAKEN, w=wid))
 
 
 def books(stack: Stack) -> dict[str, Any]:
-    """Rows of runs with their ledger, and decisions ever written."""
+    """Counts of runs, ledger rows, and all decisions ever written."""
     decided = stack.sys_sql.one(DECIDED)
     return {"app": stack.app_sql.rows(STANDING), "decided": (decided["decisions"], decided["runs"])}

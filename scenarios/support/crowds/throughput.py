@@ -1,4 +1,4 @@
-"""What the throughput route must say, worked out from single rows by our own arithmetic."""
+"""The expected answer of the throughput route, computed from single rows by our own code."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ PLAIN = ("source", "provenance", "rawRef")
 
 
 def read_throughput(api: Api) -> dict[str, list[dict[str, Any]]]:
-    """What the route says now."""
+    """The route's present answer."""
     found: dict[str, list[dict[str, Any]]] = api.get(URL).json()
     return found
 
 
 def bare(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows without what they say of where they are from."""
+    """The rows without their sources."""
     return [{name: value for name, value in row.items() if name not in PLAIN} for row in rows]
 
 
@@ -61,7 +61,7 @@ def recent(sys_sql: Sql) -> list[Row]:
 
 
 def fairness(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """What the partitions did."""
+    """The rows of the partitions."""
     return [
         {
             "queueName": queue, "partitionKey": tenant or None, "status": status,
@@ -75,7 +75,7 @@ def fairness(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 def priority(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """How long work of each priority lay in the queue."""
+    """The rows of the priorities, with the wait in the queue."""
     return [
         {
             "queueName": queue, "priority": level, "status": status,
@@ -88,7 +88,7 @@ def priority(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 def templates(app_sql: Sql) -> dict[tuple[str, str | None], tuple[int, float, float]]:
-    """Attempts, mean milliseconds beside the command and within it, by template."""
+    """By template: attempts, and mean milliseconds outside and inside the command."""
     return {
         (key, template): (
             len(group),
@@ -100,7 +100,7 @@ def templates(app_sql: Sql) -> dict[tuple[str, str | None], tuple[int, float, fl
 
 
 def again(stack: Stack, row: Mapping[str, Any]) -> Any:
-    """What stands where a row of the queues says it is from: its count of workflows."""
+    """The count of workflows at the place that a queue row names as its source."""
     relation, _, names = str(row["rawRef"]).removeprefix("sql:").partition("#")
     queue, one, status = (unquote(name) for name in names.split("/"))
     return stack.sys_sql.value(AGAIN[relation], q=queue, s=status, one=one)

@@ -1,4 +1,4 @@
-"""Processes that die at a named point, and the runs that they leave behind."""
+"""Processes that die at a named crash point, and their runs."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ ENDED = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
 
 
 def arm_process(process: Process, point: str, **env: str) -> Process:
-    """``process`` with its death at ``point``, under a name of its own."""
+    """A copy of ``process`` that dies at ``point``, under a name of its own."""
     return process.using({"SPEC11_CRASH_AT": point, **env}, name=f"armed-{point}".replace(".", "-"))
 
 
 def await_death(control: Control) -> None:
-    """The armed process is gone by its own SIGKILL: the fault hit."""
+    """Wait until the armed process died by SIGKILL: the fault hit."""
     assert control.wait_exit(deadline_s=DIES_S) == -signal.SIGKILL
 
 
 def over_work(stack: Stack) -> int:
-    """How much unfinished work a death left behind; one that hit none does not count."""
+    """The unfinished work after a death; a death without unfinished work does not count."""
     left: int = stack.sys_sql.value(UNFINISHED)
     assert left > 0
     return left
 
 
 def cut_off(ask: Callable[[], Reply]) -> None:
-    """The request got no answer: the process died under it."""
+    """Send a request and check that it gets no answer, because the process dies."""
     try:
         answer = ask()
     except httpx.HTTPError:
@@ -48,7 +48,7 @@ def cut_off(ask: Callable[[], Reply]) -> None:
 
 
 def answer_open_gates(stack: Stack, wid: str, choice: str = "yes") -> dict[str, Any]:
-    """The run's header, after its open gates, if any, were answered as a client repeats it."""
+    """Answer the run's open gates, if any, like a client that repeats; return the header."""
     header: dict[str, Any] = stack.api.get(f"/api/runs/{wid}").json()
     if header["status"] == "WAITING_INPUT":
         for gate in stack.api.get(f"/api/runs/{wid}/gates").json():
@@ -59,7 +59,7 @@ def answer_open_gates(stack: Stack, wid: str, choice: str = "yes") -> dict[str, 
 
 
 def await_end(stack: Stack, wid: str, choice: str = "yes") -> dict[str, Any]:
-    """The header of the run once it, and the workflow that worked on it, have ended."""
+    """Wait until the run and its workflow have ended; return the header."""
     header = eventually(
         lambda: answer_open_gates(stack, wid, choice),
         deadline_s=ENDS_S,

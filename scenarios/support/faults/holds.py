@@ -1,4 +1,4 @@
-"""Statements that wait in the database until a test lets them go on: what is to meet, meets."""
+"""Holds: statements wait in the database until a test lets them go on, so that they meet."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ PATIENT = {"SPEC11_DATABASE_TIMEOUT_MS": "600000"}
 
 @dataclass(frozen=True)
 class Hold:
-    """One place where statements wait."""
+    """One place in the database where statements wait."""
 
     admin: Admin
     key: int
     let_go: Callable[[], None]  # statements go on before the block ends
 
     def count_waiting(self) -> int:
-        """How many statements wait there now."""
+        """The number of statements that wait there now."""
         return int(self.admin.execute(WAITING, key=self.key)[0]["n"])
 
     def count_blocked(self) -> int:
@@ -57,20 +57,20 @@ class Hold:
         return int(self.admin.execute(BLOCKED)[0]["n"])
 
     def await_blocked(self, number: int) -> None:
-        """Return when at least so many statements wait for a lock."""
+        """Wait until at least ``number`` statements wait for a lock."""
         eventually(lambda: self.count_blocked() >= number, deadline_s=REACHED_S)
 
     def await_statements(self, number: int) -> None:
-        """Return when at least so many statements wait there."""
+        """Wait until at least ``number`` statements wait there."""
         eventually(lambda: self.count_waiting() >= number, deadline_s=REACHED_S)
 
 
 @contextmanager
 def hold(stack: Stack, key: int, event: str, when: str = "true") -> Iterator[Hold]:
-    """Statements that cause ``event``, such as ``BEFORE INSERT ON app.runs``, wait in the block.
+    """In the block, statements that cause ``event`` wait (``BEFORE INSERT ON app.runs``).
 
-    They go on when it ends. ``when`` is a condition of SQL over NEW that may ask tables, too.
-    ``key`` is the hold's own in its database.
+    They go on when the block ends. ``when`` is an SQL condition over NEW and tables. ``key`` is
+    unique for the hold in its database.
     """
     admin = stack.admin
     try:
@@ -83,18 +83,18 @@ def hold(stack: Stack, key: int, event: str, when: str = "true") -> Iterator[Hol
 
 
 def hold_answers(stack: Stack, run_id: str) -> AbstractContextManager[Hold]:
-    """Answers to gates of the run wait when they are about to be accepted."""
+    """Answers to gates of the run wait right before they are accepted."""
     accepted = f"NEW.run_id = '{run_id}' AND NEW.state = 'RECEIVED'"
     return hold(stack, ANSWERS, "BEFORE UPDATE OF state ON app.human_gates", accepted)
 
 
 def hold_start(stack: Stack, wid: str) -> AbstractContextManager[Hold]:
-    """Starts of that workflow id wait when the first of them is about to be made."""
+    """Starts of that workflow id wait right before the first is made."""
     return hold(stack, STARTS, "BEFORE INSERT ON app.intents", f"NEW.id = '{wid}'")
 
 
 def hold_ends(stack: Stack, run_id: str, key: int, *words: str) -> AbstractContextManager[Hold]:
-    """Whoever is about to give the run one of ``words`` as its last waits."""
+    """A statement that gives the run one of ``words`` as its last status waits."""
     ends = ", ".join(f"'{word}'" for word in words)
     last = f"NEW.id = '{run_id}' AND NEW.status IN ({ends})"
     return hold(stack, key, "BEFORE UPDATE OF status ON app.runs", last)
@@ -103,11 +103,11 @@ def hold_ends(stack: Stack, run_id: str, key: int, *words: str) -> AbstractConte
 def meet(
     place: Hold, asks: Sequence[Callable[[], Reply]], *, led_by: int, behind: int = 0
 ) -> Meeting:
-    """The first ``led_by`` of ``asks`` wait in the database, in their order; then all others ask.
+    """Let the first ``led_by`` of ``asks`` wait in the database, in order; then send all others.
 
-    The first one waits at ``place``, and each further one for a lock that an earlier one holds:
-    they meet, and the first decides. ``behind`` others of the engine wait already, and decide in
-    its place. Whoever ends the hold lets them go on.
+    The first waits at ``place``, and each next one for a lock of an earlier one: they meet, and the
+    first decides. If ``behind`` statements of the engine wait already, these decide instead. They
+    go on at the end of the hold.
     """
     pool = ThreadPoolExecutor(len(asks))
     first: list[Future[Reply]] = []
@@ -122,7 +122,7 @@ def meet(
 
 @dataclass(frozen=True)
 class Meeting:
-    """Requests that met in the database, under way."""
+    """Requests that meet in the database and are not answered yet."""
 
     asked: Sequence[Future[Reply]]
 

@@ -1,4 +1,4 @@
-"""Kills on record: where a process died, what was in flight then, and how it went on."""
+"""A log of kills: where a process died, the work in flight, and the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WHOLE = "nothing lost or doubled"
 
 
 class Kill(NamedTuple):
-    """One death: its place, how much unfinished work it hit, whether its test passed."""
+    """One death: its place, the unfinished work that it hit, and whether its test passed."""
 
     place: str
     overlaps: int
@@ -22,13 +22,13 @@ class Kill(NamedTuple):
 
 
 class Ledger:
-    """The kills of one test. Kept with its report, so that it survives a parallel run."""
+    """The kills of one test. The test's report holds them, also in a parallel run."""
 
     def __init__(self, keep: Callable[[str, Any], None]) -> None:
         self._keep = keep
 
     def hit(self, place: str, overlaps: int) -> None:
-        """A process died at ``place`` while ``overlaps`` pieces of work were unfinished."""
+        """Record a death at ``place`` while ``overlaps`` pieces of work were unfinished."""
         self._keep(PROPERTY, f"{place} {overlaps}")
 
 
@@ -45,7 +45,7 @@ def kills(reports: Iterable[pytest.TestReport]) -> list[Kill]:
 
 
 def table(all_of_them: Iterable[Kill]) -> list[str]:
-    """Lines of text: for each place how many died there, how many over work, and the outcome."""
+    """Lines of text: for each place the deaths, those with unfinished work, and the result."""
     died, over, broken = Counter[str](), Counter[str](), Counter[str]()
     for kill in all_of_them:
         died[kill.place] += 1

@@ -1,4 +1,4 @@
-"""A database that is there and does not serve the engine; the prover's own connections stay."""
+"""A database that runs but refuses the engine; the prover's own connections stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CUT = (
 
 @contextmanager
 def refusing(stack: Stack) -> Iterator[None]:
-    """Postgres takes no connection of the engine, and those it had are cut."""
+    """In the block, Postgres refuses new connections of the engine, and the old ones are cut."""
     name = stack.app_sql.value("SELECT current_database()")
     assert stack.sys_sql.value("SELECT current_database()") == name
     stack.admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')

@@ -1,4 +1,4 @@
-"""Rows that a superuser changes for a while; afterwards they are as they were."""
+"""Rows that a superuser changes and restores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_spec11.stacks import Stack
 
-# All of it is the suite's own text: {sets} is one column and its new value.
+# The suite itself writes all of this text: {sets} is one column and its new value.
 _SAVE = "CREATE TABLE {kept} AS SELECT {column} AS was FROM {table} WHERE {where}"
 _CHANGE = "UPDATE {table} SET {sets} WHERE {where} RETURNING 1 AS hit"
 _FORGET = "DROP TABLE {kept}"
@@ -18,7 +18,7 @@ _NUMBERS = count(1)
 
 @contextmanager
 def edit_row(stack: Stack, table: str, sets: str, where: str, **values: Any) -> Iterator[None]:
-    """One column of one row is other than it was, for as long as the block runs."""
+    """Change one column of one row while the block runs."""
     column = sets.partition(" = ")[0]
     kept = f"public.kept_{next(_NUMBERS)}"
     back = f"{column} = (SELECT was FROM {kept})"  # noqa: S608  # our own words

@@ -1,10 +1,10 @@
-"""A process whose own clock is wrong, while the machine's and the database's are right."""
+"""A process with a wrong clock, while the clocks of machine and database are right."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# Python runs it before anything of the process; what is kept by C is out of its reach.
+# Python runs it before the process's own code; it cannot change the clocks of C code.
 _BEHIND = """
 import datetime, time
 
@@ -31,7 +31,7 @@ datetime.datetime = Behind
 
 
 def set_clock_back(folder: Path, *, hours: int) -> dict[str, str]:
-    """The environment in which a process of Python takes it to be that many hours ago."""
+    """The environment in which a Python process has a clock that is ``hours`` hours behind."""
     folder.mkdir()
     text = _BEHIND.format(by_s=hours * 3600)
     (folder / "sitecustomize.py").write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Nothing moves but our own requests: the worker is frozen while we look for writes."""
+"""Zero writes: freezes the worker while it looks for writes, so only our requests can write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_spec11.oracles.snapshot import assert_unchanged, control
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
 
-STILL_S = 10.0  # runs that other tests started come to their gates by then
+STILL_S = 10.0  # by then, runs of other tests have reached their gates
 BUSY = (  # executing, or it wrote and has not committed
     "SELECT count(*) AS sessions FROM pg_stat_activity WHERE datname = current_database()"
     " AND usename = 'spec11' AND (state = 'active' OR backend_xid IS NOT NULL)"
@@ -19,9 +19,9 @@ BUSY = (  # executing, or it wrote and has not committed
 
 @contextmanager
 def freeze_worker(stack: Stack) -> Iterator[None]:
-    """The block runs while the stack's worker stands still, its heartbeat included.
+    """Freeze the stack's worker, with its heartbeat, while the block runs.
 
-    It stands between two transactions, and nothing that it sent is still under way.
+    It is frozen between two transactions, and the server has finished all that it sent.
     """
     try:
         eventually(lambda: _stands_still(stack), deadline_s=STILL_S)
@@ -32,7 +32,7 @@ def freeze_worker(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def zero_writes(stack: Stack) -> Iterator[None]:
-    """The block wrote no row of either schema, and nothing else could have.
+    """Check that the block wrote no row of either schema. Nothing else can write meanwhile.
 
     Raises AssertionError that names the tables.
     """
@@ -41,7 +41,7 @@ def zero_writes(stack: Stack) -> Iterator[None]:
 
 
 def _stands_still(stack: Stack) -> bool:
-    """Whether the worker was stopped at a good moment; if not, it runs on to the next."""
+    """Whether the worker was frozen at a good moment; if not, it goes on to the next."""
     worker = stack.process("worker")
     worker.signal(signal.SIGSTOP)
     still = stack.admin.execute(BUSY) == [{"sessions": 0}] and not control(

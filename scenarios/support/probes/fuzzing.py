@@ -1,4 +1,4 @@
-"""Requests drawn from the engine's own document of itself: mostly right, then broken anywhere."""
+"""Requests generated from the engine's OpenAPI document: mostly right, then broken anywhere."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Fuzz:
         return urlencode({**right, **odd}, errors="surrogatepass")
 
     def _odd(self, each: Operation, name: str) -> str:
-        """An odd value; none that would begin something under a name that is not our own."""
+        """An odd value, but none that begins something under a foreign name."""
         numbers = (str(self.dice.below(600) - 5), *ODD_TEXTS)
         return self.dice.pick(NO_NAMES if name in each.needed else numbers)
 
@@ -76,13 +76,13 @@ class Fuzz:
         return self._broken(right) if self.dice.once_in(12) else right
 
     def _broken(self, right: bytes) -> bytes:
-        """``right`` with one byte of it replaced, or cut off there."""
+        """``right`` with one byte replaced, or cut off at one byte."""
         at = self.dice.below(len(right))
         rest = b"" if self.dice.once_in(2) else bytes([self.dice.below(256)]) + right[at + 1 :]
         return right[:at] + rest
 
     def _like(self, schema: Mapping[str, Any], name: str = "") -> Any:
-        """A value that fits ``schema``, now and then replaced by one that need not."""
+        """A value that fits ``schema``, sometimes replaced by one that may not fit."""
         if self.dice.once_in(40):
             return self._anything()
         if name in self.usual:

@@ -1,4 +1,4 @@
-"""Recipe specs that nobody should evaluate, or keep: each has one fault."""
+"""Recipe specs that the engine must neither evaluate nor store: each has one fault."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 LOOP = {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"items": {"$ref": "#/$defs/a"}}}}
 DOUBLING = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(30)}
 TEXT = {"type": "string"}
-# One fault each in a spec that is sound but for it: where, what stands there, what is at fault.
+# One fault each in a sound spec: its place, its value, and the pointer that the refusal names.
 HOSTILE: dict[str, tuple[tuple[str, ...], Any, str]] = {
     "no schema": (("formSchema", "properties", "goal"), 7, "/formSchema/properties/goal"),
     "no type": (("formSchema", "type"), "text", "/formSchema/type"),

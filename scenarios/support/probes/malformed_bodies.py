@@ -1,4 +1,4 @@
-"""Bodies that break their schema in exactly one place, and bodies that are no JSON at all."""
+"""Bodies that break their schema in exactly one place, and bodies that are not JSON."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ KEYWORDS = frozenset(
         *("title", "description", "default"),  # these forbid nothing
     ]
 )
-HOLE = "@"  # where a malformed value goes in an otherwise perfect body
+HOLE = "@"  # the place of a malformed value in an otherwise perfect body
 
-# In the hole of a perfect body each of these makes it unreadable.
+# Each of these in the hole of a perfect body makes it unreadable.
 UNREADABLE: Mapping[str, bytes] = {
     "NaN": b"NaN",
     "Infinity": b"Infinity",
@@ -38,7 +38,7 @@ UNREADABLE: Mapping[str, bytes] = {
 }
 
 
-# JSON, but none that any request's schema allows.
+# JSON that no request's schema allows.
 NO_OBJECTS = ("[]", "[{}]", "1", '"text"', "null", "true")
 
 
@@ -46,7 +46,7 @@ NOTHING = ("empty", "white space")  # of the unreadable ones: no body at all
 
 
 def unreadable(text: str) -> dict[str, bytes]:
-    """The body ``text``, which has a HOLE, with one thing each that no JSON has."""
+    """The body ``text``, which has a HOLE, each time with one value that is not JSON."""
     body, hole = text.encode(), f'"{HOLE}"'.encode()
     in_place = {name: body.replace(hole, value) for name, value in UNREADABLE.items()}
     return in_place | {
@@ -62,7 +62,7 @@ def unreadable(text: str) -> dict[str, bytes]:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A body with one fault: what was done, and the JSON pointer of where."""
+    """A body with one fault: the change, and the JSON pointer of its place."""
 
     what: str
     pointer: str
@@ -70,9 +70,9 @@ class Mutant:
 
 
 def mutants(schema: Mapping[str, Any], body: Any) -> Iterator[Mutant]:
-    """Every single fault that ``schema`` knows of, in a ``body`` that fills all of it.
+    """Every single violation of ``schema``, each in a ``body`` that has every key.
 
-    Raises AssertionError for a schema that says more than we know to break.
+    Raises AssertionError for a schema with a keyword that this code cannot break.
     """
     for what, path, fault in _faults(schema, body, ()):
         yield Mutant(f"{pointer(path)} {what}", pointer(path), _with(body, path, fault))

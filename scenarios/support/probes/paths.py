@@ -1,4 +1,4 @@
-"""Places where nothing is, and questions out of bounds, read off the engine's own inventory."""
+"""Unknown paths and queries out of bounds, from the engine's own inventory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from scenarios.support.contract.inventory import METHODS, Operation
 from scenarios.support.probes.subjects import Subject
 
-# What a query takes, by path and name: the contract's figures and words, not the document's.
+# The bounds of queries by path and name, from the contract and not from the document.
 BOUNDS: Final = {
     ("/api/hitl/inbox", "limit"): (1, 200),
     ("/api/ops/queue-depth", "limit"): (1, 200),
@@ -39,7 +39,7 @@ NO_KEYS: Final = ("G", "Approve-plan", "approve plan", "a/b", "ä", "g" * 129, "
 
 
 def unknown_runs(known: Sequence[Operation]) -> list[tuple[Operation, str]]:
-    """Every operation on a run, at every run that there is not."""
+    """Every operation on a run, for every unknown run."""
     return [
         (each, each.at(wid=wid, gateKey="approve-plan-0"))
         for each in known
@@ -49,7 +49,7 @@ def unknown_runs(known: Sequence[Operation]) -> list[tuple[Operation, str]]:
 
 
 def no_routes(known: Sequence[Operation]) -> list[tuple[str, str]]:
-    """Paths that are none, and paths that are, each with the methods that they do not have."""
+    """Unknown paths, and known paths with each method that they do not have."""
     served = {(each.method, each.path) for each in known}
     paths = sorted({path for _, path in served})
     wrong = [

@@ -1,4 +1,4 @@
-"""What a recipe's form, a queue or a budget forbids, and where the refusal says it is."""
+"""Starts that a recipe's form, a queue or a budget forbids, with the pointer of each fault."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every request that some scenario wants refused, in one place: together they are the battery.
+"""The battery: every request that a scenario wants refused, in one place.
 
-A scenario that learns a new refusal adds it to a family here; its own tests use the same data.
+A scenario adds a new refusal to a family here, and its own tests use the same data.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ UPDATE app.human_gates SET deadline_at = created_at WHERE workflow_id = %(w)s RE
 
 @dataclass(frozen=True)
 class Refusal:
-    """One request, and the status by which it must be refused."""
+    """One request, and the status of its refusal."""
 
     status: int
     method: str
@@ -66,7 +66,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Ground:
-    """What refusals need to be there: runs in three states, recipes."""
+    """What refusals need: runs in three states, and recipes."""
 
     goal: str  # no run has it
     places: dict[str, Place]  # of a run that waits and was started with OPTS
@@ -85,7 +85,7 @@ class Ground:
 
 
 def ground(stack: Stack, goal: str) -> Ground:
-    """All that the battery needs, made on ``stack``."""
+    """Create all that the battery needs on ``stack``."""
     places = posts(stack, goal)
     ended = complete_run(stack.api, f"{goal}, ended")["workflowID"]
     late = park_run(stack.api, f"{goal}, late")["workflowID"]

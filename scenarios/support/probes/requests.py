@@ -1,4 +1,4 @@
-"""Requests that would be accepted, for every POST route that there is."""
+"""Acceptable requests for every POST route."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scenarios.support.runs.run_lifecycle import park_run
 START, STORED, REPLY = "/api/run", "/api/runs", "/api/runs/{wid}/gates/{gateKey}/reply"
 CANCEL, RESUME, FORK = "/api/ops/wf/{id}/cancel", "/api/ops/wf/{id}/resume", "/api/ops/wf/{id}/fork"
 RETRY, DEMO = "/api/runs/{wid}/retry", "/crashdemo"
-# What refusals call each body; the last three are of requests that have none.
+# The name of each body in refusals; the last three are of requests without a body.
 NAMES = {
     CANCEL: "Action",
     RESUME: "Action",
@@ -36,7 +36,7 @@ NAMES = {
     DEMO: "body",
     PROMOTE: "body",
 }
-# How each answers its perfect body, asked in this order: none finds fault with it.
+# The answer of each to its perfect body, in this order: none is a refusal of the body.
 ANSWERS = {
     CANCEL: 202,
     RESUME: 202,

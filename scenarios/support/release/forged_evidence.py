@@ -1,6 +1,6 @@
-"""Evidence made anew as a forger would: chains and sums are whole, only what they say is not so.
+"""Evidence as a forger would make it: chains and sums are right, only the statements are false.
 
-Written with the records' own words, and with no rule of a judge.
+It uses the records' own format, and no rule of a judge.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pytest_spec11.judge import Case, Terms, Verdict
 from pytest_spec11.requirements.policy import load
 from pytest_spec11.verdict.signoff import Signoff
 from pytest_spec11.verdict.weakenings import Weakenings
-from scenarios.support.release.throwaway_release import LANES, Rehearsal
+from scenarios.support.release.throwaway_release import LANES, ThrowawayRelease
 
 ZERO: Final = "0" * 64
 Line = dict[str, Any]
 
 
 def rewritten(path: Path, change: Callable[[list[Line]], list[Line]]) -> None:
-    """The journal with other records, every link and the seal as they should be."""
+    """Rewrite the journal with other records, and with right links and seal."""
     lines = [json.loads(line) for line in path.read_bytes().splitlines()]
     head, made = ZERO, b""
     for seq, each in enumerate(change(lines)):
@@ -39,14 +39,14 @@ def rewritten(path: Path, change: Callable[[list[Line]], list[Line]]) -> None:
 
 
 def reseal_document(path: Path, kind: str, **changes: Any) -> None:
-    """The document with other values and a sum that fits."""
+    """Rewrite the document with other values and a right sum."""
     document = json.loads(path.read_bytes())
     del document["sum"]
     documents.write(path, kind, {**document, **changes})
 
 
-def rebound(case: Rehearsal, **changes: Any) -> None:
-    """All evidence measured something else, and a sign-off says GO to that."""
+def rebound(case: ThrowawayRelease, **changes: Any) -> None:
+    """Change the binding of all evidence, and write a sign-off that says GO to it."""
 
     def of_journal(lines: list[Line]) -> list[Line]:
         start = lines[0]["data"]
@@ -60,8 +60,8 @@ def rebound(case: Rehearsal, **changes: Any) -> None:
     sign_off(case, **changes)
 
 
-def move_in_time(case: Rehearsal, by_ms: int) -> None:
-    """All evidence is of another time, and a sign-off of that time says GO to it."""
+def move_in_time(case: ThrowawayRelease, by_ms: int) -> None:
+    """Move all evidence in time, with a sign-off of that time that says GO to it."""
 
     def of_journal(lines: list[Line]) -> list[Line]:
         return [{**line, "at": line["at"] + by_ms} for line in lines]
@@ -79,13 +79,13 @@ def _times(document: Mapping[str, Any], by_ms: int) -> dict[str, Any]:
     return ends | {"steps": [{**each, **_times(each, by_ms)} for each in document["steps"]]}
 
 
-def papers(case: Rehearsal) -> list[tuple[Path, str]]:
-    """Every document of a rehearsal with its kind."""
+def papers(case: ThrowawayRelease) -> list[tuple[Path, str]]:
+    """Every document of a rehearsal, with its kind."""
     return [*((case.lane(name), "lane") for name in LANES), (case.kills, "kills")]
 
 
-def sign_off(case: Rehearsal, **changes: Any) -> None:
-    """A sign-off lies there that says GO to the evidence as it is now, whatever a judge would."""
+def sign_off(case: ThrowawayRelease, **changes: Any) -> None:
+    """Write a sign-off that says GO to the present evidence, without asking a judge."""
     seen = bundle.load(case.bundles)
     ends = [leaf.reading.times.last for leaf in seen.leaves if leaf.reading.times]
     ends += [each.data["finishedAt"] for each in seen.documents if not each.damage]
@@ -97,8 +97,8 @@ def sign_off(case: Rehearsal, **changes: Any) -> None:
     documents.write(case.signoff, "signoff", made.document())
 
 
-def edit_signoff(case: Rehearsal, change: Callable[[dict[str, Any]], object]) -> None:
-    """The sign-off with something changed in it, and a sum that fits, whatever its schema says."""
+def edit_signoff(case: ThrowawayRelease, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the sign-off and give it a right sum, without checking its schema."""
     document = json.loads(case.signoff.read_bytes())
     del document["sum"]
     change(document)

@@ -1,4 +1,4 @@
-"""The judges of a release, asked about a copy of its evidence: gate, verifier and board."""
+"""The three judges of a release: gate, verifier and board, each asked about a copy."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from pytest_spec11 import verify
 from pytest_spec11.cli import main
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.oracles.http import Api
+from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.stacks import Stack
 from pytest_spec11.target import Process
-from scenarios.support.release.throwaway_release import Rehearsal
+from scenarios.support.release.throwaway_release import SPEC11, ThrowawayRelease
 
 BOARD: Final = "/api/ops/signoff"
-LIVE: Final = frozenset({"E-TRIGGER"})  # what the database says, and not the files
+LIVE: Final = frozenset({"E-TRIGGER"})  # reasons from the database, not from the files
 
 
 @dataclass(frozen=True)
 class Said:
-    """A verdict and its reasons, as (code, subject); ``status`` of a command, None of a board."""
+    """A verdict and its reasons as (code, subject). ``status`` of a command; None for a board."""
 
     verdict: str
     reasons: tuple[tuple[str, str], ...]
@@ -38,7 +39,7 @@ class Said:
 
     @property
     def of_files(self) -> set[str]:
-        """The codes that the files alone are the reason of."""
+        """The codes of reasons from the files alone."""
         return self.codes - LIVE
 
     def about(self, code: str) -> set[str]:
@@ -46,10 +47,10 @@ class Said:
         return {subject for each, subject in self.reasons if each == code}
 
 
-def ask_gate(files: Files, case: Rehearsal, scope: str = "signoff") -> Said:
-    """What ``spec11 gate`` says of every bundle, as it writes it down."""
+def ask_gate(files: Files, case: ThrowawayRelease, scope: str = "signoff") -> Said:
+    """The written verdict of ``spec11 gate`` on every bundle."""
     out = case.gated_file
-    files.read(case.signoff)  # a witness of the release that is about to be judged
+    files.read(case.signoff)  # an observation of the release before it is judged
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         status = main(case.gate_words("--out", str(out), scope=scope))
     content = files.read(out)
@@ -59,14 +60,14 @@ def ask_gate(files: Files, case: Rehearsal, scope: str = "signoff") -> Said:
     return Said(document["verdict"], _pairs(document["reasons"], "subject"), status)
 
 
-def ask_verifier(case: Rehearsal) -> Said:
-    """What the verifier says of sign-off and evidence."""
+def ask_verifier(case: ThrowawayRelease) -> Said:
+    """The verifier's verdict on sign-off and evidence."""
     report = verify.verify(case.release)
     return Said(report.verdict, tuple((each.code, each.where) for each in report.findings))
 
 
 def ask_board(api: Api) -> Said:
-    """What the engine's board says."""
+    """The verdict of the engine's board."""
     answer = api.get(BOARD)
     assert answer.status == 200, answer.text
     board = answer.json()
@@ -79,9 +80,9 @@ def _pairs(reasons: Iterable[Mapping[str, str]], key: str) -> tuple[tuple[str, s
 
 @dataclass(frozen=True)
 class Court:
-    """A rehearsal that is GO, and an engine of its own that looks where ``shown`` points to."""
+    """A rehearsal that is GO, and an engine of its own that reads the directory at ``shown``."""
 
-    base: Rehearsal
+    base: ThrowawayRelease
     stack: Stack
     shown: Path
 
@@ -91,7 +92,7 @@ class Court:
         return self.stack.api_at("board")
 
     def board(self, name: str = "board", **env: str) -> Process:
-        """An api-shim that was told what is to be released and where its sign-off is."""
+        """An api-shim that knows the release and the directory of its sign-off."""
         told = {
             "SPEC11_SIGNOFF_DIR": str(self.shown),
             "SIGNOFF_COMMIT": str(self.base.here["commit"]),
@@ -100,20 +101,28 @@ class Court:
         }
         return self.stack.fill_process("api").using(told | env, name=name)
 
-    def show(self, case: Rehearsal) -> Said:
-        """What the board says of a case: the next look is at its files."""
+    def show(self, case: ThrowawayRelease) -> Said:
+        """Point the board to the files of a case and return its verdict."""
         point(self.shown, case.release)
         return ask_board(self.api)
 
     def triggers(self) -> dict[str, Mapping[str, Any]]:
-        """The triggers of the board by name; the files are those of the base."""
+        """The board's triggers by name, for the files of the base."""
         point(self.shown, self.base.release)
         board = self.api.get(BOARD).json()
         return {each["id"].removeprefix("trigger-"): each for each in board["rollbackTriggers"]}
 
 
 def point(link: Path, to: Path) -> None:
-    """``link`` leads to that directory, from one moment to the next."""
+    """Let ``link`` lead to that directory, atomically."""
     staged = link.with_name("staged")
     staged.symlink_to(to)
     os.replace(staged, link)  # noqa: PTH105  # of the link itself
+
+
+def ask_gate_process(proc: Proc, case: ThrowawayRelease) -> Said:
+    """What ``spec11 gate`` says as a process."""
+    done = proc.run([*SPEC11, *case.gate_words("--json")])
+    document = json.loads(done.stdout)
+    pairs = tuple((each["code"], each["subject"]) for each in document["reasons"])
+    return Said(document["verdict"], pairs, done.code)

@@ -1,9 +1,10 @@
-"""Ways to spoil a release, each a change to one copy of its evidence."""
+"""Ways to tamper with a release. Each changes one copy of its evidence."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -18,9 +19,9 @@ from scenarios.support.release.forged_evidence import (
     rewritten,
     sign_off,
 )
-from scenarios.support.release.throwaway_release import Rehearsal
+from scenarios.support.release.throwaway_release import ThrowawayRelease
 
-Tamper = Callable[[Rehearsal], object]
+Tamper = Callable[[ThrowawayRelease], object]
 HOUR_MS: Final = 3_600_000
 BROKEN: Final = "E-CHAIN E-CONSERVATION E-NOT-RUN E-UNSEALED"
 UNREADABLE: Final = (
@@ -31,60 +32,70 @@ NOTHING: Final = sha256(b"").hexdigest()
 
 
 def cut(path: Path, count: int = 1) -> None:
-    """The file without its last bytes."""
+    """Cut off the last bytes of the file."""
     path.write_bytes(path.read_bytes()[:-count])
 
 
 def flip(path: Path, place: int) -> None:
-    """The file with one bit of one byte flipped."""
+    """Flip one bit of one byte of the file."""
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
 
 
 def link(path: Path) -> None:
-    """The file is a link to equal bytes outside of the release."""
+    """Replace the file by a link to equal bytes outside of the release."""
     outside = path.parents[3] / "outside"
     path.rename(outside)
     path.symlink_to(outside)
 
 
 def swap(one: Path, other: Path) -> None:
-    """Either file holds the other's bytes."""
+    """Exchange the bytes of the two files."""
     ours, theirs = one.read_bytes(), other.read_bytes()
     one.write_bytes(theirs)
     other.write_bytes(ours)
 
 
 def edit_binding(**changes: Any) -> Tamper:
-    """All of it measured something else."""
+    """All evidence has another binding."""
     return lambda case: rebound(case, **changes)
 
 
 def later(by_ms: int) -> Tamper:
-    """All of it happened at another time."""
+    """All evidence is of another time."""
     return lambda case: move_in_time(case, by_ms)
 
 
+def ahead(by_ms: int) -> Tamper:
+    """The last of it ends so long after now, however old the release is that is spoiled."""
+
+    def move(case: ThrowawayRelease) -> None:
+        ended_ms = int(json.loads(case.kills.read_bytes())["finishedAt"])
+        move_in_time(case, time.time_ns() // 1_000_000 - ended_ms + by_ms)
+
+    return move
+
+
 def blob(change: Callable[[Path], object]) -> Tamper:
-    """Something is done to bytes that a test saw."""
+    """A blob of an observation is changed."""
     return lambda case: change(case.blobs[0])
 
 
 def lane(name: str, **changes: Any) -> Tamper:
-    """The record of a lane says something else."""
+    """The record of a lane has other values."""
     return lambda case: reseal_document(case.lane(name), "lane", **changes)
 
 
 def records(change: Callable[[list[Line]], list[Line]]) -> Tamper:
-    """The journal holds other records, and every link fits."""
+    """The journal has other records, and every link is right."""
     return lambda case: rewritten(case.journal, change)
 
 
 def lines(change: Callable[[list[bytes]], Iterable[bytes]]) -> Tamper:
-    """The journal holds other lines, and no link was mended."""
+    """The journal has other lines, and the links are not repaired."""
 
-    def spoil(case: Rehearsal) -> None:
+    def spoil(case: ThrowawayRelease) -> None:
         found = case.journal.read_bytes().splitlines(keepends=True)
         case.journal.write_bytes(b"".join(change(found)))
 
@@ -92,7 +103,7 @@ def lines(change: Callable[[list[bytes]], Iterable[bytes]]) -> Tamper:
 
 
 def of_kind(kind: str, change: Callable[[dict[str, Any]], object], place: int = 0) -> Tamper:
-    """One record of a kind says something else."""
+    """One record of a kind has other values."""
 
     def edit(found: list[Line]) -> list[Line]:
         change([line for line in found if line["kind"] == kind][place]["data"])
@@ -102,7 +113,7 @@ def of_kind(kind: str, change: Callable[[dict[str, Any]], object], place: int = 
 
 
 def without(kind: str, place: int = 0) -> Tamper:
-    """One record of a kind is gone."""
+    """One record of a kind is missing."""
 
     def drop(found: list[Line]) -> list[Line]:
         (*gone,) = (line for line in found if line["kind"] == kind)
@@ -117,12 +128,12 @@ def outcome(**changes: Any) -> Tamper:
 
 
 def forge(change: Callable[[dict[str, Any]], object]) -> Tamper:
-    """The sign-off says something else, and its sum fits."""
+    """The sign-off has other values, and its sum is right."""
     return lambda case: edit_signoff(case, change)
 
 
-def ends_before_it_began(case: Rehearsal) -> None:
-    """The tests' last record is of the time before their first."""
+def ends_before_it_began(case: ThrowawayRelease) -> None:
+    """The last record of the tests is older than the first."""
 
     def turn(found: list[Line]) -> list[Line]:
         found[-1]["at"] = found[0]["at"] - 1
@@ -132,54 +143,54 @@ def ends_before_it_began(case: Rehearsal) -> None:
     sign_off(case)
 
 
-def without_time(case: Rehearsal) -> None:
-    """The tests' records are of no time."""
+def without_time(case: ThrowawayRelease) -> None:
+    """The records of the tests have no time."""
     rewritten(case.journal, lambda found: [{**line, "at": 0} for line in found])
     sign_off(case)
 
 
-def copy_run(case: Rehearsal) -> None:
-    """The same run lies there twice."""
+def copy_run(case: ThrowawayRelease) -> None:
+    """The same run is present twice."""
     shutil.copytree(case.run, case.release / "again")
 
 
-def another_lane(case: Rehearsal) -> None:
-    """The record of one lane stands for another."""
+def another_lane(case: ThrowawayRelease) -> None:
+    """The record of one lane takes the place of another."""
     shutil.copy(case.lane("quick"), case.lane("check"))
 
 
-def invert_lanes(case: Rehearsal) -> None:
+def invert_lanes(case: ThrowawayRelease) -> None:
     """A red lane under a green one."""
     step = json.loads(case.lane("check").read_bytes())["steps"][0]
     reseal_document(case.lane("check"), "lane", exitCode=1, steps=[{**step, "exitCode": 1}])
 
 
-def overlapping(case: Rehearsal) -> None:
+def overlapping(case: ThrowawayRelease) -> None:
     """A lane that ended after the higher one began."""
     end = json.loads(case.lane("full").read_bytes())["finishedAt"]
     reseal_document(case.lane("check"), "lane", finishedAt=end)
 
 
-def never_hit(case: Rehearsal) -> None:
+def never_hit(case: ThrowawayRelease) -> None:
     """A kill of a saboteur that took no effect."""
     cells = json.loads(case.kills.read_bytes())["cells"]
     reseal_document(case.kills, "kills", cells=[{**cells[0], "hits": 0}, *cells[1:]])
 
 
-def no_twin(case: Rehearsal) -> None:
+def no_twin(case: ThrowawayRelease) -> None:
     """No benign twin was tried."""
     cells = json.loads(case.kills.read_bytes())["cells"]
     reseal_document(case.kills, "kills", cells=cells[:1])
 
 
-def add_survivor(case: Rehearsal) -> None:
-    """A saboteur that the claim did not see."""
+def add_survivor(case: ThrowawayRelease) -> None:
+    """A saboteur that did not turn its claim red."""
     cells = json.loads(case.kills.read_bytes())["cells"]
     reseal_document(case.kills, "kills", cells=[{**cells[0], "during": "PASS"}, *cells[1:]])
 
 
-# Codes of the gate, all of them, and how to come to them.
-# What a forger who makes every sum anew is refused for, by gate and board alike.
+# All codes of the gate, each with a change that causes it.
+# The reasons of gate and board against a forger who makes every sum again.
 FORGED: Final[dict[str, tuple[str, Tamper]]] = {
     "another commit": ("E-COMMIT", edit_binding(commit="f" * 40)),
     "another tree": ("E-TREE", edit_binding(tree="f" * 40)),
@@ -188,8 +199,8 @@ FORGED: Final[dict[str, tuple[str, Tamper]]] = {
     "not committed": ("E-DIRTY", edit_binding(dirty=True)),
     "25 hours old": ("E-STALE", later(-25 * HOUR_MS)),
     "a minute too old": ("E-STALE", later(-24 * HOUR_MS - 60_000)),
-    "an hour ahead": ("E-FUTURE", later(HOUR_MS)),
-    "five minutes ahead": ("E-FUTURE", later(300_000)),
+    "an hour ahead": ("E-FUTURE", ahead(HOUR_MS)),
+    "five minutes ahead": ("E-FUTURE", ahead(300_000)),
     "ended before it began": ("E-TIME", ends_before_it_began),
     "of no time": ("E-STALE E-TIME", without_time),
 }
@@ -205,7 +216,7 @@ SPOILT: Final[dict[str, tuple[str, Tamper]]] = {
     "lane cut": ("E-DIGEST", lambda case: cut(case.lane("full"), 40)),
     "kills edited": ("E-DIGEST", lambda case: flip(case.kills, 40)),
 }
-# What the gate alone can see, which reads every record.
+# Faults that only the gate can see, because it reads every record.
 JUDGED: Final[dict[str, tuple[str, Tamper]]] = {
     "no commit": ("E-BINDING E-COMMIT", edit_binding(commit="")),
     "no tree": ("E-BINDING E-TREE", edit_binding(tree="")),
@@ -259,7 +270,7 @@ JUDGED: Final[dict[str, tuple[str, Tamper]]] = {
     "survivor": ("E-WEAK-ORACLE", add_survivor),
     "no benign twin": ("E-WEAK-ORACLE", no_twin),
 }
-# Of the sign-off itself, which the gate writes and never reads: verifier and board see it.
+# Faults of the sign-off itself. The gate writes it and never reads it; verifier and board do.
 SIGNED: Final[dict[str, tuple[str, str, Tamper]]] = {
     "tiles exchanged": ("E-TILE", "E-TILE", forge(lambda made: _turn_tiles(made["proofTiles"]))),
     "tile renamed": (
@@ -292,7 +303,7 @@ def _refer(document: dict[str, Any], **changes: str) -> None:
 
 
 def _bare(found: list[Line], kind: str) -> list[Line]:
-    """The records without those of a kind of the first test."""
+    """The records without those of one kind of the first test."""
     node = next(line["data"]["node"] for line in found if line["kind"] == "outcome")
     return [line for line in found if line["kind"] != kind or line["data"]["node"] != node]
 

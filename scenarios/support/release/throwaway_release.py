@@ -1,6 +1,6 @@
-"""A rehearsal: a throwaway work tree, released for real, so that its evidence can be spoilt.
+"""A rehearsal: a throwaway work tree with a real release, so that tests can tamper with it.
 
-Its policy says so, and the seal of its sign-off with it: it is never the sign-off of another tree.
+Its policy and the seal of its sign-off mark it: it is never the sign-off of another tree.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ POSTURE: Final = [
 
 
 def claims() -> dict[str, Any]:
-    """The catalogue of a rehearsal: the tiles and lanes of a release over one claim a scenario."""
+    """The catalogue of a rehearsal: a release's tiles and lanes, with one claim per scenario."""
     tiles = [
         {"id": id_, "claims": [_pick_claim(id_)], "kills": id_.endswith("strength")}
         for id_ in PROOFS
@@ -142,7 +142,7 @@ def claims() -> dict[str, Any]:
 
 
 def _pick_claim(tile: str) -> str:
-    """The claim of a tile: its scenario's, else that of the first one."""
+    """The claim of a tile: that of its scenario, otherwise that of the first scenario."""
     scenario = tile.removeprefix("proof-").upper()
     return f"{scenario if scenario in SCENARIOS else 'S00'}.holds"
 
@@ -158,7 +158,7 @@ def _claim(scenario: str) -> dict[str, Any]:
 
 
 def policy() -> str:
-    """What a rehearsal asks of its release: every lane, of commands that really run."""
+    """The policy of a rehearsal: every lane, with commands that really run."""
     tests = [sys.executable, "-m", "pytest", "-q", "--spec11-scope", "signoff"]
     steps = {
         "quick": [*PYTHON, "-c", "print('quick')"],
@@ -178,8 +178,8 @@ def policy() -> str:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
-    """A work tree and what its release left: the sign-off, and beside it every bundle."""
+class ThrowawayRelease:
+    """A work tree and its release: the sign-off, and every bundle beside it."""
 
     tree: Path
     release: Path
@@ -192,7 +192,7 @@ class Rehearsal:
 
     @property
     def gated_file(self) -> Path:
-        """What the gate said last of this release, which is none of its evidence."""
+        """The file of the gate's last verdict, which is not part of the evidence."""
         return self.release.parent / GATED
 
     @property
@@ -222,7 +222,7 @@ class Rehearsal:
 
     @property
     def blobs(self) -> list[Path]:
-        """What tests saw, in the order of their names, but for catalogue and policy."""
+        """The blobs of observations by name, without catalogue and policy."""
         kept = {self.catalogue.digest, self.here["policy"]}
         return sorted(each for each in self.run.glob("blobs/*/*") if each.name not in kept)
 
@@ -233,17 +233,17 @@ class Rehearsal:
 
     @cached_property
     def here(self) -> Mapping[str, Any]:
-        """What is to be released, measured once."""
+        """The binding of the tree, measured once."""
         return measure(self.tree, self.app_version, "signoff", self.catalogue.digest)
 
     def gate_words(self, *more: str, scope: str = "signoff") -> list[str]:
-        """``spec11 gate`` on every bundle for the tree."""
+        """The arguments of ``spec11 gate`` for every bundle and the tree."""
         given = ["--root", self.tree, "--catalogue", self.tree / "catalogue.json"]
         words = ["gate", *self.bundles, *given, "--scope", scope, "--app-version", self.app_version]
         return [*map(str, words), *more]
 
-    def copy_to(self, to: Path, *, tree: bool = False) -> Rehearsal:
-        """The same evidence in another place, with a tree of its own when asked for."""
+    def copy_to(self, to: Path, *, tree: bool = False) -> ThrowawayRelease:
+        """Copy the evidence to another place, with a copy of the tree if ``tree``."""
         shutil.copytree(self.release, to / "release", symlinks=True)
         if tree:
             shutil.copytree(self.tree, to / "tree", symlinks=True)
@@ -252,7 +252,7 @@ class Rehearsal:
 
 
 def write_tree(tree: Path, version: str, tests: str = "") -> None:
-    """The files of the throwaway tree, committed to nothing yet."""
+    """Write the files of the throwaway tree, without a commit."""
     made = {
         "spec11.toml": policy(),
         "catalogue.json": json.dumps(claims()),
@@ -270,7 +270,7 @@ def write_tree(tree: Path, version: str, tests: str = "") -> None:
 
 
 def holding(*scenarios: str) -> str:
-    """A test that holds for each scenario; none named: for all."""
+    """Source of a passing test for each scenario; without names: for all."""
     return "".join(
         TEST.format(scenario=each, name=each.lower(), provoked=PROVOKED)
         for each in scenarios or SCENARIOS
@@ -278,7 +278,7 @@ def holding(*scenarios: str) -> str:
 
 
 def commit_tree(proc: Proc, tree: Path) -> None:
-    """Everything in the tree is in a commit, be it the first."""
+    """Commit everything in the tree."""
     who = ("-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false")
     first = () if (tree / ".git").exists() else (("init", "-q", "-b", "main"),)
     for words in (*first, ("add", "-A"), ("commit", "-qm", "all of it")):
@@ -286,12 +286,12 @@ def commit_tree(proc: Proc, tree: Path) -> None:
         assert (done.code, done.stderr) == (0, "")
 
 
-def make_release(proc: Proc, folder: Path, version: str) -> Rehearsal:
-    """A whole release of a new tree below ``folder``: lanes, tests, kill matrix and sign-off."""
+def make_release(proc: Proc, folder: Path, version: str) -> ThrowawayRelease:
+    """Make a whole release of a new tree below ``folder``: lanes, tests, kill matrix, sign-off."""
     tree = folder / "tree"
     write_tree(tree, version)
     commit_tree(proc, tree)
-    made = Rehearsal(tree, folder / "release-r1", version)
+    made = ThrowawayRelease(tree, folder / "release-r1", version)
     done = run_lanes(proc, made, *LANES)
     assert done.code == 0, done.stdout
     done = run_sabotage(proc, made)
@@ -301,16 +301,16 @@ def make_release(proc: Proc, folder: Path, version: str) -> Rehearsal:
     return made
 
 
-def run_lanes(proc: Proc, made: Rehearsal, *lanes: str) -> Exit:
-    """How ``spec11 lane`` ended with these lanes, into the release's directory."""
+def run_lanes(proc: Proc, made: ThrowawayRelease, *lanes: str) -> Exit:
+    """Run ``spec11 lane`` with these lanes in the release's directory; return its exit."""
     words = [*SPEC11, "lane", *lanes, "--release", made.release.name.removeprefix("release-")]
     words += ["--dir", f"{made.release.parent}", "--root", f"{made.tree}"]
     words += ["--catalogue", f"{made.tree / 'catalogue.json'}", "--app-version", made.app_version]
     return proc.run(words, deadline_s=MADE_S)
 
 
-def run_sabotage(proc: Proc, made: Rehearsal) -> Exit:
-    """How ``spec11 sabotage`` ended, whose matrix is among the evidence."""
+def run_sabotage(proc: Proc, made: ThrowawayRelease) -> Exit:
+    """Run ``spec11 sabotage``, which adds the kill matrix to the evidence; return its exit."""
     words = [*SPEC11, "sabotage", "--bundle", f"{made.kills.parent}", "--root", f"{made.tree}"]
     words += ["--catalogue", f"{made.tree / 'catalogue.json'}", "--app-version", made.app_version]
     return proc.run(words, deadline_s=MADE_S)

@@ -1,4 +1,4 @@
-"""What a run asked the agents, as the ledger has it, and how it stands once they were asked."""
+"""The calls of a run to agents, from the ledger, and the state of the run after them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scenarios.support.runs.gates import start_run
 from scenarios.support.runs.run_lifecycle import await_status
 
 ANSWERED = frozenset({"WAITING_INPUT", "ERROR"})
-END_S = 60.0  # a real server's first answer takes seconds on a machine with nothing else to do
+END_S = 60.0  # a real server's first answer takes seconds even on an idle machine
 CALLS = """
 SELECT id, step_id, agent, attempt, served_by, session_id, server_version, error, tool_calls,
        structured
@@ -26,12 +26,12 @@ def calls(stack: Stack, wid: str) -> list[Row]:
 
 
 def await_plan(stack: Stack, goal: str) -> dict[str, Any]:
-    """The header of a run just started, once it has a plan to be approved or failed."""
+    """Start a run and wait until its plan needs approval or the run failed; return the header."""
     return await_status(stack.api, start_run(stack.api, goal), ANSWERED, deadline_s=END_S)
 
 
 def retry_until_planned(stack: Stack, wid: str) -> dict[str, Any]:
-    """The header of the failed run, once its repair has a plan to be approved or failed, too."""
+    """Repair a failed run and wait for its plan or failure; return the header."""
     before = stack.api.get(f"/api/runs/{wid}").json()["retryCount"]
     assert stack.api.request("POST", f"/api/runs/{wid}/retry").status == 202
 
@@ -47,5 +47,5 @@ def retry_until_planned(stack: Stack, wid: str) -> dict[str, Any]:
 
 
 def title(wid: str, step: str = "CompileST", attempt: int = 1) -> str:
-    """The title of the session in which the run asks for that step."""
+    """The title of the run's session for that step."""
     return f"{identity.run_id(wid)} {step} {attempt}"

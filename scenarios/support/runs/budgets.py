@@ -1,4 +1,4 @@
-"""Runs that cost something: their budgets, what is on record of them, and of going beyond one."""
+"""Runs with budgets: the budgets, the recorded costs, and the violations."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ ENGINE = "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(w)s"
 
 
 def budget(**limits: int) -> dict[str, int]:
-    """More than enough of everything but of what is named."""
+    """A budget with more than enough of everything except the named limits."""
     return {**AMPLE, **limits}
 
 
 def document(metric: str, observed: int, limit: int) -> dict[str, Any]:
-    """What is on record of a run that went beyond a limit, to the letter."""
+    """The exact document of a violation."""
     return {
         "kind": "budget",
         "metric": metric,
@@ -70,7 +70,7 @@ def reason(metric: str, observed: int, limit: int, scope: str = "runtime") -> st
 def approve_plan(
     shop: Workshop, topic: str, *tests: str, command: str = "run-test", **opts: Any
 ) -> str:
-    """The workflow id of a run whose plan was approved: it executes the tests, or will not."""
+    """Start and approve a run with these tests; return its workflow id."""
     shop.build(topic, command, *tests)
     wid = shop.park_run(topic, **opts)
     shop.answer(wid, "yes")
@@ -78,7 +78,7 @@ def approve_plan(
 
 
 def await_end(shop: Workshop, wid: str) -> dict[str, Any]:
-    """The header of the run at its end, which the durable engine has seen, too."""
+    """Wait until the run has ended in both schemas; return the header."""
     header = eventually(
         lambda: shop.stack.api.get(f"/api/runs/{wid}").json(),
         deadline_s=ENDS_S,
@@ -111,11 +111,11 @@ def attempts(stack: Stack, wid: str) -> list[tuple[str, int, str]]:
 
 
 def children(stack: Stack, execution: str) -> list[str]:
-    """How each task that was ever begun for the execution ended."""
+    """The end of each task that the execution began."""
     return [row["status"] for row in stack.sys_sql.rows(CHILDREN, w=execution)]
 
 
 def words(stack: Stack, wid: str) -> list[str]:
-    """Every word that the run's status became, in order."""
+    """Every status of the run, in order."""
     rows = stack.app_sql.rows(WORDS, r=identity.run_id(wid))
     return [row["status"] for row in rows]

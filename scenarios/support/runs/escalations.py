@@ -1,4 +1,4 @@
-"""What is told when nobody answered at a gate: a workflow of its own, and what that leaves."""
+"""Escalations of a missed deadline: the workflow, and its artifact."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ DEADLINE = "SELECT deadline_at FROM app.human_gates WHERE run_id = %(r)s AND gat
 
 
 def workflows(sys_sql: Sql, gate: Gate) -> list[dict[str, Any]]:
-    """The escalations of the gate that the durable engine knows."""
+    """The gate's escalations in the durable engine."""
     return sys_sql.rows(WORKFLOWS, g=gate.key)
 
 
 def artifacts(app_sql: Sql, gate: Gate) -> list[dict[str, Any]]:
-    """What escalations of the gate's run left."""
+    """The artifacts of escalations of the gate's run."""
     return app_sql.rows(ARTIFACTS, r=gate.run_id)
 
 
 def read_only_escalation(stack: Stack, gate: Gate) -> str:
-    """The digest of the one artifact of the gate's one escalation, once that has succeeded."""
+    """Wait until the gate's one escalation succeeded; return the digest of its one artifact."""
     known = eventually(
         lambda: workflows(stack.sys_sql, gate),
         deadline_s=END_S,

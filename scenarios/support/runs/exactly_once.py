@@ -1,4 +1,4 @@
-"""A run that was interrupted and went on: everything it did is there once, by SQL alone."""
+"""An interrupted run that went on: checks by SQL alone that it did everything once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WHERE workflow_uuid = %(w)s GROUP BY key ORDER BY key
 
 
 def facts(stack: Stack, wid: str) -> dict[str, Any]:
-    """What both schemas hold of a run, counted."""
+    """The counted rows of a run in both schemas."""
     app = stack.app_sql.one(APP, r=identity.run_id(wid))
     names = [step.partition(" ")[0] for step in STEPS]
     engine = stack.sys_sql.one(ENGINE, w=wid, names=names)
@@ -57,7 +57,7 @@ def expect_success(wid: str) -> dict[str, Any]:
 
 
 def expect_refusal(wid: str) -> dict[str, Any]:
-    """The facts of a run that ended because a person said no, and did everything before once."""
+    """The facts of a run that a person rejected, and that did everything before once."""
     return expect_success(wid) | {
         "status": "retries_exceeded",
         "error": "Plan approval failed: no",
@@ -70,7 +70,7 @@ def expect_refusal(wid: str) -> dict[str, Any]:
 
 
 def divergent(stack: Stack) -> list[tuple[str, str, str]]:
-    """Runs whose two rows do not say the same, two queries correlated by id."""
+    """Runs whose two rows disagree, by two queries that are joined here by id."""
     app = {
         row["execution_id"]: row["status"]
         for row in stack.app_sql.rows("SELECT execution_id, status FROM app.runs")

@@ -1,4 +1,4 @@
-"""Gates as clients and SQL see them: how runs come to them, and all that is kept of one."""
+"""Gates as clients and SQL see them: how runs reach them, and their rows and events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ APPROVAL_FORM = {
     ],
 }
 QUESTION_FORM = {"v": 1, "title": "Question", "fields": [{"k": "answer", "t": "str"}]}
-BLUE = {"answer": "blue"}  # what a question is answered
+BLUE = {"answer": "blue"}  # an answer to a question
 KEPT = """
 SELECT g.state, g.decision, g.result ->> 'state' AS result, g.result -> 'payload' AS payload,
        (SELECT count(*) FROM app.human_interactions i
@@ -45,19 +45,19 @@ MESSAGES = "SELECT topic FROM dbos.notifications WHERE destination_uuid = ANY(%(
 
 @dataclass(frozen=True)
 class Gate:
-    """One place where the run of ``wid`` waits for a person."""
+    """One gate of the run ``wid``."""
 
     wid: str
     key: str
 
     @property
     def run_id(self) -> str:
-        """The run's other name."""
+        """The run id."""
         return identity.run_id(self.wid)
 
     @property
     def topic(self) -> str:
-        """Under which its answers are heard."""
+        """The topic of its answers."""
         return f"human:{self.key}"
 
     @property
@@ -66,25 +66,25 @@ class Gate:
         return f"/api/runs/{self.wid}/gates/{self.key}"
 
     def view(self, api: Api) -> dict[str, Any]:
-        """It, as the API shows it."""
+        """The gate in the API."""
         found: dict[str, Any] = api.get(self.url).json()
         return found
 
     def say(self, api: Api, payload: Any, *, key: str = "qa-1", **more: Any) -> Reply:
-        """The API's reply to an answer; ``more`` replaces parts of its body."""
+        """Send an answer; return the API's reply. ``more`` replaces parts of the body."""
         body = {**reply(key=key), "payload": payload, **more}
         return api.post(f"{self.url}/reply", json=body)
 
     def choose(self, api: Api, choice: str = "yes", *, key: str = "qa-1", **more: Any) -> Reply:
-        """The API's reply to a yes or a no."""
+        """Send a yes or a no; return the API's reply."""
         return self.say(api, {"choice": choice}, key=key, **more)
 
     def read_rows(self, app_sql: Sql) -> dict[str, Any]:
-        """What schema app holds of it, and how many answers the ledger has for it."""
+        """Its row in schema app, and the number of its answers in the ledger."""
         return app_sql.one(KEPT, r=self.run_id, g=self.key)
 
     def read_events(self, sys_sql: Sql) -> dict[str, list[Any]]:
-        """Every value that each of its four events ever had."""
+        """All values of each of its four events."""
         words = {
             f"ui:{self.key}": "prompt",
             f"ui:{self.key}:result": "result",
@@ -98,17 +98,17 @@ class Gate:
 
 
 def approval(wid: str) -> Gate:
-    """The gate at which the plan of the run is approved, by the formula alone."""
+    """The approval gate of the run, from the formula alone."""
     return Gate(wid, identity.gate_key(identity.run_id(wid)))
 
 
 def waiting(api: Api, goal: str) -> Gate:
-    """The gate of a run just started, once it waits there."""
+    """Start a run and wait until it is at its gate; return the gate."""
     return approval(park_run(api, goal)["workflowID"])
 
 
 def variant(stack: Stack, name: str, **constraints: Any) -> dict[str, str]:
-    """A planted recipe, ``compile-default@v1`` but for the constraints."""
+    """Plant a copy of ``compile-default@v1`` with other constraints."""
     spec = recipes.spec(stack.app_sql)
     spec["id"] = name
     spec["intentTmpl"]["constraints"] = constraints
@@ -117,44 +117,44 @@ def variant(stack: Stack, name: str, **constraints: Any) -> dict[str, str]:
 
 
 def start_run(api: Api, goal: str, ref: dict[str, str] | None = None, **form: Any) -> str:
-    """The workflow id of a run just started."""
+    """Start a run; return its workflow id."""
     body = {**start(goal, form=form), "recipeRef": ref or RECIPE}
     wid: str = api.post("/api/run", json=body).json()["workflowID"]
     return wid
 
 
 def await_gates(api: Api, wid: str) -> list[Gate]:
-    """The gates at which the run waits, once it does, in the order of their creation."""
+    """Wait until the run waits; return its gates in the order of their creation."""
     await_status(api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     return pending(api, wid)
 
 
 def pending(api: Api, wid: str) -> list[Gate]:
-    """The gates of the run that nobody answered yet, in the order of their creation."""
+    """The run's gates without an answer, in the order of their creation."""
     listed = api.get(f"/api/runs/{wid}/gates").json()
     return [Gate(wid, gate["gateKey"]) for gate in listed if gate["state"] == "PENDING"]
 
 
 def await_end(api: Api, sys_sql: Sql, wid: str, deadline_s: float = END_S) -> dict[str, Any]:
-    """The header of the run at its end, which the durable engine has seen, too."""
+    """Wait until the run has ended in both schemas; return the header."""
     header = await_status(api, wid, TERMINAL, deadline_s=deadline_s)
     await_terminal(lambda: words(sys_sql, ENGINE_WORDS, [wid]))
     return header
 
 
 def await_terminal(read: Callable[[], dict[str, str]], deadline_s: float = END_S) -> dict[str, str]:
-    """The words by workflow id, once all are terminal."""
+    """Wait until all statuses are terminal; return them by workflow id."""
     moving = {"ENQUEUED", "PENDING", "queued", "running", "repairing", "waiting_input"}
     return eventually(read, deadline_s=deadline_s, until=lambda seen: not moving & {*seen.values()})
 
 
 def words(sql: Sql, query: str, wids: Iterable[str]) -> dict[str, str]:
-    """What one schema says of the runs: each row of the query is an id and a word."""
+    """The statuses of the runs in one schema; each row of the query is an id and a status."""
     return dict(tuple(row.values()) for row in sql.rows(query, ids=list(wids)))
 
 
 def outcomes(stack: Stack, wids: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The word of schema app and that of schema dbos for each run, once both are terminal."""
+    """Wait until both schemas are terminal for each run; return the two statuses."""
     ids = list(wids)
     app = await_terminal(lambda: words(stack.app_sql, APP_WORDS, ids))
     engine = await_terminal(lambda: words(stack.sys_sql, ENGINE_WORDS, ids))

@@ -1,4 +1,4 @@
-"""Operations on workflows as an operator asks for them, and what both schemas say afterwards."""
+"""Operations on workflows by an operator, and the state of both schemas afterwards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WF = "/api/ops/wf"
 BY = {"actor": "ops", "reason": "drill"}
 OVER = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 SETTLE_S = 20.0
-# The course's own words, but for the limit.
+# The course's own SQL, with another limit.
 COURSE = (
     "select run_id,step_id,inline->>'op' op,inline->>'actor' actor,inline->>'reason' reason"
     " from app.artifacts where step_id='OPS' order by created_at desc limit 200"
@@ -38,12 +38,12 @@ WHERE workflow_uuid = %(w)s AND function_name = %(name)s
 
 
 def act(api: Api, wid: str, op: str, **more: Any) -> Reply:
-    """The answer to one operation."""
+    """Request one operation; return the answer."""
     return api.post(f"{WF}/{wid}/{op}", json={**BY, **more})
 
 
 def act_accepted(api: Api, wid: str, op: str, **more: Any) -> dict[str, Any]:
-    """What the API says of an operation that it accepted."""
+    """Request an operation that must be accepted; return the body."""
     answer = act(api, wid, op, **more)
     body: dict[str, Any] = answer.json()
     assert (answer.status, body) == (202, {**body, "accepted": True, "workflowID": wid})
@@ -51,31 +51,31 @@ def act_accepted(api: Api, wid: str, op: str, **more: Any) -> dict[str, Any]:
 
 
 def fork_run(api: Api, wid: str, step: int, **more: Any) -> str:
-    """The id of a fork from that step on."""
+    """Fork from that step; return the id of the fork."""
     fork: str = act_accepted(api, wid, "fork", stepN=step, **more)["forkedWorkflowID"]
     return fork
 
 
 def audit(app_sql: Sql, wid: str) -> list[Row]:
-    """What was done to the workflow, oldest first."""
+    """The audit of the workflow, oldest first."""
     return app_sql.rows(AUDIT, w=wid)
 
 
 def words(stack: Stack, wid: str) -> tuple[str, str]:
-    """What either schema says of the execution now; the one that is written last is read first."""
+    """The execution's status in both schemas; it first reads the one that is written last."""
     engine = stack.sys_sql.value(_ENGINE, w=wid)
     return stack.app_sql.value(_APP, w=wid), engine
 
 
 def await_settled(stack: Stack, wid: str) -> tuple[str, str]:
-    """The same, once the durable engine has ended it."""
+    """Wait until the durable engine ended it; return the same."""
     return eventually(
         lambda: words(stack, wid), deadline_s=SETTLE_S, until=lambda seen: seen[1] in OVER
     )
 
 
 def last_step(sys_sql: Sql, wid: str) -> int:
-    """The functionId of the last operation that is recorded of the workflow."""
+    """The functionId of the workflow's last recorded operation."""
     number: int = sys_sql.value(_LAST, w=wid)
     return number
 
@@ -87,12 +87,12 @@ def number_of(sys_sql: Sql, wid: str, name: str) -> int:
 
 
 def ops(stack: Stack, *words: str) -> Exit:
-    """How ``spec11-engine ops WORDS`` ended."""
+    """Run ``spec11-engine ops WORDS``; return its exit."""
     return engine(stack, "ops", *words, "--url", stack.api.base_url)
 
 
 def pipe_commands(stack: Stack, *commands: Sequence[str]) -> Exit:
-    """How ``spec11-engine ops`` ended with each of ``commands``, one piped into the next."""
+    """Run ``spec11-engine ops`` with each of ``commands``, piped; return the exits."""
     shim = stack.fill_process("api")
     program = shim.command[:-1]
     line = " | ".join(

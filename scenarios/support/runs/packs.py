@@ -1,20 +1,21 @@
-"""Repro packs by the prover's own hands: how they are got, and what follows from their bytes."""
+"""Repro packs: how to read them, and the prover's own checks of their bytes."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from pytest_spec11.canon import canonical, digest
 from pytest_spec11.oracles.http import Api
 from scenarios.support.contract import identity
 
 TEXTS = frozenset({"text", "stdout", "stderr", "file", "svg", "none"})
-# What tells the rows of each section apart.
+# The key of the rows of each section.
 KEYS = {
     "runSteps": ("run_id", "step_id", "attempt"),
     "artifacts": ("run_id", "step_id", "task_key", "idx", "attempt"),
@@ -48,13 +49,13 @@ def cards(api: Api, wid: str) -> list[dict[str, Any]]:
 
 
 def seal_pack(pack: Mapping[str, Any]) -> bytes:
-    """The bytes of a pack, whatever is in it, with the digest that its body has now."""
+    """The bytes of a pack with the right digest of its present body."""
     body = {**pack, "meta": {k: v for k, v in pack["meta"].items() if k != "sha256"}}
     return canonical({**body, "meta": {**body["meta"], "sha256": digest(body)}})
 
 
 def faults(raw: bytes) -> list[str]:
-    """What does not follow from the bytes alone; each by the section that it is in."""
+    """The faults that the bytes alone show, each by its section."""
     try:
         found = json.loads(raw)
         if canonical(found) != raw or seal_pack(found) != raw:
@@ -126,7 +127,7 @@ def _is_ordered(*times: str | None) -> bool:
 
 
 def _content(row: Mapping[str, Any]) -> bytes:
-    """The bytes that an artifact's digest is of."""
+    """The bytes under an artifact's digest."""
     inline = row["inline"]
     return str(inline["text"]).encode() if row["kind"] in TEXTS else canonical(inline)
 
@@ -134,3 +135,23 @@ def _content(row: Mapping[str, Any]) -> bytes:
 def hash_content(content: bytes) -> str:
     """sha256, 64 hex digits."""
     return sha256(content).hexdigest()
+
+
+def to_json_rows(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as JSON has them."""
+    return [{name: _plain(value) for name, value in row.items()} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            text = value.astimezone(UTC).isoformat()
+            whole, point, rest = text.removesuffix("+00:00").partition(".")
+            rest = rest.rstrip("0")
+            return f"{whole}{point if rest else ''}{rest}+00:00"
+        case bytes():
+            return f"\\x{value.hex()}"
+        case UUID():
+            return str(value)
+        case _:
+            return value

@@ -1,4 +1,4 @@
-"""A private stack whose workers come and go, with a workspace whose files its plans change."""
+"""A private stack whose worker can be replaced, with a workspace for the files of its plans."""
 
 from __future__ import annotations
 

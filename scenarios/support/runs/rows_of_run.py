@@ -1,4 +1,4 @@
-"""Every row of both schemas that belongs to a run, to see whether anybody touched one."""
+"""Every row of both schemas that belongs to a run, to check that nobody changed one."""
 
 from __future__ import annotations
 

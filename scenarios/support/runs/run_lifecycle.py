@@ -1,4 +1,4 @@
-"""The life of one run, as a client leads it: started, parked, answered, ended."""
+"""The life of one run from the view of a client: start, park, answer, end."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ END_S = 20.0
 
 
 def park_run(api: Api, goal: str, **opts: Any) -> dict[str, Any]:
-    """The header of a run just started, once it waits for a person."""
+    """Start a run and wait until it waits for a person; return the header."""
     wid = api.post("/api/run", json=start(goal, **opts)).json()["workflowID"]
     return await_status(api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
 
 
 def answer_run(api: Api, wid: str, choice: str = "yes") -> dict[str, Any]:
-    """The header of the run of ``wid`` once ``choice`` was accepted at its gate and it ended."""
+    """Answer ``choice`` at the run's gate and wait for the end; return the header."""
     (gate,) = api.get(f"/api/runs/{wid}/gates").json()
     accepted = api.post(f"/api/runs/{wid}/gates/{gate['gateKey']}/reply", json=reply(choice))
     assert (accepted.status, accepted.json()) == (200, {"ok": True, "isReplay": False})
@@ -28,7 +28,7 @@ def answer_run(api: Api, wid: str, choice: str = "yes") -> dict[str, Any]:
 
 
 def complete_run(api: Api, goal: str, **opts: Any) -> dict[str, Any]:
-    """The header of a run just started, answered yes and ended SUCCESS."""
+    """Start a run, answer yes, and wait for SUCCESS; return the header."""
     header = answer_run(api, park_run(api, goal, **opts)["workflowID"])
     assert header["status"] == "SUCCESS"
     return header
@@ -37,7 +37,7 @@ def complete_run(api: Api, goal: str, **opts: Any) -> dict[str, Any]:
 def await_status(
     api: Api, wid: str, words: frozenset[str] | set[str], *, deadline_s: float
 ) -> dict[str, Any]:
-    """The run's header, once its status is one of ``words``."""
+    """Wait until the run's status is one of ``words``; return the header."""
 
     def header() -> dict[str, Any]:
         read: dict[str, Any] = api.get(f"/api/runs/{wid}").json()

@@ -1,4 +1,4 @@
-"""Runs with a past: canceled, resumed, forked, rejected, repaired, escalated; all on one stack."""
+"""Runs with a history: canceled, resumed, forked, rejected, repaired, escalated; on one stack."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WHERE parent_workflow_id = %(w)s AND name = 'RunTask' ORDER BY created_at LIMIT 
 
 @dataclass(frozen=True)
 class Saga:
-    """``long`` was canceled, resumed, forked, rejected and repaired; ``silent`` nobody answered."""
+    """``long`` was canceled, resumed, forked, rejected and repaired; nobody answered ``silent``."""
 
     shop: Workshop
     long: str
@@ -43,7 +43,7 @@ class Saga:
 
     @property
     def stack(self) -> Stack:
-        """Where all of it happened; nothing moves there any more."""
+        """The stack of these runs; nothing runs there any more."""
         return self.shop.stack
 
     @property
@@ -54,7 +54,7 @@ class Saga:
 
 @contextmanager
 def make_history(stacks: Stacks, directory: Path) -> Iterator[Saga]:
-    """The saga, once all of it has ended."""
+    """Make the history and wait until all runs have ended."""
     with workshop(stacks, directory) as shop:
         yield _make_runs(shop)
 
@@ -79,7 +79,7 @@ def _make_runs(shop: Workshop) -> Saga:
 
 
 def _patch_run(shop: Workshop) -> str:
-    """A run with limits whose plan has five tests, changes one file and makes another."""
+    """Start a run with limits whose plan has five tests, changes one file and creates another."""
     own = shop.own(TOPIC)
     (own / "old").write_bytes(b"old \xff")
     shop.plan(TOPIC, (f"{own}/old", "new\n"), (f"{own}/made", "made\n"))
@@ -101,7 +101,7 @@ def _canceled_and_resumed(stack: Stack, wid: str) -> None:
 
 
 def _answer_gate(stack: Stack, wid: str, choice: str) -> None:
-    """``choice`` was accepted at the run's newest gate, and the execution has ended."""
+    """Answer ``choice`` at the run's newest gate and wait until the execution has ended."""
     await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=WAIT_S)
     gate = stack.api.get(f"/api/runs/{wid}/gates").json()[-1]["gateKey"]
     path = f"/api/runs/{wid}/gates/{gate}/reply"
@@ -112,7 +112,7 @@ def _answer_gate(stack: Stack, wid: str, choice: str) -> None:
 
 
 def _still(stack: Stack) -> None:
-    """Nothing is under way any more."""
+    """Wait until nothing runs any more."""
     moving = "SELECT count(*) FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING')"
     eventually(lambda: stack.sys_sql.value(moving) == 0, deadline_s=END_S)
 

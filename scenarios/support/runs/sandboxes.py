@@ -21,6 +21,19 @@ from scenarios.support.runs.run_lifecycle import PARK_S, await_status
 LOCAL = {"SBX_MODE": "live", "SBX_PROVIDER": "local", "SBX_ALT_PROVIDER_ENABLED": "true"}
 E2B = {"SBX_MODE": "live", "SBX_PROVIDER": "e2b"}
 MICROSANDBOX = {**LOCAL, "SBX_PROVIDER": "microsandbox"}
+SECRETS = {
+    "SPEC11_WEBHOOK_SECRET": "webhooks-of-the-sandbox",
+    "E2B_API_KEY": "e2b-of-the-sandbox",
+}
+NARROW = {
+    "SBX_DEFAULT_TIMEOUT_MS": "30000",
+    "SBX_LOCAL_CPU_S": "1",
+    "SBX_MEMORY_MB": "64",
+    "SBX_LOCAL_FILE_MB": "1",
+    "SBX_LOCAL_PROCESSES": "24",
+}
+BUSY = "while :; do :; done"
+HUNGRY = "head -c 1000000000 /dev/zero | tail"
 ATTEMPTS = """
 SELECT request ->> 'cmd' AS cmd, task_key, attempt, provider, err_code, response, metrics,
        created_at

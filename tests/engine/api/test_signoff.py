@@ -24,12 +24,12 @@ TRIGGERS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("evidence")
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def shim(clone: Callable[[], str], root: Path) -> Iterator[Shim]:
     told = {
         "SPEC11_SIGNOFF_DIR": str(root), "SIGNOFF_COMMIT": COMMIT, "SIGNOFF_TREE": TREE,

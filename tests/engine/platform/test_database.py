@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,8 +18,10 @@ from engine.postgres.server import EmbeddedServer, connect
 from engine.store.migrations import LEDGER, LOCK
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.processes import begun, engine
+from tests.engine.shim_process import running_shim
 
 NUMBERS = count()
+OTHER_SPELLINGS = ("client_encoding = LATIN1", "datestyle = German", "intervalstyle = iso_8601")
 MIGRATING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE application_name = 'spec11-migrate' AND datname = current_database()
@@ -179,3 +183,54 @@ def test_psql_is_told_the_password_where_nobody_else_reads_it(server: EmbeddedSe
     assert "dbname=engine_template" in words
     assert "open-sesame" not in words
     assert secret == "open-sesame"  # noqa: S105  # it opens nothing
+
+
+def test_after_a_reset_migrate_says_what_it_applies(data: Path) -> None:
+    words = ("--data-dir", str(data))
+    assert engine("db", "migrate", *words).stdout == "nothing to apply\n"  # a copy of the template
+    assert engine("db", "reset", "--yes", *words).code == 0
+
+    first, second = (engine("db", "migrate", *words).stdout for _ in range(2))
+
+    assert (first.startswith("applied "), second) == (True, "nothing to apply\n")
+
+
+def test_a_database_of_another_encoding_is_named(server: EmbeddedServer) -> None:
+    with connect(server.dsn("postgres", "postgres")) as admin:
+        admin.execute(
+            "CREATE DATABASE bytes1 OWNER spec11 ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'"
+        )
+
+    ended = engine("db", "migrate", SPEC11_DSN=server.dsn("bytes1"))
+
+    assert (ended.code, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert "the database 'bytes1' has encoding SQL_ASCII" in ended.stderr
+
+
+def test_a_database_whose_clients_read_otherwise_is_read_as_ever(
+    server: EmbeddedServer, clone: Callable[[], str]
+) -> None:
+    dsn = clone()
+    name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+    with connect(server.dsn("postgres", "postgres")) as admin:
+        for setting in OTHER_SPELLINGS:
+            admin.execute(f"ALTER DATABASE {name} SET {setting}".encode())
+
+    with running_shim(dsn) as shim:
+        started = shim.start("größer 日本")
+        header = shim.http.get(f"/api/runs/{started.json()['workflowID']}").json()
+        intents = shim.rows("SELECT convert_to(json ->> 'goal', 'UTF8') AS goal FROM app.intents")
+
+    assert (started.status_code, header["createdAt"]) == (201, started.json()["createdAt"])
+    assert [bytes(row["goal"]).decode() for row in intents] == ["größer 日本"]
+
+
+@pytest.mark.parametrize("words", [("db", "migrate"), ("up", "--port", "0")], ids=" ".join)
+def test_a_database_that_is_away_is_one_line(words: tuple[str, ...]) -> None:
+    with socket.socket() as bound:  # and nobody listens
+        bound.bind(("127.0.0.1", 0))
+        away = f"host=127.0.0.1 port={bound.getsockname()[1]} user=me dbname=away"
+        ended = engine(*words, SPEC11_DSN=away)
+
+    assert (ended.code, ended.stdout, ended.stderr.count("\n")) == (5, "", 1)
+    assert "the database cannot be reached" in ended.stderr

@@ -197,3 +197,24 @@ def _healthy(url: str) -> bool:
 def _complaints(stderr: str) -> list[str]:
     """Lines that say what is wrong."""
     return [line for line in stderr.splitlines() if "spec11-engine " in line]
+
+
+# What an operator's shell exports for other work.
+EXPORTED = {
+    "PGDATESTYLE": "German",
+    "PGHOSTADDR": "192.0.2.1",
+    "PGSERVICE": "another",
+    "PGCLIENTENCODING": "SQL_ASCII",
+    "PGOPTIONS": "-c default_transaction_read_only=on",
+    "PGREQUIREPEER": "nobody",
+    "PGDATABASE": "another",
+}
+
+
+def test_variables_of_other_databases_neither_break_nor_redirect_it(data: Path) -> None:
+    with running_up(data, **EXPORTED) as up:
+        assert httpx.get(f"{up.url()}/healthz").json()["ok"] is True
+        (wid,) = started(up.url(), "größer 日本")
+        asked = engine("psql", "--data-dir", str(data), "app", "-Atc", ASKED, **EXPORTED)
+
+    assert (asked.code, asked.stdout) == (0, f"{wid}\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_spec11.errors import BadInput
-from pytest_spec11.evidence import bundle
+from pytest_spec11.evidence import bundle, run_files
 from pytest_spec11.requirements import catalogue
 from tests.plugin.judge.stand import A, happy, small
 
@@ -73,11 +73,11 @@ def test_bytes_behind_a_link_are_no_evidence(spoil: Callable[[Path], object], ru
 
 
 def test_crowds_are_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "MAX_FILES", 2)
+    monkeypatch.setattr(run_files, "MAX_FILES", 2)
     with pytest.raises(BadInput, match="more than 2 files"):
         bundle.load([run])
     monkeypatch.undo()
-    monkeypatch.setattr(bundle, "MAX_JOURNAL", 10)
+    monkeypatch.setattr(run_files, "MAX_JOURNAL", 10)
     with pytest.raises(BadInput, match="at most 10 bytes"):
         bundle.load([run])
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_spec11.canon import canonical
-from pytest_spec11.evidence import bundle, journal, merkle
+from pytest_spec11.evidence import journal, merkle
 from pytest_spec11.evidence.bundle import Bundle, Flaw, JournalFile, Outcome, Sight
 from pytest_spec11.evidence.journal import Reading, Record, Times
+from pytest_spec11.evidence.observations import is_substantive
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def view(journals: Sequence[Held], flaws: Sequence[Flaw] = ()) -> Bundle:
         each["node"]: None
         for own in journals
         for each in own.of("observation")
-        if bundle.is_substantive(each)
+        if is_substantive(each)
     }
     return Bundle(
         leaves=tuple(each.leaf for each in journals),
@@ -120,7 +121,7 @@ def _sights(journals: Sequence[Held], node: str) -> dict[str, Sight | None]:
         (own, each)
         for own in journals
         for each in own.of("observation")
-        if each["node"] == node and bundle.is_substantive(each)
+        if each["node"] == node and is_substantive(each)
     ]
     found: dict[str, Sight | None] = {}
     for own, each in seen:
@@ -136,7 +137,7 @@ def _checked(own: Held) -> Iterator[str]:
         before = [it.data for it in own.records[:place] if it.kind == "observation"]
         node = each.data.get("node")
         if each.kind == "assertion" and any(
-            it["node"] == node and bundle.is_substantive(it) for it in before
+            it["node"] == node and is_substantive(it) for it in before
         ):
             yield str(node)
 
