@@ -5,8 +5,6 @@ from itertools import count
 from typing import Any, ClassVar
 
 import psycopg
-from psycopg.abc import Params
-from psycopg.sql import SQL, Composed
 from typing_extensions import override
 
 from engine.store import packs
@@ -39,12 +37,9 @@ class Interrupted(psycopg.AsyncCursor[Any]):
     writer: ClassVar[Writer]
 
     @override
-    async def execute(
-        self, query: str | bytes | SQL | Composed, params: Params | None = None, **how: Any
-    ) -> Interrupted:
+    async def execute(self, query: Any, params: Any = None, **how: Any) -> Any:
         await self.writer.write()
-        await super().execute(query, params, **how)
-        return self
+        return await super().execute(query, params, **how)
 
 
 def test_both_schemas_are_read_at_one_moment(own_shim: Shim) -> None:
