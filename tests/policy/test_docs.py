@@ -164,3 +164,28 @@ def test_a_walk_over_a_function_that_is_gone_is_found() -> None:
     page = "`engine/api/runs.py:start` → `engine/api/runs.py:gone` → `engine/gone.py:start`"
 
     assert missing_stops(ROOT, page) == ["engine/api/runs.py:gone", "engine/gone.py:start"]
+
+
+def mapped(root: Path) -> set[str]:
+    """The folders that the map of the README names, two levels deep."""
+    text = (root / "README.md").read_text("utf-8").partition("## Map\n```\n")[2].partition("```")[0]
+    found, top = set(), ""
+    for line in text.splitlines():
+        names = re.findall(r"(?<!\S)(\w+)/(?!\S)", line)
+        if line.startswith(" "):
+            found |= {f"{top}/{name}" for name in names}
+        elif names:
+            top = names[0]
+            found.add(top)
+    return found
+
+
+def test_the_map_of_the_readme_names_the_folders_that_are_there() -> None:
+    packages = ("pytest_spec11", "engine", "reports", "scenarios", "tests", "benchmarks")
+    nested = {
+        path.parent.relative_to(ROOT).as_posix()
+        for package in packages[:4]
+        for path in (ROOT / package).glob("*/__init__.py")
+    }
+
+    assert mapped(ROOT) == {*packages, *nested, "docs"}
