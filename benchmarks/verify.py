@@ -129,7 +129,7 @@ def write_bundle(folder: Path, records: int, nodes: int = NODES) -> Path:
     journal.start(runId="bench", nonce="n", role="main", pid=1, binding={"tree": TREE})
     names = [f"test_file.py::test_number[{number}]" for number in range(nodes)]
     items = [{"node": node, "claims": ["S00.x"], "scenarios": ["S00"]} for node in names]
-    journal.write("collected", items=items, deselected=[])
+    journal.write("collected", items=items, deselected=[], defined=[], selected=[])
     for number in range((records - nodes - 3) // 2):
         node = names[number % nodes]
         journal.write("observation", **make_observation(node, number))

@@ -13,6 +13,7 @@ import pytest
 
 MAIN: Final = "main"
 CONTROLLER: Final = "controller"
+FIRST_WORKER: Final = "gw0"
 _KEY: Final = "spec11_run"
 
 

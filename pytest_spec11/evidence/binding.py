@@ -118,6 +118,17 @@ def _outside(root: Path) -> str:
         raise CannotJudge(f"work tree {root}: {error}") from error
 
 
+def list_files(root: Path) -> list[str]:
+    """Every file below ``root`` that the binding covers, relative to it.
+
+    Raises CannotJudge when git cannot list them.
+    """
+    if not _has_git(root):
+        return [path.relative_to(root).as_posix() for path in _files(root)]
+    found = git.text(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return sorted({*filter(None, found.split("\0"))})
+
+
 def _content(path: Path) -> str:
     if path.is_symlink():
         return f"-> {path.readlink()}"

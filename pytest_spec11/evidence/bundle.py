@@ -113,6 +113,10 @@ class Bundle:
     """Claims of every collected test, by node."""
     deselected: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Claims of every deselected test, by node."""
+    defined: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The lines of every test that a test file of the tree defines, by place."""
+    selected: frozenset[str] = frozenset()
+    """The places of every selected test."""
     ends: tuple[Outcome, ...] = ()
     """Every outcome, in the order of the records."""
     sights: Mapping[str, Mapping[str, Sight | None]] = field(default_factory=dict)
@@ -249,6 +253,8 @@ class Fold:
         self._flaws: dict[Flaw, None] = {}
         self._items: dict[str, frozenset[str]] = {}
         self._deselected: dict[str, frozenset[str]] = {}
+        self._defined: dict[str, set[int]] = defaultdict(set)
+        self._selected: set[str] = set()
         self._ends: list[Outcome] = []
         self._sights: dict[str, dict[str, Sight | None]] = defaultdict(dict)
         self._checked: set[str] = set()
@@ -288,6 +294,8 @@ class Fold:
             documents=tuple(documents),
             items=self._items,
             deselected=self._deselected,
+            defined={place: tuple(sorted(lines)) for place, lines in self._defined.items()},
+            selected=frozenset(self._selected),
             ends=tuple(self._ends),
             sights=dict(self._sights),
             checked=frozenset(self._checked),
@@ -299,6 +307,9 @@ class Fold:
     def _collect(self, record: Record) -> None:
         for known, key in ((self._items, "items"), (self._deselected, "deselected")):
             _add_claims(known, ((item["node"], item["claims"]) for item in record.data[key]))
+        for test in record.data["defined"]:
+            self._defined[test["place"]].add(test["line"])
+        self._selected.update(record.data["selected"])
 
     def _observe(self, record: Record) -> None:
         said = record.data

@@ -32,7 +32,12 @@ _KEYS: Final = frozenset({"at", "data", "kind", "prev", "seq"})
 # The keys that a record of each kind must have, with their types; other keys are free.
 SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "start": {"runId": (str,), "nonce": (str,), "role": (str,), "pid": (int,), "binding": (dict,)},
-    "collected": {"items": (list,), "deselected": (list,)},
+    "collected": {
+        "items": (list,),
+        "deselected": (list,),
+        "defined": (list,),
+        "selected": (list,),
+    },
     "observation": {
         "node": (str,),
         "source": (str,),
@@ -371,12 +376,19 @@ def _find_misfilled(kind: str, data: Mapping[str, Any]) -> str:
         return "" if good else "workers without roles"
     if kind == "collected":
         good = all(_item(item) for item in [*data["items"], *data["deselected"]])
+        good = good and all(map(_is_place, data["defined"])) and _strings(data["selected"])
         return "" if good else "collected items without node and claims"
     return ""
 
 
 def _strings(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_place(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return isinstance(value.get("place"), str) and type(value.get("line")) is int
 
 
 def _item(value: object) -> bool:

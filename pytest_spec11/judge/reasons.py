@@ -196,6 +196,16 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "E-DESELECTED": _code(
             "Run the test without the selection that left it out.", _ALL, Trait.ELSEWHERE
         ),
+        "E-NOT-COLLECTED": _code(
+            "Run every test file of the tree, or gate all runs of a split suite together.",
+            _ALL,
+            Trait.ELSEWHERE,
+        ),
+        "E-SHADOWED": _code(
+            "Give the test a name and a place of its own, so that pytest runs it.",
+            "pytest --collect-only -q",
+            Trait.ELSEWHERE,
+        ),
         "E-NOT-RUN": _code("Write or run a test of this claim.", _ALL),
         "E-EMPTY": _code("Make the test read the system through an oracle.", _ALL),
         "E-NO-ASSERTION": _code(

@@ -25,6 +25,7 @@ _WAIVER: Final = re.compile(
     r"waive|exempt|ignore|allow|skip|known|quarantin|except|optional", re.IGNORECASE
 )
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FOLDER: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _VERSION: Final = re.compile(r"[!-~]{1,200}")
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -40,6 +41,7 @@ class Policy:
     max_age_h: float = MAX_AGE_H
     clock_skew_s: float = MAX_SKEW_S
     shards: tuple[str, ...] = ()  # each of them must have run
+    tests: tuple[str, ...] = ()  # folders whose tests must all have run; if empty, the whole tree
     rehearsal: bool = False  # a throwaway tree: its GO is marked and never counts for another tree
     threshold: int = 0  # how many different keys must sign
     keys: tuple[str, ...] = ()  # Ed25519, the raw public key in hex
@@ -92,6 +94,7 @@ def read(content: bytes, name: str = FILE) -> Policy:
         max_age_h=float(release.get("max_age_h", MAX_AGE_H)),
         clock_skew_s=float(release.get("clock_skew_s", MAX_SKEW_S)),
         shards=tuple(release.get("shards", ())),
+        tests=tuple(release.get("tests", ())),
         rehearsal=release.get("rehearsal", False),
         threshold=signing.get("threshold", 0),
         keys=tuple(signing.get("keys", ())),
@@ -151,6 +154,12 @@ def _names(value: Any) -> str:
     good = isinstance(value, list) and len({*map(str, value)}) == len(value)
     good = good and all(isinstance(each, str) and _NAME.fullmatch(each) for each in value)
     return "" if good else "is not a list of different names"
+
+
+def _folders(value: Any) -> str:
+    good = isinstance(value, list) and value and len({*map(str, value)}) == len(value)
+    good = good and all(isinstance(each, str) and _FOLDER.fullmatch(each) for each in value)
+    return "" if good else "is not a list of different folders of the tree"
 
 
 def _keys(value: Any) -> str:
@@ -218,6 +227,7 @@ _TABLES: Final[Mapping[str, Callable[[str, Table], Iterator[str]]]] = MappingPro
                 "max_age_h": _at_most(MAX_AGE_H),
                 "clock_skew_s": _at_most(MAX_SKEW_S),
                 "shards": _names,
+                "tests": _folders,
                 "rehearsal": _flag,
             }
         ),

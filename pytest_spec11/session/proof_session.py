@@ -22,7 +22,7 @@ from pytest_spec11.mutants.orders import Orders
 from pytest_spec11.options import Settings
 from pytest_spec11.oracles.witness import without_password
 from pytest_spec11.requirements import catalogue, policy
-from pytest_spec11.run import CONTROLLER, run_of
+from pytest_spec11.run import CONTROLLER, FIRST_WORKER, MAIN, run_of
 from pytest_spec11.session import assertion_hook, markers
 from pytest_spec11.session.controls import Controls
 from pytest_spec11.session.needs import PRIVATE, RECORD, needs_of
@@ -31,6 +31,7 @@ from pytest_spec11.session.redaction import Redaction
 from pytest_spec11.session.retention import prune
 from pytest_spec11.session.runtest_hooks import RuntestHooks
 from pytest_spec11.session.runtime import Runtime
+from pytest_spec11.session.test_inventory import TestInventory, list_places
 from pytest_spec11.verdict.gate import evaluate
 from pytest_spec11.verdict.question import Question
 from pytest_spec11.verdict.run_summary import RunSummary
@@ -154,8 +155,23 @@ class ProofSession:
             self.runtime.begin_fork_servers()
         if self.recorder is not None:
             self.recorder.record_collection(
-                map(_describe_item, session.items), map(_describe_item, self._deselected)
+                map(_describe_item, session.items),
+                map(_describe_item, self._deselected),
+                self._take_inventory(session.items),
             )
+
+    def _take_inventory(self, items: list[pytest.Item]) -> dict[str, Any]:
+        """The tests that the tree defines, and those that were selected.
+
+        A demo is never GO, and of the workers of xdist one is enough to read the files.
+        """
+        root, defined = self.config.rootpath, list[dict[str, Any]]()
+        if self.settings.scope != "demo" and self.runtime.run.role in {MAIN, FIRST_WORKER}:
+            tree = TestInventory(self.config, binding.list_files(root), self._policy().tests)
+            known = [*items, *self._deselected]
+            modules = {item.path: getattr(item, "module", None) for item in known}
+            defined = tree.list_defined(modules)
+        return {"defined": defined, "selected": list_places(items, root)}
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

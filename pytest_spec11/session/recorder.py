@@ -40,13 +40,19 @@ class Recorder:
         return self._trial
 
     def record_collection(
-        self, items: Iterable[Mapping[str, Any]], deselected: Iterable[Mapping[str, Any]]
+        self,
+        items: Iterable[Mapping[str, Any]],
+        deselected: Iterable[Mapping[str, Any]],
+        inventory: Mapping[str, Any],
     ) -> None:
-        """Record the selected tests with their claims, and the tests that were deselected."""
+        """Record the selected tests with their claims, and the tests that were deselected.
+
+        ``inventory`` are the tests that the tree defines, and the places of the selected ones.
+        """
         listed = [dict(item) for item in items]
         self.claims = {item["node"]: item["claims"] for item in listed}
         self._journal.write(
-            "collected", items=listed, deselected=[dict(each) for each in deselected]
+            "collected", items=listed, deselected=[dict(each) for each in deselected], **inventory
         )
         self._journal.sync()
 

@@ -69,6 +69,7 @@ def compare_policies(old: Policy, new: Policy) -> Iterator[str]:
         yield f"policy: {name} is no longer asked for"
     for name in sorted({*old.shards} - {*new.shards}):
         yield f"policy: shard {name} is no longer asked for"
+    yield from _compare_folders(old.tests, new.tests)
     for word, before, now in (
         ("max_age_h", old.max_age_h, new.max_age_h),
         ("clock_skew_s", old.clock_skew_s, new.clock_skew_s),
@@ -81,6 +82,13 @@ def compare_policies(old: Policy, new: Policy) -> Iterator[str]:
     if new.rehearsal and not old.rehearsal:
         yield "policy: this tree became a rehearsal"
     yield from _compare_limits(old, new)
+
+
+def _compare_folders(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[str]:
+    if new and not old:
+        yield f"policy: only the tests in {', '.join(new)} are asked for"
+    for folder in sorted({*old} - {*new}) if new else ():
+        yield f"policy: the tests in {folder} are no longer asked for"
 
 
 def _compare_limits(old: Policy, new: Policy) -> Iterator[str]:

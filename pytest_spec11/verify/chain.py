@@ -25,7 +25,12 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = MappingProxyType(
             "pid": _NUMBER,
             "binding": _TABLE,
         },
-        "collected": {"items": _LIST, "deselected": _LIST},
+        "collected": {
+            "items": _LIST,
+            "deselected": _LIST,
+            "defined": _LIST,
+            "selected": _LIST,
+        },
         "observation": {
             "node": _WORD,
             "source": _WORD,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -39,6 +39,8 @@ class Proofs:
     def __init__(self) -> None:
         self.tests: dict[str, Test] = defaultdict(Test)
         self.deselected: dict[str, set[str]] = defaultdict(set)
+        self.defined: set[tuple[str, int]] = set()  # place and line of tests in the tree's files
+        self.selected: set[str] = set()
         self.blobs: dict[str, tuple[int, str]] = {}  # size and first place, by name
         self.orders: list[tuple[Journal, Data]] = []
         self._hearing: Mapping[str, Callable[[Journal, Data], str]] = {
@@ -61,6 +63,8 @@ class Proofs:
             test.claims.update(item["claims"])
         for item in data["deselected"]:
             self.deselected[item["node"]].update(item["claims"])
+        self.defined.update((each["place"], each["line"]) for each in data["defined"])
+        self.selected.update(data["selected"])
         return ""
 
     def _take_observation(self, journal: Journal, data: Data) -> str:
@@ -123,6 +127,13 @@ class Proofs:
             for claim, sources in needs.items()
             if claim in tests and claim not in left and _prove(tests[claim], sources, spoilt)
         }
+
+    def find_left_out(self) -> list[str]:
+        """Tests of the tree that no run selected, or that share their place with another."""
+        counts = Counter(place for place, _ in self.defined)
+        return sorted(
+            place for place, count in counts.items() if count > 1 or place not in self.selected
+        )
 
     def find_unconserved(self) -> list[str]:
         """Tests that were collected but never ended, or ended but were never collected."""

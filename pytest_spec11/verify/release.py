@@ -64,7 +64,7 @@ class Release:
             self._findings.add("E-JUDGES", where, text)
         self._check_tiles()
         if self._said["verdict"] == "GO":
-            self._check_red_tests()
+            self._check_tests()
             self._check_binding()
             self._timely()
             self._check_workers()
@@ -95,11 +95,14 @@ class Release:
         for node in self._evidence.proofs.find_unconserved()[:20]:
             self._findings.add("E-CONSERVATION", node, "collected and ended are not the same")
 
-    def _check_red_tests(self) -> None:
-        """Check that no test was red, also of no claim."""
+    def _check_tests(self) -> None:
+        """Check that no test was red or left out, also of no claim."""
         for node, test in self._evidence.proofs.tests.items():
             if test.red:
                 self._findings.add("E-FAILED", node, "GO, though this test was red")
+        for place in self._evidence.proofs.find_left_out():
+            text = "GO, though no run has this test of the tree, or another took its place"
+            self._findings.add("E-NOT-COLLECTED", place, text)
 
     @property
     def _flaky(self) -> set[str]:

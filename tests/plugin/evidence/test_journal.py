@@ -99,7 +99,7 @@ def test_a_seal_that_was_edited_seals_nothing(made: Journal) -> None:
             {"node": "n", "attempt": 1, "outcome": "fine", "phases": {}, "claims": [], "voids": []},
         ),
         ("workers", {"expected": [1], "lost": []}),
-        ("collected", {"items": [{"node": "n"}], "deselected": []}),
+        ("collected", {"items": [{"node": "n"}], "deselected": [], "defined": [], "selected": []}),
     ],
 )
 def test_a_record_that_cannot_be_written_whole_breaks_the_journal(

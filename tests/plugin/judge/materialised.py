@@ -86,11 +86,18 @@ def view(journals: Sequence[Held], flaws: Sequence[Flaw] = ()) -> Bundle:
         for each in own.of("observation")
         if is_substantive(each)
     }
+    listings = [each for own in journals for each in own.of("collected")]
+    defined = [test for each in listings for test in each["defined"]]
     return Bundle(
         leaves=tuple(each.leaf for each in journals),
         flaws=tuple(dict.fromkeys(flaws)),
         items=_claims(journals, "items"),
         deselected=_claims(journals, "deselected"),
+        defined={
+            place: tuple(sorted({each["line"] for each in defined if each["place"] == place}))
+            for place in {each["place"] for each in defined}
+        },
+        selected=frozenset(place for each in listings for place in each["selected"]),
         ends=tuple(_end(own, each) for own in journals for each in own.of("outcome")),
         sights={node: _sights(journals, node) for node in nodes},
         checked=frozenset(node for own in journals for node in _checked(own)),

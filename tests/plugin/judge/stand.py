@@ -106,6 +106,8 @@ def collected(
     return "collected", {
         "items": [{"node": node, "claims": claims, "scenarios": []} for node, claims in items],
         "deselected": [{"node": node, "claims": claims} for node, claims in deselected],
+        "defined": [],
+        "selected": [node.partition("[")[0] for node, _ in items],
     }
 
 

@@ -75,6 +75,12 @@ def renamed_blob(content: bytes) -> Change:
     return every_blob(change)
 
 
+def defining(*tests: tuple[str, int]) -> Change:
+    """The files of the tree define these tests."""
+    listed = [{"place": place, "line": line} for place, line in tests]
+    return lambda stand: stand.entries[0][1].update(defined=listed)
+
+
 def foreign(folder: Path) -> None:
     """A journal of another run lies beside."""
     again = happy(small(folder.parent))
@@ -180,6 +186,9 @@ DAMAGES: dict[str, tuple[str, Change]] = {
         instead(7, ended(B, "skipped", phases={"call": "skipped"}, witness={"call": "failed"})),
     ),
     "never seen to run": ("E-CONTRADICTION", instead(7, ended(B, witness={"setup": "passed"}))),
+    "left out of its file": ("E-SHADOWED", defining((A, 1), ("t.py::c", 9))),
+    "left out with its file": ("E-NOT-COLLECTED", defining(("u.py::c", 9))),
+    "took another's place": ("E-SHADOWED", defining((B, 1), (B, 9))),
     "failed, on no record": ("E-CONSERVATION", setting(exit_status=1)),
     "two outcomes": ("E-RERUN", adding(ended(B))),
     "second attempt": ("E-RERUN", instead(7, ended(B, attempt=2))),

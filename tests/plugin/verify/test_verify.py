@@ -131,11 +131,22 @@ def weak_by_hand(it: Release) -> None:
     resigned(it, verdict="GO", reasons=[], proofTiles=green)
 
 
-def failed_by_hand(it: Release) -> None:
+def left_out_by_hand(it: Release, *tests: tuple[str, int]) -> None:
+    """No run has a test of the tree, and the sign-off says GO."""
+    main_journal(it).unlink()
+    listed = [{"place": place, "line": line} for place, line in tests]
+    it.stand.entries[0][1]["defined"] = listed
+    it.stand.write(it.folder)
+    it.sign_off()
+    tiles = said(it)["proofTiles"]
+    green = [{**each, "verdict": "GO", "reason": ""} if each["claims"] else each for each in tiles]
+    resigned(it, verdict="GO", reasons=[], proofTiles=green)
+
+
+def failed_by_hand(it: Release, **outcome: object) -> None:
     """The test failed, and the sign-off says that it passed."""
     main_journal(it).unlink()
-    outcome = it.stand.entries[7][1]
-    outcome["outcome"] = "failed"
+    it.stand.entries[7][1].update(outcome or {"outcome": "failed"})
     it.stand.write(it.folder)
     it.sign_off()
     green = [
@@ -211,6 +222,17 @@ DAMAGES: dict[str, tuple[str, Callable[[Release], object]]] = {
     "green lane by hand": ("E-LANE", green_by_hand),
     "killed by hand": ("E-WEAK-ORACLE", weak_by_hand),
     "proven by hand": ("E-JUDGES", failed_by_hand),
+    "better than seen": ("E-JUDGES", lambda it: failed_by_hand(it, witness={"call": "failed"})),
+    "never seen to run": ("E-JUDGES", lambda it: failed_by_hand(it, witness={})),
+    "left out": ("E-NOT-COLLECTED", lambda it: left_out_by_hand(it, ("t.py::c", 1))),
+    "took another's place": (
+        "E-NOT-COLLECTED",
+        lambda it: left_out_by_hand(it, ("t.py::test_b", 1), ("t.py::test_b", 5)),
+    ),
+    "red without a claim": (
+        "E-FAILED",
+        lambda it: failed_by_hand(it, witness={"call": "failed"}),
+    ),
     "judged too late": ("E-STALE", lambda it: resigned(it, judgedAt=2**52)),
     "judged too early": ("E-FUTURE", lambda it: resigned(it, judgedAt=1)),
     "of another tree": (
