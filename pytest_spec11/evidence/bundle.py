@@ -14,8 +14,9 @@ from pytest_spec11.errors import BadInput
 from pytest_spec11.evidence import documents as sealed
 from pytest_spec11.evidence import journal, observations, run_files
 from pytest_spec11.evidence.documents import Document
+from pytest_spec11.evidence.inventory import Inventory, merge_inventories, read_inventory
 from pytest_spec11.evidence.journal import Reading, Record, hear_both, ignore_record
-from pytest_spec11.evidence.phase_witness import CONTRADICTION, find_contradictions
+from pytest_spec11.evidence.phase_witness import find_voids
 from pytest_spec11.evidence.run_files import Problem
 
 BAD: Final = frozenset({"failed", "error"})
@@ -113,10 +114,7 @@ class Bundle:
     """Claims of every collected test, by node."""
     deselected: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Claims of every deselected test, by node."""
-    defined: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """The lines of every test that a test file of the tree defines, by place."""
-    selected: frozenset[str] = frozenset()
-    """The places of every selected test."""
+    inventory: Inventory = field(default_factory=Inventory)
     ends: tuple[Outcome, ...] = ()
     """Every outcome, in the order of the records."""
     sights: Mapping[str, Mapping[str, Sight | None]] = field(default_factory=dict)
@@ -218,6 +216,7 @@ def merge(bundles: Sequence[Bundle]) -> Bundle:
         documents=tuple(document for each in bundles for document in each.documents),
         items=items,
         deselected=deselected,
+        inventory=merge_inventories(each.inventory for each in bundles),
         ends=tuple(end for each in bundles for end in each.ends),
         sights=dict(sights),
         checked=frozenset[str]().union(*(each.checked for each in bundles)),
@@ -253,8 +252,7 @@ class Fold:
         self._flaws: dict[Flaw, None] = {}
         self._items: dict[str, frozenset[str]] = {}
         self._deselected: dict[str, frozenset[str]] = {}
-        self._defined: dict[str, set[int]] = defaultdict(set)
-        self._selected: set[str] = set()
+        self._inventory = Inventory()
         self._ends: list[Outcome] = []
         self._sights: dict[str, dict[str, Sight | None]] = defaultdict(dict)
         self._checked: set[str] = set()
@@ -294,8 +292,7 @@ class Fold:
             documents=tuple(documents),
             items=self._items,
             deselected=self._deselected,
-            defined={place: tuple(sorted(lines)) for place, lines in self._defined.items()},
-            selected=frozenset(self._selected),
+            inventory=self._inventory,
             ends=tuple(self._ends),
             sights=dict(self._sights),
             checked=frozenset(self._checked),
@@ -307,9 +304,7 @@ class Fold:
     def _collect(self, record: Record) -> None:
         for known, key in ((self._items, "items"), (self._deselected, "deselected")):
             _add_claims(known, ((item["node"], item["claims"]) for item in record.data[key]))
-        for test in record.data["defined"]:
-            self._defined[test["place"]].add(test["line"])
-        self._selected.update(record.data["selected"])
+        self._inventory = merge_inventories([self._inventory, read_inventory([record.data])])
 
     def _observe(self, record: Record) -> None:
         said = record.data
@@ -363,14 +358,6 @@ class Fold:
     def _share(self, value: Value) -> Value:
         shared: Value = self._same.setdefault(value, value)
         return shared
-
-
-def find_voids(said: Data) -> tuple[str | None, ...]:
-    """The code of each reason not to believe an outcome, also of one that it does not give."""
-    codes = [void.get("code") for void in said["voids"]]
-    if CONTRADICTION not in codes and any(find_contradictions(said["phases"], said["witness"])):
-        codes.append(CONTRADICTION)
-    return tuple(codes)
 
 
 def load(paths: Sequence[Path], hear: Callable[[Record], object] = ignore_record) -> Bundle:

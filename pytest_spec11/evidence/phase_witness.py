@@ -29,3 +29,11 @@ def find_contradictions(
         honest = _HONEST.get(ended, _UNSEEN)
         if (ended or when == "call") and reported not in honest:
             yield when, str(reported), ended or "not run"
+
+
+def find_voids(said: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """The code of each reason not to believe an outcome, also of one that it does not give."""
+    codes = [void.get("code") for void in said["voids"]]
+    if CONTRADICTION not in codes and any(find_contradictions(said["phases"], said["witness"])):
+        codes.append(CONTRADICTION)
+    return tuple(codes)

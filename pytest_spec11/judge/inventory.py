@@ -12,10 +12,10 @@ from pytest_spec11.judge.reasons import Reason, command_of, reason
 def check_inventory(case: Case) -> Iterator[Reason]:
     """Every test of every test file must have been selected, and no test may hide another."""
     files: dict[str, list[str]] = defaultdict(list)
-    for place in case.bundle.defined:
+    for place in case.bundle.inventory.defined:
         files[place.partition("::")[0]].append(place)
     for file, places in sorted(files.items()):
-        missing = [place for place in places if place not in case.bundle.selected]
+        missing = [place for place in places if place not in case.bundle.inventory.selected]
         if len(missing) == len(places):
             text = f"no gated run has a test of this file, which defines {len(places)}"
             yield reason("E-NOT-COLLECTED", file, text, f"pytest {file}")
@@ -26,11 +26,11 @@ def check_inventory(case: Case) -> Iterator[Reason]:
 def _check_places(case: Case, places: list[str]) -> Iterator[Reason]:
     left = {node.partition("[")[0] for node in case.bundle.deselected}
     for place in places:
-        lines = case.bundle.defined[place]
+        lines = case.bundle.inventory.defined[place]
         if len(lines) > 1:
             text = f"defined in the lines {', '.join(map(str, lines))}, of which one runs"
             yield reason("E-SHADOWED", place, text)
-        elif place not in case.bundle.selected:
+        elif place not in case.bundle.inventory.selected:
             code = "E-NOT-COLLECTED" if place in left else "E-SHADOWED"
             text = f"defined in line {lines[0]}, and no gated run has it"
             yield reason(code, place, text, command_of(place))

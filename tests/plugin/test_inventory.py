@@ -117,6 +117,10 @@ def test_what_a_run_deselects_is_named_until_another_run_has_it(team: Callable[.
     ours.run("--spec11-scope", "signoff", "-k", "of_no_claim or takes_orders")
     both = ours.verdict(*map(str, ours.bundles))
     assert place not in {each["subject"] for each in both["reasons"]}
+    ours.run("--spec11-scope", "signoff", "-m", "S00")
+    first, _, third = map(str, ours.bundles)
+    halves = ours.verdict(first, third)
+    assert place in {each["subject"] for each in halves["reasons"]}
 
 
 @pytest.mark.parametrize("more", [(), ("-n", "2")])

@@ -20,10 +20,11 @@ from pytest_spec11.evidence.bundle import (
     JournalFile,
     Outcome,
     Sight,
-    find_voids,
 )
+from pytest_spec11.evidence.inventory import Inventory
 from pytest_spec11.evidence.journal import Reading, Record, Times
 from pytest_spec11.evidence.observations import is_substantive
+from pytest_spec11.evidence.phase_witness import find_voids
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,13 @@ def view(journals: Sequence[Held], flaws: Sequence[Flaw] = ()) -> Bundle:
         flaws=tuple(dict.fromkeys(flaws)),
         items=_claims(journals, "items"),
         deselected=_claims(journals, "deselected"),
-        defined={
-            place: tuple(sorted({each["line"] for each in defined if each["place"] == place}))
-            for place in {each["place"] for each in defined}
-        },
-        selected=frozenset(place for each in listings for place in each["selected"]),
+        inventory=Inventory(
+            {
+                place: tuple(sorted({each["line"] for each in defined if each["place"] == place}))
+                for place in {each["place"] for each in defined}
+            },
+            frozenset(place for each in listings for place in each["selected"]),
+        ),
         ends=tuple(_end(own, each) for own in journals for each in own.of("outcome")),
         sights={node: _sights(journals, node) for node in nodes},
         checked=frozenset(node for own in journals for node in _checked(own)),

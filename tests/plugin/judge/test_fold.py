@@ -79,7 +79,9 @@ def outcomes(draw: st.DrawFn) -> Entry:
 def listings(draw: st.DrawFn) -> Entry:
     """What was collected and what was left out."""
     listed = st.lists(st.tuples(NODES, CLAIMS), max_size=3)
-    return collected(draw(listed), tuple(draw(listed)))
+    kind, data = collected(draw(listed), tuple(draw(listed)))
+    places = st.fixed_dictionaries({"place": NODES, "line": st.integers(1, 3)})
+    return kind, data | {"defined": draw(st.lists(places, max_size=3))}
 
 
 KEPT = [b"seen", b"also seen", b""]
