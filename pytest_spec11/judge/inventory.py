@@ -12,7 +12,7 @@ from pytest_spec11.judge.reasons import Reason, command_of, reason
 def check_inventory(case: Case) -> Iterator[Reason]:
     """Every test of every test file must have been selected, and no test may hide another."""
     files: dict[str, list[str]] = defaultdict(list)
-    for place in case.bundle.inventory.defined:
+    for place in sorted(case.bundle.inventory.defined):
         files[place.partition("::")[0]].append(place)
     for file, places in sorted(files.items()):
         missing = [place for place in places if place not in case.bundle.inventory.selected]
