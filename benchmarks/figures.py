@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Final, Self, TypeAlias
 
 HIGHER: Final = "higher"
 LOWER: Final = "lower"
+CHANCE: Final = 0.05  # that the true median lies outside of the interval that we state
 
 
 class Outcome(enum.StrEnum):
@@ -68,8 +70,9 @@ class Figure:
     ) -> Self:
         """The median of the ratios of each pair.
 
-        ``twin`` measured the same thing as ``ours``: ratios of these two should be 1. What they
-        are away from it is noise. Without a twin the spread of the ratios is the noise.
+        ``twin`` measured the same thing as ``ours``: the median ratio of these two should be 1. How
+        far it may be away from 1 is the noise. Without a twin the spread of the ratios is the
+        noise.
         """
         ratios = divide_pairs(ours, floor)
         found = cls.from_rounds(ratios)
@@ -77,7 +80,7 @@ class Figure:
         if twin is None:
             return cls(value=found.value, rounds=found.rounds, noise=found.noise, parts=parts)
         same = divide_pairs(ours, twin)
-        noise = found.value * max(abs(ratio - 1) for ratio in same)
+        noise = found.value * max(abs(ratio - 1) for ratio in bound_median(same))
         parts["twin"] = tuple(twin)
         return cls(value=found.value, rounds=found.rounds, noise=noise, parts=parts)
 
@@ -85,6 +88,20 @@ class Figure:
 def divide_pairs(ours: Sequence[float], floor: Sequence[float]) -> list[float]:
     """The ratio of each pair of rounds."""
     return [mine / other for mine, other in zip(ours, floor, strict=True)]
+
+
+def bound_median(values: Sequence[float]) -> tuple[float, float]:
+    """The interval in which the true median lies.
+
+    Each value lies below the true median with a probability of one half, whatever its distribution
+    is. So with many values the interval may leave out some at both ends, and it still misses the
+    true median with a probability of at most ``CHANCE``. It leaves out none of up to eight values.
+    """
+    ordered, left_out = sorted(values), 0
+    tail = 0.5 ** len(ordered)  # the probability that no value lies below the true median
+    while (tail := tail + math.comb(len(ordered), left_out + 1) / 2 ** len(ordered)) <= CHANCE / 2:
+        left_out += 1
+    return ordered[left_out], ordered[-1 - left_out]
 
 
 Figures: TypeAlias = Mapping[str, Figure]

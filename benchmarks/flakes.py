@@ -2,6 +2,9 @@
 
 Some rounds have the machine for themselves, others run beside processes that only burn time. Each
 red test is named with its round, the seed of the order and where to read on.
+
+The search may be made in parts: `.spec11/flakes.ndjson` keeps each round that ended, and the last
+line and the status are of all rounds of the same tests of the same tree.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from benchmarks import flake_ledger
+from benchmarks.flake_ledger import Entry
+from pytest_spec11.evidence import binding
 
 RED: Final = re.compile(r"^(?:FAILED|ERROR) (?P<test>\S.*?)(?: - .*)?$", re.MULTILINE)
 EVIDENCE: Final = re.compile(r"^evidence: (\S+)$", re.MULTILINE)
@@ -38,45 +45,50 @@ class Round:
     """One run of the tests, and the seed of its order."""
 
     name: str
+    kind: str
     seed: int
     burners: int
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What was red in a round, and where to read on."""
+class Search:
+    """What is searched: the same tests of the same tree, in every round."""
 
-    round: Round
-    red: tuple[str, ...]
-    log: Path
-    evidence: str
-
-    def lines(self) -> Iterator[str]:
-        """A line for each red test."""
-        for test in self.red:
-            yield f"{test}  {self.round.name}, seed {self.round.seed}, {self.log}, {self.evidence}"
+    tree: str
+    tests: tuple[str, ...]
+    workers: int
+    folder: Path  # of the logs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every round was green, 1 when one was not, 130 after Ctrl-C."""
+    """0 when every round of this tree was green, 1 when one was not, 130 after Ctrl-C."""
     wanted = _parsed(argv)
-    folder = Path(".spec11") / time.strftime("flakes-%Y%m%dT%H%M%SZ", time.gmtime())
-    folder.mkdir(parents=True)
-    outcomes: list[Outcome] = []
+    search = _begin(wanted)
     interrupted = False
     for each in _rounds(wanted):
         try:
-            outcomes.append(run(each, folder, wanted))
+            entry = run(each, search)
         except KeyboardInterrupt:
             interrupted = True
             break
-        print(f"{each.name}: seed {each.seed}, {len(outcomes[-1].red)} red", flush=True)
-    for outcome in outcomes:
-        for line in outcome.lines():
+        flake_ledger.append(entry)
+        print(f"{each.name}: seed {each.seed}, {len(entry.red)} red", flush=True)
+    entries = flake_ledger.read(search.tree, search.tests)
+    for entry in entries:
+        for line in entry.lines():
             print(line)
+    print(flake_ledger.describe(entries))
     if interrupted:
         return INTERRUPTED
-    return 1 if any(outcome.red for outcome in outcomes) else 0
+    return 1 if any(entry.red for entry in entries) else 0
+
+
+def _begin(wanted: argparse.Namespace) -> Search:
+    tree = str(binding.measure(Path(), "", "demo", "")["tree"])
+    began = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    folder = Path(".spec11") / f"flakes-{began}-{secrets.token_hex(4)}"
+    folder.mkdir(parents=True)
+    return Search(tree, tuple(wanted.tests), wanted.workers, folder)
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -94,26 +106,34 @@ def _rounds(wanted: argparse.Namespace) -> list[Round]:
     first = secrets.randbelow(1_000_000) if wanted.seed is None else wanted.seed
     kinds = [("plain", 0)] * wanted.plain + [("busy", wanted.burners)] * wanted.busy
     return [
-        Round(f"{kind}-{number}", first + number, burners)
+        Round(f"{kind}-{number}", kind, first + number, burners)
         for number, (kind, burners) in enumerate(kinds)
     ]
 
 
-def run(each: Round, folder: Path, wanted: argparse.Namespace) -> Outcome:
+def run(each: Round, search: Search) -> Entry:
     """How one round ended. Nothing that it began outlives it."""
-    log = folder / f"{each.name}.log"
+    log = search.folder / f"{each.name}.log"
     command = [
-        *(sys.executable, "-m", "pytest", "-q", "-rfE", "-n", str(wanted.workers)),
-        *("--random-order-bucket=module", f"--random-order-seed={each.seed}", *wanted.tests),
+        *(sys.executable, "-m", "pytest", "-q", "-rfE", "-n", str(search.workers)),
+        *("--random-order-bucket=module", f"--random-order-seed={each.seed}", *search.tests),
     ]
     with burning(each.burners), log.open("wb") as out:
         status = _ended(command, out.fileno())
     said = log.read_text(encoding="utf-8", errors="replace")
-    red = tuple(dict.fromkeys(found["test"] for found in RED.finditer(said)))
+    red = [*dict.fromkeys(found["test"] for found in RED.finditer(said))]
     if status != 0 and not red:
-        red = (f"(no test is named, pytest ended with {status})",)
+        red = [f"(no test is named, pytest ended with {status})"]
     found = EVIDENCE.search(said)
-    return Outcome(each, red, log, found[1] if found else "no evidence")
+    return Entry(
+        tree=search.tree,
+        tests=[*search.tests],
+        kind=each.kind,
+        seed=each.seed,
+        red=red,
+        log=str(log),
+        evidence=found[1] if found else "no evidence",
+    )
 
 
 def _ended(command: Sequence[str], out: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,8 +22,12 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the flags ``--spec11-…`` and the ini keys ``spec11_…``."""
+    """Flags ``--spec11-…`` and ini keys ``spec11_…``; orders are taken before any test is there."""
     options.add_options(parser)
+    if _is_stdin_socket():
+        from pytest_spec11.mutants import handover  # noqa: PLC0415  # few runs are handed anything
+
+        handover.receive()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,13 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Register the hooks of the saboteurs if the run names some and the session allows them."""
+    """How each test ends is heard in every run: a run that is controlled looks like any other."""
     plugins = session.config.pluginmanager
     proof = plugins.getplugin(_SESSION)
-    if proof is not None and proof.is_sabotaged:
-        from pytest_spec11.session.sabotaged_run import SabotagedRun  # noqa: PLC0415  # few runs are
+    if proof is not None:
+        from pytest_spec11.session.sabotaged_run import SabotagedRun  # noqa: PLC0415  # the heavy half
 
-        plugins.register(SabotagedRun(proof), "spec11-sabotage")
+        plugins.register(SabotagedRun(proof, proof.take_orders()), "spec11-findings")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,6 +63,13 @@ def pytest_pycollect_makeitem(
             _activate(config, options.read_settings(config))
         config.pluginmanager.getplugin(_SESSION).check(collector, items)
     return made
+
+
+def _is_stdin_socket() -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(0).st_mode)
+    except OSError:
+        return False  # closed
 
 
 def _as_list(made: object) -> list[object]:

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pytest_spec11.addresses import Address, Values
 from pytest_spec11.errors import NotProvable
@@ -40,8 +40,7 @@ class Control:
     @property
     def alive(self) -> bool:
         """Whether the process exists and has not ended."""
-        self._record_observation("alive", self._running.alive)
-        return self._running.alive
+        return bool(self._read("alive", self._running.alive))
 
     @property
     def log(self) -> Path:
@@ -60,25 +59,19 @@ class Control:
         return self.wait_exit()
 
     def output(self) -> str:
-        """Everything that it printed since its last start, to both streams."""
-        text = self._running.output()
+        """All that it printed since its last start, both streams."""
+        text = str(self._pass_on("output", self._running.output()))
         self._record_observation("output", text[-2000:])
         return text
 
     def wait_exit(self, deadline_s: float = 15.0) -> int:
-        """Wait for the end; return the exit code, negative for a signal.
-
-        Raises NotObserved when the process still runs after ``deadline_s`` seconds.
-        """
-        code = self._running.wait_exit(deadline_s)
-        self._record_observation("exitCode", code)
-        return code
+        """The exit code, negative for a signal. Raises NotObserved while it still runs."""
+        return int(self._read("exitCode", self._running.wait_exit(deadline_s)))
 
     def stop(self) -> int | None:
         """Stop the process and its whole process group; return the exit code."""
         self._running.ask_to_stop()
-        code = self._running.reap()
-        self._record_observation("exitCode", code)
+        code: int | None = self._read("exitCode", self._running.reap())
         return code
 
     def start(self) -> None:
@@ -92,6 +85,16 @@ class Control:
         """Stop the process if it runs, then start it. Raises TargetFailed."""
         self.stop()
         self.start()
+
+    def _read(self, what: str, value: Any) -> Any:
+        """The value as the test gets it, on record."""
+        read = self._pass_on(what, value)
+        self._record_observation(what, read)
+        return read
+
+    def _pass_on(self, what: str, value: Any) -> Any:
+        ref = f"{self._name}.{what}"
+        return self._witness().pass_on("process", ref, {what: value})[what]
 
     def _record_observation(self, what: str, value: str | float | None) -> None:
         pid = self._running.pid if self._running.was_started else None
@@ -196,11 +199,14 @@ class Stack:
             access.close()
         self._access.clear()
         codes = self._parts.stop()
-        if codes:
-            self._witness()(
-                "process", f"{self.name}.stop", {"exitCodes": codes, "stack": self.name}
-            )
-        return codes
+        if not codes:
+            return codes
+        witness, ref = self._witness(), f"{self.name}.stop"
+        read: dict[str, int | None] = witness.pass_on("process", ref, {"exitCodes": codes})[
+            "exitCodes"
+        ]
+        witness("process", ref, {"exitCodes": read, "stack": self.name})
+        return read
 
     def _open(self, process: str) -> Access:
         address = self._parts.address_at(process) if process else self.address

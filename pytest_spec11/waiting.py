@@ -120,6 +120,15 @@ def wait_in_turns(wait: Callable[[float], T], deadline_s: float) -> T:
                 raise
 
 
+_longest_s = float("inf")
+
+
+def limit_waits(longest_s: float) -> None:
+    """No wait of :func:`eventually` that begins from now on has a longer bound."""
+    global _longest_s  # noqa: PLW0603  # one per process, as the tests that wait are
+    _longest_s = longest_s
+
+
 def _there(reading: object) -> bool:
     return reading is not None and reading is not False
 
@@ -137,7 +146,7 @@ def eventually(
     message names the condition and the last reading. An exception of ``read`` ends the wait; a
     ``read`` that may fail for a while returns None instead.
     """
-    patience = Patience(deadline_s)
+    patience = Patience(min(deadline_s, _longest_s))
     while (seen := read()) is None or not until(seen):
         if patience.is_over():
             wanted = getattr(read, "__qualname__", repr(read))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
 
 import pytest
 
@@ -11,6 +13,7 @@ from pytest_spec11.oracles.http import Reply
 from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import GIVE_UP_S, Stopwatch, eventually
 from scenarios.support.contract.events import ACCEPTED
+from scenarios.support.crowds.concurrent_requests import at_once
 from scenarios.support.crowds.long_polls import polling
 from scenarios.support.faults.zero_writes import freeze_worker
 from scenarios.support.runs.gates import Gate, await_end, waiting
@@ -21,6 +24,7 @@ POLLS = 500
 OPEN_S = 10.0
 READ_S = 60.0  # of hundreds of answers, one after the other
 MOST_THREADS = 50
+ASKERS = 16  # twice as many as the api-shim has sessions to lend
 IDLE_S = 2.0
 MOST_IDLE = 100.0  # a second: nothing moves, and only we look
 MOST_COMMITS = 20.0  # a second, above the idle rate
@@ -30,6 +34,15 @@ LOOKED = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'spec11-api'
   AND state = 'idle' AND query_start > %(since)s AND query LIKE '%%human_gates%%'
+"""
+# A session adds what it did to the counter when it ends a transaction, at most once a second, and
+# when it has done nothing for 10 s. So what the polls cost as they opened is counted once no
+# session's last statement is from that time.
+UNCOUNTED = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'spec11-api'
+  AND query_start BETWEEN %(since)s AND %(until)s::timestamptz + interval '1 s'
+  AND query_start > clock_timestamp() - interval '11 s'
 """
 
 
@@ -81,7 +94,9 @@ def test_five_hundred_polls_cost_neither_threads_nor_queries(lab: Stack, unique_
 
     with freeze_worker(lab):
         idle = commits_a_second(lab, gates[0], IDLE_S)
+        (opening,) = lab.admin.execute(NOW)
         with polling(lab.api.base_url, paths) as polls:
+            await_opened(lab, gates[0], opening["now"])
             rate = commits_a_second(lab, gates[0], OPEN_S)
             threads = lab.proc.threads("api")
             assert (polls.collect_answers(0, most=POLLS), polls.waiting) == ([], POLLS)
@@ -103,6 +118,28 @@ def test_five_hundred_polls_cost_neither_threads_nor_queries(lab: Stack, unique_
     above = [busy - quiet for busy, quiet in zip(rate, idle, strict=True)]
     assert max(above) <= MOST_COMMITS
     assert {await_end(lab.api, lab.sys_sql, gate.wid)["status"] for gate in gates} == {"SUCCESS"}
+
+
+def await_opened(stack: Stack, gate: Gate, since: datetime) -> None:
+    """Return when every poll waits, and the counter of commits holds what it cost to begin.
+
+    The api-shim accepts in order, and lends its sessions in order: what is asked now is answered
+    after all polls have looked. It lends the session that came back last, so a crowd asks: then
+    every session has a transaction soon.
+    """
+    crowd = [partial(stack.api.get, f"/api/runs/{gate.wid}")] * ASKERS
+
+    def ask() -> None:
+        assert {each.status for each in at_once(crowd)} == {200}
+
+    ask()
+    (opened,) = stack.admin.execute(NOW)
+
+    def is_counted() -> bool:
+        ask()
+        return stack.admin.execute(UNCOUNTED, since=since, until=opened["now"]) == []
+
+    eventually(is_counted, deadline_s=15, every_s=0.1)
 
 
 def commits_a_second(stack: Stack, gate: Gate, lasts_s: float) -> list[float]:

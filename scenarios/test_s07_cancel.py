@@ -6,11 +6,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from uuid import uuid4
 
 import pytest
 
 from pytest_spec11.oracles.http import Reply
-from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
 from pytest_spec11.waiting import GIVE_UP_S, Stopwatch, eventually
@@ -48,9 +48,12 @@ class Gone:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def gone(lab: Stack, spec11_run: Run) -> Gone:
-    """A run canceled at its gate; the time after which it is looked at again passes meanwhile."""
-    wid = park_run(lab.api, f"gone in {__name__} of {spec11_run.id}")["workflowID"]
+def gone(lab: Stack) -> Gone:
+    """A run canceled at its gate; the time after which it is looked at again passes meanwhile.
+
+    The goal is new each time: a worker of xdist may come back to this file after another one.
+    """
+    wid = park_run(lab.api, f"gone in {__name__}, {uuid4()}")["workflowID"]
     act_accepted(lab.api, wid, "cancel")
     return Gone(wid, time.monotonic())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -50,7 +51,10 @@ def judge(
         against = list(claims.find_objections(case, claim))
         standings[claim.id] = _standing(against, broken=broken)
         found += against if case.is_needed(claim.id) else ()
-    found += _apply_rule(kills.check_kills, case)  # last: a kill needs a green claim
+    # Last: what is not green cannot be seen red.
+    green = [id_ for id_, word in standings.items() if word == "PASS"]
+    found += _apply_rule(kills.check_kills, case)
+    found += _apply_rule(partial(kills.check_seen_red, proven=green), case)
     reasons = tuple(dict.fromkeys(found))
     return Verdict("NO_GO" if reasons else "GO", reasons, MappingProxyType(standings), case.needed)
 
@@ -62,7 +66,7 @@ def _apply_rule(rule: Callable[[Case], Iterator[Reason]], case: Case) -> list[Re
         found.extend(rule(case))
     except Exception as error:  # noqa: BLE001  # whatever it is, it must not look like GO
         text = f"could not decide: {type(error).__name__}: {error}"[:300]
-        found.append(reason("E-UNKNOWN", rule.__name__, text))
+        found.append(reason("E-UNKNOWN", getattr(rule, "__name__", "check_seen_red"), text))
     return found
 
 

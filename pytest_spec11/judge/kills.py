@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pytest_spec11.evidence.kill_matrix import TWIN
@@ -28,6 +28,43 @@ def check_kills(case: Case) -> Iterator[Reason]:
     if tried:
         yield from _check_twins(cells, tried)
         yield from _twins(cells, tried)
+
+
+def check_seen_red(case: Case, proven: Collection[str]) -> Iterator[Reason]:
+    """Every claim of ``proven`` was seen red by each source that it needs, and green again.
+
+    What is not green cannot be seen red, so of other claims nothing is said.
+    """
+    asked = [id_ for id_ in proven if case.is_needed(id_)]
+    if case.terms.scope != "signoff" or not asked:
+        return
+    seen: dict[str, set[str]] = defaultdict(set)
+    tried = False
+    for each in case.bundle.kills:
+        mutation = each.data.get("mutation") if not each.damage else None
+        tried = tried or mutation is not None
+        for row in mutation["claims"] if mutation else ():
+            if is_seen_red(case, row):
+                seen[row["claim"]].add(row["source"])
+    if not tried:
+        yield reason("E-WEAK-ORACLE", "kills.json", "no claim was tried under mutants")
+        return
+    for id_ in asked:
+        needs = case.catalogue.claims[id_].sources
+        if missing := [source for source in needs if source not in seen[id_]]:
+            text = f"no mutant of what it reads through {', '.join(missing)} turned it red"
+            yield reason("E-WEAK-ORACLE", id_, text, f"spec11 sabotage --claim {id_}")
+
+
+def is_seen_red(case: Case, row: Mapping[str, Any]) -> bool:
+    """Whether a test of the claim was red under a mutant of what it read there, then green."""
+    node, claim = row["node"], row["claim"]
+    return (
+        0 < row["killed"] <= row["tried"]
+        and row["redAt"] > 0 < row["greenAt"]
+        and node in case.bundle.nodes.get(claim, ())
+        and row["source"] in case.bundle.sights.get(node, ())
+    )
 
 
 def _check_twins(

@@ -214,6 +214,19 @@ class Shelf:
         """Wait for the address of the shared stack. Raises TargetFailed."""
         return Address.loads(self._get(MAIN))
 
+    def put_orders(self, role: str, text: str) -> None:
+        """What one worker is to do; it takes this away before it has any test."""
+        self._put(f"orders-{role}", text)
+
+    def take_orders(self, role: str) -> str:
+        """What this worker is to do; empty when there is nothing."""
+        place = self.path / f"orders-{role}"
+        if not place.exists():
+            return ""
+        text = place.read_text()
+        place.unlink()
+        return text
+
     def put_failure(self, message: str) -> None:
         """Publish why the start failed."""
         self._put(_FAILED, message)

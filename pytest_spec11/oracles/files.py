@@ -18,9 +18,8 @@ class Files:
     def read(self, path: Path | str) -> bytes | None:
         """The bytes of the file; None if it does not exist."""
         self._armed.before_read(Path(path))
-        try:
-            data = Path(path).read_bytes()
-        except FileNotFoundError:
+        data: bytes | None = self._witness.pass_on("file", str(path), _content(Path(path)))
+        if data is None:
             self._witness("file", str(path), {"path": str(path), "missing": True}, empty=True)
             return None
         facts = {"path": str(path), "bytes": len(data), "sha256": fingerprint(data)}
@@ -31,3 +30,10 @@ class Files:
         """sha256 of the file as 64 hex digits; None if it does not exist."""
         data = self.read(path)
         return None if data is None else fingerprint(data)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

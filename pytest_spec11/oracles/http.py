@@ -141,7 +141,13 @@ class Api:
             self._witness("api", ref, facts, empty=True)
             raise
         took = time.perf_counter() - begin
-        reply = Reply(answer.status_code, dict(answer.headers), answer.content, took, watch.own_s)
+        own_s = watch.own_s
+        read = {
+            "status": answer.status_code,
+            "headers": dict(answer.headers),
+            "body": answer.content,
+        }
+        reply = Reply(**self._witness.pass_on("api", ref, read), elapsed_s=took, own_s=own_s)
         nothing = reply.body.strip() in _NOTHING
         self._witness(
             "api", ref, {**asked, **_describe_reply(reply)}, body=reply.body, empty=nothing

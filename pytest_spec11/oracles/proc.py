@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -68,22 +68,22 @@ class Proc:
         return self._pids[name]
 
     def alive(self, name: str) -> bool:
-        """Whether the process exists and is not a zombie."""
-        found = _exists(self.pid(name))
-        self._record_observation(name, "alive", found)
-        return found
+        """Whether the process exists and is no zombie."""
+        return bool(self._record_observation(name, "alive", _exists(self.pid(name))))
 
     def exists(self, pid: int) -> bool:
-        """Whether a process of that id exists and is not a zombie."""
-        found = _exists(pid)
-        self._witness("process", f"pid {pid}", {"pid": pid, "exists": found})
-        return found
+        """Whether there is a process of that id which is no zombie."""
+        ref = f"pid {pid}"
+        read = self._witness.pass_on("process", ref, {"exists": _exists(pid)})
+        self._witness("process", ref, {"pid": pid, **read})
+        return bool(read["exists"])
 
     def tree(self, pid: int) -> list[int]:
         """Process ids of the process and all its descendants, itself first."""
-        found = [each.pid for each in _tree(pid)]
-        self._witness("process", f"tree of {pid}", {"pid": pid, "tree": found})
-        return found
+        ref = f"tree of {pid}"
+        read = self._witness.pass_on("process", ref, {"tree": [each.pid for each in _tree(pid)]})
+        self._witness("process", ref, {"pid": pid, **read})
+        return list(read["tree"])
 
     def sockets(self, name: str) -> list[Socket]:
         """Listening TCP sockets of the process and all its descendants, sorted."""
@@ -93,32 +93,30 @@ class Proc:
             for each in process.net_connections(kind="tcp")
             if each.status == psutil.CONN_LISTEN
         )
-        self._record_observation(name, "sockets", [f"{each.host}:{each.port}" for each in found])
-        return found
+        read = self._record_observation(name, "sockets", [asdict(each) for each in found])
+        return [Socket(**each) for each in read]
 
     def threads(self, name: str) -> int:
         """The number of threads of the process itself."""
         found = psutil.Process(self.pid(name)).num_threads()
-        self._record_observation(name, "threads", found)
-        return found
+        return int(self._record_observation(name, "threads", found))
 
     def memory(self, name: str) -> int:
         """Resident bytes of the process itself."""
         found = psutil.Process(self.pid(name)).memory_info().rss
-        self._record_observation(name, "memory", found)
-        return found
+        return int(self._record_observation(name, "memory", found))
 
     def environ(self, name: str) -> dict[str, str]:
         """The environment at the start of the process, from the process table."""
         found = psutil.Process(self.pid(name)).environ()
-        self._record_observation(name, "environ", dict(hide_secrets(found.items())))
-        return found
+        read: dict[str, str] = self._pass_on(name, "environ", found)
+        self._record(name, "environ", dict(hide_secrets(read.items())))
+        return read
 
     def children(self, name: str) -> list[int]:
         """Process ids of all its descendants, sorted."""
         found = sorted(child.pid for child in _tree(self.pid(name))[1:])
-        self._record_observation(name, "children", list(found))
-        return found
+        return list(self._record_observation(name, "children", list(found)))
 
     def run(
         self,
@@ -147,7 +145,8 @@ class Proc:
                 raise
             finally:
                 end_groups([command.pid], grace_s=0)
-        ended = Exit(command.returncode, out, err)
+        read = {"code": command.returncode, "stdout": out, "stderr": err}
+        ended = Exit(**self._witness.pass_on("process", f"run {_harmless(argv)}", read))
         self._record_command(argv, env or {}, ended)
         return ended
 
@@ -161,7 +160,16 @@ class Proc:
         }
         self._witness("process", f"run {facts['argv']}", facts, body=printed)
 
-    def _record_observation(self, name: str, what: str, value: Json) -> None:
+    def _record_observation(self, name: str, what: str, value: Any) -> Any:
+        """The value as the test gets it, on record."""
+        read = self._pass_on(name, what, value)
+        self._record(name, what, read)
+        return read
+
+    def _pass_on(self, name: str, what: str, value: Any) -> Any:
+        return self._witness.pass_on("process", f"{name}.{what}", {what: value})[what]
+
+    def _record(self, name: str, what: str, value: Json) -> None:
         facts: dict[str, Json] = {"process": name, "pid": self._pids[name], what: value}
         self._witness("process", f"{name}.{what}", facts)
 

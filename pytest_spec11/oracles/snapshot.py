@@ -21,6 +21,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY 1, 2
 """
+_ALL_TABLES: Final = "snapshot of every table"
 _SEQUENCES: Final = """
 SELECT schemaname || '.' || sequencename AS name, last_value FROM pg_sequences ORDER BY 1
 """
@@ -66,9 +67,8 @@ def take(witness: Sql, *, but: Mapping[str, str] | None = None) -> Snapshot:
             reading.connection, [each for each in found if _quote_name(each) not in left_out]
         )
         sequences = reading.connection.execute(_SEQUENCES).fetchall()
-    witness.record_observation(
-        "snapshot of every table", {"but": dict(left_out)}, rows, reading.now_ms
-    )
+    rows = witness.pass_on(_ALL_TABLES, rows)
+    witness.record_observation(_ALL_TABLES, {"but": dict(left_out)}, rows, reading.now_ms)
     return Snapshot(
         {row["name"]: (row["rows"], row["sha256"]) for row in rows},
         {row["name"]: row["last_value"] for row in sequences},

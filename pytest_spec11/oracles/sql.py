@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 
 from pytest_spec11.errors import NotProvable
-from pytest_spec11.oracles.witness import Witness, fingerprint, without_password
+from pytest_spec11.oracles.witness import RecordObservation, Witness, fingerprint, without_password
 
 Row: TypeAlias = dict[str, Any]
 Connection: TypeAlias = psycopg.Connection[Row]
@@ -103,8 +103,14 @@ class Sql:
         except psycopg.Error as error:
             self._record_failure(sql, params, error)
             raise
+        rows = self.pass_on(sql, rows)
         self.record_observation(sql, params, rows, reading.now_ms)
         return rows
+
+    def pass_on(self, sql: str, rows: list[Row]) -> list[Row]:
+        """The rows as the test gets them; see the witness."""
+        passed: list[Row] = self._witness.pass_on(self.source, _ref(sql), rows)
+        return passed
 
     def _record_failure(self, sql: str, params: Mapping[str, Any], error: psycopg.Error) -> None:
         said = without_password(f"{type(error).__name__}: {error}")
@@ -154,9 +160,9 @@ def _clock_ms(connection: Connection) -> int:
 class Admin:
     """Superuser SQL on a private stack, to plant faults. The journal records every statement."""
 
-    def __init__(self, dsn: str, witness: Witness) -> None:
+    def __init__(self, dsn: str, record: RecordObservation) -> None:
         self._dsn = dsn
-        self._witness = witness
+        self._witness = record
 
     def execute(self, sql: str, /, **params: Any) -> list[Row]:
         """Execute the statement, commit, and return its rows, if any."""

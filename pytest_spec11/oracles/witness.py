@@ -14,8 +14,8 @@ _SECRET = re.compile(
 _IN_DSN = re.compile(r"(://[^:/@\s]*):[^@/\s]*@|\b(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE)
 
 
-class Witness(Protocol):
-    """Records one observation of the running test: source, request, facts, bytes."""
+class RecordObservation(Protocol):
+    """Keeps one observation of the running test: source, what was read, facts, bytes."""
 
     def __call__(
         self,
@@ -27,6 +27,17 @@ class Witness(Protocol):
         empty: bool = False,
     ) -> None:
         """Write one observation to the journal. ``empty``: the oracle looked and found nothing."""
+        ...
+
+
+class Witness(RecordObservation, Protocol):
+    """Keeps observations, and hands each reading on to the test."""
+
+    def pass_on(self, source: str, ref: str, reading: Any) -> Any:
+        """What the test gets for what was read; an oracle asks once a reading, before it records.
+
+        A controlled run may change it. The reading is JSON, bytes, or what a driver makes of it.
+        """
         ...
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +17,14 @@ from pytest_spec11 import options
 from pytest_spec11.errors import BadInput, JournalBroken
 from pytest_spec11.evidence import binding
 from pytest_spec11.evidence.journal import Journal
+from pytest_spec11.mutants import handover
+from pytest_spec11.mutants.orders import Orders
 from pytest_spec11.options import Settings
 from pytest_spec11.oracles.witness import without_password
 from pytest_spec11.requirements import catalogue, policy
 from pytest_spec11.run import CONTROLLER, run_of
 from pytest_spec11.session import assertion_hook, markers
+from pytest_spec11.session.controls import Controls
 from pytest_spec11.session.needs import PRIVATE, RECORD, needs_of
 from pytest_spec11.session.recorder import Recorder
 from pytest_spec11.session.redaction import Redaction
@@ -45,14 +51,17 @@ class ProofSession:
         self._checked: set[Path] = set()
         self.summary: RunSummary | None = None
         self._green = False
-        self.expected_workers: list[str] = []  # workers of xdist; only the controller has any
+        self.expected_workers: list[str] = []  # of xdist; its controller alone has any
+        self._orders = handover.take() or self._find_orders()
+        self._controls = Controls(self._orders.mutants if self._orders else {})
+        self.runtime.arm(self._orders.saboteurs if self._orders else self.settings.saboteurs)
 
     def pytest_sessionstart(self) -> None:
         """End the run at once if the team's catalogue or policy cannot be read."""
         if self.settings.catalogue:
             self._catalogue()
         self._policy()
-        if self.is_sabotaged:
+        if self.settings.saboteur or self.settings.findings:
             self._check_sabotage()
 
     @property
@@ -61,14 +70,25 @@ class ProofSession:
         return self.runtime.run.role == CONTROLLER
 
     @property
-    def is_sabotaged(self) -> bool:
-        """Whether this run has a saboteur, or writes findings without one."""
-        return bool(self.settings.saboteur or self.settings.findings)
-
-    @property
     def access(self) -> Access:
         """Connections to the shared stack; they create oracles. Raises TargetFailed."""
         return self.runtime.access
+
+    def _find_orders(self) -> Orders | None:
+        """What the controller left for this worker, if it is one."""
+        run = self.runtime.run
+        text = self.runtime.shelf.take_orders(run.role) if run.borrows else ""
+        return Orders.loads(text.encode()) if text else None
+
+    def hand_on_orders(self, role: str) -> None:
+        """The worker of that role finds what it has to do, if there is anything."""
+        if self._orders is not None:
+            own = replace(self._orders, out=f"{self._orders.out}.{role}")
+            self.runtime.shelf.put_orders(role, own.dumps().decode())
+
+    def take_orders(self) -> tuple[Orders | None, Controls]:
+        """What a controlled run has to do, and what does it; in a plain run, nothing."""
+        return self._orders, self._controls
 
     def _check_sabotage(self) -> None:
         """Check that a sabotaged run has one process and no scope. Raises pytest.UsageError."""
@@ -147,7 +167,7 @@ class ProofSession:
         if self.is_controller:
             self.recorder.workers(self.expected_workers)
         self.recorder.seal(int(exitstatus))
-        if not self.runtime.run.borrows:
+        if self._orders is None and not self.runtime.run.borrows:
             with self.runtime.timings.phase("verdict"):
                 self.summary = self._summarize()
             if self.settings.keep:
@@ -178,6 +198,8 @@ class ProofSession:
     def pytest_unconfigure(self) -> None:
         """Clean up also after a run that broke before its session ended."""
         self.close(keep_logs=True)
+        if self._orders is not None and not self.runtime.run.borrows:  # it is evidence of nothing
+            shutil.rmtree(self.runtime.run.path, ignore_errors=True)
 
     def close(self, *, keep_logs: bool) -> None:
         """End everything that this process started."""
@@ -214,8 +236,9 @@ class ProofSession:
             target=target.name,
             posture=dict(target.posture),
             arguments=[without_password(str(each)) for each in self.config.invocation_params.args],
+            command=[without_password(each) for each in sys.orig_argv],
         )
-        return Recorder(journal, Redaction.of(target))
+        return Recorder(journal, Redaction.of(target), self._controls.change)
 
     def _binding(self) -> dict[str, str | bool]:
         return binding.measure(

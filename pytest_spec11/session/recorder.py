@@ -6,12 +6,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeAlias
 
 from pytest_spec11.canon import canonical_lossy
 from pytest_spec11.evidence.journal import Journal
+from pytest_spec11.oracles.witness import Witness
 from pytest_spec11.session.attempts import RunningTest
 from pytest_spec11.session.redaction import Redaction
+
+PassOn: TypeAlias = Callable[[str, str, str, Any], Any]
 
 _TEXT_KEPT = 300
 
@@ -19,8 +22,9 @@ _TEXT_KEPT = 300
 class Recorder:
     """Records observations, assertions and outcomes of the tests of one process, each by test."""
 
-    def __init__(self, journal: Journal, redaction: Redaction) -> None:
+    def __init__(self, journal: Journal, redaction: Redaction, pass_on: PassOn) -> None:
         self._journal = journal
+        self._pass_on = pass_on
         self._redaction = redaction
         self._trial: RunningTest | None = None
         self._lock = threading.Lock()
@@ -63,27 +67,30 @@ class Recorder:
             self._journal.write("outcome", node=trial.node, claims=claims, **attempt.record())
         self._journal.sync()
 
-    def witness(self) -> Callable[..., None]:
-        """The witness for the test that runs now. Oracles report to it, also from its threads."""
-        trial = self._trial
+    def witness(self) -> Witness:
+        """What oracles report to, for the test that is under way now, also from its threads."""
+        return TestWitness(self, self._trial)
 
-        def record_observation(
-            source: str,
-            ref: str,
-            facts: Mapping[str, Any],
-            *,
-            body: bytes | None = None,
-            empty: bool = False,
-        ) -> None:
-            shown = self._redaction.facts(facts)
-            read = canonical_lossy(shown) if body is None else self._redaction.content(body)
-            blob = None if body is None else self._journal.blob(read)
-            size, digest = len(read), blob or sha256(read).hexdigest()
-            ref = self._redaction.text(ref)
-            seen = {"source": source, "ref": ref, "empty": empty, "blob": blob}
-            self._record_facts(trial, shown, {**seen, "size": size, "digest": digest})
+    def pass_on(self, trial: RunningTest | None, source: str, ref: str, reading: Any) -> Any:
+        """The reading as that test gets it."""
+        node = trial.node if trial is not None and trial is self._trial else ""
+        return self._pass_on(node, source, self._redaction.text(ref), reading)
 
-        return record_observation
+    def record_observation(
+        self,
+        trial: RunningTest | None,
+        seen: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        body: bytes | None,
+    ) -> None:
+        """What an oracle read for that test, its secrets hidden before anything is hashed."""
+        shown = self._redaction.facts(facts)
+        read = canonical_lossy(shown) if body is None else self._redaction.content(body)
+        blob = None if body is None else self._journal.blob(read)
+        size, digest = len(read), blob or sha256(read).hexdigest()
+        ref = self._redaction.text(seen["ref"])
+        bytes_ = {"blob": blob, "size": size, "digest": digest}
+        self._record_facts(trial, shown, {**seen, **bytes_, "ref": ref})
 
     def record_provocation(self, workflow_id: str, why: str) -> None:
         """Record that the test provoked this on purpose: no trigger may count it (D30)."""
@@ -125,6 +132,31 @@ class Recorder:
                 if trial is not None:
                     trial.note_observation()
             self._journal.write("observation", node=node, facts=facts, **seen)
+
+
+class TestWitness:
+    """The witness of one test: it may outlive the test, and then says that it did."""
+
+    def __init__(self, recorder: Recorder, trial: RunningTest | None) -> None:
+        self._recorder = recorder
+        self._trial = trial
+
+    def __call__(
+        self,
+        source: str,
+        ref: str,
+        facts: Mapping[str, Any],
+        *,
+        body: bytes | None = None,
+        empty: bool = False,
+    ) -> None:
+        """One observation is in the journal."""
+        seen = {"source": source, "ref": ref, "empty": empty}
+        self._recorder.record_observation(self._trial, seen, facts, body)
+
+    def pass_on(self, source: str, ref: str, reading: Any) -> Any:
+        """What the test gets for what was read."""
+        return self._recorder.pass_on(self._trial, source, ref, reading)
 
 
 def _wrap_thread_hook(trial: RunningTest, then: Callable[[Any], Any]) -> Callable[[Any], Any]:

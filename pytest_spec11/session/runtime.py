@@ -40,6 +40,11 @@ class Runtime:
         self.reaper = Reaper()
         self._made = ExitStack()  # closes in reverse order, also if one close fails
         self._stacks: Stacks | None = None
+        self._wanted: tuple[str, ...] = ()
+
+    def arm(self, saboteurs: tuple[str, ...]) -> None:
+        """Faults of these ids stand between target and prover, from before anything starts."""
+        self._wanted = saboteurs
 
     @cached_property
     def target(self) -> Target:
@@ -93,7 +98,7 @@ class Runtime:
     @cached_property
     def active_saboteurs(self) -> ActiveSaboteurs:
         """The faults between target and prover. Raises pytest.UsageError for an unknown one."""
-        wanted = self.settings.saboteurs
+        wanted = self._wanted
         if not wanted:
             return ActiveSaboteurs()
         from pytest_spec11.saboteurs.registry import load_registry  # noqa: PLC0415  # few runs have one

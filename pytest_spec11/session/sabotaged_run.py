@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import linecache
+import math
 import time
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
@@ -19,8 +20,11 @@ import pytest
 
 from pytest_spec11.errors import NotObserved
 from pytest_spec11.evidence.kill_matrix import FINDINGS
+from pytest_spec11.mutants.orders import Orders
 from pytest_spec11.session import markers as claims
+from pytest_spec11.session.controls import Controls
 from pytest_spec11.session.proof_session import ProofSession
+from pytest_spec11.waiting import limit_waits
 
 # A test raises one of these when its claim does not hold: an assertion failed, a wait ended without
 # its event, or an oracle found not exactly one fact. Every other exception is a broken test.
@@ -31,6 +35,7 @@ _OWN: Final = (
     TimeoutExpired,
     pytest.fail.Exception,
 )
+_ASSERTIONS: Final = (AssertionError, NotObserved, pytest.fail.Exception)
 _KEPT: Final = 1000
 
 
@@ -46,28 +51,50 @@ class Finding:
     took_s: float = 0.0
     at: int = 0  # its end, in epoch milliseconds
     expected: dict[str, dict[str, str]] = field(default_factory=dict)
+    changed: int = 0  # how many of its readings a mutant changed
+    asserted: bool = False  # whether what ended it was an assertion of the test that did not hold
 
 
 class SabotagedRun:
     """Hooks of a sabotaged run. They skip a test whose claims are all red already."""
 
-    def __init__(self, session: ProofSession) -> None:
+    def __init__(self, session: ProofSession, given: tuple[Orders | None, Controls]) -> None:
         self._session = session
+        self._orders, self._controls = given
         self._armed = session.runtime.active_saboteurs
         self._killed: set[str] = set()
+        self._found: list[Finding] = []
         self._finding: Finding | None = None
         self._before: dict[str, int] = {}
         self._armed.wake(up=False)
 
-    @property
-    def path(self) -> Path:
-        """The file of the findings."""
-        return self._session.runtime.run.path / FINDINGS
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """What was found is written once no test can look for it any more."""
+        path = self._session.runtime.run.path / FINDINGS
+        if self._orders is not None:
+            path = Path(self._orders.out)
+        elif not self._session.settings.findings and not self._session.settings.saboteur:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps(asdict(each)) + "\n" for each in self._found]
+        path.write_text("".join(lines), encoding="utf-8")
+
+    @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_protocol")
+    def leave_out(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """A test that this run need not run is passed by, without a report."""
+        if self._orders is None or self._orders.takes(item.nodeid):
+            return None
+        item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001  # as its own runner does
+        return True
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Record the begin and the end of a test."""
         self._before = self._armed.count_hits()
+        self._controls.begin(item.nodeid)
+        if self._orders is not None:
+            limit_waits(self._orders.wait_s.get(item.nodeid, math.inf))
         proves = list(claims.claims_of(item))
         self._finding = finding = Finding(item.nodeid, proves)
         try:
@@ -106,12 +133,14 @@ class SabotagedRun:
             if report.outcome != "passed" and finding.outcome == "PASS":
                 own = call.when == "call" and _is_own(call.excinfo, item.path)
                 finding.outcome = "FAIL" if own else "UNKNOWN"
+                finding.asserted = call.when == "call" and _is_assertion(call.excinfo, item.path)
                 finding.text = _describe_failure(call.excinfo, item.config.rootpath)
         return report
 
     def _keep(self, finding: Finding) -> None:
         self._note_voids(finding)
         finding.took_s, finding.at = round(finding.took_s, 2), time.time_ns() // 1_000_000
+        finding.changed = self._controls.take_hits()
         after = self._armed.count_hits()
         for each in self._armed.saboteurs:
             since = 0 if each.lasting else self._before[each.id]
@@ -123,9 +152,7 @@ class SabotagedRun:
                 self._killed |= {
                     claim for claim in finding.claims if each.expected_reason(claim) in finding.text
                 }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(asdict(finding)) + "\n")
+        self._found.append(finding)
 
     def _note_voids(self, finding: Finding) -> None:
         """Count a test that passed but proves nothing as not green."""
@@ -134,6 +161,18 @@ class SabotagedRun:
         if finding.outcome == "PASS" and trial is not None and trial.attempt.voids:
             finding.outcome = "UNKNOWN"
             finding.text = "; ".join(each.text for each in trial.attempt.voids)
+
+
+def _is_assertion(excinfo: pytest.ExceptionInfo[BaseException] | None, test: Path) -> bool:
+    """Whether an assertion or a wait of the test itself found what it looked at to be untrue.
+
+    A test that breaks down over what it read has not said that the claim does not hold.
+    """
+    return (
+        excinfo is not None
+        and isinstance(excinfo.value, _ASSERTIONS)
+        and any(Path(entry.path) == test for entry in excinfo.traceback)
+    )
 
 
 def _is_own(excinfo: pytest.ExceptionInfo[BaseException] | None, test: Path) -> bool:

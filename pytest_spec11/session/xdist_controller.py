@@ -21,6 +21,7 @@ class XdistController:
         """Tell a worker which run it belongs to."""
         node.workerinput.update(to_worker_input(self._session.runtime.run))
         self._session.expected_workers.append(node.workerinput["workerid"])
+        self._session.hand_on_orders(node.workerinput["workerid"])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:

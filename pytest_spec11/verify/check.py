@@ -85,7 +85,7 @@ class Check:
         said = self._signoff()
         kept = KeptRuns(said)
         journals = {each.name: each for each in self._journals(kept)}
-        documents = dict(self._documents())
+        documents = dict(self._documents(kept))
         self._blobs()
         if said:
             self._compare(said, journals, documents, kept)
@@ -135,8 +135,12 @@ class Check:
                 self._digests[place] = found.sha256
                 yield found
 
-    def _documents(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _documents(self, kept: KeptRuns) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The documents beside what was judged; those of a kept run speak for nothing."""
+        others = {name.partition("/")[0] for name in kept.digests}
         for run, home in self._homes.items():
+            if run in others:
+                continue
             for place in sorted(self._files.sizes):
                 folder, _, file = place.rpartition("/")
                 kind = "kills" if file == "kills.json" else "lane"

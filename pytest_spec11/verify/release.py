@@ -69,6 +69,7 @@ class Release:
             self._check_workers()
             self._check_lanes()
             self._check_kills()
+            self._check_seen_red()
             self._steady()
 
     def _is_needed(self, claim: Mapping[str, Any]) -> bool:
@@ -239,6 +240,30 @@ class Release:
             if not _is_kill(row):
                 where, text = row["claim"], f"GO, though {row['saboteur']} is no kill"
                 self._findings.add("E-WEAK-ORACLE", where, text)
+
+    def _check_seen_red(self) -> None:
+        """Every needed claim was red under a mutant of what its own test read, by each source."""
+        if self._said["scope"] != "signoff":
+            return
+        seen = {
+            (row["claim"], row["source"])
+            for name, each in self._evidence.documents.items()
+            for row in table(each.get("mutation")).get("claims", ())
+            if name.endswith("/kills.json") and self._is_red_row(row)
+        }
+        for id_, claim in self._claims.items():
+            for source in claim["sources"] if self._is_needed(claim) else ():
+                if (id_, source) not in seen:
+                    text = f"GO, though no mutant of what it reads through {source} turned it red"
+                    self._findings.add("E-WEAK-ORACLE", id_, text)
+
+    def _is_red_row(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row names a kill by a test that the records know to read there."""
+        test = self._evidence.proofs.tests.get(row["node"])
+        if test is None or row["claim"] not in test.claims | test.ended:
+            return False
+        times = row["redAt"] > 0 and row["greenAt"] > 0
+        return bool(times and row["killed"] > 0 and row["source"] in test.sources)
 
 
 def _is_kill(row: Mapping[str, Any]) -> bool:

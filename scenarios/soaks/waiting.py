@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from pytest_spec11.stacks import Stacks
+from pytest_spec11.waiting import Stopwatch
 from scenarios.support.crowds.many_parked_runs import books, let_go, park_runs, taken_ms, workflows
 from scenarios.support.runs.run_lifecycle import park_run
 
@@ -26,10 +27,11 @@ def test_very_many_waiting_runs_hold_up_no_other(
     with stacks.start(env=SLOTS) as stack:
         cost = park_runs(stack, unique_goal, soak_runs)
         say(cost.describe_cost())
+        taking = Stopwatch()
         fresh = park_run(stack.api, f"{unique_goal} fresh")["workflowID"]
         say(f"one more was taken after {taken_ms(stack, fresh)} ms")
 
-        assert taken_ms(stack, fresh) <= 2000
+        assert taken_ms(stack, fresh) <= 2000 * taking.stretch
         assert cost.parked_s <= 600 * max(1, soak_runs / 1000)
         assert cost.threads <= 100
         assert cost.ungranted <= 250

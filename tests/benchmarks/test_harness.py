@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import pkgutil
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from benchmarks.figures import (
     Outcome,
     Row,
     alternate,
+    bound_median,
 )
 from benchmarks.record import Results
 from benchmarks.registry import MEASUREMENTS
@@ -116,6 +118,25 @@ def test_noise_is_what_two_equal_sides_are_apart() -> None:
     figure = Figure.from_pairs([100, 100, 100], [50, 50, 50], twin=[100, 80, 100])
     assert figure.value == 2
     assert figure.noise == pytest.approx(0.5)  # 100 / 80 is 25 % away from 1
+
+
+def test_a_stall_in_one_of_many_rounds_is_no_noise_of_their_median() -> None:
+    twin = [100.0] * 13 + [98.0, 50.0]
+    figure = Figure.from_pairs([100] * 15, [50] * 15, twin)
+    assert (figure.value, figure.noise) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "left_out"), [(1, 0), (2, 0), (3, 0), (5, 0), (6, 0), (9, 1), (12, 2), (15, 3)]
+)
+def test_the_interval_of_a_median_leaves_out_what_chance_allows(rounds: int, left_out: int) -> None:
+    values = [float(number) for number in range(rounds)]
+    outside = sum(math.comb(rounds, below) for below in range(left_out + 1)) / 2 ** (rounds - 1)
+    wider = sum(math.comb(rounds, below) for below in range(left_out + 2)) / 2 ** (rounds - 1)
+
+    assert bound_median(values[::-1]) == (left_out, rounds - 1 - left_out)
+    assert outside <= 0.05 or left_out == 0
+    assert wider > 0.05  # it could not have left out one more
 
 
 @pytest.mark.parametrize(

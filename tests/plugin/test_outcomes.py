@@ -290,4 +290,4 @@ def test_a_file_compiled_before_the_plugin_was_there_is_heard(team: Callable[...
     assert "3 failed" in deaf.out
     again = team()
     assert again.run().status == 0
-    assert len(again.records("assertion")) == 3
+    assert len(again.records("assertion")) == 4

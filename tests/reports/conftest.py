@@ -33,7 +33,7 @@ def green(tmp_path_factory: pytest.TempPathFactory) -> Team:
     """A checkout that is GO."""
     team = made(tmp_path_factory.mktemp("green"))
     team.commit()
-    assert team.run("--spec11-scope", "signoff").status == 0
+    assert team.prove().status == 0
     return team
 
 

@@ -13,7 +13,9 @@ from tests.plugin.judge.stand import A, happy, small
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return happy(small(tmp_path)).write(tmp_path / "run")
+    stand = happy(small(tmp_path))
+    stand.is_mutated = False
+    return stand.write(tmp_path / "run")
 
 
 def test_a_run_is_read_with_its_views(run: Path) -> None:

@@ -6,9 +6,10 @@ import json
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pytest_spec11.evidence import binding as binding_module
@@ -133,11 +134,14 @@ class Stand:
     sealed: bool = True
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
     after: list[Callable[[Path], object]] = field(default_factory=list)
+    is_mutated: bool = True  # mutants were tried, and every claim was seen red
 
     def write(self, folder: Path) -> Path:
         self._journal(folder, self.role, self.bound, self.entries)
         for role, bound in self.others.items():
             self._journal(folder, role, bound, [])
+        if self.is_mutated:
+            write_kills(folder, [], self.bound)
         for damage in self.after:
             damage(folder)
         return folder
@@ -179,7 +183,10 @@ class Stand:
             Record(seq, kind, time.time_ns() // 1_000_000, data)
             for seq, (kind, data) in enumerate(told)
         )
-        return view([Held(Path("r/journal-main.ndjson"), records)])
+        made = view([Held(Path("r/journal-main.ndjson"), records)])
+        with TemporaryDirectory() as place:
+            write_kills(Path(place), [], self.bound)
+            return replace(made, documents=(sealed.read(Path(place) / "kills.json", "kills"),))
 
 
 def happy(claims: catalogue.Catalogue) -> Stand:
@@ -323,9 +330,47 @@ def shorter(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
-def write_kills(folder: Path, cells: list[dict[str, Any]], binding: dict[str, Any]) -> None:
+def red(claim: str, source: str, node: str, **changes: Any) -> dict[str, Any]:
+    """A claim that was seen red by a mutant of what its test read, and green again."""
+    now = time.time_ns() // 1_000_000
+    row: dict[str, Any] = {
+        "claim": claim,
+        "source": source,
+        "tried": 3,
+        "killed": 2,
+        "node": node,
+        "mutant": "r: $.a changed",
+        "field": "$.a",
+        "text": "AssertionError: assert 2 == 1",
+        "redAt": now - 70,
+        "greenAt": now - 60,
+    }
+    return row | changes
+
+
+def mutation(*rows: dict[str, Any]) -> dict[str, Any]:
+    """What mutants showed of the claims of a release."""
+    return {
+        "seed": "s",
+        "suiteMs": 1000,
+        "budgetMs": 2000,
+        "spentMs": 1500,
+        "exhaustive": False,
+        "passes": 2,
+        "claims": list(rows or RED),
+        "unseen": [],
+    }
+
+
+RED = (red("S1.a", "api", A), red("S1.a", "sql:app", A), red("S1.b", "api", B))
+
+
+def write_kills(
+    folder: Path, cells: list[dict[str, Any]], binding: dict[str, Any], **changes: Any
+) -> None:
     now = time.time_ns() // 1_000_000
     document = {
+        "mutation": mutation(),
         "schema": "spec11/kills/1",
         "run": {"id": "r1", "nonce": "n"},
         "binding": {**dict.fromkeys(binding_module.KEYS, "x"), "dirty": False, **binding},
@@ -333,4 +378,4 @@ def write_kills(folder: Path, cells: list[dict[str, Any]], binding: dict[str, An
         "finishedAt": now - 50,
         "cells": cells,
     }
-    sealed.write(folder / "kills.json", "kills", document)
+    sealed.write(folder / "kills.json", "kills", document | changes)

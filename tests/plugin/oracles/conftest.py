@@ -30,6 +30,8 @@ class Notes:
     """A witness that keeps everything."""
 
     seen: list[Seen] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    change: Callable[[Any], Any] | None = None
 
     def __call__(
         self,
@@ -41,6 +43,10 @@ class Notes:
         empty: bool = False,
     ) -> None:
         self.seen.append(Seen(source, ref, dict(facts), body, empty))
+
+    def pass_on(self, source: str, ref: str, reading: Any) -> Any:
+        self.asked.append((source, ref))
+        return reading if self.change is None else self.change(reading)
 
     @property
     def last(self) -> Seen:

@@ -30,7 +30,10 @@ SURVIVORS = {
 
 
 def kills(team: Team) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((team.bundle / "kills.json").read_text())
+    (*_, newest) = sorted(
+        team.path.glob(".spec11/*/kills.json"), key=lambda each: each.stat().st_mtime_ns
+    )
+    found: dict[str, Any] = json.loads(newest.read_text())
     jsonschema.validate(found, json.loads(SCHEMA.read_text()))
     return found
 
@@ -44,7 +47,7 @@ def test_a_claim_is_seen_red_for_its_own_reason_and_green_again(
 ) -> None:
     ours, began = with_saboteurs(team), time.time_ns() // 1_000_000
 
-    ended = ours.sabotage("--claim", ANSWERS, "--claim", "S00.plain")
+    ended = ours.sabotage("--no-mutants", "--claim", ANSWERS, "--claim", "S00.plain")
 
     assert ended.status == 0, ended.out + ended.err
     assert "2 of 2 cells killed" in ended.out
@@ -69,7 +72,7 @@ def test_what_evidence_shows_green_is_not_run_without_a_fault(team: Callable[...
     assert ours.run("-k", "killed or red", "--spec11-scope", "signoff").status == 1
     claims = ("--claim", ANSWERS, "--claim", "S00.red", "--green", str(ours.bundle))
 
-    ended = ours.sabotage(*claims)
+    ended = ours.sabotage("--no-mutants", *claims)
     cells = rows(ours)
 
     assert ended.status == 1
@@ -82,7 +85,7 @@ def test_what_evidence_shows_green_is_not_run_without_a_fault(team: Callable[...
     assert "1 of 2 cells killed" in ended.out
 
     ours.write("added.py", "")
-    again = ours.sabotage(*claims)
+    again = ours.sabotage("--no-mutants", *claims)
     assert (again.status, len(again.err.splitlines())) == (3, 1)
     assert "Run again on the tree" in again.err
 
@@ -90,7 +93,7 @@ def test_what_evidence_shows_green_is_not_run_without_a_fault(team: Callable[...
 def test_whatever_is_no_kill_is_a_survivor_and_says_why(team: Callable[..., Team]) -> None:
     ours = with_saboteurs(team)
 
-    ended = ours.sabotage()
+    ended = ours.sabotage("--no-mutants")
 
     assert ended.status == 1
     found = rows(ours)
@@ -114,9 +117,9 @@ def test_what_the_signoff_does_not_need_is_not_tried_unless_it_is_named(
     later["scopes"] = ["live-smoke"]
     ours.write("catalogue.json", json.dumps(known))
 
-    unneeded = ours.sabotage("--saboteur", "proc.mode")
-    needed = ours.sabotage("--saboteur", "proc.mode", "--scope", "live-smoke")
-    named = ours.sabotage("--claim", "S00.plain")
+    unneeded = ours.sabotage("--no-mutants", "--saboteur", "proc.mode")
+    needed = ours.sabotage("--no-mutants", "--saboteur", "proc.mode", "--scope", "live-smoke")
+    named = ours.sabotage("--no-mutants", "--claim", "S00.plain")
 
     assert (unneeded.status, "no cell: proc.mode" in unneeded.err) == (3, True)
     for ended in (needed, named):
@@ -128,14 +131,15 @@ def test_what_the_signoff_does_not_need_is_not_tried_unless_it_is_named(
     [
         (("--claim", "S00.nothing"), "no claim S00.nothing"),
         (("--saboteur", "http.rare"), "no cell: http.rare"),
-        (("-m", "S09"), "names a saboteur"),
+        (("-m", "S09"), "no claim of S09 is needed at signoff"),
+        (("--budget", "0"), "--budget takes a number"),
         (("--jobs", "0"), "--jobs takes a number"),
     ],
 )
 def test_what_there_is_not_is_bad_input(
     team: Callable[..., Team], args: tuple[str, ...], why: str
 ) -> None:
-    ended = with_saboteurs(team).sabotage(*args)
+    ended = with_saboteurs(team).sabotage("--no-mutants", *args)
 
     assert ended.status == 3
     assert why in ended.err
@@ -184,7 +188,7 @@ def test_it_takes_long(api):
 def test_whoever_ends_it_ends_the_runs_that_are_under_way(team: Callable[..., Team]) -> None:
     ours = with_saboteurs(team)
     ours.write("test_proof.py", SLOW)
-    args = ("sabotage", "--catalogue", "catalogue.json", "--claim", ANSWERS)
+    args = ("sabotage", "--no-mutants", "--catalogue", "catalogue.json", "--claim", ANSWERS)
 
     with ours.started(*args, module="pytest_spec11.cli") as command:
         told = ours.path / "under-way"

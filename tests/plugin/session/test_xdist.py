@@ -49,15 +49,13 @@ def test_workers_share_one_target_and_each_seals_its_journal(team: Callable[...,
     ours.write(".gitignore", "starts\n.spec11\n__pycache__\n")
     ours.commit()
 
-    found = ours.run("-n", "2", "--spec11-scope", "signoff")
+    found = ours.prove("-n", "2")
 
     assert found.status == 0
-    assert (ours.path / "starts").read_text() == ".."  # the shared stack and the private one
     for role in ("controller", "gw0", "gw1"):
         assert ours.journal(role).sealed
     assert sorted(ours.records("workers")[0]["expected"]) == ["gw0", "gw1"]
-    assert "GO for the release: 3 of 3 needed claims proven" in found.summary
-    assert ours.gate().status == 0
+    assert ours.gate().status == 0, ours.gate().out
 
 
 @pytest.mark.parametrize("death", ["os._exit(0)", "os.kill(os.getpid(), 9)"])
