@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from pytest_spec11.errors import BadInput
 from pytest_spec11.evidence import documents as sealed
+from pytest_spec11.evidence import inventory as listings
 from pytest_spec11.evidence import journal, observations, run_files
 from pytest_spec11.evidence.documents import Document
-from pytest_spec11.evidence.inventory import Inventory, merge_inventories, read_inventory
+from pytest_spec11.evidence.inventory import Inventory, add_claims
 from pytest_spec11.evidence.journal import Reading, Record, hear_both, ignore_record
 from pytest_spec11.evidence.phase_witness import find_voids
 from pytest_spec11.evidence.run_files import Problem
@@ -205,8 +206,8 @@ def merge(bundles: Sequence[Bundle]) -> Bundle:
     deselected: dict[str, frozenset[str]] = {}
     sights: dict[str, dict[str, Sight | None]] = defaultdict(dict)
     for each in bundles:
-        _add_claims(items, each.items.items())
-        _add_claims(deselected, each.deselected.items())
+        add_claims(items, each.items.items())
+        add_claims(deselected, each.deselected.items())
         for node, seen in each.sights.items():
             for source, sight in seen.items():
                 _add_sight(sights[node], source, sight)
@@ -216,18 +217,11 @@ def merge(bundles: Sequence[Bundle]) -> Bundle:
         documents=tuple(document for each in bundles for document in each.documents),
         items=items,
         deselected=deselected,
-        inventory=merge_inventories(each.inventory for each in bundles),
+        inventory=listings.merge_inventories(each.inventory for each in bundles),
         ends=tuple(end for each in bundles for end in each.ends),
         sights=dict(sights),
         checked=frozenset[str]().union(*(each.checked for each in bundles)),
     )
-
-
-def _add_claims(
-    known: dict[str, frozenset[str]], found: Iterable[tuple[str, Iterable[str]]]
-) -> None:
-    for node, claims in found:
-        known[node] = known.get(node, frozenset()).union(claims)
 
 
 def _add_sight(known: dict[str, Sight | None], source: str, sight: Sight | None) -> None:
@@ -306,8 +300,10 @@ class Fold:
 
     def _collect(self, record: Record) -> None:
         for known, key in ((self._items, "items"), (self._deselected, "deselected")):
-            _add_claims(known, ((item["node"], item["claims"]) for item in record.data[key]))
-        self._inventory = merge_inventories([self._inventory, read_inventory([record.data])])
+            add_claims(known, ((item["node"], item["claims"]) for item in record.data[key]))
+        self._inventory = listings.merge_inventories(
+            [self._inventory, listings.read_inventory([record.data])]
+        )
 
     def _observe(self, record: Record) -> None:
         said = record.data

@@ -41,3 +41,11 @@ def _group(pairs: Iterable[tuple[str, tuple[int, ...]]]) -> Mapping[str, tuple[i
     for place, numbers in pairs:
         lines[place].update(numbers)
     return {place: tuple(sorted(each)) for place, each in lines.items()}
+
+
+def add_claims(
+    known: dict[str, frozenset[str]], found: Iterable[tuple[str, Iterable[str]]]
+) -> None:
+    """Add the claims of each test, by node, to those that are known."""
+    for node, claims in found:
+        known[node] = known.get(node, frozenset()).union(claims)
