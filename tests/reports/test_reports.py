@@ -53,6 +53,8 @@ def test_the_page_says_the_verdict_and_what_it_rests_on(green: Team) -> None:
     assert "GO" in said.text.split()
     assert "NO GO" not in said.text
     assert "3 of 3 needed claims proven" in said.text
+    assert re.search(r"mutants of process: \d+ of \d+ killed, seen red 20", said.text)
+    assert "Can change although no test of this claim turns red: GET /healthz" in said.text
     for claim in ("S00.answers", "S00.lives", "S01.takes-orders"):
         assert any(each.get("id") == claim for each in said.of("details"))
     assert green.verdict()["evidence"]["root"] in said.text
