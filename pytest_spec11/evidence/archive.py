@@ -12,6 +12,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -26,9 +27,12 @@ ENVELOPE: Final = "signoff.dsse.json"
 MANIFEST: Final = "manifest.json"
 NAME: Final = "spec11/bundle/1"
 _RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_FILE: Final = re.compile(r"journal-[A-Za-z0-9_.-]+\.ndjson|lane-[a-z]+\.json|kills\.json")
+_FILE: Final = re.compile(r"journal-[A-Za-z0-9_.-]+\.ndjson|lane-[A-Za-z0-9_.-]+\.json|kills\.json")
 _BLOB: Final = re.compile(r"blobs/[0-9a-f]{2}/[0-9a-f]{64}")
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_LEVEL: Final = 1
+_SMALL: Final = 1 << 16
+_DENSEST: Final = 50  # bytes to a packed byte; the verifier refuses an archive of 200
 
 
 def export(
@@ -63,7 +67,7 @@ def _files(runs: Sequence[Path]) -> Iterator[tuple[str, Path]]:
             raise BadInput(f"{run}: it has no evidence")
         for path in [*found, *sorted(run.glob("blobs/*/*"))]:
             near = path.relative_to(run).as_posix()
-            if _FILE.fullmatch(near) or _BLOB.fullmatch(near):
+            if _is_evidence(near):
                 yield f"runs/{name}/{near}", _regular(path)
 
 
@@ -78,16 +82,24 @@ def _regular(path: Path) -> Path:
 
 def _write_archive(out: Path, files: Mapping[str, Path]) -> dict[str, Any]:
     listed = []
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
         for name, path in sorted(files.items()):
             content = path.read_bytes()
-            archive.writestr(_member(name), content)
+            archive.writestr(_member(name), content, _choose_packing(content))
             said = {"path": name, "bytes": len(content), "sha256": sha256(content).hexdigest()}
             listed += [said] if name != ENVELOPE else []
         document = {"schema": NAME, "runs": _runs(files), "files": listed}
         whole = {**document, "sum": digest(document)}
         archive.writestr(_member(MANIFEST), canonical(whole) + b"\n")
     return whole
+
+
+def _choose_packing(content: bytes) -> int:
+    """Stored, if it would pack so well that a reader must take it for a bomb."""
+    if len(content) <= _SMALL:
+        return zipfile.ZIP_DEFLATED
+    packed = len(zlib.compress(content, _LEVEL))
+    return zipfile.ZIP_DEFLATED if packed * _DENSEST > len(content) else zipfile.ZIP_STORED
 
 
 def _member(name: str) -> zipfile.ZipInfo:
@@ -134,6 +146,21 @@ def member(archive: Path, name: str) -> bytes | None:
         raise BadInput(f"{archive}: {error}") from error
 
 
+def _require_evidence(archive: Path, names: Sequence[str]) -> None:
+    """Raises BadInput for a member that is no evidence: nothing else is unpacked."""
+    for name in names:
+        top, _, rest = name.partition("/")
+        run, _, file = rest.partition("/")
+        is_of_run = top == "runs" and _RUN.fullmatch(run) and (_is_evidence(file))
+        if name not in {SIGNOFF, ENVELOPE, MANIFEST} and not is_of_run:
+            raise BadInput(f"{archive}: holds {name[:200]!r}, which is no evidence")
+
+
+def _is_evidence(name: str) -> bool:
+    """Whether a file of a run's directory is evidence by its name."""
+    return bool(_FILE.fullmatch(name) or _BLOB.fullmatch(name))
+
+
 def unpack(archive: Path, folder: Path) -> list[str]:
     """Unpack each run of the archive to a directory in ``folder``, and the sign-off beside them.
 
@@ -144,6 +171,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
         with tempfile.TemporaryDirectory(prefix=".import-", dir=folder) as made:
             place = Path(made)
             with zipfile.ZipFile(archive) as found:
+                _require_evidence(archive, found.namelist())
                 found.extractall(place)
             tops = [*sorted((place / "runs").iterdir()), *sorted(place.glob("signoff*.json"))]
             for top in tops:

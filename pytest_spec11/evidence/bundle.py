@@ -294,6 +294,9 @@ class Fold:
 
     def _begin(self, record: Record) -> None:
         self._run = str(record.data["runId"])
+        for name in run_files.list_sealed(record.data["binding"]):
+            if isinstance(found := self._measure_blob(name), str):
+                self._flaws[Flaw(f"{self._path.parent.name}/{self._path.name}", name, found)] = None
 
     def _collect(self, record: Record) -> None:
         for known, key in ((self._items, "items"), (self._deselected, "deselected")):
@@ -318,9 +321,12 @@ class Fold:
         if name is None:
             facts = observations.read_facts(record)
             return sha256(facts).hexdigest(), len(facts)
+        return name, self._measure_blob(name)
+
+    def _measure_blob(self, name: str) -> int | Problem:
         if name not in self._known:
             self._known[name] = run_files.measure_blob(self._blobs, name)
-        return name, self._known[name]
+        return self._known[name]
 
     def _sight(self, said: Data) -> Sight | None:
         name = said["blob"]

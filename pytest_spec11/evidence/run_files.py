@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pytest_spec11.errors import BadInput
 
@@ -50,10 +51,21 @@ def count_files(folder: Path, allowed: int) -> int:
     return count
 
 
+def list_sealed(binding: Mapping[str, Any]) -> list[str]:
+    """The digests under which a run keeps its catalogue and its policy."""
+    names = [str(binding.get(key, "")) for key in ("catalogue", "policy")]
+    return [name for name in names if is_digest(name)]
+
+
+def is_digest(name: str) -> bool:
+    """Whether ``name`` is a sha256 in hex."""
+    return len(name) == sha256().digest_size * 2 and _HEX.issuperset(name)
+
+
 def measure_blob(blobs: Path, name: str) -> int | Problem:
     """The size of blob ``name`` in bytes, or what is wrong with it."""
     path = blobs / name[:2] / name
-    if len(name) != sha256().digest_size * 2 or not _HEX.issuperset(name):
+    if not is_digest(name):
         return "missing"
     if any(each.is_symlink() for each in (blobs, path.parent, path)):
         return "linked"

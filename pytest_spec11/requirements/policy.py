@@ -27,6 +27,9 @@ _WAIVER: Final = re.compile(
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION: Final = re.compile(r"[!-~]{1,200}")
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
+_FIELD: Final = 2**255 - 19
+_ORDER_8: Final = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_TORSION: Final = frozenset({0, 1, _FIELD - 1, _ORDER_8, _FIELD - _ORDER_8})
 
 Table: TypeAlias = Mapping[str, Any]
 
@@ -156,7 +159,19 @@ def _names(value: Any) -> str:
 def _keys(value: Any) -> str:
     good = isinstance(value, list) and len({*map(str, value)}) == len(value)
     good = good and all(isinstance(each, str) and _KEY.fullmatch(each) for each in value)
-    return "" if good else "is not a list of different keys of 64 hex digits"
+    if not good:
+        return "is not a list of different keys of 64 lower-case hex digits"
+    return "" if all(map(_is_strong, value)) else "has a key under which everybody can sign"
+
+
+def _is_strong(key: str) -> bool:
+    """Whether a signature under the key needs its private half.
+
+    The last bit is a sign. The rest is a coordinate below 2**255 - 19, and not that of a point
+    which generates a group of at most 8 points.
+    """
+    place = int.from_bytes(bytes.fromhex(key), "little") % 2**255
+    return place < _FIELD and place not in _TORSION
 
 
 def _amount(value: Any) -> str:

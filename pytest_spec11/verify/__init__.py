@@ -10,32 +10,36 @@ import tomllib
 from pathlib import Path
 
 from pytest_spec11.errors import BadInput
-from pytest_spec11.verify import store
+from pytest_spec11.verify import store, trust
 from pytest_spec11.verify.check import Check, Report
+from pytest_spec11.verify.expectation import Expectation
 
-__all__ = ["Report", "verify"]
+__all__ = ["Expectation", "Report", "verify"]
+
+_ANYTHING = Expectation()
 
 
-def verify(path: Path, trusted: Path | None = None) -> Report:
+def verify(path: Path, trusted: Path | None = None, expected: Expectation = _ANYTHING) -> Report:
     """The report on the bundle at ``path``; ``trusted`` is a policy whose keys must have signed.
 
-    Without it the keys are those of the policy in the bundle. Raises BadInput if ``path`` is not a
+    Without it the keys are those of the policy in the bundle. A release that is not the
+    ``expected`` one, or not the one of ``trusted``, is NO_GO. Raises BadInput if ``path`` is not a
     bundle.
     """
-    keys = _load_keys(trusted)
+    keys, asked = _load_policy(trusted)
     with store.open_store(path) as files:
-        return Check(files, path.resolve().name, keys).report()
+        return Check(files, path.resolve().name, keys, (asked, expected)).report()
 
 
-def _load_keys(path: Path | None) -> tuple[int, list[str]] | None:
-    """Threshold and keys of a policy that the caller trusts."""
+def _load_policy(path: Path | None) -> tuple[tuple[int, list[str]] | None, Expectation]:
+    """Threshold and keys of a policy that the caller trusts, and the release that it asks for."""
     if path is None:
-        return None
+        return None, Expectation()
     try:
-        signing = tomllib.loads(path.read_text(encoding="utf-8"))["signing"]
-        threshold, keys = int(signing["threshold"]), [str(each) for each in signing["keys"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: names no keys: {type(error).__name__}: {error}") from error
-    if not 1 <= threshold <= len({*keys}):
-        raise BadInput(f"{path}: needs a threshold of at least 1 and that many different keys")
-    return threshold, keys
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        keys, asked = trust.read_keys(document), Expectation.of(document)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise BadInput(f"{path}: {error}") from error
+    if not keys[0]:
+        raise BadInput(f"{path}: names no keys: there is no table signing")
+    return keys, asked

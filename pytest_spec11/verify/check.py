@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pytest_spec11.errors import BadInput
-from pytest_spec11.verify import hashing, signatures
+from pytest_spec11.verify import hashing, signatures, trust
 from pytest_spec11.verify.chain import Journal, read
+from pytest_spec11.verify.expectation import Expectation
 from pytest_spec11.verify.findings import Finding, Findings
 from pytest_spec11.verify.kept import KeptRuns
 from pytest_spec11.verify.proofs import Proofs, table
@@ -45,14 +46,27 @@ class Report:
     rehearsal: bool
     kept_runs: int  # runs of this tree that the gate read
     kept_green: int  # runs without a red test of a needed claim
+    commit: str  # of the release that was signed off; empty without a sign-off
+    tree: str
+    app_version: str
+    scope: str
+    judged_at: int  # epoch milliseconds
+    weakenings: tuple[str, ...]  # against the merge base
 
 
 class Check:
     """One verification. It reads everything once and then compares."""
 
-    def __init__(self, files: Store, name: str, keys: tuple[int, list[str]] | None) -> None:
+    def __init__(
+        self,
+        files: Store,
+        name: str,
+        keys: tuple[int, list[str]] | None,
+        expected: Sequence[Expectation],
+    ) -> None:
         self._files = files
         self._keys = keys
+        self._expected = expected
         self._findings = Findings()
         self._proofs = Proofs()
         self._digests: dict[str, str] = {}  # by name in the store
@@ -92,6 +106,12 @@ class Check:
             rehearsal=said.get("rehearsal") is True,
             kept_runs=table(said.get("kept")).get("runs", 0),
             kept_green=table(said.get("kept")).get("green", 0),
+            commit=table(said.get("binding")).get("commit", ""),
+            tree=table(said.get("binding")).get("tree", ""),
+            app_version=table(said.get("binding")).get("appVersion", ""),
+            scope=said.get("scope", ""),
+            judged_at=said.get("judgedAt", 0),
+            weakenings=tuple(said.get("weakenings", ())),
         )
 
     def _place(self, name: str) -> str:
@@ -186,6 +206,9 @@ class Check:
     ) -> None:
         if "evidence" not in said:
             return
+        for expected in self._expected:
+            for code, text in expected.disagreements(said):
+                self._findings.add(code, _SIGNOFF, text)
         self._compare_evidence(said["evidence"], journals, documents)
         catalogue = self._by_digest(said["binding"]["catalogue"])
         policy = self._by_digest(said["binding"]["policy"])
@@ -242,8 +265,7 @@ class Check:
 
     def _check_signatures(self, said: Mapping[str, Any], policy: Mapping[str, Any]) -> None:
         """Check that enough keys signed, and that they signed this sign-off."""
-        signing = table(policy.get("signing"))
-        threshold, keys = self._keys or (signing.get("threshold", 0), signing.get("keys", []))
+        threshold, keys = self._keys or self._read_keys(policy)
         payload = b""
         if signatures.NAME in self._files.sizes:
             with self._files.open(signatures.NAME) as stream:
@@ -262,8 +284,15 @@ class Check:
             }
             result = "PASSED" if said["verdict"] == "GO" else "FAILED"
             tree = str(said["binding"]["tree"])
-            for text in signatures.disagreements(payload, tree, digests, result):
+            for text in signatures.disagreements(payload, tree, digests, result, _tests(said)):
                 self._findings.add("E-SIGNATURE", signatures.NAME, text)
+
+    def _read_keys(self, policy: Mapping[str, Any]) -> tuple[int, list[str]]:
+        try:
+            return trust.read_keys(policy)
+        except ValueError as error:
+            self._findings.add("E-POLICY", _SIGNOFF, f"its policy names no keys: {error}")
+            return 0, []
 
     def _manifest(self) -> None:
         """Check that an exported bundle holds the files of its manifest, and the signatures."""
@@ -284,6 +313,15 @@ class Check:
             with self._files.open(place) as stream:
                 self._digests[place] = hashing.of_file(stream)
         return self._digests[place]
+
+
+def _tests(said: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The needed claims of a sign-off as a statement lists them."""
+    needed = {id_: word for id_, word in said["claims"].items() if id_ not in said["notClaimed"]}
+    return {
+        "passedTests": [id_ for id_, word in needed.items() if word == "PASS"],
+        "failedTests": [id_ for id_, word in needed.items() if word != "PASS"],
+    }
 
 
 def _is_journal(file: str) -> bool:

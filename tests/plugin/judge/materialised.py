@@ -6,6 +6,7 @@ Each view is written here as a search through all records. The product has to ag
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -142,8 +143,26 @@ def _checked(own: Held) -> Iterator[str]:
             yield str(node)
 
 
+def _of_sealed(blobs: Path, own: Held) -> Iterator[Flaw]:
+    for start in own.of("start"):
+        names = (start["binding"].get(key, "") for key in ("catalogue", "policy"))
+        for name in (each for each in names if re.fullmatch(r"[0-9a-f]{64}", each)):
+            path = blobs / name[:2] / name
+            content = path.read_bytes() if path.is_file() else None
+            if content is None:
+                yield Flaw(own.name, name, "missing")
+            elif sha256(content).hexdigest() != name:
+                yield Flaw(own.name, name, "altered" if content else "emptied")
+
+
 def _flaws(blobs: Path, journals: Sequence[Held]) -> Iterator[Flaw]:
-    for said in (each for own in journals for each in own.of("observation")):
+    for own in journals:
+        yield from _of_sealed(blobs, own)
+        yield from _of_observations(blobs, own)
+
+
+def _of_observations(blobs: Path, own: Held) -> Iterator[Flaw]:
+    for said in own.of("observation"):
         name = said["blob"]
         if name is None:
             facts = canonical(said["facts"])

@@ -203,7 +203,7 @@ def happy(claims: catalogue.Catalogue) -> Stand:
         asserted(B),
         ended(B),
     ]
-    return Stand(claims, bound, deepcopy(bound), entries)
+    return Stand(claims, bound, deepcopy(bound), entries, kept=[claims.content])
 
 
 def small(folder: Path) -> catalogue.Catalogue:

@@ -134,7 +134,7 @@ def test_the_fold_says_what_all_records_say(
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         stand = happy(small(folder))
-        stand.kept, stand.is_mutated = list(KEPT), False
+        stand.kept, stand.is_mutated = [*stand.kept, *KEPT], False
         write_runs(folder, stand, more)
         runs = sorted(path for path in folder.iterdir() if path.is_dir())
         spoil(spoilt, runs[0])

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_spec11.cli import main
 from pytest_spec11.evidence import binding
+from pytest_spec11.requirements.policy import Policy
 from tests.plugin.judge.stand import happy, small
 
 
@@ -33,6 +34,7 @@ def gate(tmp_path: Path, tree: Path) -> Callable[..., int]:
     found = small(tmp_path)
     stand = happy(found)
     stand.bound = dict(binding.measure(tree, "v1", "signoff", found.digest))
+    stand.kept.append(Policy().content)
     stand.write(tmp_path / "run")
     catalogue_path = str(tmp_path / "catalogue.json")
 

@@ -65,7 +65,7 @@ def test_a_policy_is_read_whole() -> None:
         ("[signing]\nthreshold = 2\nkeys = []", "at least that many keys"),
         (f"[signing]\nthreshold = 0\nkeys = ['{KEY}']", "above 0"),
         (f"[signing]\nthreshold = 1\nkeys = ['{KEY}', '{KEY}']", "different keys"),
-        ("[signing]\nthreshold = 1\nkeys = ['abc']", "64 hex digits"),
+        ("[signing]\nthreshold = 1\nkeys = ['abc']", "64 lower-case hex digits"),
         ("[thresholds]\np99_ms = 300", "max, min or both"),
         ("[thresholds.p99_ms]\nmax = inf", "max, min or both"),
         ("[release", "policy spec11.toml"),
