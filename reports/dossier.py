@@ -6,13 +6,13 @@ Every document is made of it and of nothing else, so that no two of them tell di
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
 from pytest_spec11.evidence.bundle import Outcome
-from pytest_spec11.judge.kills import survivor
+from pytest_spec11.judge.kills import is_seen_red, survivor
 from pytest_spec11.judge.reasons import Reason
 from pytest_spec11.requirements.catalogue import Claim
 from pytest_spec11.verdict.gate import Judged, evaluate
@@ -73,6 +73,7 @@ class Stand:
     seen: tuple[str, ...]
     tests: tuple[Test, ...]
     kills: tuple[Kill, ...]
+    unseen: tuple[str, ...] = ()  # what can change although the claim stays green
 
     @property
     def green_at(self) -> int:
@@ -236,8 +237,34 @@ class Dossier:
             reasons=tuple(each for each in self.reasons if each.subject in subjects),
             seen=tuple(source for source in claim.sources if source in seen),
             tests=tests,
-            kills=tuple(self._kill(name, claim.id) for name in claim.saboteurs),
+            kills=(
+                *self._kills_by_mutants(claim.id),
+                *(self._kill(name, claim.id) for name in claim.saboteurs),
+            ),
+            unseen=self._unseen.get(claim.id, ()),
         )
+
+    @cached_property
+    def _mutations(self) -> list[Mapping[str, Any]]:
+        """What mutants showed, in each kill matrix that is whole."""
+        kills = (each for each in self.judged.bundle.kills if not each.damage)
+        return [each.data["mutation"] for each in kills if each.data["mutation"]]
+
+    def _kills_by_mutants(self, claim: str) -> Iterator[Kill]:
+        """One cell for each source by which mutants of its readings were tried on the claim."""
+        for row in (row for each in self._mutations for row in each["claims"]):
+            if row["claim"] == claim:
+                score = f"mutants of {row['source']}: {row['killed']} of {row['tried']}"
+                word = "killed" if is_seen_red(self.judged.case, row) else "survived"
+                yield Kill(score, word, row["redAt"], f"{row['mutant']}: {row['text']}")
+
+    @cached_property
+    def _unseen(self) -> Mapping[str, tuple[str, ...]]:
+        """By claim: what was changed and no assertion of the claim depends on."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for row in (row for each in self._mutations for row in each["unseen"]):
+            found[row["claim"]].append(f"{row['shape']} {row['field']}")
+        return {claim: tuple(fields) for claim, fields in found.items()}
 
     @cached_property
     def _cells(self) -> Mapping[tuple[str, str], Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,10 +32,14 @@ class GreenTest:
         """Through which it read anything."""
         return frozenset(said["source"] for said, _ in self.seen if not said["empty"])
 
-    def list_mutants(self, seed: str) -> dict[str, list[Mutant]]:
-        """By source, all mutants of what it read."""
-        read = (make_reading(said, _load_blob(said["blob"], blobs)) for said, blobs in self.seen)
-        return list_mutants([each for each in read if isinstance(each, Reading)], seed)
+    def list_mutants(self, seed: str, *, exhaustive: bool) -> dict[str, list[Mutant]]:
+        """By source, mutants of what it read."""
+        read = (
+            make_reading(said, partial(_load_blob, said["blob"], blobs))
+            for said, blobs in self.seen
+        )
+        found = [each for each in read if isinstance(each, Reading)]
+        return list_mutants(found, seed, exhaustive=exhaustive)
 
 
 def _load_blob(name: str | None, blobs: Path) -> bytes | None:
@@ -78,7 +82,8 @@ def _read_run(bundle: Path) -> GreenRun:
     command = fold.start.get("command")
     if not isinstance(command, list) or not command:
         raise BadInput(f"{bundle}: does not say by which command it was run; run it again")
-    took_s = (fold.last_ms - fold.first_ms) / 1000
+    began_ms = min(fold.first_ms, fold.start.get("beganAt", fold.first_ms))
+    took_s = (fold.last_ms - began_ms) / 1000
     return GreenRun(
         path=bundle,
         command=tuple(command),

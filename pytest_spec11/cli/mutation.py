@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from pytest_spec11.mutants.orders import Orders
 from pytest_spec11.waiting import Stopwatch
 
 WHOLE_PASSES: Final = 2  # run every test; later ones only those that are still of interest
+WHOLE_SUITE_S: Final = 60.0  # of a suite that takes longer, no pass runs every test
 SHORTEST_BUDGET_S: Final = 20.0  # starting pytest takes longer than a tiny suite
 _TRIES_A_TEST: Final = 12  # by one source: the first ones change all that there is
 _TESTS_A_CLAIM: Final = 3  # in a later pass, of the tests of one claim
@@ -83,7 +83,8 @@ class MutationCampaign:
         self._state = _State()
         self._mutants: dict[str, dict[str, list[Mutant]]] = {}
         self._tests = {node: each for run in green for node, each in run.tests.items()}
-        self._start_s = 0.0
+        self._suite_s = sum(each.took_s for each in green)
+        self._rate = 1.0  # seconds of a pass for each second that its tests took when green
         self._most = _TRIES_A_TEST
 
     def run(self, budget: Budget) -> Mutation:
@@ -100,7 +101,7 @@ class MutationCampaign:
         spent_s = round(watch.own_s, 1)
         return Mutation(
             seed=self._seed,
-            suite_s=round(sum(each.took_s for each in self._green), 1),
+            suite_s=round(self._suite_s, 1),
             budget_s=round(budget.seconds, 1),
             spent_s=spent_s,
             exhaustive=budget.exhaustive,
@@ -123,7 +124,7 @@ class MutationCampaign:
 
     def _guess_pass_s(self) -> float:
         nodes = {*self._plan(exhaustive=False, whole=False), *self._list_twins()}
-        return self._start_s + sum(self._tests[each].took_s for each in nodes) / self._runs.jobs
+        return self._rate * sum(self._tests[each].took_s for each in nodes)
 
     def _is_decided(self, pair: Pair) -> bool:
         return any(
@@ -139,12 +140,19 @@ class MutationCampaign:
     def _plan(self, exhaustive: bool, *, whole: bool) -> dict[str, Mutant]:  # noqa: FBT001  # an option handed on
         """The next mutant of each test that has one which may decide something."""
         planned: dict[str, Mutant] = {}
-        for pair in self._pairs:
-            if exhaustive or not self._is_decided(pair):
-                nodes = self._nodes_of(pair)
-                for node in nodes if whole or exhaustive else self._choose(nodes, pair):
-                    if node not in planned and (mutant := self._peek(node, pair[1])):
-                        planned[node] = mutant
+        for claim in self._needs:
+            pairs = [
+                (claim, source)
+                for source in self._needs[claim]
+                if exhaustive or not self._is_decided((claim, source))
+            ]
+            options = [
+                (pair, self._choose(pair, planned, whole=whole or exhaustive)) for pair in pairs
+            ]
+            for number in range(max((len(nodes) for _, nodes in options), default=0)):
+                for pair, nodes in options:  # by turns, so that each source gets a test of its own
+                    if node := next((each for each in nodes[number:] if each not in planned), ""):
+                        planned[node] = self._next(node, pair[1])
         return planned
 
     def _nodes_of(self, pair: Pair) -> list[str]:
@@ -154,41 +162,56 @@ class MutationCampaign:
         found = [each for each in found if source in self._mutants_of(each)]
         return [each.node for each in sorted(found, key=lambda each: (each.took_s, each.node))]
 
-    def _choose(self, nodes: Sequence[str], pair: Pair) -> list[str]:
-        left = [each for each in nodes if self._peek(each, pair[1])]
+    def _choose(self, pair: Pair, planned: Mapping[str, Mutant], *, whole: bool) -> list[str]:
+        """Tests of the claim that have a mutant left, those first that had the fewest."""
+        nodes = self._nodes_of(pair)
+        left = [each for each in nodes if each not in planned and self._has_next(each, pair[1])]
         fewest = sorted(left, key=lambda each: self._state.next_mutant[each, pair[1]])
-        return fewest[:_TESTS_A_CLAIM]
+        return fewest if whole else fewest[:_TESTS_A_CLAIM]
 
     def _mutants_of(self, test: GreenTest) -> dict[str, list[Mutant]]:
         if test.node not in self._mutants:
-            self._mutants[test.node] = test.list_mutants(self._seed)
+            found = test.list_mutants(self._seed, exhaustive=self._most == sys.maxsize)
+            self._mutants[test.node] = {
+                source: some[: self._most] for source, some in found.items()
+            }
         return self._mutants[test.node]
 
-    def _peek(self, node: str, source: str) -> Mutant | None:
-        """The mutant that this test would get next, if one is left."""
+    def _has_next(self, node: str, source: str) -> bool:
         mutants = self._mutants_of(self._tests[node])[source]
-        at = self._state.next_mutant[node, source]
-        return mutants[at] if at < min(len(mutants), self._most) else None
+        return self._state.next_mutant[node, source] < len(mutants)
+
+    def _next(self, node: str, source: str) -> Mutant:
+        """The mutant that this test gets next."""
+        mutants = self._mutants_of(self._tests[node])[source]
+        return mutants[self._state.next_mutant[node, source]]
+
+    def _is_whole(self, number: int) -> bool:
+        """Whether the pass of that number runs every test."""
+        return number <= WHOLE_PASSES and self._suite_s <= WHOLE_SUITE_S
 
     def _plan_pass(self, *, exhaustive: bool) -> dict[str, Mutant]:
-        return self._plan(exhaustive, whole=self._state.passes < WHOLE_PASSES)
+        return self._plan(exhaustive, whole=self._is_whole(self._state.passes + 1))
 
     def _run_pass(self, planned: Mapping[str, Mutant]) -> None:
         """Every test that is of interest, under its mutant if it has one."""
         self._state.passes += 1
-        whole = self._state.passes <= WHOLE_PASSES
-        chosen = None if whole else frozenset({*planned, *self._list_twins()})
+        chosen = (
+            None
+            if self._is_whole(self._state.passes)
+            else frozenset({*planned, *self._list_twins()})
+        )
         for node, mutant in planned.items():
             self._state.next_mutant[node, mutant.source] += 1
-        began_s = time.monotonic()
+        watch = Stopwatch()
         shares = [each for run in self._green for each in self._share(run, chosen)]
         tries = [
             partial(self._run_share, f"pass-{self._state.passes}-{number}", run, nodes, planned)
             for number, (run, nodes) in enumerate(shares)
         ]
         found = [each for some in self._runs.run_all(tries) for each in some]
-        tests_s = sum(each["took_s"] for each in found) / self._runs.jobs
-        self._start_s = max(0.0, time.monotonic() - began_s - tests_s)
+        ran = [self._tests[each["node"]].took_s for each in found if each["node"] in self._tests]
+        self._rate = watch.own_s / max(sum(ran), 0.1)
         self._take(found, planned)
 
     def _share(

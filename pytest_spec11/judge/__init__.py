@@ -55,7 +55,9 @@ def judge(
     # Last: what is not green cannot be seen red.
     green = [id_ for id_, word in standings.items() if word == "PASS"]
     found += _apply_rule(kills.check_kills, case)
-    found += _apply_rule(partial(kills.check_seen_red, proven=green), case)
+    weak = _apply_rule(partial(kills.check_seen_red, proven=green), case)
+    standings |= {each.subject: "UNKNOWN" for each in weak if each.subject in standings}
+    found += weak
     reasons = tuple(dict.fromkeys(found))
     return Verdict("NO_GO" if reasons else "GO", reasons, MappingProxyType(standings), case.needed)
 

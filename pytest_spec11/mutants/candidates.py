@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
@@ -16,7 +17,9 @@ from typing import Any, Final
 from pytest_spec11.mutants.mutant import Mutant, find_shape
 from pytest_spec11.mutants.operators import INSIDE
 
-_MOST_FIELDS: Final = 400  # of one reading; a reading with more is sampled by its first ones
+_FIELDS: Final = 60  # mutants of single fields of one reading, in a sample
+_SHAPES: Final = 8  # of one source, in a sample
+_MOST_FIELDS: Final = 2000  # of one reading, of which every mutant is wanted
 _MOST_BYTES: Final = 1 << 20  # a larger reading is changed as a whole
 _OF_TRANSPORT: Final = frozenset(
     {"age", "connection", "content-length", "date", "etag", "keep-alive", "last-modified"}
@@ -36,14 +39,14 @@ _OK: Final = 200
 _BROKEN: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """One observation of a test in a green run, as a value that a mutant can change."""
 
     source: str
     ref: str
-    value: Any
     digest: str
+    read: Callable[[], Any]  # the value; it is asked for only where it is looked into
 
     @property
     def shape(self) -> str:
@@ -51,14 +54,18 @@ class Reading:
         return find_shape(self.ref)
 
 
-def make_reading(said: Mapping[str, Any], blob: bytes | None) -> Reading | None:
-    """The reading behind an observation's record; None when nothing was read."""
+def make_reading(said: Mapping[str, Any], load: Callable[[], bytes | None]) -> Reading | None:
+    """The reading behind an observation's record; None when nothing was read.
+
+    ``load`` gives the bytes that the observation kept.
+    """
     if said["empty"] or said["source"] == "provocation" or not said["size"]:
         return None
-    value = _value_of(said["source"], said["facts"], blob)
-    if not value:
-        return None
-    return Reading(said["source"], said["ref"], value, said["digest"])
+
+    def read() -> Any:
+        return _value_of(said["source"], said["facts"], load())
+
+    return Reading(said["source"], said["ref"], said["digest"], read)
 
 
 def _value_of(source: str, facts: Mapping[str, Any], blob: bytes | None) -> Any:
@@ -75,36 +82,51 @@ def _value_of(source: str, facts: Mapping[str, Any], blob: bytes | None) -> Any:
     return {key: each for key, each in facts.items() if key not in _OF_STACK | _DONE}
 
 
-def list_mutants(readings: Sequence[Reading], seed: str) -> dict[str, list[Mutant]]:
-    """By source, all mutants of what a test read, those that tell most at once first.
+def list_mutants(
+    readings: Sequence[Reading], seed: str, *, exhaustive: bool = False
+) -> dict[str, list[Mutant]]:
+    """By source, mutants of what a test read, those that tell most at once first.
 
-    The order within a rank is the seed's.
+    The order within a rank is the seed's. Unless ``exhaustive``, it is a sample: of the shapes
+    that were read last, and of the first fields of each.
     """
-    ranked: dict[str, dict[tuple[int, int, str], Mutant]] = {}
-    for late, (shape, same) in enumerate(_by_shape(readings)):
-        for rank, mutant in _mutants_of(shape, same):
-            dice = sha256(f"{seed} {mutant}".encode()).hexdigest()
-            ranked.setdefault(mutant.source, {})[rank, late if rank < _FIELD else 0, dice] = mutant
-    return {source: [each for _, each in sorted(found.items())] for source, found in ranked.items()}
+    found: dict[str, list[tuple[tuple[int, str], Mutant]]] = defaultdict(list)
+    shapes: Counter[str] = Counter()
+    for shape, same in _by_shape(readings):
+        source = same[-1].source
+        late, shapes[source] = shapes[source], shapes[source] + 1
+        if late < _SHAPES or exhaustive:
+            for rank, mutant in _mutants_of(shape, same, _MOST_FIELDS if exhaustive else _FIELDS):
+                dice = sha256(f"{seed} {mutant}".encode()).hexdigest()
+                place = rank if rank >= _FIELD else rank + late
+                found[source].append(((place, dice), mutant))
+    return {
+        source: [mutant for _, mutant in sorted(some, key=lambda each: each[0])]
+        for source, some in found.items()
+    }
 
 
 def _by_shape(readings: Sequence[Reading]) -> list[tuple[str, list[Reading]]]:
     """Readings of one source and shape together, what was read last first."""
     found: dict[tuple[str, str], list[Reading]] = {}
     for each in readings:
-        same = found.pop((each.source, each.shape), [])
-        found[each.source, each.shape] = [*same, each]
+        key = each.source, each.shape
+        same = found.pop(key, [])
+        same.append(each)
+        found[key] = same
     return [(shape, same) for (_, shape), same in reversed(found.items())]
 
 
-# Ranks: what tells most at once comes first, and last what proves nothing.
-_ALL, _WHOLE, _CODE, _SIZE, _AGAIN, _FIELD, _TYPE = range(7)
+# Ranks: what tells most at once comes first, and last what proves nothing. Up to the sizes, a shape
+# that was read earlier stands one rank further back.
+_ALL, _WHOLE, _CODE, _SIZE, _AGAIN = range(5)
+_FIELD, _TYPE = 1000, 2000
 
 
-def _mutants_of(shape: str, same: Sequence[Reading]) -> Iterator[tuple[int, Mutant]]:
-    """The mutants of all readings of one shape, each with its rank."""
+def _mutants_of(shape: str, same: Sequence[Reading], most: int) -> Iterator[tuple[int, Mutant]]:
+    """The mutants of all readings of one shape, each with its rank; ``most`` bounds the fields."""
     last, modes = same[-1], _modes(same)
-    for rank, found in _changes(last):
+    for rank, found in _changes(last.source, last.read(), most):
         mutant = replace(found, source=last.source, shape=shape)
         for place, nth in enumerate(modes):
             again = _AGAIN if place and rank < _AGAIN else rank
@@ -123,16 +145,25 @@ def _modes(same: Sequence[Reading]) -> list[int | None]:
     return [last, None, 0] if compared else [None, last, 0]
 
 
-def _changes(reading: Reading) -> Iterator[tuple[int, Mutant]]:
-    if reading.source == "api" and isinstance(reading.value, dict) and "status" in reading.value:
-        yield from _changes_of_reply(reading.value)
-    elif reading.source == "file":
+def _changes(source: str, value: Any, most: int) -> Iterator[tuple[int, Mutant]]:
+    fields = 0
+    for rank, mutant in _all_changes(source, value) if value else ():
+        fields += rank >= _FIELD
+        if fields > most:
+            return
+        yield rank, mutant
+
+
+def _all_changes(source: str, value: Any) -> Iterator[tuple[int, Mutant]]:
+    if source == "api" and isinstance(value, dict) and "status" in value:
+        yield from _changes_of_reply(value)
+    elif source == "file":
         yield _SIZE, _mutant((), "absent", "the file")
-        yield from _changes_of_content(reading.value, (), "the bytes")
-    elif reading.source == "process":
-        yield from _changes_of_process(reading.value)
+        yield from _changes_of_content(value, (), "the bytes")
+    elif source == "process":
+        yield from _changes_of_process(value)
     else:
-        yield from _changes_of_content(reading.value, (), "$")
+        yield from _changes_of_content(value, (), "$")
 
 
 def _changes_of_reply(reply: Mapping[str, Any]) -> Iterator[tuple[int, Mutant]]:
@@ -176,9 +207,7 @@ def _changes_of_content(
     if isinstance(value, bytes):
         yield _TYPE, _mutant(path, "emptied", root, proves=False)
         path = (*path, INSIDE)
-    for count, found in enumerate(_changes_of_fields(held, path, root)):
-        if count < _MOST_FIELDS:
-            yield found
+    yield from _changes_of_fields(held, path, root)
 
 
 def _parse(value: Any) -> Any:

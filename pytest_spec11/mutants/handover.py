@@ -36,7 +36,7 @@ def send(channel: socket.socket, orders: Orders) -> None:
 
 def receive_status(channel: socket.socket) -> int:
     """The exit status that whoever holds the other end sends at last; -1 when it died before."""
-    said = b"".join(iter(lambda: channel.recv(16), b""))
+    said = channel.recv(16)  # not to the end: whoever the run left behind may hold the other end
     return int(said) if said.isdigit() else -1
 
 

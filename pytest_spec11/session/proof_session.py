@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from pytest_spec11 import options
@@ -253,6 +254,7 @@ class ProofSession:
             posture=dict(target.posture),
             arguments=[without_password(str(each)) for each in self.config.invocation_params.args],
             command=[without_password(each) for each in sys.orig_argv],
+            beganAt=int(psutil.Process().create_time() * 1000),
         )
         return Recorder(journal, Redaction.of(target), self._controls.change)
 

@@ -12,7 +12,7 @@ from pytest_spec11.requirements.policy import read
 from pytest_spec11.verdict.gate import find_kept
 from pytest_spec11.verdict.signoff import Signoff
 from pytest_spec11.verdict.weakenings import Weakenings
-from tests.plugin.judge.stand import Stand, cell, happy, strict, write_kills, write_lane
+from tests.plugin.judge.stand import Stand, cell, happy, mutation, strict, write_kills, write_lane
 
 LANES = ("quick", "check", "full", "policy")
 CELLS = [
@@ -35,6 +35,7 @@ class Release:
         self.stand.bound["policy"] = self.stand.policy.digest
         self.stand.here = dict(self.stand.bound)
         self.stand.kept = [self.stand.claims.content, self.stand.policy.content]
+        self.stand.is_mutated = False  # the one matrix is written below
         self.stand.write(folder)
         for place, lane in enumerate(LANES):
             write_lane(folder, lane, self.stand.bound, **times(self.stand.now_ms, place))
@@ -48,6 +49,9 @@ class Release:
 
     def kills(self, *cells: dict[str, Any]) -> None:
         write_kills(self.folder, list(cells), self.stand.bound)
+
+    def mutants(self, *rows: dict[str, Any]) -> None:
+        write_kills(self.folder, CELLS, self.stand.bound, mutation=mutation(*rows))
 
     @property
     def case(self) -> Case:

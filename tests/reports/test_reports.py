@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from copy import deepcopy
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -15,6 +16,7 @@ import pytest
 from junitparser import JUnitXml
 from typing_extensions import override
 
+from pytest_spec11.evidence import documents
 from tests.plugin.faults import ANSWERS, CLAIMS, with_saboteurs
 from tests.plugin.team import CATALOGUE, Team, made
 from tests.reports.reading import reported
@@ -53,10 +55,27 @@ def test_the_page_says_the_verdict_and_what_it_rests_on(green: Team) -> None:
     assert "GO" in said.text.split()
     assert "NO GO" not in said.text
     assert "3 of 3 needed claims proven" in said.text
+    assert re.search(r"mutants of process: \d+ of \d+ killed, seen red 20", said.text)
     for claim in ("S00.answers", "S00.lives", "S01.takes-orders"):
         assert any(each.get("id") == claim for each in said.of("details"))
     assert green.verdict()["evidence"]["root"] in said.text
     assert green.verdict()["binding"]["tree"] in said.text
+
+
+def test_the_page_names_what_can_change_although_a_claim_stays_green(
+    green: Team, tmp_path: Path
+) -> None:
+    team = Team(shutil.copytree(green.path, tmp_path / "team"))
+    path = team.bundle / "kills.json"
+    matrix = json.loads(path.read_bytes())
+    del matrix["sum"]
+    place = {"source": "api", "shape": "GET /healthz", "field": "$.mode", "operators": ["changed"]}
+    matrix["mutation"]["unseen"] = [{"claim": "S00.answers", **place}]
+    documents.write(path, "kills", matrix)
+
+    said = " ".join(page(team).text.split())
+
+    assert "Can change although no test of this claim turns red: GET /healthz $.mode" in said
 
 
 def test_the_page_of_a_no_go_begins_with_the_first_reason(red: Team) -> None:

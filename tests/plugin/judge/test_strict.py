@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from pytest_spec11.errors import BadInput
 from pytest_spec11.evidence import documents
 from pytest_spec11.evidence.schemas import fault
-from tests.plugin.judge.stand import shorter, write_kills, write_lane
+from tests.plugin.judge.stand import RED, A, shorter, write_kills, write_lane
 from tests.plugin.releases import CELLS, LANES, NAME, Release, times
 
 
@@ -26,6 +27,23 @@ def test_all_that_is_asked_for_is_go(release: Release) -> None:
 
 
 Spoil = Callable[[Release], object]
+# A row of a claim that was seen red, and what must not be true of it.
+WEAK_ROWS: dict[str, dict[str, Any]] = {
+    "no mutant killed": {"killed": 0},
+    "more killed than tried": {"killed": 4},
+    "at no time": {"redAt": 0},
+    "never green again": {"greenAt": 0},
+    "by the test of another claim": {"node": A},
+    "by no test": {"node": ""},
+    "through another source": {"source": "sql:app"},
+}
+
+
+def weaken(it: Release, changes: dict[str, Any]) -> None:
+    """The claim of test b was seen red, but for one thing."""
+    it.mutants(*RED[:2], {**RED[2], **changes})
+
+
 SPOILS: dict[str, tuple[str, Spoil]] = {
     "lane missing": ("E-LANE", lambda it: (it.folder / "lane-policy.json").unlink()),
     "lane red": ("E-LANE", lambda it: it.lane("policy", exitCode=3)),
@@ -98,6 +116,16 @@ SPOILS: dict[str, tuple[str, Spoil]] = {
         "E-TREE",
         lambda it: write_kills(it.folder, CELLS, it.stand.bound | {"tree": "y"}),
     ),
+    "no mutants": (
+        "E-WEAK-ORACLE",
+        lambda it: write_kills(it.folder, CELLS, it.stand.bound, mutation=None),
+    ),
+    "a source never red": ("E-WEAK-ORACLE", lambda it: it.mutants(RED[0], RED[2])),
+    "a claim never red": ("E-WEAK-ORACLE", lambda it: it.mutants(*RED[:2])),
+    **{
+        f"red, but {name}": ("E-WEAK-ORACLE", partial(weaken, changes=changes))
+        for name, changes in WEAK_ROWS.items()
+    },
     "posture not stated": ("queue_partition_off", lambda it: posed(it, {"oc": "live"})),
     "posture of another mode": (
         "oc_mode_replay",

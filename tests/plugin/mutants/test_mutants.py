@@ -104,7 +104,7 @@ def test_a_path_that_leads_nowhere_changes_nothing(path: tuple[str | int, ...]) 
 def reply(body: Any, **headers: str) -> Reading:
     content = json.dumps(body).encode()
     value = {"status": 200, "headers": headers, "body": content}
-    return Reading("api", "GET /orders/12", value, sha256(content).hexdigest())
+    return Reading("api", "GET /orders/12", sha256(content).hexdigest(), lambda: value)
 
 
 def fields(mutants: list[Mutant]) -> set[tuple[str, str]]:
@@ -166,7 +166,7 @@ def test_rows_are_removed_doubled_and_changed_by_column() -> None:
         "digest": "d",
         "facts": {},
     }
-    reading = make_reading(said, blob)
+    reading = make_reading(said, lambda: blob)
     assert reading is not None
 
     mutants = list_mutants([reading], "0")["sql:app"]
@@ -181,6 +181,21 @@ def test_rows_are_removed_doubled_and_changed_by_column() -> None:
     assert apply(ROWS, column.path, column.operator)[0] == ROWS[0] | {"what": "teb"}
     (whole,) = [m for m in mutants if m.operator == "all changed" and m.path == ()]
     assert all(new != ROWS[0][key] for key, new in apply(ROWS, (), whole.operator)[0].items())
+
+
+def test_a_sample_is_of_what_was_read_last_and_an_exhaustive_list_has_all() -> None:
+    readings = [
+        Reading("api", f"GET /{name}", name, lambda: {"status": 200, "headers": {}, "body": b"{}"})
+        for name in "abcdefghijkl"
+    ]
+
+    sample, whole = (
+        {each.shape for each in list_mutants(readings, "0", exhaustive=exhaustive)["api"]}
+        for exhaustive in (False, True)
+    )
+
+    assert sample == {f"GET /{name}" for name in "efghijkl"}
+    assert whole == {f"GET /{name}" for name in "abcdefghijkl"}
 
 
 def test_the_order_is_the_seeds() -> None:

@@ -16,7 +16,7 @@ from pytest_spec11.errors import BadInput
 from pytest_spec11.evidence import archive, journal, merkle
 from pytest_spec11.verify import Report, hashing, verify
 from tests.plugin.edits import survivors
-from tests.plugin.judge.stand import happy, shorter, strict, write_lane
+from tests.plugin.judge.stand import RED, A, happy, shorter, strict, write_lane
 from tests.plugin.releases import CELLS, Release
 
 EDITS = 1000
@@ -137,17 +137,22 @@ def left_out_by_hand(it: Release, *tests: tuple[str, int]) -> None:
     listed = [{"place": place, "line": line} for place, line in tests]
     it.stand.entries[0][1]["defined"] = listed
     it.stand.write(it.folder)
-    it.sign_off()
-    tiles = said(it)["proofTiles"]
-    green = [{**each, "verdict": "GO", "reason": ""} if each["claims"] else each for each in tiles]
-    resigned(it, verdict="GO", reasons=[], proofTiles=green)
+    claim_go(it)
 
 
-def failed_by_hand(it: Release, **outcome: object) -> None:
-    """The test failed, and the sign-off says that it passed."""
-    main_journal(it).unlink()
-    it.stand.entries[7][1].update(outcome or {"outcome": "failed"})
-    it.stand.write(it.folder)
+def never_red_by_hand(it: Release) -> None:
+    """No mutant turned a claim red, and the sign-off is written anew, as GO."""
+    it.mutants(*RED[:2])
+    claim_go(it)
+
+
+def red_elsewhere_by_hand(it: Release) -> None:
+    """The test that was red is that of another claim."""
+    it.mutants(*RED[:2], {**RED[2], "node": A})
+    claim_go(it)
+
+
+def claim_go(it: Release) -> None:
     it.sign_off()
     green = [
         {**tile, "verdict": "GO", "reason": ""} if tile["claims"] else tile
@@ -155,6 +160,14 @@ def failed_by_hand(it: Release, **outcome: object) -> None:
     ]
     claims = {**said(it)["claims"], "S1.b": "PASS"}  # type: ignore[dict-item]  # a table of words
     resigned(it, verdict="GO", reasons=[], claims=claims, proofTiles=green)
+
+
+def failed_by_hand(it: Release, **outcome: object) -> None:
+    """The test failed, and the sign-off says that it passed."""
+    main_journal(it).unlink()
+    it.stand.entries[7][1].update(outcome or {"outcome": "failed"})
+    it.stand.write(it.folder)
+    claim_go(it)
 
 
 def replayed(it: Release) -> None:
@@ -221,6 +234,8 @@ DAMAGES: dict[str, tuple[str, Callable[[Release], object]]] = {
     "reference to nothing": ("E-REF", lambda it: resigned(it, pfTiles=misled(it, ref="r1/x"))),
     "green lane by hand": ("E-LANE", green_by_hand),
     "killed by hand": ("E-WEAK-ORACLE", weak_by_hand),
+    "seen red by hand": ("E-WEAK-ORACLE", never_red_by_hand),
+    "seen red by another test": ("E-WEAK-ORACLE", red_elsewhere_by_hand),
     "proven by hand": ("E-JUDGES", failed_by_hand),
     "better than seen": ("E-JUDGES", lambda it: failed_by_hand(it, witness={"call": "failed"})),
     "never seen to run": ("E-JUDGES", lambda it: failed_by_hand(it, witness={})),
