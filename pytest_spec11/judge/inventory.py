@@ -1,4 +1,4 @@
-"""Rules about the tests of the tree: each that its files define ended in a gated run."""
+"""Rules about the tests of the tree: each that its files define ended in a gated run (D41)."""
 
 from __future__ import annotations
 

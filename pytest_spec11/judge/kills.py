@@ -1,4 +1,4 @@
-"""Rules about the kill matrix: every claim must have turned red for its own reason."""
+"""Rules about the kill matrix: every claim must have turned red for its own reason (D37)."""
 
 from __future__ import annotations
 

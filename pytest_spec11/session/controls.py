@@ -1,4 +1,4 @@
-"""What a controlled run changes of what its tests read; in a plain run nothing is changed."""
+"""What a controlled run changes of what its tests read; in a plain run nothing is changed (D38)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A test that wants to know whether its run is controlled finds nothing to tell it by."""
+"""A test that wants to know whether its run is controlled finds nothing to tell it by (D38)."""
 
 from __future__ import annotations
 
