@@ -14,6 +14,9 @@ from typing import Final
 import psycopg
 from psycopg.rows import scalar_row
 
+from engine.contracts.plans import BuildAnswer, PlanAnswer
+from engine.core.canon import digest
+
 APP_VERSION: Final = "bench"
 FINISHED: Final = 0.5
 WAITING: Final = 0.1
@@ -25,9 +28,9 @@ METRICS: Final = (
 # What is the same for each run, because each asks the same agents for the same thing.
 ALIKE: Final = {
     "app_version": APP_VERSION,
-    "plan_schema": "84255e853b5daeb891e848060c4afd3cb7fde9177093e8adfa2592c9d594ab95",
+    "plan_schema": digest(PlanAnswer.model_json_schema()),
     "plan_served": "replay:b82ab549cd67e51b8c9128fba4d11932e5d45936b8dc0a7f68c975f3d812985b",
-    "build_schema": "60c380971613c1be2f8bac5457183a5183f97f25c7606aadd7a2048a36fee7d4",
+    "build_schema": digest(BuildAnswer.model_json_schema()),
     "build_served": "replay:e93febec25c786fd6435fb4d37b5b77e104d586fa4e583934a2ac279c979c7fb",
     "deps_hash": "cb0626f194d0d7208d5e8e78f3419db9636285cbfd3b66bd2e661f437ab6e15c",
     "metrics": f"{{{METRICS}}}",

@@ -14,6 +14,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row, scalar_row
 
+from engine.core import workflows
 from engine.store import sql
 
 DIGEST: Final = "a" * 64
@@ -87,6 +88,7 @@ VARIANTS: Final[Mapping[str, tuple[Mapping[str, Any], ...]]] = {
     "executors.take_over": ({}, {"other": "w0"}),
     "ops.fork_run": ({"fork_run_id": "run_seed"},),
     "ops.list": LISTS,
+    "ops.resume_engine": ({"run": workflows.RUN, "task": workflows.TASK},),
     "runs.start": ({"workflow_id": f"ih_{DIGEST}", "id": "run_seed"},),
     "templates.register": (
         {"template_id": "seed", "template_key": f"compile-default:v1:{DIGEST}"},

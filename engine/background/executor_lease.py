@@ -16,7 +16,7 @@ from typing import Final
 from engine.errors import InUse
 from engine.store import Tx, executors, pool
 from engine.store.executors import FROZEN_S, Identity, Other
-from engine.store.pool import AWAY
+from engine.store.pool import AWAY, CANCELED
 from engine.store.queue_signals import QueueSignals
 
 log = logging.getLogger(__name__)
@@ -83,14 +83,21 @@ class Presence:
         """Send heartbeats until the session breaks. Raises Lost."""
         try:
             while True:
-                others = await executors.beat(tx, self._who)
-                if others is None:
-                    raise Lost(f"executor {self._who.executor_id} was declared lost")
-                for other in self._find_suspects(others):
-                    await self._take_over(tx, other)
+                await self._beat(tx)
                 await asyncio.sleep(BEAT_S)
         except AWAY as error:
             log.warning("presence interrupted: %s", error)
+
+    async def _beat(self, tx: Tx) -> None:
+        """One heartbeat. A canceled statement says nothing of its session, which has the lock."""
+        try:
+            others = await executors.beat(tx, self._who)
+            if others is None:
+                raise Lost(f"executor {self._who.executor_id} was declared lost")
+            for other in self._find_suspects(others):
+                await self._take_over(tx, other)
+        except CANCELED as error:
+            log.warning("a heartbeat was canceled: %s", error)
 
     def _find_suspects(self, others: Sequence[Other]) -> list[str]:
         """The executors without a lock for a while, and those whose heartbeat stopped."""

@@ -202,6 +202,10 @@ def _declare_promotion(work: Work) -> None:
         return await promotion.play(promotion_id, fixtures)
 
 
+# Canceled, ended or failed over by somebody else; the victim of a deadlock; a lock not had in time.
+TRANSIENT: Final = frozenset({"57014", "57P01", "57P02", "57P03", "40P01", "55P03"})
+
+
 async def _queues(url: str, limits: Mapping[str, Limits]) -> None:
     client = DBOSClient(
         system_database_url=url,
@@ -223,6 +227,13 @@ def open_engine(url: str) -> sqlalchemy.Engine:
     unix socket; without these words it would give up a run for good.
     """
     engine = sqlalchemy.create_engine(url, pool_size=POOL, max_overflow=0, hide_parameters=True)
+
+    @sqlalchemy.event.listens_for(engine, "handle_error")
+    def mark_transient(context: sqlalchemy.ExceptionContext) -> None:
+        """What an administrator or a failover did to a statement is tried again, as a lost line."""
+        if getattr(context.original_exception, "sqlstate", None) in TRANSIENT:
+            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False  # the other connections are whole
 
     @sqlalchemy.event.listens_for(engine, "do_connect")
     def connect(_: Any, __: Any, args: list[Any], kwargs: dict[str, Any]) -> psycopg.Connection:

@@ -22,6 +22,7 @@ from engine.errors import RunFailed
 from engine.flows.fanout import Fanout
 from engine.flows.slots import Slots
 from engine.flows.steps import Steps
+from engine.store.faults import describe_failure
 
 NOTHING: Final[Mapping[str, Any]] = {
     "compiled": None, "asked": False, "granted": False, "decided": None, "succeeded": {},
@@ -59,11 +60,11 @@ class RunFlow:
         try:
             return await work
         except Exception as error:
-            source = str(error) or type(error).__name__
+            source = describe_failure(error)
             said = await self.step("Rollback", self.patching.undo, execution, source)
             over = error.excess.document if isinstance(error, OverBudget) else None
             await self.step("Fail", self.stages.fail, execution, said, over)
-            if said == source:
+            if said == str(error):
                 raise
             raise RunFailed(said) from error
 

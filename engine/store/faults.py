@@ -40,6 +40,17 @@ def translate_faults() -> Iterator[None]:
         raise kind(message, code=code) from error
 
 
+def describe_failure(error: BaseException) -> str:
+    """``error`` for whoever reads the run: its own text, but no statement of the database.
+
+    The durable engine raises errors that quote the statement and hold the driver's error.
+    """
+    cause = getattr(error, "orig", None)
+    if isinstance(cause, BaseException):
+        return f"the database failed: {describe_error(cause)}"
+    return str(error) or type(error).__name__
+
+
 def describe_error(error: BaseException) -> str:
     """``error`` for a log: its type, and its text only if it cannot quote a row or a request.
 

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg.errors import QueryCanceled
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 
@@ -27,6 +28,7 @@ CONNECT_S: Final = 2
 DEADLINE_S: Final = 4.0
 PAUSES_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)  # between tries while the database is away
 AWAY: Final = (OperationalError, InterfaceError, TimeoutError)
+CANCELED: Final = QueryCanceled  # one statement, by somebody else; its session is whole
 P = ParamSpec("P")
 T = TypeVar("T")
 

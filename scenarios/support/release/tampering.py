@@ -214,7 +214,7 @@ SPOILT: Final[dict[str, tuple[str, Tamper]]] = {
     "blob cut": ("E-DIGEST", blob(cut)),
     "lane edited": ("E-DIGEST", lambda case: flip(case.lane("deps"), 40)),
     "lane cut": ("E-DIGEST", lambda case: cut(case.lane("full"), 40)),
-    "kills edited": ("E-DIGEST", lambda case: flip(case.kills, 40)),
+    "kills edited": ("E-DIGEST E-WEAK-ORACLE", lambda case: flip(case.kills, 40)),
 }
 # Faults that only the gate can see, because it reads every record.
 JUDGED: Final[dict[str, tuple[str, Tamper]]] = {
@@ -223,8 +223,8 @@ JUDGED: Final[dict[str, tuple[str, Tamper]]] = {
     "no version": ("E-APPVERSION E-BINDING", edit_binding(appVersion="")),
     "another plugin": ("E-BINDING", edit_binding(plugin="0.0.0")),
     "another lock": ("E-BINDING", edit_binding(lock="f" * 64)),
-    "another catalogue": ("E-CATALOGUE", edit_binding(catalogue="f" * 64)),
-    "another policy": ("E-POLICY", edit_binding(policy="f" * 64)),
+    "another catalogue": ("E-CATALOGUE E-REF", edit_binding(catalogue="f" * 64)),
+    "another policy": ("E-POLICY E-REF", edit_binding(policy="f" * 64)),
     "cut journal": ("E-TRUNCATED E-UNSEALED", lambda case: cut(case.journal)),
     "no seal": ("E-UNSEALED", lines(lambda found: found[:-1])),
     "empty journal": (UNREADABLE, lambda case: case.journal.write_bytes(b"")),
