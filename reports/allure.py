@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from reports.dossier import VERDICT, Dossier, Test
@@ -18,6 +20,15 @@ def files(dossier: Dossier) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, test in enumerate(dossier.tests):
         yield _name_result(_test(test, number, titles))
     yield _name_result(_verdict(dossier))
+
+
+def find_stale(folder: Path) -> Iterator[Path]:
+    """The results in ``folder`` that an earlier call wrote, and no other tool."""
+    for path in folder.glob("*-result.json"):
+        with suppress(ValueError):  # another tool's own name
+            name = path.name.removesuffix("-result.json")
+            if uuid.UUID(name).version == OURS.version:
+                yield path
 
 
 def _name_result(result: dict[str, Any]) -> tuple[str, dict[str, Any]]:

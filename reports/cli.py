@@ -52,14 +52,30 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when everything is written; what the verdict is, is the gate's exit status."""
+    _remove_older(arguments)
     dossier = Dossier.of(Question.of(arguments))
     written = [*_write_reports(arguments, dossier)]
     if not written:
-        default = arguments.bundles[0] / "report.html"
-        written = [_write(default, _page(dossier))]
+        written = [_write(_default(arguments), _page(dossier))]
     verdict = "GO" if dossier.go else "NO_GO"
     print(f"{verdict}: {', '.join(map(str, written))}")
     return 0
+
+
+def _remove_older(arguments: argparse.Namespace) -> None:
+    """Remove older reports: none may survive a call that gives no verdict."""
+    given = [path for name, *_ in FILES if (path := getattr(arguments, name))]
+    try:
+        found = given if given or arguments.allure else [_default(arguments)]
+        for path in (*found, *(allure.find_stale(arguments.allure) if arguments.allure else ())):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(f"{error.filename}: {error.strerror}") from error
+
+
+def _default(arguments: argparse.Namespace) -> Path:
+    folder: Path = arguments.bundles[0]
+    return folder / "report.html"
 
 
 def _write_reports(arguments: argparse.Namespace, dossier: Dossier) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import quote
 
 from pytest_spec11.canon import digest
 from pytest_spec11.evidence.binding import plugin_version
@@ -63,6 +64,6 @@ def _file(dossier: Dossier, subject: str) -> str:
     """
     file, is_node, _ = subject.partition("::")
     if is_node:
-        return file
+        return quote(file)
     tests = dossier.by_claim.get(subject)
-    return tests[0].file if tests else FILE
+    return quote(tests[0].file) if tests else FILE

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 
 from pytest_spec11.cli import claims, flakes, gate, lane, sabotage, sign, travel, verify
 from pytest_spec11.errors import BadInput, CannotJudge
+from pytest_spec11.printable import SafeOutput
 
 CANNOT_JUDGE: Final = 2
 BAD_INPUT: Final = 3
@@ -33,6 +35,14 @@ def _others() -> Iterator[Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 0 GO or done, 1 NO_GO, 2 no verdict, 3 bad input or usage, 4 a bug."""
+    with (
+        contextlib.redirect_stdout(cast("IO[str]", SafeOutput(sys.stdout))),
+        contextlib.redirect_stderr(cast("IO[str]", SafeOutput(sys.stderr))),
+    ):
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = parser().parse_args(argv)
         return int(arguments.run(arguments))

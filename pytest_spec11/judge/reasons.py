@@ -12,6 +12,8 @@ from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
 
+from pytest_spec11.printable import escape_controls
+
 _ALL: Final = "pytest --spec11-scope signoff"
 _GATE: Final = "spec11 gate --help"
 _STATUS: Final = "git status --short"
@@ -243,7 +245,8 @@ def codes_with(trait: Trait) -> frozenset[str]:
 def reason(code: str, subject: str, text: str, command: str = "") -> Reason:
     """Build a reason with the remedy of its code; ``command`` replaces the code's command."""
     known = CODES.get(code) or CODES.get(code.rpartition("_")[0]) or _code("Run again.", _GATE)
-    return Reason(code, subject, text, known.remedy, command or known.command)
+    words = (subject, text, known.remedy, command or known.command)
+    return Reason(code, *map(escape_controls, words))
 
 
 def command_of(node: str, scenario: str = "") -> str:

@@ -25,8 +25,16 @@ class Findings:
     def add(self, code: str, where: str, text: str) -> None:
         """Add a finding, up to the limit."""
         if len(self.all) < _MOST:
-            self.all.append(Finding(code, where, text))
+            self.all.append(Finding(code, _escape_controls(where), _escape_controls(text)))
 
     def has(self, *codes: str) -> bool:
         """Whether any of these codes was found."""
         return any(each.code in codes for each in self.all)
+
+
+def _escape_controls(text: str) -> str:
+    """``text`` without characters that steer a terminal or forge a line."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
+        for each in text
+    )

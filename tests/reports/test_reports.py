@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import uuid
 from copy import deepcopy
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -264,3 +265,29 @@ def test_a_file_that_cannot_be_written_is_one_line(green: Team, tmp_path: Path) 
     assert found.status == 3
     assert found.err.startswith(f"spec11: {tmp_path}/file/report.xml: ")
     assert found.err.count("\n") == 1
+
+
+def test_no_older_report_survives_a_call_without_a_verdict(red: Team, tmp_path: Path) -> None:
+    places = {"--junit": tmp_path / "j.xml", "--summary": tmp_path / "s.md"}
+    words = [str(word) for pair in places.items() for word in pair]
+    assert reported(red, *words, "--allure", str(tmp_path / "allure")).status == 0
+    theirs = tmp_path / "allure" / "theirs-result.json"
+    theirs.write_text("{}")
+
+    failed = reported(red, *words, "--allure", str(tmp_path / "allure"), "--root", "/nowhere")
+
+    assert failed.status == 3
+    assert [path.exists() for path in places.values()] == [False, False]
+    assert [*(tmp_path / "allure").iterdir()] == [theirs]
+
+
+def test_a_reused_directory_of_allure_holds_no_stale_test(red: Team, tmp_path: Path) -> None:
+    folder = tmp_path / "allure"
+    folder.mkdir()
+    stale = folder / f"{uuid.uuid5(uuid.NAMESPACE_URL, 'gone')}-result.json"
+    stale.write_text("{}")
+
+    assert reported(red, "--allure", str(folder)).status == 0
+
+    assert not stale.exists()
+    assert len([*folder.iterdir()]) == 6
