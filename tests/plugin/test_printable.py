@@ -32,7 +32,7 @@ def test_the_verifier_shows_it_so_too() -> None:
 
 def test_a_stream_keeps_lines_and_tabs() -> None:
     inner = io.StringIO()
-    print(f"a\tb\n{HOSTILE}", file=SafeOutput(inner))  # type: ignore[arg-type]  # all that print needs
+    print(f"a\tb\n{HOSTILE}", file=SafeOutput(inner))
 
     assert inner.getvalue() == f"a\tb\n{SHOWN}\n"
 
