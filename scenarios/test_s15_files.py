@@ -298,6 +298,7 @@ def test_a_go_written_by_hand_over_red_records_is_refused(
     named = {
         ("E-JUDGES", "S00.holds"),
         ("E-FLAKY", "signoff.json"),
+        ("E-FAILED", "test_rehearsal.py::test_s00"),
     }  # and green in no run of the tree
     assert (done.code, findings) == (1, named)
 
