@@ -10,7 +10,7 @@ RUNS ?= 1000
 FLOOD ?= 10000
 PLAIN ?= 5
 # The budget of the tests of `make test`, in seconds of processor time; see CONTRIBUTING.md.
-PROCESSOR_S ?= 1550
+PROCESSOR_S ?= 1850
 BUSY ?= 3
 # Of pytest-xdist. Many tests wait for a condition: three workers keep two processors at work.
 WORKERS ?= 3
