@@ -25,15 +25,21 @@ T = TypeVar("T")
 _INNER: Final = 'PWD=$1 SHLVL=$2; shift 2; { "$@" <&3 3>&- 2>&1; printf %s "$?" >&3; } | cat 3>&-'
 _DETACH: Final = f"exec 3<&0; sh -c '{_INNER}' sh \"$@\" &"
 _GRACE_S: Final = 15.0
+LONGEST_S: Final = 3600.0
 RAN: Final = frozenset({0, 1})  # what pytest ends with when it ran the tests
 
 
 class Runs:
-    """Starts runs in ``root``, as many at a time as ``jobs`` says."""
+    """Starts runs in ``root``, as many at a time as ``jobs`` says.
 
-    def __init__(self, root: Path, jobs: int) -> None:
+    A fault may make a test wait for ever. So a controlled run that did not end after ``deadline_s``
+    is ended, and counts as one that died.
+    """
+
+    def __init__(self, root: Path, jobs: int, deadline_s: float = LONGEST_S) -> None:
         self._root = root
         self.jobs = jobs
+        self._deadline_s = deadline_s
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._over = False
@@ -87,7 +93,12 @@ class Runs:
             theirs.close()
             started.wait()
             handover.send(ours, orders)
-            status = handover.receive_status(ours)
+            ours.settimeout(self._deadline_s)
+            try:
+                status = handover.receive_status(ours)
+            except TimeoutError:
+                end_groups([started.pid], grace_s=_GRACE_S)
+                status = -1
         with self._lock:
             self._running.discard(started)
         return status
