@@ -54,6 +54,13 @@ def kept_wire(pytestconfig: pytest.Config) -> Path | None:
 
 
 @pytest.fixture(scope="session")
+def shared_folder(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all xdist workers of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(pytestconfig, "workerinput") else own
+
+
+@pytest.fixture(scope="session")
 def app_version(spec11_target: Target) -> str:
     """The version that both processes of the shared stack are configured to be."""
     return spec11_target.app_version
@@ -80,16 +87,18 @@ def idle(stacks: Stacks) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def court(
-    stacks: Stacks, app_version: str, tmp_path_factory: pytest.TempPathFactory
+    stacks: Stacks,
+    app_version: str,
+    shared_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Court]:
     """A throwaway tree with all that its release asks for, and an engine that looks at it."""
     from scenarios.support.release.judges import Court, point  # noqa: PLC0415  # see TYPE_CHECKING
-    from scenarios.support.release.throwaway_release import make_release  # noqa: PLC0415  # see TYPE_CHECKING
+    from scenarios.support.release.throwaway_release import share_release  # noqa: PLC0415  # see TYPE_CHECKING
 
-    folder = tmp_path_factory.mktemp("rehearsal")
     with stacks.start(only=()) as stack:
-        base = make_release(stack.proc, folder, app_version)
-        made = Court(base, stack, folder / "shown")
+        base = share_release(stack.proc, shared_folder / "rehearsal", app_version)
+        made = Court(base, stack, tmp_path_factory.mktemp("board") / "shown")
         point(made.shown, base.release)
         stack.begin(made.board())
         yield made

@@ -5,6 +5,7 @@ Its policy and the seal of its sign-off mark it: it is never the sign-off of ano
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import sys
@@ -32,6 +33,7 @@ PROOFS: Final = (
 PROVOKED: Final = "ih_provoked"
 MADE_S: Final = 300.0
 GATED: Final = "gated.json"
+RELEASE_FOLDER: Final = "release-r1"
 
 SYSTEM = """
 import http.server, json, os, signal
@@ -286,12 +288,29 @@ def commit_tree(proc: Proc, tree: Path) -> None:
         assert (done.code, done.stderr) == (0, "")
 
 
-def make_release(proc: Proc, folder: Path, version: str) -> ThrowawayRelease:
+def share_release(proc: Proc, folder: Path, version: str) -> ThrowawayRelease:
+    """Return the release below ``folder``; whoever comes first makes it, and others wait.
+
+    What a maker left half done is made again. Nobody may change it: tests change copies.
+    """
+    folder.mkdir(exist_ok=True)
+    whole = folder / "whole"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not whole.exists():
+            for half in (folder / "tree", folder / RELEASE_FOLDER):
+                shutil.rmtree(half, ignore_errors=True)
+            _make_release(proc, folder, version)
+            whole.touch()
+    return ThrowawayRelease(folder / "tree", folder / RELEASE_FOLDER, version)
+
+
+def _make_release(proc: Proc, folder: Path, version: str) -> ThrowawayRelease:
     """Make a whole release of a new tree below ``folder``: lanes, tests, kill matrix, sign-off."""
     tree = folder / "tree"
     write_tree(tree, version)
     commit_tree(proc, tree)
-    made = ThrowawayRelease(tree, folder / "release-r1", version)
+    made = ThrowawayRelease(tree, folder / RELEASE_FOLDER, version)
     done = run_lanes(proc, made, *LANES)
     assert done.code == 0, done.stdout
     done = run_sabotage(proc, made)
