@@ -62,7 +62,7 @@ class Search:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when every round of this tree was green, 1 when one was not, 130 after Ctrl-C."""
-    wanted = _parsed(argv)
+    wanted = _parse_arguments(argv)
     search = _begin(wanted)
     interrupted = False
     for each in _rounds(wanted):
@@ -91,7 +91,7 @@ def _begin(wanted: argparse.Namespace) -> Search:
     return Search(tree, tuple(wanted.tests), wanted.workers, folder)
 
 
-def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+def _parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flakes", description=__doc__)
     parser.add_argument("--plain", type=int, default=5, help="rounds alone")
     parser.add_argument("--busy", type=int, default=3, help="rounds beside burners")
@@ -119,7 +119,7 @@ def run(each: Round, search: Search) -> Entry:
         *("--random-order-bucket=module", f"--random-order-seed={each.seed}", *search.tests),
     ]
     with burning(each.burners), log.open("wb") as out:
-        status = _ended(command, out.fileno())
+        status = _run_command(command, out.fileno())
     said = log.read_text(encoding="utf-8", errors="replace")
     red = [*dict.fromkeys(found["test"] for found in RED.finditer(said))]
     if status != 0 and not red:
@@ -136,7 +136,7 @@ def run(each: Round, search: Search) -> Entry:
     )
 
 
-def _ended(command: Sequence[str], out: int) -> int:
+def _run_command(command: Sequence[str], out: int) -> int:
     """The exit status of the command; it and its group are gone, also after Ctrl-C."""
     with subprocess.Popen(  # noqa: S603  # our own interpreter
         command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True

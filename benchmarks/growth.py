@@ -177,11 +177,11 @@ def _by_turns(few: Callable[[], None], many: Callable[[], None]) -> tuple[float,
     """The best times of both, in milliseconds; the first time of each does not count."""
     few()
     many()
-    times = [(_timed(few), _timed(many)) for _ in range(ROUNDS)]
+    times = [(_time_work(few), _time_work(many)) for _ in range(ROUNDS)]
     return min(first for first, _ in times), min(second for _, second in times)
 
 
-def _timed(work: Callable[[], None]) -> float:
+def _time_work(work: Callable[[], None]) -> float:
     began = time.perf_counter()
     work()
     return 1000 * (time.perf_counter() - began)

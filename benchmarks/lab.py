@@ -61,16 +61,16 @@ def create_database(server: EmbeddedServer, name: str) -> str:
 
 def start_api(dsn: str) -> Process:
     """One api-shim process on a free port; ``said`` is its URL."""
-    return Process(["engine", "api", *owned()], "listening on ", environment(dsn))
+    return Process(["engine", "api", *build_owner_option()], "listening on ", environment(dsn))
 
 
 def start_worker(dsn: str, number: int = 0) -> Process:
     """The worker process ``w<number>``."""
     env = {**environment(dsn), "DBOS__VMID": f"w{number}"}
-    return Process(["engine", "worker", *owned()], "worker ", env)
+    return Process(["engine", "worker", *build_owner_option()], "worker ", env)
 
 
-def owned() -> tuple[str, str]:
+def build_owner_option() -> tuple[str, str]:
     """The option that ends an engine process when we are gone, even by SIGKILL."""
     return "--owner", str(os.getpid())
 

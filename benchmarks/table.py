@@ -19,7 +19,7 @@ def render(results: Results, earlier: Mapping[str, Figure] | None = None) -> str
     heads = HEADS if earlier is None else (*HEADS, "before")
     lines = [heads, *(_cells(row, figure, earlier) for row, figure in results.found.items())]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join([*_aligned(lines, widths), *_failures(results), *_misses(results)])
+    return "\n".join([*_align_lines(lines, widths), *_failures(results), *_misses(results)])
 
 
 def compare(row: Row, now: Figure, before: Figure) -> str:
@@ -57,7 +57,7 @@ def _change(row: Row, now: Figure, before: Figure | None) -> str:
     return f"{_number(before.value)}{share} {compare(row, now, before)}"
 
 
-def _aligned(lines: list[tuple[str, ...]], widths: list[int]) -> Iterator[str]:
+def _align_lines(lines: list[tuple[str, ...]], widths: list[int]) -> Iterator[str]:
     for line in lines:
         cells = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
         yield "  ".join(cells).rstrip()

@@ -94,7 +94,7 @@ def _fork(connection: socket.socket, order: Order) -> bool:
 def _begin(order: Order, write_end: int) -> None:
     """This process is what ``order`` says. When it cannot be, it says why and ends."""
     try:
-        _become(order)
+        _run_program(order)
     except OSError as error:
         _give_up(write_end, f"{error}")
     os.close(write_end)
@@ -105,7 +105,7 @@ def _give_up(write_end: int, why: str) -> Never:
     os._exit(1)
 
 
-def _become(order: Order) -> None:
+def _run_program(order: Order) -> None:
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -57,7 +57,7 @@ def _with_workers(api: Api) -> dict[str, Any] | None:
 def _refusing(stack: Stack) -> Iterator[None]:
     """Postgres refuses the engine's role, whose connections are cut; the prover's stay."""
     name = stack.app_sql.value("SELECT current_database()")
-    with _swapped(
+    with _swap_schema(
         stack,
         f'ALTER DATABASE "{name}" CONNECTION LIMIT 0',
         f'ALTER DATABASE "{name}" CONNECTION LIMIT -1',
@@ -70,7 +70,7 @@ def _refusing(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
-def _swapped(stack: Stack, there: str, back: str) -> Iterator[None]:
+def _swap_schema(stack: Stack, there: str, back: str) -> Iterator[None]:
     stack.admin.execute(there)
     try:
         yield
@@ -78,17 +78,17 @@ def _swapped(stack: Stack, there: str, back: str) -> Iterator[None]:
         stack.admin.execute(back)
 
 
-def _gone(stack: Stack, schema: str) -> AbstractContextManager[None]:
-    return _swapped(
+def _hide_schema(stack: Stack, schema: str) -> AbstractContextManager[None]:
+    return _swap_schema(
         stack,
         f"ALTER SCHEMA {schema} RENAME TO gone",
         f"ALTER SCHEMA gone RENAME TO {schema}",
     )
 
 
-def _aged(stack: Stack, ledger: str) -> AbstractContextManager[None]:
+def _age_ledger(stack: Stack, ledger: str) -> AbstractContextManager[None]:
     """The newest row of ``ledger`` says, for a while, that it is an old one."""
-    return _swapped(
+    return _swap_schema(
         stack,
         f"UPDATE {ledger} SET version = version - 1000"  # noqa: S608  # a table of our list
         f" WHERE version = (SELECT max(version) FROM {ledger})",
@@ -99,10 +99,10 @@ def _aged(stack: Stack, ledger: str) -> AbstractContextManager[None]:
 # What is done to the stack, and the words one of which the reason has to say.
 FAULTS: dict[str, tuple[Callable[[Stack], AbstractContextManager[None]], str]] = {
     "refuses": (_refusing, "postgres"),
-    "no app": (lambda stack: _gone(stack, "app"), "schema app"),
-    "no dbos": (lambda stack: _gone(stack, "dbos"), "schema dbos"),
-    "old app": (lambda stack: _aged(stack, "app.schema_migrations"), "schema app"),
-    "old dbos": (lambda stack: _aged(stack, "dbos.dbos_migrations"), "schema dbos"),
+    "no app": (lambda stack: _hide_schema(stack, "app"), "schema app"),
+    "no dbos": (lambda stack: _hide_schema(stack, "dbos"), "schema dbos"),
+    "old app": (lambda stack: _age_ledger(stack, "app.schema_migrations"), "schema app"),
+    "old dbos": (lambda stack: _age_ledger(stack, "dbos.dbos_migrations"), "schema dbos"),
 }
 
 

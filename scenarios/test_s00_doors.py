@@ -45,7 +45,7 @@ def guarded(stacks: Stacks) -> Iterator[Stack]:
         yield made
 
 
-def asked(api: Api, operation: Operation, wid: str) -> Reply:
+def ask_operation(api: Api, operation: Operation, wid: str) -> Reply:
     """The reply to a sound request of the operation about the run ``wid``."""
     names = {"wid": wid, "id": wid, "gateKey": "approve-plan-0", "uri": "none"}
     bodies: dict[str, Any] = {
@@ -60,7 +60,7 @@ def asked(api: Api, operation: Operation, wid: str) -> Reply:
     return api.request(operation.method, operation.at(**taken), json=body)
 
 
-def canceled(known: Api, goal: str) -> str:
+def cancel_run(known: Api, goal: str) -> str:
     """The workflow id of a run that was canceled: what it can stream has an end."""
     wid: str = park_run(known, goal)["workflowID"]
     assert known.post(f"/api/ops/wf/{wid}/cancel", json=BY).status == 202
@@ -117,7 +117,7 @@ def test_no_page_of_another_reaches_in_through_a_browser(
     places = [each for each in operations(lab.api) if each.path != "/healthz"]
 
     with zero_writes(lab):
-        refused = [asked(through, each, wid) for each in places if each.method in closed]
+        refused = [ask_operation(through, each, wid) for each in places if each.method in closed]
 
     assert {reply.status for reply in refused} == {400}
     assert len(refused) >= 10
@@ -131,13 +131,13 @@ def test_elsewhere_with_a_token_strangers_are_turned_away(
     with stacks.start(env={"SPEC11_HOST": EVERYWHERE, **TOKENS}) as wide:
         (listening,) = wide.proc.sockets("api")
         known = wide.api.using(OPERATOR)
-        wid = canceled(known, unique_goal)
+        wid = cancel_run(known, unique_goal)
         provokes(wid, "canceled on purpose")
         routes = operations(known)
 
         with zero_writes(wide):
             replies = {
-                (each.method, each.path): asked(wide.api, each, wid)
+                (each.method, each.path): ask_operation(wide.api, each, wid)
                 for each in routes
                 if each.path != "/healthz"
             }
@@ -154,7 +154,7 @@ def test_elsewhere_with_a_token_strangers_are_turned_away(
 def test_every_role_meets_every_door(guarded: Stack, provokes: Provokes, unique_goal: str) -> None:
     known = guarded.api.using(OPERATOR)
     waits = park_run(known, unique_goal)["workflowID"]
-    over = canceled(known, f"{unique_goal}, over")
+    over = cancel_run(known, f"{unique_goal}, over")
     provokes(over, "canceled on purpose")
     routes = operations(known)
     assert {"/healthz", "/api/run", EVENTS, "/api/hitl/inbox"} <= {each.path for each in routes}
@@ -163,14 +163,14 @@ def test_every_role_meets_every_door(guarded: Stack, provokes: Provokes, unique_
 
     with zero_writes(guarded):
         refused = {
-            (who, each.method, each.path): asked(
+            (who, each.method, each.path): ask_operation(
                 guarded.api.using(people[who]), each, over if "stream" in each.path else waits
             )
             for who, each in cells
             if not may(who, each)
         }
     let_in = {
-        (who, each.method, each.path): asked(guarded.api.using(people[who]), each, over)
+        (who, each.method, each.path): ask_operation(guarded.api.using(people[who]), each, over)
         for who, each in cells
         if may(who, each)
     }

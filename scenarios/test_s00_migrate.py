@@ -54,7 +54,7 @@ def empty(stacks: Stacks) -> Iterator[Stack]:
         yield stack
 
 
-def _kept(stack: Stack) -> dict[str, Any]:
+def _read_lasting_state(stack: Stack) -> dict[str, Any]:
     """All that a repeated migration must leave as it is."""
     return {
         **fingerprint(stack.app_sql, stack.sys_sql),
@@ -75,14 +75,14 @@ def test_migrating_twice_more_changes_nothing_and_the_run_still_replays(
     for name in ("api", "worker"):
         empty.process(name).start()
     header = complete_run(empty.api, unique_goal)
-    before = _kept(empty)
+    before = _read_lasting_state(empty)
     assert [row["id"] for row in before["intents"]] == [header["workflowID"]]
     assert len(before["recipes"]) == 10
 
     codes = [engine(empty, "db", "migrate").code for _ in range(2)]
 
     assert codes == [0, 0]
-    assert _kept(empty) == before
+    assert _read_lasting_state(empty) == before
     again = empty.api.post("/api/run", json=start(unique_goal))
     assert (again.status, again.json()["isReplay"]) == (200, True)
     assert again.json()["workflowID"] == header["workflowID"]
@@ -91,14 +91,14 @@ def test_migrating_twice_more_changes_nothing_and_the_run_still_replays(
 @pytest.mark.claim("S00.migrate-crash-atomic")
 def test_a_killed_migration_leaves_whole_files_and_the_next_one_finishes(empty: Stack) -> None:
     empty.admin.execute(WATCH)
-    whole, inserts = _uninterrupted(empty)
+    whole, inserts = _migrate_uninterrupted(empty)
     assert inserts >= 3
 
     for armed in (1, inserts // 2, inserts):
         _reset(empty, armed)
         with empty.admin.holding(HELD):
             migrating = engine_process(empty, "db", "migrate")
-            backend = eventually(lambda: _blocked(empty), deadline_s=20)
+            backend = eventually(lambda: _find_blocked_backend(empty), deadline_s=20)
             migrating.signal(signal.SIGKILL)
             assert migrating.wait_exit(deadline_s=5) == -signal.SIGKILL
             empty.admin.execute("SELECT pg_terminate_backend(%(pid)s, 5000)", pid=backend)
@@ -110,11 +110,11 @@ def test_a_killed_migration_leaves_whole_files_and_the_next_one_finishes(empty: 
 @pytest.mark.claim("S00.migrate-crash-atomic")
 def test_two_migrations_at_once_both_end_with_the_dump_of_one(empty: Stack) -> None:
     empty.admin.execute(WATCH)
-    whole, _ = _uninterrupted(empty)
+    whole, _ = _migrate_uninterrupted(empty)
     _reset(empty, armed=1)
     with empty.admin.holding(HELD):
         first = engine_process(empty, "db", "migrate")
-        eventually(lambda: _blocked(empty), deadline_s=20)
+        eventually(lambda: _find_blocked_backend(empty), deadline_s=20)
         alone = _sessions(empty)
         second = engine_process(empty, "db", "migrate")
         eventually(lambda: _sessions(empty) > alone, deadline_s=20)
@@ -144,7 +144,7 @@ def _reset(stack: Stack, armed: int) -> None:
     stack.admin.execute("ALTER SEQUENCE prover.inserts RESTART")
 
 
-def _uninterrupted(stack: Stack) -> tuple[dict[str, str], int]:
+def _migrate_uninterrupted(stack: Stack) -> tuple[dict[str, str], int]:
     """The dump of a migration from nothing, and how many rows its ledgers were written."""
     _reset(stack, armed=0)
     assert engine(stack, "db", "migrate").code == 0
@@ -154,7 +154,7 @@ def _uninterrupted(stack: Stack) -> tuple[dict[str, str], int]:
     return fingerprint(stack.app_sql, stack.sys_sql), written
 
 
-def _blocked(stack: Stack) -> int | None:
+def _find_blocked_backend(stack: Stack) -> int | None:
     """The backend of the migration that waits at the armed insert."""
     rows = stack.app_sql.rows(
         "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = %(key)s AND NOT granted",

@@ -37,12 +37,12 @@ def test_header_and_sign_off_say_what_the_environment_of_both_processes_says(
     board = api.get("/api/ops/signoff").json()
 
     shown = {name: header[name] for name in POSTURE}
-    assert shown == _meant(proc.environ("api"))
-    assert shown == _meant(proc.environ("worker"))
+    assert shown == _expect_posture(proc.environ("api"))
+    assert shown == _expect_posture(proc.environ("worker"))
     assert board["posture"] == shown
 
 
-def _meant(env: Mapping[str, str]) -> dict[str, Any]:
+def _expect_posture(env: Mapping[str, str]) -> dict[str, Any]:
     """The posture that an environment stands for."""
     strict = (env.get("OC_STRICT_MODE") or "true").lower() in {"true", "1"}
     modes = {key: env.get(name) or default for name, default, key in MODES}

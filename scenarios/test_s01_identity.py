@@ -146,17 +146,17 @@ def test_two_hundred_generated_forms_have_the_ids_that_the_prover_computes(
 def test_another_goal_or_topic_is_another_run_and_a_default_is_not(
     api: Api, app_sql: Sql, unique_goal: str
 ) -> None:
-    def started(goal: str, **form: str) -> tuple[int, str]:
+    def post_start(goal: str, **form: str) -> tuple[int, str]:
         sent = api.post("/api/run", json=start(goal, form=form))
         return sent.status, sent.json()["workflowID"]
 
     plain = identity.workflow_id(unique_goal)
     beta = identity.workflow_id(unique_goal, "beta")
     other = identity.workflow_id(f"{unique_goal} again")
-    assert started(unique_goal) == (201, plain)
-    assert started(unique_goal, topic="alpha") == (200, plain)
-    assert started(unique_goal, topic="beta") == (201, beta)
-    assert started(f"{unique_goal} again") == (201, other)
+    assert post_start(unique_goal) == (201, plain)
+    assert post_start(unique_goal, topic="alpha") == (200, plain)
+    assert post_start(unique_goal, topic="beta") == (201, beta)
+    assert post_start(f"{unique_goal} again") == (201, other)
     kept = app_sql.rows(
         "SELECT workflow_id FROM app.runs WHERE workflow_id = ANY(%(all)s)",
         all=[plain, beta, other],
@@ -173,11 +173,11 @@ def test_every_seeded_recipe_gives_two_forms_two_runs(
     assert {row["id"] for row in seeded} >= {*SEEDED}
 
     for row in seeded:
-        made = [_started(api, row, f"{unique_goal} {row['id']} {side}") for side in "ab"]
+        made = [_start_recipe(api, row, f"{unique_goal} {row['id']} {side}") for side in "ab"]
         assert made[0] != made[1]
 
 
-def _started(api: Api, recipe: dict[str, Any], text: str) -> str:
+def _start_recipe(api: Api, recipe: dict[str, Any], text: str) -> str:
     """The workflow id of a start of ``recipe`` whose required or only field is ``text``."""
     fields: Callable[[str], bool] = recipe["json"]["formSchema"]["properties"].__contains__
     form = {"goal" if fields("goal") else "topic": text}

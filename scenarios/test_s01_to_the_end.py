@@ -54,12 +54,12 @@ def test_a_run_parks_and_succeeds_in_both_schemas(
         " FROM app.runs WHERE workflow_id = %(w)s",
         w=ended["workflowID"],
     )
-    engine = eventually(lambda: _ended(sys_sql, ended["workflowID"]), deadline_s=5)
+    engine = eventually(lambda: _find_end(sys_sql, ended["workflowID"]), deadline_s=5)
     assert (app["status"], app["error"], engine["status"]) == ("succeeded", None, "SUCCESS")
     assert abs(float(app["at"]) - engine["completed_at"]) <= 5_000
 
 
-def _ended(sys_sql: Sql, wid: str) -> dict[str, Any] | None:
+def _find_end(sys_sql: Sql, wid: str) -> dict[str, Any] | None:
     row = sys_sql.one(
         "SELECT status, completed_at FROM dbos.workflow_status WHERE workflow_uuid = %(w)s", w=wid
     )
@@ -175,10 +175,10 @@ def test_the_status_never_falls_back_and_the_stream_ends_with_the_rows_word(
 
     with ThreadPoolExecutor(1) as beside:
         live = beside.submit(api.get, stream, timeout=PARK_S + END_S)
-        seen = [first["status"], *_polled(api, wid, {"WAITING_INPUT"}, PARK_S)]
+        seen = [first["status"], *_poll_header(api, wid, {"WAITING_INPUT"}, PARK_S)]
         gate = api.get(f"/api/runs/{wid}/gates").json()[0]["gateKey"]
         api.post(f"/api/runs/{wid}/gates/{gate}/reply", json=reply(choice))
-        seen += _polled(api, wid, TERMINAL, END_S)
+        seen += _poll_header(api, wid, TERMINAL, END_S)
         told = [json.loads(line) for line in live.result().body.splitlines()]
 
     later = [api.get(f"/api/runs/{wid}").json()["status"] for _ in range(5)]
@@ -191,7 +191,9 @@ def test_the_status_never_falls_back_and_the_stream_ends_with_the_rows_word(
     assert told[-1] == row
 
 
-def _polled(api: Api, wid: str, until: set[str] | frozenset[str], deadline_s: float) -> list[str]:
+def _poll_header(
+    api: Api, wid: str, until: set[str] | frozenset[str], deadline_s: float
+) -> list[str]:
     """Every word that the header said, looked at each 50 ms, up to the first one of ``until``."""
     seen: list[str] = []
 

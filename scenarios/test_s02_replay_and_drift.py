@@ -81,16 +81,16 @@ def test_every_encoding_of_a_start_is_that_start(lab: Stack, unique_goal: str) -
     wid = lab.api.post("/api/run", json=body).json()["workflowID"]
     text = json.dumps(body)
     spellings = {
-        "keys in another order": json.dumps(_reversed(body)),
+        "keys in another order": json.dumps(_reverse_keys(body)),
         "indented": json.dumps(body, indent="\t"),
         "raw UTF-8": json.dumps(body, ensure_ascii=False),
-        "every letter escaped": _escaped(body),
+        "every letter escaped": _escape_strings(body),
         "7.0 for 7": text.replace('"priority": 7', '"priority": 7.0'),
         "70e-1 for 7": text.replace('"priority": 7', '"priority": 70e-1'),
     }
     assert all(json.loads(spelling) == body for spelling in spellings.values())
 
-    replies = {name: _sent(lab.api, text) for name, text in spellings.items()}
+    replies = {name: _send_start(lab.api, text) for name, text in spellings.items()}
 
     assert replies == dict.fromkeys(spellings, (200, wid))
     assert len(lab.app_sql.rows(RUN, w=wid)) == 1
@@ -103,7 +103,7 @@ def test_one_and_one_point_zero_are_one_form(lab: Stack, unique_goal: str) -> No
         f'{{"topic": {json.dumps(unique_goal)}, "size": {size}}}' for size in (1, "1.0", "1e0")
     ]
 
-    replies = [_sent(lab.api, text.replace('{"goal": ""}', form)) for form in forms]
+    replies = [_send_start(lab.api, text.replace('{"goal": ""}', form)) for form in forms]
 
     wid = replies[0][1]
     assert replies == [(201, wid), (200, wid), (200, wid)]
@@ -321,23 +321,23 @@ def _id(body: dict[str, Any]) -> str:
     return identity.workflow_id(body["formData"]["goal"])
 
 
-def _sent(api: Api, text: str) -> tuple[int, Any]:
+def _send_start(api: Api, text: str) -> tuple[int, Any]:
     reply = api.request("POST", "/api/run", content=text)
     return reply.status, reply.json().get("workflowID", reply.body)
 
 
-def _reversed(value: Any) -> Any:
+def _reverse_keys(value: Any) -> Any:
     """``value`` with the keys of every object in the opposite order."""
     if isinstance(value, dict):
-        return {name: _reversed(value[name]) for name in reversed(value)}
+        return {name: _reverse_keys(value[name]) for name in reversed(value)}
     return value
 
 
-def _escaped(value: Any) -> str:
+def _escape_strings(value: Any) -> str:
     r"""``value`` as JSON with every letter inside its strings written as ``\uXXXX``."""
     pieces = json.dumps(value, ensure_ascii=False).split('"')  # no string of ours holds a quote
-    return '"'.join(_spelt(piece) if at % 2 else piece for at, piece in enumerate(pieces))
+    return '"'.join(_escape_letters(piece) if at % 2 else piece for at, piece in enumerate(pieces))
 
 
-def _spelt(text: str) -> str:
+def _escape_letters(text: str) -> str:
     return "".join(f"\\u{ord(letter):04x}" if letter.isalpha() else letter for letter in text)

@@ -42,7 +42,7 @@ def test_a_body_over_one_mebibyte_is_refused_unread(lab: Stack, unique_goal: str
     places = posts(lab, unique_goal)
 
     with zero_writes(lab):
-        perfect = {path: _padded(lab, place, MIB + 1) for path, place in places.items()}
+        perfect = {path: _send_padded(lab, place, MIB + 1) for path, place in places.items()}
         no_json = {
             (path, size): lab.api.request("POST", place.url, content=b"{bad".ljust(size))
             for path, place in places.items()
@@ -52,10 +52,10 @@ def test_a_body_over_one_mebibyte_is_refused_unread(lab: Stack, unique_goal: str
     for replies in (perfect, no_json):
         said = [(reply.status, reply.json()) for reply in replies.values()]
         assert said == [TOO_LARGE] * len(replies)
-    assert {path: _padded(lab, places[path], MIB).status for path in ANSWERS} == ANSWERS
+    assert {path: _send_padded(lab, places[path], MIB).status for path in ANSWERS} == ANSWERS
 
 
-def _padded(stack: Stack, place: Place, size: int) -> Reply:
+def _send_padded(stack: Stack, place: Place, size: int) -> Reply:
     """The reply to the place's perfect body, made as long as ``size`` bytes by white space."""
     return stack.api.request("POST", place.url, content=place.text.ljust(size))
 
@@ -94,7 +94,7 @@ def test_a_trickled_body_is_cut_off_and_nobody_else_waits(lab: Stack, unique_goa
         return all(each.done() for each in slow)
 
     with zero_writes(lab), ThreadPoolExecutor(len(places)) as pool:
-        slow = [pool.submit(_trickled, lab, place.url) for place in places.values()]
+        slow = [pool.submit(_send_slowly, lab, place.url) for place in places.values()]
         eventually(asked_until_cut_off, deadline_s=2 * slow_body_client.LASTS_S, every_s=0.2)
 
     assert max(reply.own_s for replies in rounds for reply in replies) < ANSWERS_S
@@ -117,7 +117,7 @@ def _questions(stack: Stack, goal: str) -> list[Callable[[], Reply]]:
     return [replay, *(partial(stack.api.get, url) for url in gets)]
 
 
-def _trickled(stack: Stack, path: str) -> Exit:
+def _send_slowly(stack: Stack, path: str) -> Exit:
     at = urlsplit(stack.base_url)
     words = [at.hostname or "", str(at.port), path]
     return stack.proc.run([sys.executable, str(Path(slow_body_client.__file__)), *words])

@@ -144,7 +144,7 @@ class Story:
     ended: Subject
     waits: str
 
-    def shown(self, stack: Stack) -> dict[str, Reply]:
+    def read_routes(self, stack: Stack) -> dict[str, Reply]:
         """The reply of every route that can be asked about the ended run without writing."""
         repeats = {
             START: start(self.goal, form=PATCHED),
@@ -177,7 +177,7 @@ def story(lab: Stack, spec11_run: Run) -> Story:
 
 
 @contextmanager
-def _planted(stack: Stack, plant: Plant, story: Story) -> Iterator[None]:
+def _plant_row(stack: Stack, plant: Plant, story: Story) -> Iterator[None]:
     rows = {
         "wid": story.ended.wid,
         "run": identity.run_id(story.ended.wid),
@@ -205,11 +205,11 @@ def test_a_broken_row_is_500_where_it_shows_and_nowhere_else(
     plant = PLANTS[name]
     with freeze_worker(lab):
         before = [take(oracle) for oracle in (lab.app_sql, lab.sys_sql)]
-        with _planted(lab, plant, story):
+        with _plant_row(lab, plant, story):
             during = [take(oracle) for oracle in (lab.app_sql, lab.sys_sql)]
-            broken = story.shown(lab)
+            broken = story.read_routes(lab)
             bystander = lab.api.get(f"/api/runs/{story.waits}")
-        mended = story.shown(lab)
+        mended = story.read_routes(lab)
 
     changes = [each for was, now in zip(before, during, strict=True) for each in was.changes(now)]
     assert [each.partition(":")[0] for each in changes] == [plant.table]  # else nothing was planted

@@ -58,12 +58,12 @@ def fuzz(lab: Stack, unique_goal: str) -> Fuzz:
 @pytest.mark.claim("S03.fuzz-no-500")
 def test_no_request_finds_a_way_in(lab: Stack, fuzz: Fuzz) -> None:
     with freeze_worker(lab):
-        before = _written(lab)
+        before = _read_rows(lab)
         seen = [
             (asked, lab.api.request(asked.method, asked.url, content=asked.content))
             for asked in (fuzz.request() for _ in range(SIZE))
         ]
-        after = _written(lab)
+        after = _read_rows(lab)
 
     wrong = [(asked, reply.status, reply.body[:200]) for asked, reply in seen if not _sound(reply)]
     assert wrong == []
@@ -116,7 +116,7 @@ def _sound(reply: Reply) -> bool:
     return True
 
 
-def _written(stack: Stack) -> dict[str, Any]:
+def _read_rows(stack: Stack) -> dict[str, Any]:
     """The rows that starts write, with their xmin, and digests of all other tables."""
     oracles = {"app": stack.app_sql, "dbos": stack.sys_sql}
     rows = {

@@ -64,13 +64,13 @@ def test_a_form_that_its_recipe_does_not_know_is_refused(lab: Stack, unique_goal
         replies = [lab.api.post("/api/run", json=body) for body in bodies]
 
     assert [(reply.status, reply.json()["error"], _pointers(reply)) for reply in replies] == [
-        (400, f"invalid form: {_counted(len(names))}", {f"/formData/{name}" for name in names})
+        (400, f"invalid form: {_count_faults(len(names))}", {f"/formData/{name}" for name in names})
         for _, names in FORMS
     ]
     assert lab.api.post("/api/run", json=start(unique_goal)).status == 201
 
 
-def _counted(faults: int) -> str:
+def _count_faults(faults: int) -> str:
     return "1 fault" if faults == 1 else f"{faults} faults"
 
 
@@ -183,14 +183,16 @@ def test_of_two_faults_the_earlier_check_speaks(lab: Stack, unique_goal: str) ->
         "drift": (409, "run_identity_conflict", f"Divergence in run {wid}: identity drift on lane"),
     }
 
-    alone = {fault: _said(lab, _wrong(unique_goal, (fault,))) for fault in FAULTS}
-    pairs = {pair: _said(lab, _wrong(unique_goal, pair)) for pair in combinations(FAULTS, 2)}
+    alone = {fault: _read_refusal(lab, _wrong(unique_goal, (fault,))) for fault in FAULTS}
+    pairs = {
+        pair: _read_refusal(lab, _wrong(unique_goal, pair)) for pair in combinations(FAULTS, 2)
+    }
 
     assert alone == answers
     assert pairs == {pair: answers[pair[0]] for pair in pairs}
 
 
-def _said(stack: Stack, body: dict[str, Any]) -> tuple[int, str | None, str | None]:
+def _read_refusal(stack: Stack, body: dict[str, Any]) -> tuple[int, str | None, str | None]:
     reply = stack.api.post("/api/run", json=body)
     return reply.status, reply.json().get("code"), reply.json().get("error")
 

@@ -50,7 +50,7 @@ def open_gates(app_sql: Sql) -> list[dict[str, Any]]:
     return app_sql.rows(OPEN)
 
 
-def shared(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def keep_shared_fields(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of inbox rows what SQL holds, too."""
     names = ("workflowID", "gateKey", "topic", "deadline", "createdAt")
     return [{name: row[name] for name in names} for row in rows]
@@ -74,12 +74,12 @@ def test_the_inbox_is_the_open_gates_in_the_order_of_their_urgency(
         kept = open_gates(lab.app_sql)
         first_two = lab.api.get("/api/hitl/inbox?limit=2").json()
 
-    assert shared(rows) == kept
+    assert keep_shared_fields(rows) == kept
     assert rows == sorted(rows, key=itemgetter("deadline", "createdAt", "workflowID"))
     words = {row["workflowID"]: row["slaStatus"] for row in rows}
     assert {left_s: words[wid] for left_s, wid in runs.items()} == due
     assert done not in words
-    assert shared(first_two) == kept[:2]
+    assert keep_shared_fields(first_two) == kept[:2]
     assert {row["mismatchRisk"] for row in rows} == {False}
 
 
@@ -107,7 +107,7 @@ def test_an_answered_gate_is_gone_though_its_run_waits_at_a_later_one(
     assert question not in {row["gateKey"] for row in at_once}
     (approval,) = [row["gateKey"] for row in later]
     assert approval.startswith("approve-plan-")
-    assert shared(inbox(lab)) == open_gates(lab.app_sql)
+    assert keep_shared_fields(inbox(lab)) == open_gates(lab.app_sql)
     yes = lab.api.post(f"/api/runs/{wid}/gates/{approval}/reply", json=reply(key="qa-2"))
     assert yes.status == 200
     assert await_status(lab.api, wid, {"SUCCESS"}, deadline_s=END_S)["error"] is None

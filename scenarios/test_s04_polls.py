@@ -46,7 +46,7 @@ WHERE datname = current_database() AND application_name = 'spec11-api'
 """
 
 
-def polled(stack: Stack, gate: Gate, timeout_s: int) -> Reply:
+def poll_gate(stack: Stack, gate: Gate, timeout_s: int) -> Reply:
     """The answer to one poll."""
     return stack.api.get(f"{gate.url}?timeoutS={timeout_s}")
 
@@ -55,10 +55,10 @@ def polled(stack: Stack, gate: Gate, timeout_s: int) -> Reply:
 def test_a_poll_waits_as_long_as_it_asked(lab: Stack, unique_goal: str) -> None:
     gate = waiting(lab.api, unique_goal)
 
-    at_once, later = polled(lab, gate, 0), polled(lab, gate, 3)
+    at_once, later = poll_gate(lab, gate, 0), poll_gate(lab, gate, 3)
     assert gate.choose(lab.api).json() == ACCEPTED
     await_end(lab.api, lab.sys_sql, gate.wid)
-    resolved = polled(lab, gate, 30)
+    resolved = poll_gate(lab, gate, 30)
 
     assert [each.json()["state"] for each in (at_once, later)] == ["PENDING", "PENDING"]
     assert at_once.own_s < 0.5
@@ -74,7 +74,7 @@ def test_an_answer_ends_the_poll_that_waits_for_it(lab: Stack, unique_goal: str)
 
     with ThreadPoolExecutor(1) as pool:
         (since,) = lab.admin.execute(NOW)
-        waits = pool.submit(polled, lab, gate, 30)
+        waits = pool.submit(poll_gate, lab, gate, 30)
         eventually(lambda: lab.admin.execute(LOOKED, since=since["now"]), deadline_s=10, until=bool)
         assert not waits.done()
         told = Stopwatch()
@@ -144,7 +144,7 @@ def await_opened(stack: Stack, gate: Gate, since: datetime) -> None:
 
 def commits_a_second(stack: Stack, gate: Gate, lasts_s: float) -> list[float]:
     """How often each schema's database committed; meanwhile another route has to go on."""
-    began, before = time.monotonic(), committed(stack)
+    began, before = time.monotonic(), count_commits(stack)
     others: list[Reply] = []
 
     def over() -> bool:
@@ -155,9 +155,11 @@ def commits_a_second(stack: Stack, gate: Gate, lasts_s: float) -> list[float]:
     took_s = time.monotonic() - began
     assert {each.status for each in others} == {200}
     assert max(each.own_s for each in others) < 1
-    return [(late - early) / took_s for late, early in zip(committed(stack), before, strict=True)]
+    return [
+        (late - early) / took_s for late, early in zip(count_commits(stack), before, strict=True)
+    ]
 
 
-def committed(stack: Stack) -> list[int]:
+def count_commits(stack: Stack) -> list[int]:
     """The transactions that each schema's database committed in its life."""
     return [sql.value(COMMITS) for sql in (stack.app_sql, stack.sys_sql)]

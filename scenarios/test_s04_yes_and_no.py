@@ -32,7 +32,7 @@ def shop(stacks: Stacks) -> Iterator[Workshop]:
         yield made
 
 
-def patched(shop: Workshop, files: Files, goal: str, name: str) -> Gate:
+def park_patched_run(shop: Workshop, files: Files, goal: str, name: str) -> Gate:
     """Where a run waits whose plan has changed the file ``name``, which held "before"."""
     path = shop.jail / name
     path.write_text("before", encoding="utf-8")
@@ -61,7 +61,7 @@ def facts(shop: Workshop, gate: Gate) -> dict[str, Any]:
 
 @pytest.mark.claim("S04.yes-and-no")
 def test_yes_carries_the_plan_out(shop: Workshop, files: Files, unique_goal: str) -> None:
-    gate = patched(shop, files, unique_goal, "yes.txt")
+    gate = park_patched_run(shop, files, unique_goal, "yes.txt")
 
     assert gate.choose(shop.stack.api, "yes").json() == ACCEPTED
 
@@ -80,7 +80,7 @@ def test_yes_carries_the_plan_out(shop: Workshop, files: Files, unique_goal: str
 def test_no_takes_the_plan_back_and_says_why(
     shop: Workshop, files: Files, provokes: Provokes, unique_goal: str
 ) -> None:
-    gate = patched(shop, files, unique_goal, "no.txt")
+    gate = park_patched_run(shop, files, unique_goal, "no.txt")
     provokes(gate.wid, "its plan is rejected on purpose")
 
     answer = gate.say(shop.stack.api, {"choice": "no", "rationale": WHY})

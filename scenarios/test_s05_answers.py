@@ -48,7 +48,7 @@ def waits(stack: Stack, gate: Gate) -> bool:
     return pending(stack.api, gate.wid) == [gate]
 
 
-def repeated(stack: Stack, gate: Gate, payload: dict[str, Any]) -> list[Reply]:
+def repeat_answer(stack: Stack, gate: Gate, payload: dict[str, Any]) -> list[Reply]:
     """The replies to the accepted answer told again: the same, by other origins, as an event."""
     told = event(gate.wid, gate.key, payload=payload, dedupeKey="qa-1")
     return [
@@ -60,7 +60,7 @@ def repeated(stack: Stack, gate: Gate, payload: dict[str, Any]) -> list[Reply]:
 
 def replays(stack: Stack, gate: Gate, payload: dict[str, Any]) -> bool:
     """Whether every repetition is answered as one, and the ledger is as it was."""
-    bodies = [(each.status, each.json()) for each in repeated(stack, gate, payload)]
+    bodies = [(each.status, each.json()) for each in repeat_answer(stack, gate, payload)]
     kept = [row for row in stack.app_sql.rows(LEDGER, r=gate.run_id) if row["gate_key"] == gate.key]
     origins = [(row["dedupe_key"], row["origin"], row["payload_hash"]) for row in kept]
     return bodies == [(200, REPLAYED)] * len(bodies) and origins == [
@@ -299,16 +299,16 @@ def test_the_database_itself_keeps_the_law_of_the_ledger(lab: Stack, unique_goal
     answered, free = (waiting(lab.api, f"{unique_goal} {number}") for number in range(2))
     assert answered.choose(lab.api, key="taken").json() == ACCEPTED
 
-    def tried(columns: dict[str, str]) -> str | int:
+    def try_row(columns: dict[str, str]) -> str | int:
         return lab.admin.try_statement("spec11", ROW.format(**columns))
 
-    allowed = tried(lawful(free, "fresh"))
-    again = tried(lawful(answered, "taken"))
+    allowed = try_row(lawful(free, "fresh"))
+    again = try_row(lawful(answered, "taken"))
     seconds = [
-        tried({**lawful(answered, "fresh"), **other})
+        try_row({**lawful(answered, "fresh"), **other})
         for other in ({}, {"topic": "'sys:other'"}, {"workflow_id": f"'{answered.run_id}'"})
     ]
-    refused = [tried({**lawful(free, "fresh"), column: value}) for column, value, _ in UNLAWFUL]
+    refused = [try_row({**lawful(free, "fresh"), column: value}) for column, value, _ in UNLAWFUL]
 
     assert (allowed, again, seconds) == (1, TWICE, [SECOND] * 3)
     assert refused == [constraint for *_, constraint in UNLAWFUL]

@@ -121,7 +121,7 @@ def race(shop: Workshop, goal: str, kind: Statuses | None, choice: str) -> Round
     return Round(gate, path, choice, replied, canceled)
 
 
-def taken_back(stack: Stack, gate: Gate) -> tuple[str, tuple[str, ...]] | None:
+def find_compensation(stack: Stack, gate: Gate) -> tuple[str, tuple[str, ...]] | None:
     """Why what the canceled run had written was taken back, and how far its compensations are."""
     rows = stack.sys_sql.rows(COMPENSATIONS, w=f"comp:{gate.wid}:%")
     reasons = column(stack.app_sql.rows(TAKEN, w=gate.wid), "rolled_back_for")
@@ -144,7 +144,7 @@ def test_an_answer_and_a_cancellation_at_once_leave_one_end(
     assert outcomes(stack, ends) == ends
     for each in rounds:
         if each.cancel.status == 202:
-            by = partial(taken_back, stack, each.gate)
+            by = partial(find_compensation, stack, each.gate)
             eventually(by, deadline_s=END_S, until=each.takers.__contains__)
     assert outcomes(stack, ends) == ends
     assert [files.read(each.path) for each in rounds] == [each.holds for each in rounds]

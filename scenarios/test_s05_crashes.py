@@ -141,16 +141,16 @@ PHASES = {  # where the worker dies, and how the gate stands then
 }
 
 
-def killed(stack: Stack, gate: Gate, mortal: Control, point: str) -> int:
+def kill_worker(stack: Stack, gate: Gate, mortal: Control, point: str) -> int:
     """How the worker ended that was to die at ``point``, or, without one, while it waits."""
     if point in {"", "CloseGate.before"}:
         await_status(stack.api, gate.wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
     if point == "CloseGate.before":
-        accepted(stack, gate)
+        wait_until_accepted(stack, gate)
     return mortal.wait_exit(DIES_S) if point else mortal.kill()
 
 
-def accepted(stack: Stack, gate: Gate) -> None:
+def wait_until_accepted(stack: Stack, gate: Gate) -> None:
     """The gate has its answer."""
     assert gate.choose(stack.api).json() == ACCEPTED
 
@@ -169,14 +169,14 @@ def test_a_worker_that_dies_at_a_gate_asks_once_and_hears_the_answer(
     )
     with shop.standing_in(worker) as mortal:
         gate = approval(start_run(stack.api, unique_goal))
-        code = killed(stack, gate, mortal, point)
+        code = kill_worker(stack, gate, mortal, point)
         cut_short = stack.sys_sql.value(WORD, w=gate.wid)
         found = [row["state"] for row in stack.app_sql.rows(GATES, r=gate.run_id)]
         if found == ["PENDING"]:  # and nobody is there to hear of the answer
-            accepted(stack, gate)
+            wait_until_accepted(stack, gate)
     if not found:
         await_status(stack.api, gate.wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
-        accepted(stack, gate)
+        wait_until_accepted(stack, gate)
 
     assert await_end(stack.api, stack.sys_sql, gate.wid)["status"] == "SUCCESS"
     assert (code, cut_short, found) == (-signal.SIGKILL, "PENDING", stands)

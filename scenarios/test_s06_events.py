@@ -54,7 +54,7 @@ def waiting(api: Api, goal: str) -> tuple[str, str]:
     return wid, gate_of(api, wid)
 
 
-def ended(api: Api, sys_sql: Sql, wid: str) -> dict[str, Any]:
+def wait_for_end(api: Api, sys_sql: Sql, wid: str) -> dict[str, Any]:
     """The run's header at its end, which the durable engine has seen, too."""
     header = await_status(api, wid, ENDED, deadline_s=END_S)
     eventually(lambda: _engine_status(sys_sql, wid) == header["status"], deadline_s=5)
@@ -86,7 +86,7 @@ def test_the_courses_event_is_accepted_and_the_run_succeeds(
     accepted = api.post(EVENTS, json=event(wid, gate))
 
     assert (accepted.status, accepted.json()) == (200, ACCEPTED)
-    assert ended(api, sys_sql, wid)["status"] == "SUCCESS"
+    assert wait_for_end(api, sys_sql, wid)["status"] == "SUCCESS"
     assert app_sql.one(LEDGER, r=identity.run_id(wid)) == {
         "workflow_id": wid,
         "run_id": identity.run_id(wid),
@@ -111,7 +111,7 @@ def test_ten_deliveries_are_one_answer(lab: Stack, unique_goal: str) -> None:
 
     assert [each.status for each in replies] == [200] * 10
     assert sorted(each.json()["isReplay"] for each in replies) == [False] + [True] * 9
-    assert ended(lab.api, lab.sys_sql, wid)["status"] == "SUCCESS"
+    assert wait_for_end(lab.api, lab.sys_sql, wid)["status"] == "SUCCESS"
     assert len(lab.app_sql.rows(LEDGER, r=identity.run_id(wid))) == 1
     assert len(decisions(lab.sys_sql, wid, gate)) == 1
 
@@ -193,7 +193,7 @@ def test_a_run_that_does_not_wait_any_more_takes_no_event(
     done = answer_run(lab.api, park_run(lab.api, f"{unique_goal}, done")["workflowID"])[
         "workflowID"
     ]
-    late, canceled = _timed_out(lab, unique_goal), park_run(lab.api, unique_goal)["workflowID"]
+    late, canceled = _time_out_gate(lab, unique_goal), park_run(lab.api, unique_goal)["workflowID"]
     by = {"actor": "qa", "reason": "drill"}
     assert lab.api.post(f"/api/ops/wf/{canceled}/cancel", json=by).status == 202
     provokes(late, "nobody answers on purpose")
@@ -218,7 +218,7 @@ def test_a_run_that_does_not_wait_any_more_takes_no_event(
     assert kept == {done: 1, late: 0, canceled: 0}
 
 
-def _timed_out(stack: Stack, goal: str) -> str:
+def _time_out_gate(stack: Stack, goal: str) -> str:
     """The workflow id of a run whose gate waits for two seconds."""
     spec = recipes.spec(stack.app_sql)
     spec["id"] = f"hasty {goal}"
@@ -244,7 +244,7 @@ def test_a_run_id_names_the_run_as_well(
     assert (replayed.status, replayed.json()) == (200, REPLAYED)
     (row,) = app_sql.rows(LEDGER, r=run)
     assert (row["workflow_id"], row["run_id"]) == (wid, run)
-    assert ended(api, sys_sql, wid)["status"] == "SUCCESS"
+    assert wait_for_end(api, sys_sql, wid)["status"] == "SUCCESS"
 
 
 @pytest.mark.claim("S06.shared-ledger")
@@ -252,7 +252,7 @@ def test_what_one_door_took_the_other_knows(lab: Stack, unique_goal: str) -> Non
     wid, gate = waiting(lab.api, unique_goal)
     by_hand = lab.api.post(f"/api/runs/{wid}/gates/{gate}/reply", json=reply(key="shared"))
     assert by_hand.json() == ACCEPTED
-    assert ended(lab.api, lab.sys_sql, wid)["status"] == "SUCCESS"
+    assert wait_for_end(lab.api, lab.sys_sql, wid)["status"] == "SUCCESS"
 
     with zero_writes(lab):
         again = lab.api.post(EVENTS, json=event(wid, gate, dedupeKey="shared"))
@@ -286,7 +286,7 @@ def test_replies_and_events_at_once_are_one_answer(
 
     assert [each.status for each in replies] == [200] * 20
     (won,) = [number for number, each in enumerate(replies) if not each.json()["isReplay"]]
-    assert ended(lab.api, lab.sys_sql, wid)["status"] == "SUCCESS"
+    assert wait_for_end(lab.api, lab.sys_sql, wid)["status"] == "SUCCESS"
     origins = (first, "webhook-ci" if first == "manual" else "manual")
     origin = origins[won % 2]
     rows = lab.app_sql.rows(LEDGER, r=identity.run_id(wid))
@@ -315,7 +315,9 @@ def test_each_origin_is_kept_as_sent_and_no_other_is_taken(lab: Stack, unique_go
         assert lab.app_sql.one(LEDGER, r=identity.run_id(run))["origin"] == origin
         (shown,) = lab.api.get(f"/api/runs/{run}/interactions").json()
         assert shown["origin"] == origin
-    assert {ended(lab.api, lab.sys_sql, run)["status"] for run, _ in runs.values()} == {"SUCCESS"}
+    assert {wait_for_end(lab.api, lab.sys_sql, run)["status"] for run, _ in runs.values()} == {
+        "SUCCESS"
+    }
 
 
 @pytest.mark.claim("S06.origin-kept")
@@ -347,7 +349,7 @@ def test_the_ledger_of_a_run_merges_both_doors(lab: Stack, unique_goal: str) -> 
         (other, "manual"),
     ]
     assert {row["payloadHash"] for row in shown} == {digest({"choice": "yes"})} == {YES}
-    assert ended(lab.api, lab.sys_sql, wid)["status"] == "SUCCESS"
+    assert wait_for_end(lab.api, lab.sys_sql, wid)["status"] == "SUCCESS"
 
 
 @pytest.mark.claim("S06.early-event-retry-safe")
@@ -365,15 +367,15 @@ def test_an_event_before_its_gate_is_refused_and_counts_when_repeated(
             early = lab.api.post(EVENTS, json=body)
     seen: list[Reply] = []
 
-    def delivered() -> bool:
+    def deliver_event() -> bool:
         seen.append(lab.api.post(EVENTS, json=body))
         return seen[-1].status == 200
 
-    eventually(delivered, deadline_s=PARK_S)
+    eventually(deliver_event, deadline_s=PARK_S)
 
     assert (before_start.status, before_start.json()) == (404, {"error": "run not found"})
     assert (early.status, early.json()) == (404, {"error": "gate not found"})
     assert {each.status for each in seen[:-1]} <= {404}
     assert seen[-1].json() == ACCEPTED
-    assert ended(lab.api, lab.sys_sql, wid)["status"] == "SUCCESS"
+    assert wait_for_end(lab.api, lab.sys_sql, wid)["status"] == "SUCCESS"
     assert len(lab.app_sql.rows(LEDGER, r=identity.run_id(wid))) == 1

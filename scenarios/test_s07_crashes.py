@@ -54,7 +54,7 @@ def served(stacks: Stacks) -> Iterator[Stack]:
         yield stack
 
 
-def prepared(stack: Stack, goal: str, op: str) -> str:
+def prepare_run(stack: Stack, goal: str, op: str) -> str:
     """The workflow id of a run for which the operation is legal."""
     wid: str = park_run(stack.api, f"{goal}, {op}")["workflowID"]
     if op == "resume":
@@ -88,7 +88,7 @@ def test_an_operation_is_there_with_its_record_or_not_at_all(
     served: Stack, spec11_target: Target, provokes: Provokes, unique_goal: str, point: str
 ) -> None:
     op, _, moment = point.partition(".")
-    wid = prepared(served, unique_goal, op)
+    wid = prepare_run(served, unique_goal, op)
     provokes(wid, "an api-shim dies over it")
     process = arm_process(spec11_target.process("api"), f"api.{point}")
     dying = served.begin(process)
@@ -108,12 +108,12 @@ def test_what_was_cut_in_half_never_was(
     served: Stack, provokes: Provokes, unique_goal: str, place: str
 ) -> None:
     stack = served
-    wids = {op: prepared(stack, unique_goal, op) for op in OPS}
+    wids = {op: prepare_run(stack, unique_goal, op) for op in OPS}
     for wid in wids.values():
         provokes(wid, "an api-shim dies in the middle of an operation on it")
     api = stack.process("api")
 
-    with held(stack, place, wids["resume"]), ThreadPoolExecutor(len(OPS)) as pool:
+    with hold_operations(stack, place, wids["resume"]), ThreadPoolExecutor(len(OPS)) as pool:
         asked = [pool.submit(cut_off, partial(act, stack.api, wids[op], op, **OPS[op]))
                  for op in OPS]  # fmt: skip
         eventually(lambda: len(stack.admin.execute(WAITING)) == len(OPS), deadline_s=BACK_S)
@@ -132,7 +132,7 @@ def test_what_was_cut_in_half_never_was(
 
 
 @contextmanager
-def held(stack: Stack, place: str, wid: str) -> Iterator[None]:
+def hold_operations(stack: Stack, place: str, wid: str) -> Iterator[None]:
     """The block runs while operations wait there; ``wid`` is one that will not be CANCELLED."""
     event, when = PLACES[place]
     with stack.admin.holding(KEY):

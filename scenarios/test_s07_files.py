@@ -64,7 +64,7 @@ class Bench:
         self._own = shop.own(topic)
         (self._own / "old").write_bytes(b"old")
 
-    def parked(self) -> str:
+    def park_run(self) -> str:
         """The workflow id of a run that has written both, and waits."""
         patches = ((f".tmp/{self._topic}/old", "new"), (f".tmp/{self._topic}/a/made", "made"))
         wid = self._shop.park_run(self._topic, *patches)
@@ -80,7 +80,7 @@ RESTORED = (b"old", None)
 WRITTEN = (b"new", b"made")
 
 
-def compensated(shop: Workshop, wid: str) -> None:
+def wait_until_compensated(shop: Workshop, wid: str) -> None:
     """The one compensation has ended, and everything that it took back says so."""
     eventually(
         lambda: compensations(shop, wid), deadline_s=END_S,
@@ -99,11 +99,11 @@ def compensations(shop: Workshop, wid: str) -> list[dict[str, Any]]:
 @pytest.mark.claim("S07.cancel-compensates")
 def test_a_canceled_run_takes_back_what_it_wrote(shop: Workshop, files: Files) -> None:
     bench = Bench(shop, files, "canceled")
-    wid = bench.parked()
+    wid = bench.park_run()
 
     act_accepted(shop.stack.api, wid, "cancel")
 
-    compensated(shop, wid)
+    wait_until_compensated(shop, wid)
     assert bench.content() == RESTORED
     assert words(shop.stack, wid) == CANCELED
 
@@ -113,7 +113,7 @@ def test_so_it_does_when_the_worker_dies_right_after_the_answer(
     shop: Workshop, files: Files
 ) -> None:
     bench = Bench(shop, files, "dies")
-    wid = bench.parked()
+    wid = bench.park_run()
 
     with (
         freeze_worker(shop.stack),
@@ -125,7 +125,7 @@ def test_so_it_does_when_the_worker_dies_right_after_the_answer(
         assert bench.content() == WRITTEN
         assert column(compensations(shop, wid), "status") == ["ENQUEUED"]
 
-    compensated(shop, wid)
+    wait_until_compensated(shop, wid)
     assert bench.content() == RESTORED
     assert words(shop.stack, wid) == CANCELED
 
@@ -133,7 +133,7 @@ def test_so_it_does_when_the_worker_dies_right_after_the_answer(
 @pytest.mark.claim("S07.cancel-compensates")
 def test_so_it_does_when_the_worker_dies_in_the_middle_of_it(shop: Workshop, files: Files) -> None:
     bench = Bench(shop, files, "halfway")
-    wid = bench.parked()
+    wid = bench.park_run()
 
     with reborn(shop.stack) as worker:
         with shop.hold_writers("UPDATE OF rolled_back_at", "NEW.patch_index = 0"):
@@ -145,7 +145,7 @@ def test_so_it_does_when_the_worker_dies_in_the_middle_of_it(shop: Workshop, fil
         back = column(shop.history(wid), "rolled_back_at")
         assert [each is None for each in back] == [True, False]
 
-    compensated(shop, wid)
+    wait_until_compensated(shop, wid)
     assert bench.content() == RESTORED
     assert words(shop.stack, wid) == CANCELED
 
@@ -163,10 +163,10 @@ def reborn(stack: Stack) -> Iterator[Control]:
 @pytest.mark.claim("S07.resume-same-id")
 def test_a_resumed_run_goes_on_where_it_was_and_writes_again(shop: Workshop, files: Files) -> None:
     bench = Bench(shop, files, "resumed")
-    wid = bench.parked()
-    run, before = identity.run_id(wid), made(shop, wid)
+    wid = bench.park_run()
+    run, before = identity.run_id(wid), read_steps(shop, wid)
     act_accepted(shop.stack.api, wid, "cancel")
-    compensated(shop, wid)
+    wait_until_compensated(shop, wid)
     assert bench.content() == RESTORED
 
     act_accepted(shop.stack.api, wid, "resume")
@@ -183,7 +183,7 @@ def test_a_resumed_run_goes_on_where_it_was_and_writes_again(shop: Workshop, fil
     assert attempts(shop.history(wid)) == [
         (0, 1, "cancel"), (1, 1, "cancel"), (0, 2, None), (1, 2, None),
     ]  # fmt: skip
-    steps, recorded, calls = made(shop, wid)
+    steps, recorded, calls = read_steps(shop, wid)
     assert (steps[:2], recorded, calls[:1]) == before
     assert [(row["step_id"], row["attempt"]) for row in steps] == [
         ("CompileST", 1), ("ApplyPatchST", 1), ("DecideST", 1), ("ExecuteST", 1),
@@ -195,7 +195,7 @@ def test_a_resumed_run_goes_on_where_it_was_and_writes_again(shop: Workshop, fil
 RUN = "SELECT workflow_id FROM app.runs WHERE id = %(r)s"
 
 
-def made(shop: Workshop, wid: str) -> tuple[Any, Any, Any]:
+def read_steps(shop: Workshop, wid: str) -> tuple[Any, Any, Any]:
     """The run's steps, what the durable engine recorded of the first two, and whom it asked."""
     run = identity.run_id(wid)
     return (
@@ -210,7 +210,7 @@ def test_a_run_resumed_before_anything_was_taken_back_loses_nothing(
     shop: Workshop, files: Files
 ) -> None:
     bench = Bench(shop, files, "hurried")
-    wid = bench.parked()
+    wid = bench.park_run()
 
     with freeze_worker(shop.stack):
         act_accepted(shop.stack.api, wid, "cancel")
@@ -234,7 +234,7 @@ def test_a_fork_has_its_own_patches_and_touches_no_row_of_its_source(
 ) -> None:
     stack = shop.stack
     bench = Bench(shop, files, f"forked-{name}")
-    wid = bench.parked()
+    wid = bench.park_run()
     shop.answer(wid, "yes")
     assert await_settled(stack, wid) == DONE
     step = (
@@ -263,7 +263,7 @@ def test_a_fork_has_its_own_patches_and_touches_no_row_of_its_source(
 @pytest.mark.claim("S07.fork-own-run")
 def test_a_canceled_fork_takes_back_its_own_writing_alone(shop: Workshop, files: Files) -> None:
     bench = Bench(shop, files, "fork-gone")
-    wid = bench.parked()
+    wid = bench.park_run()
     shop.answer(wid, "yes")
     assert await_settled(shop.stack, wid) == DONE
     before = of_run(shop.stack, wid)
@@ -272,6 +272,6 @@ def test_a_canceled_fork_takes_back_its_own_writing_alone(shop: Workshop, files:
 
     act_accepted(shop.stack.api, fork, "cancel")
 
-    compensated(shop, fork)
+    wait_until_compensated(shop, fork)
     assert bench.content() == WRITTEN
     assert of_run(shop.stack, wid, but=[fork]) == before

@@ -104,23 +104,23 @@ def test_what_was_accepted_is_on_record_once_and_what_was_refused_is_not(
     wid = park_run(lab.api, unique_goal)["workflowID"]
     done: list[tuple[str, str, str, str | None]] = []
 
-    def acted(op: str, status: int, **more: Any) -> None:
+    def act_once(op: str, status: int, **more: Any) -> None:
         actor, reason = f"qa {len(done)}", f"{op} for {unique_goal}"[:250]
         answer = act(lab.api, wid, op, **{**more, "actor": actor, "reason": reason})
         assert answer.status == status
         if status == 202:
             done.append((op, actor, reason, answer.json().get("forkedWorkflowID")))
 
-    acted("resume", 409)
-    acted("fork", 202, stepN=1)
-    acted("fork", 409, stepN=999)
-    acted("fork", 202, stepN=1)
-    acted("cancel", 202)
-    acted("cancel", 409)
-    acted("resume", 202)
-    acted("resume", 409)
-    acted("cancel", 400, extra=1)
-    acted("cancel", 202)
+    act_once("resume", 409)
+    act_once("fork", 202, stepN=1)
+    act_once("fork", 409, stepN=999)
+    act_once("fork", 202, stepN=1)
+    act_once("cancel", 202)
+    act_once("cancel", 409)
+    act_once("resume", 202)
+    act_once("resume", 409)
+    act_once("cancel", 400, extra=1)
+    act_once("cancel", 202)
 
     rows = audit(lab.app_sql, wid)
     assert [(row["op"], row["actor"], row["reason"], row["forked"]) for row in rows] == done

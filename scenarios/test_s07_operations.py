@@ -101,15 +101,15 @@ def test_of_all_that_one_might_ask_exactly_six_are_answered(lab: Stack, unique_g
 def test_the_list_is_bounded_ordered_and_says_what_the_rows_say(still: Stack) -> None:
     rows = still.sys_sql.rows(LISTED)
     newest = sorted(rows, key=lambda row: (-row["createdAt"], row["workflowID"]))
-    shown = listed(still.api, "?limit=200")
+    shown = list_workflows(still.api, "?limit=200")
 
     assert len(rows) > 250
     assert len({row["createdAt"] for row in newest[:200]}) < 30  # so ids decide
     named = [row | {"workflowName": row["workflowName"] or row["workflowID"]} for row in newest]
     assert [{key: row[key] for key in named[0]} for row in shown] == named[:200]
     assert [row["workflowID"] for row in shown[:2]] == ["planted-unheard-of", "planted-nameless"]
-    assert listed(still.api, "") == shown[:20]
-    assert listed(still.api, "?limit=200") == shown
+    assert list_workflows(still.api, "") == shown[:20]
+    assert list_workflows(still.api, "?limit=200") == shown
     refused = [f"{WF}?{q}" for q in ("limit=0", "limit=201", "limit=x", "status=DONE", "more=1")]
     assert {still.api.get(each).status for each in refused} == {400}
 
@@ -120,8 +120,8 @@ def test_the_list_is_filtered_by_word_and_by_name(still: Stack, word: str) -> No
     rows = [row for row in still.sys_sql.rows(LISTED) if row["status"] == word]
     newest = sorted(rows, key=lambda row: (-row["createdAt"], row["workflowID"]))
 
-    shown = listed(still.api, f"?limit=200&status={word}")
-    even = listed(still.api, f"?limit=200&status={word}&name=Even")
+    shown = list_workflows(still.api, f"?limit=200&status={word}")
+    even = list_workflows(still.api, f"?limit=200&status={word}&name=Even")
 
     assert len(newest) >= 40
     assert [row["workflowID"] for row in shown] == [row["workflowID"] for row in newest]
@@ -129,7 +129,7 @@ def test_the_list_is_filtered_by_word_and_by_name(still: Stack, word: str) -> No
     assert len(even) == 20
 
 
-def listed(api: Api, query: str) -> list[dict[str, Any]]:
+def list_workflows(api: Api, query: str) -> list[dict[str, Any]]:
     answer = api.get(f"{WF}{query}")
     assert answer.status == 200
     rows: list[dict[str, Any]] = answer.json()
@@ -148,7 +148,9 @@ def test_one_workflow_is_its_row_with_its_audit_and_its_steps_in_order(
     steps = lab.api.get(f"{WF}/{wid}/steps").json()
 
     audit = one.pop("audit")
-    assert [one] == [row for row in listed(lab.api, "?limit=200") if row["workflowID"] == wid]
+    assert [one] == [
+        row for row in list_workflows(lab.api, "?limit=200") if row["workflowID"] == wid
+    ]
     assert [(row["op"], row["forkedWorkflowID"]) for row in audit] == [("fork", fork)]
     recorded = lab.sys_sql.rows(RECORDED, w=wid)
     assert [{key: row[key] for key in recorded[0]} for row in steps] == recorded
@@ -156,7 +158,7 @@ def test_one_workflow_is_its_row_with_its_audit_and_its_steps_in_order(
     assert numbers == sorted({*numbers})
     assert {row["status"] for row in steps} == {"SUCCESS"}
     # An answer was sent to the run, and what carried it is no workflow (B79).
-    assert {row["workflowName"] for row in listed(lab.api, "?limit=200")} <= KNOWN
+    assert {row["workflowName"] for row in list_workflows(lab.api, "?limit=200")} <= KNOWN
 
 
 @pytest.mark.claim("S07.gets-are-read-only")

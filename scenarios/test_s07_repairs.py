@@ -72,7 +72,7 @@ def broken_tasks(stack: Stack, wid: str) -> Iterator[None]:
         stack.admin.execute(MENDED)
 
 
-def rejected(stack: Stack, goal: str) -> str:
+def make_rejected_run(stack: Stack, goal: str) -> str:
     """The workflow id of a run that failed because its plan was rejected."""
     wid: str = park_run(stack.api, goal)["workflowID"]
     assert answer_run(stack.api, wid, "no")["status"] == "ERROR"
@@ -80,7 +80,7 @@ def rejected(stack: Stack, goal: str) -> str:
     return wid
 
 
-def executed(stack: Stack, goal: str) -> str:
+def make_half_failed_run(stack: Stack, goal: str) -> str:
     """The workflow id of a run of five tasks of which two failed."""
     body = start(goal, form={"topic": "a plan of 5"})
     wid: str = stack.api.post("/api/run", json=body).json()["workflowID"]
@@ -91,7 +91,7 @@ def executed(stack: Stack, goal: str) -> str:
     return wid
 
 
-def retried(stack: Stack, wid: str, number: int, step: str) -> str:
+def find_retry(stack: Stack, wid: str, number: int, step: str) -> str:
     """The execution that is the run's ``number``th repair, as the API says it."""
     answer = stack.api.request("POST", f"/api/runs/{wid}/retry")
     assert (answer.status, answer.json()) == (202, {
@@ -111,7 +111,7 @@ def tasks(stack: Stack, wid: str) -> list[Row]:
 def test_a_repair_runs_again_the_tasks_that_failed_and_no_others(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
-    wid = executed(lab, unique_goal)
+    wid = make_half_failed_run(lab, unique_goal)
     provokes(wid, "two of its tasks fail on purpose")
     before = tasks(lab, wid)
     assert [row["cmd"] for row in before] == [CASES[n] for n in (0, 2, 4)]
@@ -119,7 +119,7 @@ def test_a_repair_runs_again_the_tasks_that_failed_and_no_others(
     assert (failed["retryCount"], failed["nextAction"]) == (0, "REPAIR")
     assert "the ledger of tasks is broken" in failed["error"]["message"]
 
-    execution = retried(lab, wid, 1, "ExecuteST")
+    execution = find_retry(lab, wid, 1, "ExecuteST")
 
     header = await_status(lab.api, wid, {"SUCCESS"}, deadline_s=END_S)
     assert (header["executionID"], header["retryCount"], header["error"]) == (execution, 1, None)
@@ -147,7 +147,7 @@ def test_only_what_failed_is_repaired(lab: Stack, provokes: Provokes, unique_goa
 
     with freeze_worker(lab):
         queued = lab.api.post("/api/run", json=start(f"{unique_goal}, queued")).json()["workflowID"]
-        retried(lab, mending, 1, "DecideST")
+        find_retry(lab, mending, 1, "DecideST")
         with assert_unchanged(lab.app_sql, lab.sys_sql):
             refused = {
                 wid: lab.api.request("POST", f"/api/runs/{wid}/retry")
@@ -165,7 +165,9 @@ def test_only_what_failed_is_repaired(lab: Stack, provokes: Provokes, unique_goa
 
 
 @pytest.mark.claim("S07.repair-reruns")
-@pytest.mark.parametrize(("step", "failed"), [("CompileST", rejected), ("DecideST", executed)])
+@pytest.mark.parametrize(
+    ("step", "failed"), [("CompileST", make_rejected_run), ("DecideST", make_half_failed_run)]
+)
 def test_a_repair_makes_nothing_anew_on_top_of_what_it_cannot_read(
     lab: Stack,
     provokes: Provokes,
@@ -177,7 +179,7 @@ def test_a_repair_makes_nothing_anew_on_top_of_what_it_cannot_read(
     run = identity.run_id(wid)
     provokes(wid, "a step of it is spoilt")
     assert lab.admin.execute(SPOIL, r=run, s=step) == [{"step_id": step}]
-    before = made(lab, wid)
+    before = read_executions(lab, wid)
 
     answer = lab.api.request("POST", f"/api/runs/{wid}/retry")
 
@@ -187,10 +189,10 @@ def test_a_repair_makes_nothing_anew_on_top_of_what_it_cannot_read(
     header = await_status(lab.api, wid, {"ERROR"}, deadline_s=END_S)
     assert header["error"]["message"].startswith(f"stored {step} is malformed")
     assert (header["executionID"], header["retryCount"]) == (execution, 1)
-    assert made(lab, wid) == before
+    assert read_executions(lab, wid) == before
 
 
-def made(stack: Stack, wid: str) -> tuple[Any, ...]:
+def read_executions(stack: Stack, wid: str) -> tuple[Any, ...]:
     """All that the run's executions made: steps, questions, tasks, gates."""
     run = identity.run_id(wid)
     return (
@@ -205,14 +207,14 @@ def made(stack: Stack, wid: str) -> tuple[Any, ...]:
 def test_a_repair_asks_again_and_can_be_repaired_again(
     lab: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
-    wid = rejected(lab, unique_goal)
+    wid = make_rejected_run(lab, unique_goal)
     provokes(wid, "its plan is rejected twice")
 
-    first = retried(lab, wid, 1, "DecideST")
+    first = find_retry(lab, wid, 1, "DecideST")
     assert reply_to_newest(lab, wid, "no", gates=2)["executionID"] == first
     assert await_settled(lab, first) == FAILED
 
-    second = retried(lab, wid, 2, "DecideST")
+    second = find_retry(lab, wid, 2, "DecideST")
     ended = reply_to_newest(lab, wid, "yes", gates=3)
 
     assert (ended["status"], ended["executionID"], ended["retryCount"]) == ("SUCCESS", second, 2)
@@ -247,7 +249,7 @@ def test_of_two_repairs_at_once_one_is_made(
 ) -> None:
     doors = [lab.api, lab.api_at("twin")]
     for n, pair in enumerate((doors, doors[::-1])):
-        wid = rejected(lab, f"{unique_goal} {n}")
+        wid = make_rejected_run(lab, f"{unique_goal} {n}")
         provokes(wid, "its plan is rejected")
         asks = [partial(door.request, "POST", f"/api/runs/{wid}/retry") for door in pair]
 

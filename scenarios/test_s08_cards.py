@@ -53,7 +53,7 @@ def verdicts(stack: Stack, wid: str) -> dict[str, str]:
     return {card["id"].removeprefix(begin): card["verdict"] for card in cards(stack.api, wid)}
 
 
-def expected(app_sql: Sql, wid: str) -> list[str]:
+def expect_cards(app_sql: Sql, wid: str) -> list[str]:
     """What there must be a card of, by the rows of schema app."""
     run = identity.run_id(wid)
     rows = [
@@ -79,7 +79,7 @@ def test_there_is_a_card_of_everything_and_each_keeps_its_contract(saga: Saga, w
     assert {type(card["ts"]) for card in found} == {int}
     texts = [card[name] for card in found for name in ("claim", "evidence", "provenance", "rawRef")]
     assert all(isinstance(text, str) and text.strip() for text in texts)
-    assert sorted(verdicts(saga.stack, wid)) == expected(saga.stack.app_sql, wid)
+    assert sorted(verdicts(saga.stack, wid)) == expect_cards(saga.stack.app_sql, wid)
     assert len({card["id"] for card in found}) == len(found)
 
 

@@ -25,7 +25,7 @@ FLIPS = 500
 AT_ONCE = 125  # files for one command
 
 
-def verified(stack: Stack, *paths: Path) -> Exit:
+def verify_packs(stack: Stack, *paths: Path) -> Exit:
     """How ``repro --verify`` ended, where no database is."""
     nowhere = {"SPEC11_DSN": "host=127.0.0.1 port=9 dbname=nowhere", "SPEC11_DATA_DIR": "/nowhere"}
     words = ["repro", "--verify", *map(str, paths)]
@@ -38,7 +38,7 @@ def test_a_pack_holds_by_itself(saga: Saga, files: Files, tmp_path: Path, which:
     out = tmp_path / "pack.json"
     out.write_bytes(pack(saga.stack.api, getattr(saga, which)))
 
-    ended = verified(saga.stack, out)
+    ended = verify_packs(saga.stack, out)
 
     assert (ended.code, ended.stderr) == (0, "")
     assert ended.stdout.startswith(f"{out}: holds: ")
@@ -62,7 +62,7 @@ def test_any_flipped_byte_is_noticed(
 
     blind = [path.name for path in flipped if faults(files.read(path) or b"") == []]
     batches = [flipped[n : n + AT_ONCE] for n in range(0, FLIPS, AT_ONCE)]
-    said = [verified(saga.stack, *batch) for batch in batches]
+    said = [verify_packs(saga.stack, *batch) for batch in batches]
 
     assert blind == []
     lines = [
@@ -77,7 +77,7 @@ def test_any_flipped_byte_is_noticed(
     ]
     assert unnoticed == []
     assert {each.code for each in said} <= {1, 3}
-    assert verified(saga.stack, tmp_path / "whole.json").code == 0
+    assert verify_packs(saga.stack, tmp_path / "whole.json").code == 0
     assert faults(whole) == []
 
 
@@ -90,7 +90,7 @@ def _step_time(found: Pack) -> None:
     row["finished_at"] = f"3{row['finished_at'][1:]}"
 
 
-def _hidden(found: Pack) -> None:
+def _hide_fault(found: Pack) -> None:
     _byte(found["artifacts"][0], "sha256")
     found["meta"]["redacted"] = ["/artifacts/0/sha256"]
 
@@ -127,7 +127,7 @@ FORGERIES: dict[str, tuple[Any, str, str]] = {
         lambda p: p["dbos"]["childStatuses"].pop(), "/dbos/workflowScope: ", "dbos",
     ),
     "another run": (lambda p: p["meta"].update(workflowId=NOBODY), "meta: ", "meta"),
-    "hidden change": (_hidden, "meta.redacted: ", "artifacts"),
+    "hidden change": (_hide_fault, "meta.redacted: ", "artifacts"),
     "lost section": (lambda p: p.pop("mockReceipts"), "/mockReceipts: ", "bytes"),
 }  # fmt: skip
 
@@ -143,7 +143,7 @@ def test_a_forgery_that_was_sealed_anew_is_noticed_where_it_is(
         change(found)
         paths[name].write_bytes(seal_pack(found))
 
-    ended = verified(saga.stack, *paths.values())
+    ended = verify_packs(saga.stack, *paths.values())
     ours = {name: faults(files.read(path) or b"") for name, path in paths.items()}
 
     assert (ended.code, ended.stderr) == (1, "")
@@ -178,8 +178,8 @@ def test_what_is_no_pack_is_said_to_be_none(saga: Saga, files: Files, tmp_path: 
     whole = tmp_path / "whole"
     whole.write_bytes(pack(saga.stack.api, saga.plain))
 
-    ended = verified(saga.stack, *paths)
-    with_a_whole_one = verified(saga.stack, paths[0], whole)
+    ended = verify_packs(saga.stack, *paths)
+    with_a_whole_one = verify_packs(saga.stack, paths[0], whole)
 
     assert (ended.code, ended.stdout) == (3, "")
     told = ended.stderr.splitlines()

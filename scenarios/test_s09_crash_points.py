@@ -158,7 +158,7 @@ def test_a_worker_that_dies_in_an_escalation_tells_once(
     drill.at(point, lambda: stack.api.get(f"/api/runs/{wid}"))
 
     gate = identity.gate_key(identity.run_id(wid))
-    eventually(lambda: escalated(stack, wid, gate) == [{"status": "SUCCESS"}], deadline_s=60)
+    eventually(lambda: find_escalation(stack, wid, gate) == [{"status": "SUCCESS"}], deadline_s=60)
     told = stack.app_sql.rows(
         "SELECT task_key FROM app.artifacts WHERE run_id = %(r)s AND step_id = 'EscalateTimeout'",
         r=identity.run_id(wid),
@@ -181,7 +181,7 @@ def hasty(stack: Stack, version: str) -> str:
     return version
 
 
-def escalated(stack: Stack, wid: str, gate: str) -> list[dict[str, Any]]:
+def find_escalation(stack: Stack, wid: str, gate: str) -> list[dict[str, Any]]:
     return stack.sys_sql.rows(
         "SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %(e)s",
         e=f"esc:{wid}:{gate}",
@@ -286,7 +286,7 @@ def cut(served: Stack, spec11_target: Target, ledger: Ledger) -> Cut:
     return Cut(served, spec11_target.process("api"), ledger)
 
 
-def prepared(stack: Stack, goal: str, request: str) -> str:
+def prepare_run(stack: Stack, goal: str, request: str) -> str:
     """The run that the request is about, in the state in which it is legal."""
     wid = identity.workflow_id(goal)
     if request == "start":
@@ -301,7 +301,7 @@ def prepared(stack: Stack, goal: str, request: str) -> str:
     return wid
 
 
-def asked(goal: str, request: str) -> tuple[str, Any]:
+def describe_request(goal: str, request: str) -> tuple[str, Any]:
     """Path and body of the request about the run of ``goal``."""
     wid = identity.workflow_id(goal)
     gate = identity.gate_key(identity.run_id(wid))
@@ -324,9 +324,9 @@ def test_an_api_shim_that_dies_under_a_request_did_all_of_it_or_nothing(
 ) -> None:
     stack = cut.stack
     request, _, moment = point.partition(".")
-    wid = prepared(stack, unique_goal, request)
+    wid = prepare_run(stack, unique_goal, request)
     provokes(wid, "an api-shim dies under a request about it")
-    path, body = asked(unique_goal, request)
+    path, body = describe_request(unique_goal, request)
     before = effects(stack, wid)
 
     cut.at(f"api.{point}", path, body)

@@ -56,7 +56,7 @@ def test_a_start_cut_in_half_leaves_nothing_and_its_repeat_runs(
     with stacks.start() as stack:
         stack.admin.execute(HOLD_ENQUEUE)
         with stack.admin.holding(HELD), ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(cut_off, lambda: started(stack, unique_goal))
+            asked = pool.submit(cut_off, lambda: post_start(stack, unique_goal))
             eventually(lambda: stack.admin.execute(HELD_BACK), deadline_s=10)
             assert stack.process("api").kill() == -signal.SIGKILL
             asked.result(GIVE_UP_S)
@@ -69,7 +69,7 @@ def test_a_start_cut_in_half_leaves_nothing_and_its_repeat_runs(
         assert rows == [[], [], []]
 
         stack.process("api").start()
-        again = started(stack, unique_goal)
+        again = post_start(stack, unique_goal)
 
         assert (again.status, again.json()["isReplay"]) == (201, False)
         await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=15)
@@ -89,12 +89,12 @@ def test_a_start_whose_answer_was_lost_runs_by_itself(
 
         await_status(stack.api, wid, {"WAITING_INPUT"}, deadline_s=15)
 
-        again = started(stack, unique_goal)
+        again = post_start(stack, unique_goal)
         assert (again.status, again.json()["isReplay"]) == (200, True)
         assert [len(sql.rows(q, w=wid)) for sql, q in halves(stack)] == [1, 1, 1]
 
 
-def started(stack: Stack, goal: str) -> Reply:
+def post_start(stack: Stack, goal: str) -> Reply:
     return stack.api.post("/api/run", json=start(goal))
 
 
@@ -279,7 +279,7 @@ def test_postgres_dies_under_twenty_runs_and_everything_is_where_it_should_be(
         moving = [park_run(stack.api, f"{unique_goal} m{n}")["workflowID"] for n in range(6)]
         for wid in moving:
             answer_open_gates(stack, wid)
-        fresh = [started(stack, f"{unique_goal} f{n}").json()["workflowID"] for n in range(6)]
+        fresh = [post_start(stack, f"{unique_goal} f{n}").json()["workflowID"] for n in range(6)]
         before = {name: stack.process(name).pid for name in ("api", "worker")}
         in_flight = stack.sys_sql.value(
             "SELECT count(*) FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING')"
@@ -317,17 +317,17 @@ def test_sessions_cut_at_random_lose_and_double_nothing(stacks: Stacks, unique_g
         wids: list[str] = []
         cuts = 0
 
-        def pushed() -> bool:
+        def push_on() -> bool:
             nonlocal cuts
             cuts += len(stack.admin.execute(CUT))
             if len(wids) < 10:
-                reply = started(stack, f"{unique_goal} {len(wids)}")
+                reply = post_start(stack, f"{unique_goal} {len(wids)}")
                 if reply.status in {200, 201}:
                     wids.append(reply.json()["workflowID"])
-            words = [tried(stack, wid) for wid in wids]
+            words = [retry_client(stack, wid) for wid in wids]
             return len(wids) == 10 and words.count("SUCCESS") == 10 and cuts >= 30
 
-        eventually(pushed, deadline_s=90, every_s=0.2)
+        eventually(push_on, deadline_s=90, every_s=0.2)
 
         assert cuts >= 30
         for wid in wids:
@@ -336,7 +336,7 @@ def test_sessions_cut_at_random_lose_and_double_nothing(stacks: Stacks, unique_g
         assert exactly_once.divergent(stack) == []
 
 
-def tried(stack: Stack, wid: str) -> str:
+def retry_client(stack: Stack, wid: str) -> str:
     """The run's status, after a client that repeats what failed looked and answered."""
     header = advanced_if_it_can(stack, wid)
     return str(header.get("status"))

@@ -36,11 +36,11 @@ RUNS = "SELECT count(*) FROM app.runs"
 @pytest.mark.claim("S09.crashdemo")
 def test_a_worker_killed_between_two_marks_leaves_each_of_them_once(stacks: Stacks) -> None:
     with stacks.start(env=SLEEPS) as stack:
-        begun(stack)
+        wait_for_first_mark(stack)
         assert stack.process("worker").kill() == -signal.SIGKILL
         assert marks(stack) == {"s1": 1, "s2": 0}
         stack.process("worker").start()
-        completed(stack)
+        wait_for_second_mark(stack)
         keys = stack.app_sql.rows(KEYS_OF_MARKS)
         assert [key["column_name"] for key in keys] == ["id"]  # nothing else keeps a double out
         assert [row["mark"] for row in stack.app_sql.rows(MARKS, w="demo")] == ["s1", "s2"]
@@ -49,23 +49,23 @@ def test_a_worker_killed_between_two_marks_leaves_each_of_them_once(stacks: Stac
 @pytest.mark.claim("S09.durable-clock")
 def test_a_durable_sleep_lasts_over_two_kills(stacks: Stacks) -> None:
     with stacks.start(env=SLEEPS) as stack:
-        begun(stack)
+        wait_for_first_mark(stack)
         for _ in range(2):
             assert stack.process("worker").kill() == -signal.SIGKILL
             stack.process("worker").start()
-        completed(stack)
+        wait_for_second_mark(stack)
         first, second = stack.app_sql.rows(MARKS, w="demo")
         assert second["at"] - first["at"] >= timedelta(seconds=SLEEP_S)
 
 
-def begun(stack: Stack) -> None:
+def wait_for_first_mark(stack: Stack) -> None:
     """The demo has left its first mark."""
     accepted = stack.api.post("/crashdemo?wf=demo")
     assert (accepted.status, accepted.json()["workflowId"]) == (202, "demo")
     eventually(lambda: marks(stack), deadline_s=BACK_S, until={"s1": 1, "s2": 0}.__eq__)
 
 
-def completed(stack: Stack) -> None:
+def wait_for_second_mark(stack: Stack) -> None:
     """The demo has left its second mark, and nothing twice."""
     eventually(lambda: marks(stack)["s2"], deadline_s=BACK_S)
     eventually(lambda: stack.sys_sql.value(SUCCEEDED, w="demo"), deadline_s=BACK_S)
@@ -80,15 +80,15 @@ def test_two_workers_on_one_schedule_tick_once_an_interval_and_catch_up(
     with stacks.start(
         env={"SPEC11_TICK_S": str(TICK_S)}, extra={"other": other}, only=("api", "worker")
     ) as stack:
-        eventually(lambda: ticked(stack) >= 2, deadline_s=BACK_S)
+        eventually(lambda: count_ticks(stack) >= 2, deadline_s=BACK_S)
         assert stack.process("worker").kill() == -signal.SIGKILL
-        before = ticked(stack)
-        eventually(lambda: ticked(stack) >= before + 2, deadline_s=BACK_S)
+        before = count_ticks(stack)
+        eventually(lambda: count_ticks(stack) >= before + 2, deadline_s=BACK_S)
         assert stack.process("other").kill() == -signal.SIGKILL
-        gone = ticked(stack)
+        gone = count_ticks(stack)
         stack.process("worker").start()
         stack.process("other").start()
-        eventually(lambda: ticked(stack) >= gone + 3, deadline_s=BACK_S)
+        eventually(lambda: count_ticks(stack) >= gone + 3, deadline_s=BACK_S)
 
         times = [
             datetime.fromisoformat(row["mark"].removeprefix("tick "))
@@ -109,6 +109,6 @@ def marks(stack: Stack) -> dict[str, Any]:
     return counts
 
 
-def ticked(stack: Stack) -> int:
+def count_ticks(stack: Stack) -> int:
     """How many ticks there are."""
     return len(stack.app_sql.rows(TICKS))

@@ -53,7 +53,7 @@ def lines(files: Files, path: Path) -> Counter[str]:
     return Counter((files.read(path) or b"").decode().split())
 
 
-def recorded(within: Bench, wid: str) -> dict[str, tuple[int, int]]:
+def count_artifacts(within: Bench, wid: str) -> dict[str, tuple[int, int]]:
     """How many rows and indexes of artifacts each task has."""
     rows = within.stack.app_sql.rows(RECORDED, r=identity.run_id(wid))
     return {row["task_key"]: (row["rows"], row["indexes"]) for row in rows}
@@ -68,7 +68,7 @@ def test_without_a_kill_every_command_leaves_one_line(
     header = local.complete_run(unique_goal, *appending(written, "sleep 0.2"))
 
     wid = header["workflowID"]
-    seen, kept = lines(files, written), recorded(local, wid)
+    seen, kept = lines(files, written), count_artifacts(local, wid)
     assert local.stack.proc.alive("worker")
     assert seen == Counter(dict.fromkeys(kept, 1))
     assert kept == dict.fromkeys(kept, (1, 1))
@@ -103,7 +103,7 @@ def test_a_kill_adds_one_line_at_most_to_each_command_that_it_hit(
 
     assert await_end(local.stack, wid)["status"] == "SUCCESS"
 
-    seen, kept = lines(files, written), recorded(local, wid)
+    seen, kept = lines(files, written), count_artifacts(local, wid)
     assert kept == dict.fromkeys(overlapped, (1, 1))
     assert {key: 1 <= seen[key] <= 1 + hits for key, hits in overlapped.items()} == dict.fromkeys(
         kept, True

@@ -173,14 +173,14 @@ def test_the_same_dependencies_are_hot_and_others_are_cold_until_they_have_a_row
     sandbox = {"base": "python", "dependencies": ["pytest", "{{formData.topic}}"]}
     ref = variant(works, f"templated {digest(unique_goal)}", sandbox=sandbox)
     keys = {topic: _key(ref, topic) for topic in ("httpx", "dbos")}
-    first = _registered(works, ref, "httpx", "template-1")
+    first = _register_template(works, ref, "httpx", "template-1")
 
-    hot, cold = (_ran(works, unique_goal, ref, topic) for topic in keys)
-    second = _registered(works, ref, "dbos", "template-2")
-    later = _ran(works, f"{unique_goal} later", ref, "dbos")
+    hot, cold = (_run_to_success(works, unique_goal, ref, topic) for topic in keys)
+    second = _register_template(works, ref, "dbos", "template-2")
+    later = _run_to_success(works, f"{unique_goal} later", ref, "dbos")
 
     assert (first.code, second.code) == (0, 0)
-    assert [_selected(works, wid) for wid in (hot, cold, later)] == [
+    assert [_read_selection(works, wid) for wid in (hot, cold, later)] == [
         {"template_key": keys["httpx"], "template_id": "template-1"},
         {"template_key": keys["dbos"], "template_id": None},
         {"template_key": keys["dbos"], "template_id": "template-2"},
@@ -202,12 +202,12 @@ def test_the_same_dependencies_are_hot_and_others_are_cold_until_they_have_a_row
 @pytest.mark.claim("S10.template-selection")
 def test_the_same_dependencies_never_get_another_template(works: Stack, unique_goal: str) -> None:
     ref = variant(works, f"templated {digest(unique_goal)}")
-    made = _registered(works, ref, "httpx", "template-1")
+    made = _register_template(works, ref, "httpx", "template-1")
     before = works.app_sql.rows(REGISTERED)
 
-    again_ = _registered(works, ref, "httpx", "template-1")
-    other = _registered(works, ref, "httpx", "template-2")
-    nowhere = _registered(works, {**ref, "v": "v9"}, "httpx", "template-1")
+    again_ = _register_template(works, ref, "httpx", "template-1")
+    other = _register_template(works, ref, "httpx", "template-2")
+    nowhere = _register_template(works, {**ref, "v": "v9"}, "httpx", "template-1")
 
     assert (made.code, again_.code, other.code, nowhere.code) == (0, 0, 1, 1)
     assert json.loads(made.stdout)["outcome"] == "registered"
@@ -219,7 +219,7 @@ def test_the_same_dependencies_never_get_another_template(works: Stack, unique_g
     assert f"{key}\ttemplate-1\n" in listed
 
 
-def _registered(stack: Stack, ref: dict[str, str], dependency: str, name: str) -> Exit:
+def _register_template(stack: Stack, ref: dict[str, str], dependency: str, name: str) -> Exit:
     """How it ended that ``name`` was to be the template of these dependencies, in any order."""
     made_of = ["--base", "python", "--dependency", dependency, "--dependency", "pytest"]
     recipe = f"{ref['id']}@{ref['v']}"
@@ -227,7 +227,7 @@ def _registered(stack: Stack, ref: dict[str, str], dependency: str, name: str) -
     return engine(stack, "templates", *words)
 
 
-def _ran(stack: Stack, goal: str, ref: dict[str, str], topic: str) -> str:
+def _run_to_success(stack: Stack, goal: str, ref: dict[str, str], topic: str) -> str:
     """The id of a run that has succeeded."""
     wid = start_run(stack.api, goal, ref, topic=topic)
     (gate,) = await_gates(stack.api, wid)
@@ -237,7 +237,7 @@ def _ran(stack: Stack, goal: str, ref: dict[str, str], topic: str) -> str:
     return str(header["runId"])
 
 
-def _selected(stack: Stack, run_id: str) -> dict[str, Any]:
+def _read_selection(stack: Stack, run_id: str) -> dict[str, Any]:
     return stack.app_sql.one(SELECTED, r=run_id)
 
 

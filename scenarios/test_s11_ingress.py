@@ -43,7 +43,7 @@ MOST: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def probed(stack: Stack, body: str) -> Reply:
+def send_body(stack: Stack, body: str) -> Reply:
     """The reply to a body as the course sends it."""
     headers = {"content-type": "application/json"}
     return stack.api.request("POST", "/api/run", content=body, headers=headers)
@@ -68,7 +68,7 @@ def test_a_budget_that_is_none_is_refused(lab: Stack, unique_goal: str) -> None:
             lab.api.post("/api/runs", json={"intentId": waits, "budget": value})
             for value, _ in NO_BUDGETS
         ]
-        probe = probed(lab, SCHEMA_PROBE)
+        probe = send_body(lab, SCHEMA_PROBE)
 
     assert [(reply.status, reply.json().get("code")) for reply in [*replies, *stored, probe]] == [
         (400, "invalid_request")
@@ -94,7 +94,7 @@ def test_who_asks_for_more_than_the_budget_allows_is_refused(lab: Stack, unique_
         ]
         partition = {"intentId": waits, "queuePartitionKey": "tenant-acme"}
         stored = [lab.api.post("/api/runs", json={**partition, **wish.opts}) for wish in wishes]
-        probe = probed(lab, POLICY_PROBE)
+        probe = send_body(lab, POLICY_PROBE)
 
     assert len(wishes) == 3
     for reply in [*replies, *stored, probe]:

@@ -225,7 +225,7 @@ def test_a_promotion_that_was_canceled_changes_nothing_and_may_be_asked_for_agai
     own.stop()
     try:
         under_way = partial(forge.api.post, url(one))
-        asked = at_once([under_way, partial(_canceled, forge, one)])
+        asked = at_once([under_way, partial(_cancel_promotion, forge, one)])
     finally:
         own.start()
 
@@ -240,7 +240,7 @@ def test_a_promotion_that_was_canceled_changes_nothing_and_may_be_asked_for_agai
     assert forge.proc.alive("worker")
 
 
-def _canceled(stack: Stack, of: dict[str, Any]) -> Any:
+def _cancel_promotion(stack: Stack, of: dict[str, Any]) -> Any:
     """The answer to a cancellation of the version's promotion, once there is one."""
     (promotion,) = eventually(lambda: tries(stack.app_sql, of) or None, deadline_s=ENDS_S)
     by = {"actor": "ops", "reason": "drill"}

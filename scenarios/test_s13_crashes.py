@@ -76,7 +76,7 @@ def empty(shop: Workshop) -> Iterator[Workshop]:
     shop.stack.process("worker").restart()
 
 
-def prepared(shop: Workshop, topic: str) -> tuple[Path, list[tuple[str, str]]]:
+def prepare_directory(shop: Workshop, topic: str) -> tuple[Path, list[tuple[str, str]]]:
     """A directory with a file, and patches that change it and create another."""
     own = shop.own(topic)
     (own / "old").write_bytes(b"old")
@@ -97,7 +97,7 @@ def content(files: Files, own: Path) -> dict[str, bytes | None]:
 def test_a_worker_that_dies_while_it_writes_leaves_a_run_that_goes_on(
     empty: Workshop, files: Files, point: str
 ) -> None:
-    own, patches = prepared(empty, point)
+    own, patches = prepare_directory(empty, point)
     wid = empty.start_run(point, *patches)
     await_death(empty.dying(point))
     assert content(files, own)["old"] == (b"new" if point.endswith("written") else b"old")
@@ -117,7 +117,7 @@ def test_a_worker_that_dies_while_it_writes_leaves_a_run_that_goes_on(
 def test_a_worker_that_dies_while_it_takes_back_leaves_a_run_that_failed_once(
     empty: Workshop, files: Files, provokes: Provokes
 ) -> None:
-    own, patches = prepared(empty, "failing")
+    own, patches = prepare_directory(empty, "failing")
     dying = empty.dying("worker.patch.restored")
     wid = empty.park_run("failing", *patches)
     provokes(wid, "its plan is rejected, and its worker dies over it")
@@ -141,7 +141,7 @@ def test_a_worker_that_dies_while_it_compensates_takes_everything_back_once(
     empty: Workshop, files: Files, point: str
 ) -> None:
     topic = f"canceled.{point}"
-    own, patches = prepared(empty, topic)
+    own, patches = prepare_directory(empty, topic)
     dying = empty.dying(point)
     wid = empty.park_run(topic, *patches)
     empty.act(wid, "cancel")

@@ -34,7 +34,7 @@ def shop(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
         yield made
 
 
-def hashed(content: bytes | None) -> str | None:
+def hash_content(content: bytes | None) -> str | None:
     return None if content is None else sha256(content).hexdigest()
 
 
@@ -58,12 +58,15 @@ def test_while_a_run_waits_its_patches_stand_and_are_on_record(
     assert column(rows, "rolled_back_at") == [None, None]
     preimages = ["früher\n".encode(), None]
     assert column(rows, "preimage_content") == preimages
-    assert column(rows, "preimage_hash") == [hashed(each) for each in preimages]
+    assert column(rows, "preimage_hash") == [hash_content(each) for each in preimages]
     assert column(rows, "postimage_content") == ["später\n", "created\n"]
     assert column(rows, "postimage_hash") == [
-        hashed("später\n".encode()), hashed(b"created\n"),
+        hash_content("später\n".encode()), hash_content(b"created\n"),
     ]  # fmt: skip
-    assert column(rows, "diff_hash") == [hashed("to später\n".encode()), hashed(b"to created\n")]
+    assert column(rows, "diff_hash") == [
+        hash_content("to später\n".encode()),
+        hash_content(b"to created\n"),
+    ]
     kept = shop.stack.app_sql.rows(ARTIFACTS, r=identity.run_id(wid))
     assert [(row["idx"], row["kind"]) for row in kept] == [(0, "patch_apply"), (1, "patch_apply")]
     for row, artifact in zip(rows, kept, strict=True):
@@ -112,7 +115,7 @@ def test_the_last_written_is_taken_back_first(
     rows = shop.history(wid)
     assert attempts(rows) == [(n, 1, "failure") for n in range(3)]
     assert chronological(rows)
-    assert column(rows, "preimage_hash") == [hashed(b"first"), None, hashed(b"second")]
+    assert column(rows, "preimage_hash") == [hash_content(b"first"), None, hash_content(b"second")]
     assert files.read(own / "file") == b"first"
     assert files.read(own / "other") is None
 
@@ -139,7 +142,7 @@ def test_what_was_created_is_gone_and_what_was_empty_stays(
     assert files.read(own / "empty") == b""
     assert [path.name for path in own.rglob("*")] == ["empty"]
     rows = shop.history(wid)
-    assert column(rows, "preimage_hash") == [None, None, hashed(b"")]
+    assert column(rows, "preimage_hash") == [None, None, hash_content(b"")]
     assert attempts(rows) == [(n, 1, "failure") for n in range(3)]
 
 
@@ -365,14 +368,14 @@ def test_the_view_shows_what_sql_holds_and_no_contents(shop: Workshop, provokes:
     wid = shop.park_run("viewed", (".tmp/viewed/b", "secret-b"), (".tmp/viewed/a", "secret-a"))
     path = f"/api/runs/{wid}/steps/ApplyPatchST/patches"
     waiting = shop.stack.api.get(path)
-    assert waiting.json() == [_shown(row) for row in shop.history(wid)]
+    assert waiting.json() == [_describe_row(row) for row in shop.history(wid)]
     provokes(wid, "its plan is rejected")
     shop.answer(wid, "no")
     shop.await_failure(wid)
 
     ended = shop.stack.api.get(path)
 
-    assert ended.json() == [_shown(row) for row in shop.history(wid)]
+    assert ended.json() == [_describe_row(row) for row in shop.history(wid)]
     assert [each["patchIndex"] for each in ended.json()] == [0, 1]
     assert None not in [each["rolledBackAt"] for each in ended.json()]
     assert b"secret" not in waiting.body + ended.body
@@ -381,7 +384,7 @@ def test_the_view_shows_what_sql_holds_and_no_contents(shop: Workshop, provokes:
     assert (unknown.status, unknown.json()) == (404, {"error": "run not found"})
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _describe_row(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "patchIndex": row["patch_index"],
         "targetPath": row["target_path"],

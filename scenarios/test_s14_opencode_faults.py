@@ -121,7 +121,7 @@ def failing(stand_in: StandIn, fault: str) -> Iterator[None]:
             stand_in.stack.process("live-worker").restart()  # the server is at another port
 
 
-def asked(stand_in: StandIn, wid: str) -> list[str]:
+def list_questions(stand_in: StandIn, wid: str) -> list[str]:
     """What the first plan of the run asked of its session, once it is asked the plan itself."""
     return eventually(
         lambda: stand_in.of_session(title(wid)),
@@ -140,7 +140,7 @@ def test_a_server_that_cannot_answer_fails_the_run_and_no_stub_speaks(
         wid = start_run(stack.api, unique_goal)
         provokes(wid, f"its server is {fault}")
         if fault == "killed":
-            assert asked(stand_in, wid)[-1] == "promptStructured"
+            assert list_questions(stand_in, wid)[-1] == "promptStructured"
             assert stack.process("opencode").kill() == -9
         header = await_status(stack.api, wid, ANSWERED, deadline_s=END_S)
         assert header["error"]["message"].startswith(PREFIX)
@@ -247,14 +247,14 @@ def test_a_stall_is_reverted_once_and_retried_once(
     stand_in.doing(promptStructured="hang")
     wid = start_run(stack.api, unique_goal)
     provokes(wid, "its server never answers")
-    assert asked(stand_in, wid)[0] == "createSession"
+    assert list_questions(stand_in, wid)[0] == "createSession"
     began = Stopwatch()
 
     header = await_status(stack.api, wid, ANSWERED, deadline_s=END_S)
 
     assert began.own_s < 2 * TIMEOUT_MS / 1000 + 5
     assert header["error"]["message"].startswith("oc_timeout_terminal: ")
-    assert asked(stand_in, wid) == [
+    assert list_questions(stand_in, wid) == [
         "createSession", "promptStructured", "abort", "revert", "promptStructured", "abort",
     ]  # fmt: skip
     (row,) = calls(stack, wid)
@@ -270,7 +270,7 @@ def test_a_server_that_is_killed_and_comes_back_doubles_nothing(
     stand_in.doing(promptStructured="hang")
     wid = start_run(stack.api, unique_goal)
     provokes(wid, "its server is killed while it thinks")
-    assert asked(stand_in, wid)[-1] == "promptStructured"
+    assert list_questions(stand_in, wid)[-1] == "promptStructured"
     assert daemon.kill() == -9
     stand_in.doing()
     daemon.start()  # at another port: the worker learns of it when it is started again

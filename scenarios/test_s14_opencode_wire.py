@@ -20,7 +20,7 @@ pytestmark = pytest.mark.S14
 
 
 @contextmanager
-def tapped(stacks: Stacks, file: Path) -> Iterator[Stack]:
+def tap_stack(stacks: Stacks, file: Path) -> Iterator[Stack]:
     """A live stack with a worker at work; every exchange with its server is written down."""
     server = opencode.real()
     assert server is not None, "needs the pinned server: `make opencode` brings it"
@@ -36,7 +36,7 @@ def test_the_server_says_what_its_recording_says(
     stacks: Stacks, files: Files, unique_goal: str, tmp_path: Path, kept_wire: Path | None
 ) -> None:
     file = tmp_path / "wire.ndjson"
-    with tapped(stacks, file) as stack:
+    with tap_stack(stacks, file) as stack:
         wid = await_plan(stack, unique_goal)["workflowID"]
         assert answer_run(stack.api, wid)["status"] == "SUCCESS"
         refused = await_plan(stack, f"{unique_goal} {model.CALLS_BASH}")

@@ -74,10 +74,10 @@ def test_a_command_really_runs_and_what_it_does_is_what_is_recorded(
     assert 1200 <= row["metrics"]["wallMs"] < 30_000
     assert (row["metrics"]["stdoutBytes"], row["metrics"]["truncated"]) == (len(known), 0)
     assert files.read(mark) == f"{row['task_key']}\n".encode()
-    assert shown(local.stack, row) == known.encode()
+    assert read_output(local.stack, row) == known.encode()
 
 
-def shown(stack: Stack, row: Row) -> bytes:
+def read_output(stack: Stack, row: Row) -> bytes:
     """The artifact stdout.log of the attempt as the API serves it."""
     uri = stack.app_sql.value(
         "SELECT uri FROM app.artifacts WHERE task_key = %(t)s AND kind = 'stdout'",

@@ -130,7 +130,11 @@ def test_a_sandbox_that_does_not_boot_is_tried_three_times_and_no_more(
 
         failed = await_end(homeless.stack, never)
 
-        assert tried(homeless, never) == [(1, "BOOT_FAIL"), (2, "BOOT_FAIL"), (3, "BOOT_FAIL")]
+        assert list_attempts(homeless, never) == [
+            (1, "BOOT_FAIL"),
+            (2, "BOOT_FAIL"),
+            (3, "BOOT_FAIL"),
+        ]
         assert gaps(homeless.attempts(never)) == [True, True]
         assert homeless.read_execution_rows(never) == []
         why = "executeTask exceeded its maximum of 3 retries: SBX Infra Error [BOOT_FAIL]: local: "
@@ -143,14 +147,14 @@ def test_a_sandbox_that_does_not_boot_is_tried_three_times_and_no_more(
 
         header = await_end(homeless.stack, late)
 
-        assert tried(homeless, late) == [(1, "BOOT_FAIL"), (2, "BOOT_FAIL"), (3, "NONE")]
+        assert list_attempts(homeless, late) == [(1, "BOOT_FAIL"), (2, "BOOT_FAIL"), (3, "NONE")]
         assert gaps(homeless.attempts(late)) == [True, True]
         assert homeless.read_execution_rows(late) == [{"attempt": 3, "code": "NONE"}]
         assert header["status"] == "SUCCESS"
         assert homeless.attempts(late)[2]["response"]["stdout"] == "at last\n"
 
 
-def tried(within: Bench, wid: str) -> list[tuple[int, str]]:
+def list_attempts(within: Bench, wid: str) -> list[tuple[int, str]]:
     """Each attempt of the run's command, and its class."""
     return [(row["attempt"], row["err_code"]) for row in within.attempts(wid)]
 

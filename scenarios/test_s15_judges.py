@@ -35,7 +35,7 @@ BOARDS = 50
 BYTES = 150
 
 
-def laid_down(files: Files, case: ThrowawayRelease) -> Said:
+def gate_and_keep(files: Files, case: ThrowawayRelease) -> Said:
     """What the gate says now, and its sign-off is the one that lies there."""
     said = ask_gate(files, case)
     case.gated_file.replace(case.signoff)
@@ -47,13 +47,13 @@ def test_two_judges_say_the_same_of_every_tampered_release(
     court: Court, files: Files, tmp_path: Path
 ) -> None:
     clean = court.base.copy_to(tmp_path / "clean")
-    assert (laid_down(files, clean).verdict, court.show(clean).verdict) == ("GO", "GO")
+    assert (gate_and_keep(files, clean).verdict, court.show(clean).verdict) == ("GO", "GO")
 
     differ, refused = {}, 0
     for number, (name, spoil) in enumerate(TAMPERED.items()):
         case = court.base.copy_to(tmp_path / str(number))
         spoil(case)
-        gate, board = laid_down(files, case), court.show(case)
+        gate, board = gate_and_keep(files, case), court.show(case)
         refused += gate.verdict == board.verdict == "NO_GO"
         if gate.codes != board.of_files:
             differ[name] = (gate.codes ^ board.of_files, gate.codes)
@@ -68,7 +68,7 @@ def test_a_sign_off_that_the_records_do_not_bear_out_is_a_difference_between_jud
 ) -> None:
     case = court.base.copy_to(tmp_path)
     JUDGED["failed"][1](case)
-    laid_down(files, case)
+    gate_and_keep(files, case)
     document = json.loads(case.signoff.read_bytes())
     assert document["claims"]["S00.holds"] == "FAIL"
 
@@ -85,44 +85,44 @@ def test_a_sign_off_that_the_records_do_not_bear_out_is_a_difference_between_jud
 Edit = Callable[[Dice, list[bytes]], list[bytes]]
 
 
-def flipped(dice: Dice, lines: list[bytes]) -> list[bytes]:
+def flip_bit(dice: Dice, lines: list[bytes]) -> list[bytes]:
     at = dice.below(len(lines))
     line = bytearray(lines[at])
     line[dice.below(len(line))] ^= 1 << dice.below(8)
     return [*lines[:at], bytes(line), *lines[at + 1 :]]
 
 
-def removed(dice: Dice, lines: list[bytes]) -> list[bytes]:
+def remove_line(dice: Dice, lines: list[bytes]) -> list[bytes]:
     at = dice.below(len(lines))
     return [*lines[:at], *lines[at + 1 :]]
 
 
-def doubled(dice: Dice, lines: list[bytes]) -> list[bytes]:
+def double_line(dice: Dice, lines: list[bytes]) -> list[bytes]:
     at = dice.below(len(lines))
     return [*lines[:at], lines[at], *lines[at:]]
 
 
-def exchanged(dice: Dice, lines: list[bytes]) -> list[bytes]:
+def exchange_lines(dice: Dice, lines: list[bytes]) -> list[bytes]:
     at = dice.below(len(lines) - 1)
     return [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]]
 
 
-def cut_short(dice: Dice, lines: list[bytes]) -> list[bytes]:
+def cut_off(dice: Dice, lines: list[bytes]) -> list[bytes]:
     whole = b"".join(lines)
     return [whole[: dice.below(len(whole))]]
 
 
-def put_in(dice: Dice, lines: list[bytes]) -> list[bytes]:
+def insert_noise(dice: Dice, lines: list[bytes]) -> list[bytes]:
     at = dice.below(len(lines))
     noise = bytes(dice.below(256) for _ in range(1 + dice.below(40)))
     return [*lines[:at], noise, *lines[at:]]
 
 
-EVERYWHERE: tuple[Edit, ...] = (flipped, cut_short, put_in)
-OF_LINES: tuple[Edit, ...] = (removed, doubled, exchanged)
+EVERYWHERE: tuple[Edit, ...] = (flip_bit, cut_off, insert_noise)
+OF_LINES: tuple[Edit, ...] = (remove_line, double_line, exchange_lines)
 
 
-def spoilt(dice: Dice, whole: bytes, among: Sequence[Edit]) -> tuple[str, bytes]:
+def spoil_bytes(dice: Dice, whole: bytes, among: Sequence[Edit]) -> tuple[str, bytes]:
     """The name of one of the edits, and what it makes of the bytes."""
     edit = dice.pick(among)
     return edit.__name__, b"".join(edit(dice, whole.splitlines(keepends=True)))
@@ -145,7 +145,9 @@ def test_no_random_edit_of_the_evidence_is_ever_go(
     for number in range(EDITS):
         path = targets[0] if dice.once_in(2) else dice.pick(targets)
         whole = path.read_bytes()
-        edit, edited = spoilt(dice, whole, EVERYWHERE + (OF_LINES if path == case.journal else ()))
+        edit, edited = spoil_bytes(
+            dice, whole, EVERYWHERE + (OF_LINES if path == case.journal else ())
+        )
         if edited == whole:
             continue
         path.write_bytes(edited)

@@ -58,7 +58,7 @@ NAMED = "SELECT count(*) FROM app.runs WHERE workflow_id = %(w)s"
 LEFT = "SELECT count(*) FROM app.{} WHERE {}"
 
 
-def red(live: Court, name: str) -> str:
+def read_cause(live: Court, name: str) -> str:
     """Why a trigger is red, which is the one that is, and alone keeps the board from GO."""
     triggers = live.triggers()
     said = ask_board(live.api)
@@ -75,7 +75,7 @@ def test_failed_runs_are_counted_until_they_are_of_yesterday(live: Court, unique
     wids = start_idle_runs(live, unique_goal)
     set_ends(live, wids, "failed", "ERROR")
 
-    assert red(live, "fresh-failures").startswith(f"{SEVEN} failed runs: ")
+    assert read_cause(live, "fresh-failures").startswith(f"{SEVEN} failed runs: ")
     assert {read_statuses(live, wid) for wid in wids} == {("failed", "ERROR")}
     age_runs(live, wids, DAY_S)
     assert live.show(live.base).verdict == "GO"
@@ -108,13 +108,13 @@ def test_rows_that_speak_against_a_release_are_counted_until_they_are_gone_or_ol
 ) -> None:
     wids, admin, rows = start_idle_runs(live, unique_goal), live.stack.admin, COUNTED[name]
     admin.execute(rows.plant, wids=wids)
-    assert red(live, name).startswith(f"{SEVEN} {rows.what}: ")
+    assert read_cause(live, name).startswith(f"{SEVEN} {rows.what}: ")
     admin.execute(OLDER.format(rows.table))
     assert live.show(live.base).verdict == "GO"
 
     admin.execute(GONE.format(rows.table, rows.which))
     admin.execute(rows.plant, wids=wids[:1])
-    assert red(live, name) == f"1 {rows.what}: {wids[0]}{rows.of_one}"
+    assert read_cause(live, name) == f"1 {rows.what}: {wids[0]}{rows.of_one}"
     admin.execute(GONE.format(rows.table, rows.which))
     assert live.show(live.base).verdict == "GO"
     assert live.stack.app_sql.value(LEFT.format(rows.table, rows.which)) == 0
@@ -128,9 +128,9 @@ def test_divergent_runs_are_counted_until_they_agree_or_are_old(
     set_ends(live, wids, "succeeded", "ERROR")
     age_runs(live, wids, 11)
 
-    assert red(live, "divergence").startswith(f"{SEVEN} divergent runs: ")
+    assert read_cause(live, "divergence").startswith(f"{SEVEN} divergent runs: ")
     live.stack.admin.execute(ENGINE, word="SUCCESS", wids=wids[1:])
-    assert red(live, "divergence") == f"1 divergent runs: {wids[0]}"
+    assert read_cause(live, "divergence") == f"1 divergent runs: {wids[0]}"
     assert read_statuses(live, wids[0]) == ("succeeded", "ERROR")
     age_runs(live, wids, DAY_S)
     assert live.show(live.base).verdict == "GO"
@@ -172,7 +172,7 @@ RENAMED = "UPDATE app.runs SET workflow_id = %(name)s WHERE execution_id = %(w)s
 
 
 @contextmanager
-def provoked(live: Court, goal: str, name: str, kind: str) -> Iterator[None]:
+def provoke_run(live: Court, goal: str, name: str, kind: str) -> Iterator[None]:
     """While the block runs, a run of that name is what a trigger looks for."""
     (wid,) = start_idle_runs(live, goal, 1)
     live.stack.admin.execute(RENAMED, name=name, w=wid)
@@ -198,11 +198,11 @@ def test_what_a_test_that_passed_declares_is_not_counted_and_anything_else_is(
     live: Court, unique_goal: str, files: Files, kind: str
 ) -> None:
     declared = {json.loads(line)["data"].get("workflowId") for line in _lines(files, live.base)}
-    with provoked(live, unique_goal, f"{PROVOKED}_s03", kind):
+    with provoke_run(live, unique_goal, f"{PROVOKED}_s03", kind):
         said = live.show(live.base)
         assert live.stack.app_sql.value(NAMED, w=f"{PROVOKED}_s03") == 1
         assert (said.verdict, said.reasons) == ("GO", ())
-    with provoked(live, f"{unique_goal}, undeclared", "ih_undeclared", kind):
+    with provoke_run(live, f"{unique_goal}, undeclared", "ih_undeclared", kind):
         undeclared = ask_board(live.api)
 
     assert f"{PROVOKED}_s03" in declared
@@ -216,12 +216,12 @@ def _lines(files: Files, case: ThrowawayRelease) -> list[bytes]:
     return (files.read(case.journal) or b"").splitlines()
 
 
-def undeclared(found: list[Line]) -> list[Line]:
+def drop_declaration(found: list[Line]) -> list[Line]:
     name = f"{PROVOKED}_s03"
     return [line for line in found if line["data"].get("workflowId") != name]
 
 
-def failed(found: list[Line]) -> list[Line]:
+def fail_outcome(found: list[Line]) -> list[Line]:
     for line in found:
         if line["kind"] == "outcome" and line["data"]["node"].endswith("s03"):
             line["data"]["outcome"] = "failed"
@@ -229,7 +229,7 @@ def failed(found: list[Line]) -> list[Line]:
 
 
 @pytest.mark.claim("S15.provocations-declared")
-@pytest.mark.parametrize("change", [undeclared, failed])
+@pytest.mark.parametrize("change", [drop_declaration, fail_outcome])
 def test_what_no_test_that_passed_declares_is_counted(
     live: Court, case: ThrowawayRelease, unique_goal: str, files: Files, change: Any
 ) -> None:
@@ -237,7 +237,7 @@ def test_what_no_test_that_passed_declares_is_counted(
     sign_off(case)
     assert live.show(case).verdict == "GO"
 
-    with provoked(live, unique_goal, f"{PROVOKED}_s03", "fresh-failures"):
+    with provoke_run(live, unique_goal, f"{PROVOKED}_s03", "fresh-failures"):
         said = live.show(case)
         shown = _trigger(live, "fresh-failures")
 
@@ -253,7 +253,7 @@ def test_what_a_foreign_record_declares_is_counted(
     foreign = (files.read(case.journal) or b"").replace(b"ih_provoked_s03", b"ih_foreign0_s03")
     (case.run / "journal-gw0.ndjson").write_bytes(foreign)
 
-    with provoked(live, unique_goal, "ih_foreign0_s03", "fresh-failures"):
+    with provoke_run(live, unique_goal, "ih_foreign0_s03", "fresh-failures"):
         said = live.show(case)
 
     assert b"ih_foreign0_s03" in foreign

@@ -69,11 +69,11 @@ GATED = {
 @pytest.mark.claim("S15.posture-rules")
 @pytest.mark.parametrize("key", sorted(GATED))
 def test_the_gate_refuses_what_ran_otherwise(live: Court, case: ThrowawayRelease, key: str) -> None:
-    def posed(found: list[Line]) -> list[Line]:
+    def change_posture(found: list[Line]) -> list[Line]:
         found[0]["data"]["posture"][key] = "false"
         return found
 
-    rewritten(case.journal, posed)
+    rewritten(case.journal, change_posture)
     done = live.stack.proc.run([*SPEC11, *case.gate_words("--json")])
 
     codes = [each["code"] for each in json.loads(done.stdout)["reasons"]]

@@ -44,7 +44,7 @@ def throwaway(court: Court, folder: Path, tests: str, conftest: str = "") -> Thr
     return replace(court.base, tree=tree, release=release)
 
 
-def ran(court: Court, case: ThrowawayRelease, *more: str, limit_kb: int = 0) -> Exit:
+def run_pytest(court: Court, case: ThrowawayRelease, *more: str, limit_kb: int = 0) -> Exit:
     """How pytest ended in the tree; ``limit_kb``: no file can grow beyond it."""
     tree = case.tree
     words = ["-q", f"--rootdir={tree}", f"-c{tree / 'pyproject.toml'}", f"{tree}", *more]
@@ -139,7 +139,7 @@ def test_a_slice_is_green_and_says_what_it_cannot_conclude(
 ) -> None:
     case = throwaway(court, tmp_path, holding("S02"))
 
-    done = ran(court, case, "-m", "S02")
+    done = run_pytest(court, case, "-m", "S02")
     said = ask_gate(files, case)
 
     document = json.loads(case.gated_file.read_bytes())
@@ -246,7 +246,7 @@ def test_whatever_is_not_a_pass_is_a_reason_by_its_claim(
     court: Court, files: Files, tmp_path: Path
 ) -> None:
     case = throwaway(court, tmp_path, no_proofs(), RERUN)
-    done = ran(court, case, "-W", "default", "--deselect=test_rehearsal.py::test_s13")
+    done = run_pytest(court, case, "-W", "default", "--deselect=test_rehearsal.py::test_s13")
 
     said = ask_gate(files, case)
 
@@ -265,7 +265,7 @@ def test_whatever_is_not_a_pass_is_a_reason_by_its_claim(
 def test_two_tests_of_one_name_are_an_error(court: Court, tmp_path: Path) -> None:
     case = throwaway(court, tmp_path, holding("S00", "S00"))
 
-    done = ran(court, case)
+    done = run_pytest(court, case)
 
     assert done.code == 2
     assert "which never runs" in done.stdout
@@ -302,7 +302,7 @@ def test_a_run_that_ends_before_its_tests_is_never_go(
     case = throwaway(court, tmp_path, DYING.replace("{death}", death))
     case.gated_file.write_bytes(court.base.signoff.read_bytes())
 
-    ran(court, case, *more)
+    run_pytest(court, case, *more)
     said = ask_gate(files, case)
 
     assert (said.verdict, said.status) == ("NO_GO", 1)
@@ -318,7 +318,7 @@ def test_a_run_that_ends_before_its_tests_is_never_go(
 def test_a_disk_that_is_full_is_never_go(court: Court, files: Files, tmp_path: Path) -> None:
     case = throwaway(court, tmp_path, holding())
 
-    done = ran(court, case, limit_kb=16)
+    done = run_pytest(court, case, limit_kb=16)
     said = ask_gate(files, case)
 
     (journal,) = case.release.glob("*/journal-main.ndjson")

@@ -77,7 +77,7 @@ class ReleaseEvidence:
         """Find every name of a run or workflow in the files and in their blobs."""
         words: set[str] = set()
         for ref, digest in self._files(document):
-            for found in find_words(self._verified(ref, digest)):
+            for found in find_words(self._read_verified(ref, digest)):
                 words |= found
                 if len(words) > CHUNK:
                     self.named |= await retention.find_names(tx, words)
@@ -100,13 +100,13 @@ class ReleaseEvidence:
     def _blobs(self, ref: str, digest: str) -> Iterator[tuple[bool, str]]:
         """The blobs that a journal or document refers to: bytes of an observation, or a log."""
         rest = b""
-        for chunk in self._verified(ref, digest):
+        for chunk in self._read_verified(ref, digest):
             text = rest + chunk
             for kind, name in KEPT.findall(text):
                 yield kind == b"blob", name.decode()
             rest = text[-OVERLAP:]
 
-    def _verified(self, ref: str, digest: str) -> Iterator[bytes]:
+    def _read_verified(self, ref: str, digest: str) -> Iterator[bytes]:
         """The pieces of a file. Raises IllegalState if its digest differs from the sign-off's."""
         made = sha256()
         try:

@@ -127,10 +127,10 @@ class _Server:
                 data = self._ours.recv(LARGEST)
             except OSError as error:
                 raise TargetFailed(
-                    f"the fork server does not answer: {error}{self._said()}"
+                    f"the fork server does not answer: {error}{self._read_log()}"
                 ) from error
         if not data:
-            raise TargetFailed(f"the fork server has ended{self._said()}")
+            raise TargetFailed(f"the fork server has ended{self._read_log()}")
         answer: dict[str, Any] = json.loads(data)
         if "error" in answer:
             raise TargetFailed(f"the fork server cannot start it: {answer['error']}")
@@ -146,6 +146,6 @@ class _Server:
             self._popen.wait(STOP_S)
         self._reaper.tell("gone", self._popen.pid)
 
-    def _said(self) -> str:
+    def _read_log(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-20:]
         return "".join(f"\n    {line}" for line in (f"end of {self._log}:", *lines))

@@ -49,7 +49,7 @@ class Background:
         self._put(BaseProcess, "start", self._hear_process)
         plain: Any = BaseProcess.exitcode
         heard = property(lambda process: self._take_process(process, plain.fget))
-        self._set(BaseProcess, "exitcode", heard, plain)
+        self._replace(BaseProcess, "exitcode", heard, plain)
 
     def close(self) -> None:
         """Listen no longer."""
@@ -73,9 +73,9 @@ class Background:
         def call(*args: Any, **kwargs: Any) -> Any:
             return hear(plain, *args, **kwargs)
 
-        self._set(owner, name, call, plain)
+        self._replace(owner, name, call, plain)
 
-    def _set(self, owner: Any, name: str, value: Any, plain: Any) -> None:
+    def _replace(self, owner: Any, name: str, value: Any, plain: Any) -> None:
         setattr(owner, name, value)
         self._patches.callback(setattr, owner, name, plain)
 

@@ -57,7 +57,7 @@ class Signoff:
             "mergeBase": self.weakenings.base,
             "weakenings": list(self.weakenings.sentences),
             "evidence": self._evidence(),
-            "kept": self._kept(),
+            "kept": self._list_kept_runs(),
         }
 
     @cached_property
@@ -85,7 +85,7 @@ class Signoff:
             "documents": [_paper(each) for each in documents],
         }
 
-    def _kept(self) -> dict[str, Any]:
+    def _list_kept_runs(self) -> dict[str, Any]:
         """The other runs of this tree that the gate read, and the number of runs."""
         return {**asdict(count_runs(self.case)), "looked": [*map(_kept_run, self.case.kept)]}
 

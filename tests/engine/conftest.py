@@ -18,7 +18,7 @@ import pytest
 from engine.postgres.server import EmbeddedServer, connect
 from engine.usecases import bootstrap
 from tests.engine.postgres_process import Postgres
-from tests.engine.processes import left_on, nothing_is_left
+from tests.engine.processes import find_processes, nothing_is_left
 from tests.engine.shim_process import Shim, running_shim
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # a fresh private directory is made in it
@@ -87,7 +87,7 @@ def data(directories: Path) -> Iterator[Path]:
     try:
         nothing_is_left(made, within_s=10)
     finally:  # also when the engine itself fails to
-        for process in left_on(made):
+        for process in find_processes(made):
             process.kill()
 
 

@@ -16,7 +16,7 @@ def header(shim: Shim, wid: str) -> dict[str, Any]:
     return found
 
 
-def reached(shim: Shim, wid: str, status: str, deadline_s: float = 20) -> dict[str, Any]:
+def wait_for_status(shim: Shim, wid: str, status: str, deadline_s: float = 20) -> dict[str, Any]:
     """The run's header, once its status is ``status``."""
     return eventually(
         lambda: header(shim, wid),
@@ -25,10 +25,10 @@ def reached(shim: Shim, wid: str, status: str, deadline_s: float = 20) -> dict[s
     )
 
 
-def parked(shim: Shim, goal: str, **opts: object) -> str:
+def park_run(shim: Shim, goal: str, **opts: object) -> str:
     """The workflow id of a new run, once it waits for a person."""
     wid: str = shim.start(goal, **opts).json()["workflowID"]
-    reached(shim, wid, "WAITING_INPUT")
+    wait_for_status(shim, wid, "WAITING_INPUT")
     return wid
 
 
@@ -39,11 +39,11 @@ def answer(shim: Shim, wid: str, choice: str = "yes") -> int:
     return shim.http.post(f"/api/runs/{wid}/gates/{gate}/reply", json=body).status_code
 
 
-def finished(shim: Shim, goal: str) -> str:
+def finish_run(shim: Shim, goal: str) -> str:
     """The workflow id of a new run that succeeded."""
-    wid = parked(shim, goal)
+    wid = park_run(shim, goal)
     assert answer(shim, wid) == 200
-    reached(shim, wid, "SUCCESS")
+    wait_for_status(shim, wid, "SUCCESS")
     engine_ended(shim, wid)
     return wid
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 import psycopg
 
 from pytest_spec11.waiting import GIVE_UP_S, eventually
-from tests.engine.lives import BY, reached
+from tests.engine.lives import BY, wait_for_status
 from tests.engine.shim_process import Shim
 from tests.engine.worker_process import Worker, running_worker
 
@@ -91,22 +91,22 @@ class Lab:
         wid: str = self.shim.http.post("/api/run", json=body).json()["workflowID"]
         return wid
 
-    def parked(self, topic: str, *patches: tuple[str, str]) -> str:
+    def park_run(self, topic: str, *patches: tuple[str, str]) -> str:
         """The workflow id of a new run that has patched and waits for a person."""
         self.plan(topic, *patches)
         wid = self.start(topic)
-        reached(self.shim, wid, "WAITING_INPUT")
+        wait_for_status(self.shim, wid, "WAITING_INPUT")
         return wid
 
-    def failed(self, wid: str) -> str:
+    def read_failure(self, wid: str) -> str:
         """What the run said when it failed."""
-        return str(reached(self.shim, wid, "ERROR")["error"]["message"])
+        return str(wait_for_status(self.shim, wid, "ERROR")["error"]["message"])
 
     def act(self, wid: str, op: str) -> None:
         """The operation is accepted."""
         assert self.shim.http.post(f"/api/ops/wf/{wid}/{op}", json=BY).status_code == 202
 
-    def compensated(self, wid: str, word: str = "SUCCESS") -> None:
+    def wait_until_compensated(self, wid: str, word: str = "SUCCESS") -> None:
         """The one compensation of the run has ended so."""
         eventually(
             lambda: [row["status"] for row in self.shim.rows(COMPENSATIONS, f"comp:{wid}:%")],
@@ -133,7 +133,7 @@ class Lab:
             assert worker.process.wait(GIVE_UP_S) == -signal.SIGKILL
 
     @contextmanager
-    def held(self, column: str, index: int | None = None) -> Iterator[None]:
+    def hold_column(self, column: str, index: int | None = None) -> Iterator[None]:
         """Whoever sets ``column`` of a patch (or of the one) waits, until the block ends.
 
         Whoever waits at its end is ended, and what it was doing never was.

@@ -34,7 +34,7 @@ class Postgres:
         self._server = self._until_the_end.enter_context(EmbeddedServer(data=self._data))
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def freeze(self) -> Iterator[None]:
         """Every process of the server is stopped for as long: connections open, nobody answers."""
         first = postmaster(self._data)
         everyone = [first, *first.children(recursive=True)]

@@ -59,7 +59,7 @@ def engine(*words: str, stdin: str = "", **env: str) -> Ended:
 
 
 @contextmanager
-def begun(*words: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+def begin_command(*words: str, **env: str) -> Iterator[subprocess.Popen[str]]:
     """``spec11-engine WORDS`` just started; asked to end at last, and by force if need be."""
     with subprocess.Popen(  # noqa: S603  # our own words only
         [*ENGINE, *words],
@@ -102,7 +102,7 @@ class Up:
         everyone = psutil.Process(self.process.pid).children()
         return {name: child for child in everyone if (name := _slot(child))}
 
-    def said(self) -> str:
+    def read_output(self) -> str:
         """All that it and its processes said."""
         return self.err.read_text()
 
@@ -142,7 +142,7 @@ def running_up(data: Path, *words: str, **env: str) -> Iterator[Up]:
             process.wait()
 
 
-def left_on(data: Path) -> list[psutil.Process]:
+def find_processes(data: Path) -> list[psutil.Process]:
     """Every process that names ``data`` or stands in it."""
     found = []
     for process in psutil.process_iter():
@@ -177,7 +177,7 @@ def cmdline(process: psutil.Process) -> list[str]:
 
 def nothing_is_left(data: Path, within_s: float = 2) -> None:
     """No process works on ``data`` any more, and its socket is gone."""
-    eventually(lambda: left_on(data), deadline_s=within_s, until=lambda left: left == [])
+    eventually(lambda: find_processes(data), deadline_s=within_s, until=lambda left: left == [])
     eventually(lambda: not Place(data).socket_dir.exists(), deadline_s=within_s)
 
 
@@ -186,7 +186,7 @@ def postmaster(data: Path) -> psutil.Process:
     return psutil.Process(int((data / "cluster" / "postmaster.pid").read_text().split()[0]))
 
 
-def started(url: str, *goals: str) -> set[str]:
+def start_runs(url: str, *goals: str) -> set[str]:
     """Workflow ids of new runs of ``compile-default@v1``, each acknowledged."""
     made = set()
     for goal in goals:

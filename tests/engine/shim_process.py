@@ -40,7 +40,7 @@ class Shim:
         """A start of ``compile-default@v1``."""
         return self.http.post("/api/run", json=start_body(goal, **opts))
 
-    def parked(self, goal: str, *, ttl_s: int = 3600) -> tuple[str, str]:
+    def park_run(self, goal: str, *, ttl_s: int = 3600) -> tuple[str, str]:
         """Workflow id and gate key of a new run that waits at its approval gate."""
         wid = self.start(goal).json()["workflowID"]
         key = "approve-plan-0123456789abcdef"

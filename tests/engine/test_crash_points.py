@@ -22,7 +22,7 @@ for name in sys.argv[3:]:
 """
 
 
-def passed(armed: str, nth: int, *names: str) -> subprocess.CompletedProcess[str]:
+def pass_points(armed: str, nth: int, *names: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-c", PASSES, armed, str(nth), *names]
     return subprocess.run(words, capture_output=True, text=True, timeout=GIVE_UP_S, check=False)  # noqa: S603  # our own words only
 
@@ -30,14 +30,14 @@ def passed(armed: str, nth: int, *names: str) -> subprocess.CompletedProcess[str
 def test_the_nth_pass_of_the_armed_point_is_the_last() -> None:
     a, b = crash_points.POINTS[:2]
 
-    ended = passed(b, 2, a, b, a, b, a)
+    ended = pass_points(b, 2, a, b, a, b, a)
 
     assert ended.returncode == -signal.SIGKILL
     assert ended.stdout.split() == [a, b, a]
 
 
 def test_unarmed_every_point_is_passed() -> None:
-    assert passed("", 1, *crash_points.POINTS).stdout.split() == [*crash_points.POINTS]
+    assert pass_points("", 1, *crash_points.POINTS).stdout.split() == [*crash_points.POINTS]
 
 
 def test_points_have_names_of_their_own() -> None:

@@ -63,7 +63,7 @@ class Pair:
             self.refusals.append(answer.text)
         return answer
 
-    def said(self) -> str:
+    def read_output(self) -> str:
         """Both streams of both processes."""
         return self.output.read_text()
 
@@ -107,7 +107,7 @@ def _running(command: str, env: dict[str, str], sink: Any) -> Iterator[None]:
         process.wait()
 
 
-def parked(pair: Pair, goal: str) -> str:
+def park_run(pair: Pair, goal: str) -> str:
     """The path of the gate at which a new run waits."""
     wid = pair.ask(201, "POST", "/api/run", json=start_body(goal)).json()["workflowID"]
     gates = f"/api/runs/{wid}/gates"
@@ -150,14 +150,14 @@ def things_fail(pair: Pair, gate: str, server: EmbeddedServer) -> None:
     pair.ask(500, "GET", gate)
     with outage(server, pair.dsn):
         pair.ask(500, "POST", f"{gate}/reply", json=ANSWER)
-        eventually(lambda: "waits for the database" in pair.said() or None, deadline_s=10)
+        eventually(lambda: "waits for the database" in pair.read_output() or None, deadline_s=10)
 
 
 def test_no_secret_and_no_body_reaches_a_log_or_a_refusal(
     pair: Pair, server: EmbeddedServer
 ) -> None:
     goal = f"a goal with {CANARY}"
-    gate, other = parked(pair, goal), parked(pair, "another goal")
+    gate, other = park_run(pair, goal), park_run(pair, "another goal")
 
     strangers_are_refused(pair)
     pair.ask(200, "POST", f"{gate}/reply", json=ANSWER)
@@ -167,7 +167,7 @@ def test_no_secret_and_no_body_reaches_a_log_or_a_refusal(
     things_fail(pair, other, server)
     bodies_are_refused(pair, goal)
 
-    said = pair.said()
+    said = pair.read_output()
     assert [line for line in said.splitlines() if CANARY in line] == []
     assert [text for text in pair.refusals if CANARY in text] == []
     for words in TOLD:

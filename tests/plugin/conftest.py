@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugin.team import Team, made
+from tests.plugin.team import Team, make_team
 
 
 @pytest.fixture
@@ -16,6 +16,6 @@ def team(tmp_path: Path) -> Callable[..., Team]:
 
     def make(*tests: str) -> Team:
         (tmp_path / "team").mkdir(exist_ok=True)
-        return made(tmp_path / "team", *tests)
+        return make_team(tmp_path / "team", *tests)
 
     return make

@@ -10,7 +10,7 @@ from pytest_spec11.verify import verify
 Files = dict[str, bytes]
 
 
-def edited(files: Files, dice: random.Random) -> tuple[str, Files]:
+def edit_files(files: Files, dice: random.Random) -> tuple[str, Files]:
     """One edit, removal, reorder, swap, replay or loss, and the files after it."""
     name = dice.choice([each for each in files if each.endswith(("ndjson", "json"))])
     parts = files[name].splitlines(keepends=True)
@@ -44,7 +44,7 @@ def survivors(root: Path, edits: int, seed: int = 11) -> list[str]:
     }
     dice, found, tried = random.Random(seed), [], 0  # noqa: S311  # no secret depends on it
     while tried < edits:
-        kind, changed = edited(files, dice)
+        kind, changed = edit_files(files, dice)
         touched = {name for name in files if files[name] != changed.get(name)}
         if not touched:
             continue

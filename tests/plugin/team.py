@@ -208,17 +208,17 @@ class Team:
 
     def run(self, *args: str) -> Ended:
         """How their pytest ended."""
-        return self._ended("-m", "pytest", *args)
+        return self._run_python("-m", "pytest", *args)
 
     def gate(self, *args: str, scope: str = "signoff") -> Ended:
         """How ``spec11 gate`` ended, by default on the newest bundle."""
         given = args or (str(self.bundle),)
         claims = ("--catalogue", "catalogue.json", "--scope", scope)
-        return self._ended("-m", "pytest_spec11.cli", "gate", *given, *claims)
+        return self._run_python("-m", "pytest_spec11.cli", "gate", *given, *claims)
 
     def spec11(self, *words: str) -> Ended:
         """How a command of ``spec11`` ended."""
-        return self._ended("-m", "pytest_spec11.cli", *words)
+        return self._run_python("-m", "pytest_spec11.cli", *words)
 
     def verdict(self, *args: str, scope: str = "signoff") -> dict[str, Any]:
         """What ``spec11 gate`` says as JSON, by default of the newest bundle."""
@@ -237,7 +237,7 @@ class Team:
     def sabotage(self, *args: str) -> Ended:
         """How ``spec11 sabotage`` ended: as many runs of their pytest as there are faults."""
         words = ("-m", "pytest_spec11.cli", "sabotage", "--catalogue", "catalogue.json", *args)
-        return self._ended(*words, deadline_s=10 * GIVE_UP_S)
+        return self._run_python(*words, deadline_s=10 * GIVE_UP_S)
 
     def prove(self, *args: str) -> Ended:
         """How a run at the scope of a sign-off ended; every claim was then tried under mutants."""
@@ -245,7 +245,7 @@ class Team:
         self.sabotage("--green", str(self.bundle))
         return found
 
-    def _ended(self, *words: str, deadline_s: float = GIVE_UP_S) -> Ended:
+    def _run_python(self, *words: str, deadline_s: float = GIVE_UP_S) -> Ended:
         done = subprocess.run(  # noqa: S603  # our own interpreter
             (*CLEAN, sys.executable, *words),
             cwd=self.path,
@@ -257,7 +257,7 @@ class Team:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
-    def started(self, *args: str, module: str = "pytest") -> Iterator[subprocess.Popen[str]]:
+    def start_pytest(self, *args: str, module: str = "pytest") -> Iterator[subprocess.Popen[str]]:
         """Their pytest, under way; killed when the block ends and it still runs."""
         with subprocess.Popen(  # noqa: S603  # our own interpreter
             (*CLEAN, sys.executable, "-m", module, *args),
@@ -308,7 +308,7 @@ class Team:
         return [dict(record.data) for record in found if record.kind == kind]
 
 
-def made(path: Path, tests: str = PROOF) -> Team:
+def make_team(path: Path, tests: str = PROOF) -> Team:
     """A checkout with a system that answers HTTP, and the given test file."""
     team = Team(path)
     team.write("pyproject.toml", SETTINGS)
@@ -325,6 +325,6 @@ def _hears() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def gone(pids: list[int]) -> bool:
+def are_gone(pids: list[int]) -> bool:
     """Whether no process of these ids is left; a zombie nobody waited for counts as gone."""
     return not any(map(is_pid_alive, pids))

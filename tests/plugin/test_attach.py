@@ -54,14 +54,14 @@ def system(tmp_path: Path) -> Iterator[str]:
 def attached(team: Callable[..., Team], system: str) -> Callable[..., Team]:
     """A team that has run against the system."""
 
-    def ran(*args: str, conftest: str = "") -> Team:
+    def run_attached(*args: str, conftest: str = "") -> Team:
         ours = team(TESTS)
         ours.write("conftest.py", conftest)
         ours.commit()
         ours.run("--spec11-base-url", system, *args)
         return ours
 
-    return ran
+    return run_attached
 
 
 def test_what_can_be_asked_is_proven_and_what_needs_control_is_not(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugin.team import CONFTEST, PROOF, Team, made
+from tests.plugin.team import CONFTEST, PROOF, Team, make_team
 
 ENDS_EARLY = (
     PROOF
@@ -41,7 +41,7 @@ def pytest_collection_finish():
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Team:
     """A team whose evidence is GO, so that whatever is done to a copy of it is to blame."""
-    ours = made(tmp_path_factory.mktemp("whole"))
+    ours = make_team(tmp_path_factory.mktemp("whole"))
     ours.commit()
     assert ours.prove().status == 0
     assert ours.gate().status == 0

@@ -22,7 +22,7 @@ PAGE = (ROOT / "docs" / "prover.md").read_text()
 LINES = PAGE.splitlines()
 
 
-def shown(default: object) -> str:
+def format_default(default: object) -> str:
     text = str(default).lower() if isinstance(default, bool) else str(default)
     return f"`{text}`" if text else ""
 
@@ -38,7 +38,7 @@ def names(module: object, kind: type) -> list[str]:
 def test_the_options_table_is_the_options() -> None:
     table = [line for line in LINES if line.startswith("| `--spec11-")]
     assert table == [
-        f"| `{flag_of(each.name)}` | `{ini_of(each.name)}` | {shown(each.default)}"
+        f"| `{flag_of(each.name)}` | `{ini_of(each.name)}` | {format_default(each.default)}"
         f" | {each.metadata['help']} |"
         for each in fields(Settings)
     ]

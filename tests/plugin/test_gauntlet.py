@@ -19,7 +19,7 @@ from pytest_spec11.judge import Terms, judge
 from pytest_spec11.requirements import catalogue
 from pytest_spec11.requirements.policy import Policy
 from tests.plugin.gauntlet_rows import GOOD, HEAD, HOOKS, ROWS
-from tests.plugin.team import CONFTEST, Ended, Team, made, reruns
+from tests.plugin.team import CONFTEST, Ended, Team, make_team, reruns
 
 DIES = """
 @row("missing")
@@ -39,7 +39,7 @@ def claim(name: str) -> dict[str, Any]:
 
 def field(folder: Path, tests: str) -> Team:
     """A team with a claim for each row, and these tests."""
-    ours = made(folder, HEAD + GOOD + tests)
+    ours = make_team(folder, HEAD + GOOD + tests)
     claims = [claim(name) for name in ("sound", *ROWS)]
     scenario = {"id": "S00", "title": "Rows", "claims": claims}
     ours.write("catalogue.json", json.dumps({"scenarios": [scenario]}))
@@ -127,7 +127,7 @@ def test_what_was_left_out_is_no_go(tmp_path: Path) -> None:
 Spoil = Callable[[Team], object]
 
 
-def renamed(ours: Team) -> None:
+def rename_claim(ours: Team) -> None:
     text = (ours.path / "catalogue.json").read_text()
     ours.write("catalogue.json", text.replace("S00.sound", "S00.sounder"))
 
@@ -140,7 +140,7 @@ def cut(ours: Team) -> None:
 @pytest.mark.parametrize(
     ("spoil", "codes"),
     [
-        (renamed, {"E-CATALOGUE", "E-UNKNOWN-CLAIM", "E-NOT-RUN", "E-TREE"}),
+        (rename_claim, {"E-CATALOGUE", "E-UNKNOWN-CLAIM", "E-NOT-RUN", "E-TREE"}),
         (cut, {"E-TRUNCATED", "E-UNSEALED"}),
     ],
 )

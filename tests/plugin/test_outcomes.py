@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.plugin.team import PROOF, Ended, Team, made, reruns
+from tests.plugin.team import PROOF, Ended, Team, make_team, reruns
 
 HEAD = """
 import threading
@@ -136,8 +136,8 @@ RED_CODES = {
 }
 
 
-def ran(folder: pytest.TempPathFactory, name: str, tests: str) -> tuple[Team, Ended]:
-    ours = made(folder.mktemp(name), HEAD + tests)
+def run_team(folder: pytest.TempPathFactory, name: str, tests: str) -> tuple[Team, Ended]:
+    ours = make_team(folder.mktemp(name), HEAD + tests)
     ours.write("conftest.py", (ours.path / "conftest.py").read_text() + reruns("second_time"))
     return ours, ours.run("-W", "default")
 
@@ -195,7 +195,7 @@ class TestClass:
 
 @pytest.fixture(scope="module")
 def hollow(tmp_path_factory: pytest.TempPathFactory) -> tuple[Team, Ended]:
-    return ran(tmp_path_factory, "hollow", HOLLOW)
+    return run_team(tmp_path_factory, "hollow", HOLLOW)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def hollow_codes(hollow: tuple[Team, Ended]) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def red_codes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    return codes(ran(tmp_path_factory, "red", RED)[0])
+    return codes(run_team(tmp_path_factory, "red", RED)[0])
 
 
 @pytest.mark.parametrize("name", HOLLOW_CODES)

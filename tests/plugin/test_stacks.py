@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.plugin.team import CONFTEST, TWO, Team, gone
+from tests.plugin.team import CONFTEST, TWO, Team, are_gone
 
 PRIVATE = """
 import signal
@@ -84,7 +84,7 @@ def test_private_stacks_do_as_they_are_told(team: Callable[..., Team]) -> None:
     assert " 8 passed" in found.out
     assert found.status == 0
     left = " ".join((ours.path / name).read_text() for name in ("pids", "other"))
-    assert gone([int(pid) for pid in left.split()])
+    assert are_gone([int(pid) for pid in left.split()])
     seen = {each["ref"] for each in ours.records("observation") if each["source"] == "process"}
     assert {"api.signal", "api.exitCode", "api.alive", "api.readyAfterMs", "s1.stop"} <= seen
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_spec11.waiting import GIVE_UP_S, eventually
-from tests.plugin.team import CONFTEST, FAMILY, PROOF, Team, gone
+from tests.plugin.team import CONFTEST, FAMILY, PROOF, Team, are_gone
 
 LOOKS = """
 import pytest
@@ -48,7 +48,7 @@ def test_processes_get_their_values_and_none_is_left(team: Callable[..., Team]) 
     assert rest == ["{not.known", "{}"]
     assert of == f"http://127.0.0.1:{port}"
     assert len(pids) == 3
-    assert gone(pids)
+    assert are_gone(pids)
     assert not Path(place).exists()
 
 
@@ -119,11 +119,11 @@ def test_a_description_that_cannot_be_is_a_usage_error(
 def test_ctrl_c_leaves_nothing_and_is_never_go(team: Callable[..., Team]) -> None:
     ours = team(HANGS)
     ours.write("conftest.py", FAMILY)
-    with ours.started() as run:
+    with ours.start_pytest() as run:
         eventually((ours.path / "ready").exists, deadline_s=30)
         run.send_signal(signal.SIGINT)
         assert run.wait(GIVE_UP_S) == 2
-    assert gone([int(pid) for pid in (ours.path / "pids").read_text().split()])
+    assert are_gone([int(pid) for pid in (ours.path / "pids").read_text().split()])
     assert ours.reasons(scope="demo")["S00.lives"] == ["E-ERROR"]
 
 
@@ -133,12 +133,12 @@ def test_a_killed_pytest_leaves_nothing_and_is_never_go(
 ) -> None:
     ours = team(HANGS)
     ours.write("conftest.py", FAMILY)
-    with ours.started() as run:
+    with ours.start_pytest() as run:
         eventually((ours.path / "ready").exists, deadline_s=30)
         run.send_signal(signum)
         assert run.wait(GIVE_UP_S) == -signum
     pids = [int(pid) for pid in (ours.path / "pids").read_text().split()]
-    eventually(lambda: gone(pids), deadline_s=30)
+    eventually(lambda: are_gone(pids), deadline_s=30)
     assert "E-UNSEALED" in {code for codes in ours.reasons(scope="demo").values() for code in codes}
 
 
@@ -153,8 +153,8 @@ def test_a_run_broken_off_before_its_target_was_ready_leaves_nothing(
         "pathlib.Path('ready').touch()\n"
         "signal.pause()\n",
     )
-    with ours.started() as run:
+    with ours.start_pytest() as run:
         eventually((ours.path / "ready").exists, deadline_s=30)
         run.send_signal(signal.SIGINT)
         assert run.wait(GIVE_UP_S) == 2
-    assert gone([int((ours.path / "pids").read_text())])
+    assert are_gone([int((ours.path / "pids").read_text())])

@@ -65,7 +65,7 @@ def _sleeps(tree: ast.Module, _: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, "sleeps in place of a condition"
 
 
-def _spliced(tree: ast.Module, _: str) -> Iterator[tuple[int, str]]:
+def _find_spliced_sql(tree: ast.Module, _: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             first = node.args[0] if node.args else None
@@ -108,7 +108,7 @@ def _mute(tree: ast.Module, _: str) -> Iterator[tuple[int, str]]:
 MACHINE: Final = re.compile(r"""["'(=\s](/(?:work|home|root|opt|Users)/[\w.-]+)""")
 
 
-def _placed(_: ast.Module, text: str) -> Iterator[tuple[int, str]]:
+def _find_machine_places(_: ast.Module, text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), 1):
         if place := MACHINE.search(line):
             yield number, f"names a place of one machine: {place[1]}"
@@ -155,7 +155,7 @@ RULES: Final = (
         "import time\ntime.sleep(1)\n", but=("pytest_spec11/waiting.py", *LAUNCHERS),
     ),
     Rule(
-        "SQL has parameters", ("engine", "pytest_spec11"), _spliced,
+        "SQL has parameters", ("engine", "pytest_spec11"), _find_spliced_sql,
         "def f(tx, x):\n    tx.execute(f'SELECT {x}')\n",
         but=("engine/store/migrations/__init__.py",),  # grants to our own roles on our own schemas
     ),
@@ -180,7 +180,7 @@ RULES: Final = (
         "START = 'RunIntent'\n", but=("engine/core/workflows.py",),
     ),
     Rule(
-        "the sources know no machine", PACKAGES, _placed,
+        "the sources know no machine", PACKAGES, _find_machine_places,
         "PLACE = '/home/me/checkout'\n",
     ),
 )  # fmt: skip

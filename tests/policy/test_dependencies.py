@@ -21,12 +21,12 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked(text: str) -> dict[str, str]:
+def read_lock(text: str) -> dict[str, str]:
     """Version by distribution, as the lock says."""
     return {canonical(name): version for name, version in PINNED.findall(text)}
 
 
-def declared(project: Mapping[str, object]) -> set[str]:
+def list_declared(project: Mapping[str, object]) -> set[str]:
     """Every distribution that the project asks for, in any way."""
     table, groups = project["project"], project["dependency-groups"]
     assert isinstance(table, dict)
@@ -37,7 +37,7 @@ def declared(project: Mapping[str, object]) -> set[str]:
     return {canonical(re.split(r"[\s\[<>=!~;]", line, maxsplit=1)[0]) for line in lines}
 
 
-def imported(root: Path, folders: set[str]) -> Iterator[tuple[str, str]]:
+def list_imported(root: Path, folders: set[str]) -> Iterator[tuple[str, str]]:
     """Every top-level module that a source imports, and one file that does."""
     for folder in sorted(folders):
         for path in sorted((root / folder).rglob("*.py")):
@@ -48,11 +48,11 @@ def imported(root: Path, folders: set[str]) -> Iterator[tuple[str, str]]:
                     yield node.module.partition(".")[0], path.name
 
 
-def undeclared(root: Path, wanted: set[str]) -> dict[str, str]:
+def find_undeclared(root: Path, wanted: set[str]) -> dict[str, str]:
     """Modules that no declared distribution brings, with a file that imports them."""
     brings = metadata.packages_distributions()
     found = {}
-    for module, file in imported(root, OURS - {"conftest"}):
+    for module, file in list_imported(root, OURS - {"conftest"}):
         if module in OURS or module in sys.stdlib_module_names:
             continue
         if not {canonical(name) for name in brings.get(module, ())} & wanted:
@@ -66,17 +66,17 @@ def project() -> dict[str, object]:
 
 
 def test_every_import_is_declared(project: dict[str, object]) -> None:
-    assert undeclared(ROOT, declared(project)) == {}
+    assert find_undeclared(ROOT, list_declared(project)) == {}
 
 
 def test_an_import_that_is_not_declared_is_found(project: dict[str, object]) -> None:
-    assert "httpx" in undeclared(ROOT, declared(project) - {"httpx"})
+    assert "httpx" in find_undeclared(ROOT, list_declared(project) - {"httpx"})
 
 
 def test_what_is_installed_is_what_is_locked() -> None:
-    pins = locked((ROOT / "requirements.lock").read_text("utf-8"))
+    pins = read_lock((ROOT / "requirements.lock").read_text("utf-8"))
 
-    found = {name: _installed(name) for name in pins}
+    found = {name: _find_version(name) for name in pins}
     assert len(pins) > 20
     assert {name: it for name, it in found.items() if it is not None} == {
         name: version for name, version in pins.items() if found[name] is not None
@@ -88,7 +88,7 @@ def test_what_is_installed_is_what_is_locked() -> None:
 OF_OTHER_MACHINES = {"colorama", "cffi", "exceptiongroup", "tomli", "tzdata", "uvloop", "pywin32"}
 
 
-def _installed(name: str) -> str | None:
+def _find_version(name: str) -> str | None:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -96,15 +96,15 @@ def _installed(name: str) -> str | None:
 
 
 def test_a_version_that_is_not_the_locked_one_is_seen() -> None:
-    pins = locked("pytest==0.0.1 \\\n    --hash=sha256:00\nno-such-thing==1\n")
+    pins = read_lock("pytest==0.0.1 \\\n    --hash=sha256:00\nno-such-thing==1\n")
 
     assert pins == {"pytest": "0.0.1", "no-such-thing": "1"}
-    assert _installed("pytest") != pins["pytest"]
-    assert _installed("no-such-thing") is None
+    assert _find_version("pytest") != pins["pytest"]
+    assert _find_version("no-such-thing") is None
 
 
 def test_what_is_declared_is_locked(project: dict[str, object]) -> None:
     optional = {"e2b", "microsandbox"}  # of who has an account with them
-    pins = locked((ROOT / "requirements.lock").read_text("utf-8"))
+    pins = read_lock((ROOT / "requirements.lock").read_text("utf-8"))
 
-    assert declared(project) - pins.keys() <= optional
+    assert list_declared(project) - pins.keys() <= optional

@@ -34,7 +34,7 @@ def files(root: Path) -> Iterator[tuple[str, str]]:
             yield path.relative_to(root).as_posix(), path.read_text("utf-8")
 
 
-def cited(root: Path) -> dict[str, str]:
+def list_cited(root: Path) -> dict[str, str]:
     """Every id of a decision that is cited, with a file that does."""
     return {
         id_: near
@@ -44,7 +44,7 @@ def cited(root: Path) -> dict[str, str]:
     }
 
 
-def decided() -> dict[str, str]:
+def read_decisions() -> dict[str, str]:
     """What holds each decision, by its id."""
     return dict(ROW.findall((ROOT / "docs/decisions.md").read_text("utf-8")))
 
@@ -73,19 +73,19 @@ def dead_links(root: Path) -> list[str]:
 
 
 def test_every_id_that_is_cited_is_a_decision() -> None:
-    known = decided()
-    assert {id_: near for id_, near in cited(ROOT).items() if id_ not in known} == {}
+    known = read_decisions()
+    assert {id_: near for id_, near in list_cited(ROOT).items() if id_ not in known} == {}
 
 
 def test_every_decision_is_cited() -> None:
-    assert decided().keys() - cited(ROOT).keys() == set()
+    assert read_decisions().keys() - list_cited(ROOT).keys() == set()
 
 
 def test_what_holds_a_decision_is_there() -> None:
     document = json.loads((ROOT / "pytest_spec11/requirements/catalogue.json").read_bytes())
     claims = {each["id"] for scenario in document["scenarios"] for each in scenario["claims"]}
 
-    held = decided()
+    held = read_decisions()
     assert len(held) > 50
     tests = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
     assert {id_: by for id_, by in held.items() if by not in claims | tests} == {}
@@ -95,7 +95,7 @@ def test_an_id_that_nobody_decided_is_found(tmp_path: Path) -> None:
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine/planted.py").write_text('"""A rule (D99), and D105 of a linter."""\n')
 
-    assert cited(tmp_path) == {"D99": "engine/planted.py"}
+    assert list_cited(tmp_path) == {"D99": "engine/planted.py"}
 
 
 def words() -> list[str]:
@@ -167,7 +167,7 @@ def test_a_walk_over_a_function_that_is_gone_is_found() -> None:
     assert missing_stops(ROOT, page) == ["engine/api/runs.py:gone", "engine/gone.py:start"]
 
 
-def mapped(root: Path) -> set[str]:
+def list_mapped(root: Path) -> set[str]:
     """The folders that the map of the README names, two levels deep."""
     text = (root / "README.md").read_text("utf-8").partition("## Map\n```\n")[2].partition("```")[0]
     found, top = set(), ""
@@ -189,4 +189,4 @@ def test_the_map_of_the_readme_names_the_folders_that_are_there() -> None:
         for path in (ROOT / package).glob("*/__init__.py")
     }
 
-    assert mapped(ROOT) == {*packages, *nested, "docs"}
+    assert list_mapped(ROOT) == {*packages, *nested, "docs"}

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.plugin.team import PROOF, Team, made
+from tests.plugin.team import PROOF, Team, make_team
 
 HOSTILE: Final = '<script>alert(1)</script>&"\x1b[31m\ud800'
 RED: Final = (
@@ -31,7 +31,7 @@ def test_left_out(api):
 @pytest.fixture(scope="module")
 def green(tmp_path_factory: pytest.TempPathFactory) -> Team:
     """A checkout that is GO."""
-    team = made(tmp_path_factory.mktemp("green"))
+    team = make_team(tmp_path_factory.mktemp("green"))
     team.commit()
     assert team.prove().status == 0
     return team
@@ -40,7 +40,7 @@ def green(tmp_path_factory: pytest.TempPathFactory) -> Team:
 @pytest.fixture(scope="module")
 def red(tmp_path_factory: pytest.TempPathFactory) -> Team:
     """A checkout with a failed test, a skipped one, and hostile words in both."""
-    team = made(tmp_path_factory.mktemp("red"), RED)
+    team = make_team(tmp_path_factory.mktemp("red"), RED)
     team.commit()
     assert team.run("--spec11-scope", "signoff").status == 1
     return team

@@ -5,6 +5,6 @@ from __future__ import annotations
 from tests.plugin.team import Ended, Team
 
 
-def reported(team: Team, *args: str) -> Ended:
+def run_report(team: Team, *args: str) -> Ended:
     """How ``spec11 report`` on the newest bundle ended."""
     return team.spec11("report", str(team.bundle), "--catalogue", "catalogue.json", *args)

@@ -19,8 +19,8 @@ from typing_extensions import override
 
 from pytest_spec11.evidence import documents
 from tests.plugin.faults import ANSWERS, CLAIMS, with_saboteurs
-from tests.plugin.team import CATALOGUE, Team, made
-from tests.reports.reading import reported
+from tests.plugin.team import CATALOGUE, Team, make_team
+from tests.reports.reading import run_report
 
 
 class Page(HTMLParser):
@@ -46,7 +46,7 @@ class Page(HTMLParser):
 
 
 def page(team: Team) -> Page:
-    assert reported(team).status == 0
+    assert run_report(team).status == 0
     return Page(team.bundle / "report.html")
 
 
@@ -90,7 +90,7 @@ def test_the_page_of_a_no_go_begins_with_the_first_reason(red: Team) -> None:
 
 def test_a_claim_that_the_policy_asks_for_is_counted_everywhere(tmp_path: Path) -> None:
     (tmp_path / "team").mkdir()
-    team, claims = made(tmp_path / "team"), deepcopy(CATALOGUE)
+    team, claims = make_team(tmp_path / "team"), deepcopy(CATALOGUE)
     claims["scenarios"][1]["claims"].append(
         {"id": "S01.live", "text": "l", "sources": ["api"], "scopes": ["live-smoke"]}
     )
@@ -99,7 +99,7 @@ def test_a_claim_that_the_policy_asks_for_is_counted_everywhere(tmp_path: Path) 
     team.commit()
     ended = team.prove()
     summary = tmp_path / "summary.md"
-    assert reported(team, "--summary", str(summary)).status == 0
+    assert run_report(team, "--summary", str(summary)).status == 0
 
     unproven = "NO_GO for the release: 1 of 4 needed claims unproven"
     assert any(line.startswith(f"{unproven};") for line in ended.summary)
@@ -114,7 +114,7 @@ def test_a_claim_that_the_policy_asks_for_is_counted_everywhere(tmp_path: Path) 
 def test_the_page_says_of_each_claim_when_it_was_last_green_and_red(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    team = with_saboteurs(lambda tests: made(tmp_path_factory.mktemp("faults"), tests))
+    team = with_saboteurs(lambda tests: make_team(tmp_path_factory.mktemp("faults"), tests))
     team.sabotage("--no-mutants", "--claim", ANSWERS, "--claim", "S00.weak", "--bundle", "kills")
     team.run("-k", "killed or weak")
     (cell, *_) = json.loads((team.path / "kills" / "kills.json").read_bytes())["cells"]
@@ -182,7 +182,7 @@ def test_junit_is_read_by_others_and_red_with_the_verdict(
     counts = {}
     for team, name in ((green, "green"), (red, "red")):
         path = tmp_path / f"{name}.xml"
-        assert reported(team, "--junit", str(path)).status == 0
+        assert run_report(team, "--junit", str(path)).status == 0
         suites = JUnitXml.fromfile(str(path))
         counts[name] = (
             sum(suite.tests for suite in suites),
@@ -198,7 +198,7 @@ def test_junit_is_read_by_others_and_red_with_the_verdict(
 
 def test_ctrf_counts_what_it_lists(red: Team, tmp_path: Path) -> None:
     path = tmp_path / "ctrf.json"
-    assert reported(red, "--ctrf", str(path)).status == 0
+    assert run_report(red, "--ctrf", str(path)).status == 0
 
     found = json.loads(path.read_text("utf-8"))
     results = found["results"]
@@ -218,7 +218,7 @@ def test_allure_has_a_file_for_each_test_and_the_same_names_again(
     red: Team, tmp_path: Path
 ) -> None:
     for name in ("one", "two"):
-        assert reported(red, "--allure", str(tmp_path / name)).status == 0
+        assert run_report(red, "--allure", str(tmp_path / name)).status == 0
 
     found = {path.name: json.loads(path.read_bytes()) for path in (tmp_path / "one").iterdir()}
     assert {path.name for path in (tmp_path / "two").iterdir()} == found.keys()
@@ -234,7 +234,7 @@ def test_sarif_names_every_reason_and_where(red: Team, green: Team, tmp_path: Pa
     runs: dict[str, Any] = {}
     for team, name in ((green, "green"), (red, "red")):
         path = tmp_path / f"{name}.sarif"
-        assert reported(team, "--sarif", str(path)).status == 0
+        assert run_report(team, "--sarif", str(path)).status == 0
         log = json.loads(path.read_text("utf-8"))
         assert (log["version"], len(log["runs"])) == ("2.1.0", 1)
         [runs[name]] = log["runs"]
@@ -248,7 +248,7 @@ def test_sarif_names_every_reason_and_where(red: Team, green: Team, tmp_path: Pa
 
 def test_the_summary_of_a_step_is_a_few_lines(red: Team, tmp_path: Path) -> None:
     path = tmp_path / "summary.md"
-    assert reported(red, "--summary", str(path)).status == 0
+    assert run_report(red, "--summary", str(path)).status == 0
 
     lines = path.read_text("utf-8").splitlines()
     assert lines[0] == "## NO GO for the release, scope signoff"
@@ -260,7 +260,7 @@ def test_the_summary_of_a_step_is_a_few_lines(red: Team, tmp_path: Path) -> None
 def test_a_file_that_cannot_be_written_is_one_line(green: Team, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    found = reported(green, "--junit", str(tmp_path / "file/report.xml"))
+    found = run_report(green, "--junit", str(tmp_path / "file/report.xml"))
 
     assert found.status == 3
     assert found.err.startswith(f"spec11: {tmp_path}/file/report.xml: ")
@@ -270,11 +270,11 @@ def test_a_file_that_cannot_be_written_is_one_line(green: Team, tmp_path: Path) 
 def test_no_older_report_survives_a_call_without_a_verdict(red: Team, tmp_path: Path) -> None:
     places = {"--junit": tmp_path / "j.xml", "--summary": tmp_path / "s.md"}
     words = [str(word) for pair in places.items() for word in pair]
-    assert reported(red, *words, "--allure", str(tmp_path / "allure")).status == 0
+    assert run_report(red, *words, "--allure", str(tmp_path / "allure")).status == 0
     theirs = tmp_path / "allure" / "theirs-result.json"
     theirs.write_text("{}")
 
-    failed = reported(red, *words, "--allure", str(tmp_path / "allure"), "--root", "/nowhere")
+    failed = run_report(red, *words, "--allure", str(tmp_path / "allure"), "--root", "/nowhere")
 
     assert failed.status == 3
     assert [path.exists() for path in places.values()] == [False, False]
@@ -287,7 +287,7 @@ def test_a_reused_directory_of_allure_holds_no_stale_test(red: Team, tmp_path: P
     stale = folder / f"{uuid.uuid5(uuid.NAMESPACE_URL, 'gone')}-result.json"
     stale.write_text("{}")
 
-    assert reported(red, "--allure", str(folder)).status == 0
+    assert run_report(red, "--allure", str(folder)).status == 0
 
     assert not stale.exists()
     assert len([*folder.iterdir()]) == 6

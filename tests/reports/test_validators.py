@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from tests.plugin.team import Team
-from tests.reports.reading import reported
+from tests.reports.reading import run_report
 
 ROOT: Final = Path(__file__).parents[2]
 TOOLS: Final = ROOT / ".tools" / "validators"
@@ -25,28 +25,30 @@ validateStrict(JSON.parse(readFileSync(process.argv[1], "utf8")));
 SARIF: Final = "node_modules/@microsoft/jest-sarif/lib/schemas/sarif-2.1.0-rtm.5.json"
 
 
-def brought(name: str) -> Path:
+def find_tool(name: str) -> Path:
     """A file of those tools."""
     assert TOOLS.is_dir(), "needs the tools of other makers: `make validators` brings them"
     return TOOLS / name
 
 
-def asked(*words: str) -> str:
+def ask_tool(*words: str) -> str:
     """What one of the tools said. Raises CalledProcessError for what it refuses."""
     done = subprocess.run(  # noqa: S603  # full argv, no shell
-        words, cwd=brought("."), capture_output=True, text=True, timeout=WITHIN_S, check=True
+        words, cwd=find_tool("."), capture_output=True, text=True, timeout=WITHIN_S, check=True
     )
     return done.stdout + done.stderr
 
 
 def ctrf(path: Path) -> str:
     """What CTRF's validator says of the document."""
-    return asked("node", "--input-type=module", "--eval", CTRF, "--", str(path))
+    return ask_tool("node", "--input-type=module", "--eval", CTRF, "--", str(path))
 
 
 def allure(where: Path, out: Path) -> dict[str, Any]:
     """What Allure counts in the results at ``where``, once it made a report of them."""
-    asked(str(brought("node_modules/.bin/allure")), "generate", "--output", str(out), str(where))
+    ask_tool(
+        str(find_tool("node_modules/.bin/allure")), "generate", "--output", str(out), str(where)
+    )
     stats: dict[str, Any] = json.loads((out / "summary.json").read_bytes())["stats"]
     return stats
 
@@ -54,7 +56,7 @@ def allure(where: Path, out: Path) -> dict[str, Any]:
 def test_allure_reads_its_results_and_junit_and_counts_alike(red: Team, tmp_path: Path) -> None:
     results, junit = tmp_path / "results", tmp_path / "junit"
     junit.mkdir()
-    reported(red, "--allure", str(results), "--junit", str(junit / "report.xml"))
+    run_report(red, "--allure", str(results), "--junit", str(junit / "report.xml"))
 
     counted = {"total": 6, "passed": 3, "failed": 2, "skipped": 1}
     assert allure(results, tmp_path / "one") == counted
@@ -66,7 +68,7 @@ def test_the_validator_of_ctrf_finds_nothing_but_would(
 ) -> None:
     for team, name in ((green, "green"), (red, "red")):
         path = tmp_path / f"{name}.json"
-        reported(team, "--ctrf", str(path))
+        run_report(team, "--ctrf", str(path))
 
         assert ctrf(path) == ""
 
@@ -78,10 +80,10 @@ def test_the_validator_of_ctrf_finds_nothing_but_would(
 def test_the_schema_of_sarif_and_what_a_forge_asks_besides(
     green: Team, red: Team, tmp_path: Path
 ) -> None:
-    schema = jsonschema.Draft7Validator(json.loads(brought(SARIF).read_bytes()))
+    schema = jsonschema.Draft7Validator(json.loads(find_tool(SARIF).read_bytes()))
     for team, name in ((green, "green"), (red, "red")):
         path = tmp_path / f"{name}.sarif"
-        reported(team, "--sarif", str(path))
+        run_report(team, "--sarif", str(path))
         log = json.loads(path.read_bytes())
 
         assert [*schema.iter_errors(log)] == []

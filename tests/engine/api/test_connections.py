@@ -53,7 +53,7 @@ def refusal(answer: str) -> tuple[str, str]:
     return head.partition("\r\n")[0], json.loads(body)["code"]
 
 
-def trickled(shim: Shim, begin: str, drop: str) -> tuple[str, float]:
+def trickle(shim: Shim, begin: str, drop: str) -> tuple[str, float]:
     """What came of ``begin`` and then ``drop`` after ``drop``, and for how many seconds it went."""
     began = time.monotonic()
     with Wire(shim) as wire:
@@ -92,7 +92,7 @@ def test_slow_clients_are_cut_off_and_others_do_not_notice(shim: Shim) -> None:
         ),
     }
     with ThreadPoolExecutor(len(slow)) as pool:
-        begun = {name: pool.submit(trickled, shim, *each) for name, each in slow.items()}
+        begun = {name: pool.submit(trickle, shim, *each) for name, each in slow.items()}
         answered = [own_s_of(shim)]
         beside = [name for name, each in begun.items() if not each.done()]
         answered += [own_s_of(shim) for _ in range(49)]
@@ -161,7 +161,7 @@ def test_what_is_no_http_is_refused_in_json(shim: Shim, garbage: str) -> None:
 
 
 def test_garbage_behind_a_request_under_way_just_ends_it(shim: Shim) -> None:
-    wid, gate = shim.parked("garbage")
+    wid, gate = shim.park_run("garbage")
     with Wire(shim) as wire:
         wire.send(
             f"GET /api/runs/{wid}/gates/{gate}?timeoutS=20 HTTP/1.1\r\nhost: localhost\r\n\r\n"
@@ -201,7 +201,7 @@ def test_there_are_fewer_where_fewer_files_may_be_open(clone: Callable[[], str])
 
 
 def test_who_is_answered_is_not_sent_away(small: Shim) -> None:
-    wid, gate = small.parked("busy")
+    wid, gate = small.park_run("busy")
     poll = f"GET /api/runs/{wid}/gates/{gate}?timeoutS=30 HTTP/1.1\r\nhost: localhost\r\n\r\n"
     reply = {"payload": {"choice": "yes"}, "dedupeKey": "k", "origin": "manual"}
     with ExitStack() as stack:
@@ -238,7 +238,7 @@ def test_who_takes_a_large_answer_slowly_gets_all_of_it(own_shim: Shim) -> None:
         began, sips = time.monotonic(), list[int]()
 
         def sip() -> bool:
-            sips.append(wire.taken(SIZE // 80))
+            sips.append(wire.count_until(SIZE // 80))
             return not sips[-1]
 
         eventually(sip, deadline_s=4 * TAKE_S, every_s=0.25)

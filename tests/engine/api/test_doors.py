@@ -61,7 +61,7 @@ def signed(clone: Callable[[], str]) -> Iterator[Shim]:
         yield running
 
 
-def asked(shim: Shim, operation: Operation, headers: Mapping[str, str]) -> httpx.Response:
+def ask_operation(shim: Shim, operation: Operation, headers: Mapping[str, str]) -> httpx.Response:
     """The answer to the operation on things that are not there, under ``headers``."""
     path = operation.path.replace(":path", "")
     for name in operation.parameters:
@@ -69,7 +69,7 @@ def asked(shim: Shim, operation: Operation, headers: Mapping[str, str]) -> httpx
     return shim.http.request(operation.method, path, headers=dict(headers), json={})
 
 
-def expected(operation: Operation, role: str) -> int:
+def expect_status(operation: Operation, role: str) -> int:
     """401, 403 or 0 for one that comes in: the law of D36, written out."""
     if operation.path == "/healthz":
         return 0
@@ -94,8 +94,8 @@ def test_every_role_meets_its_doors(guarded: Shim, operation: Operation) -> None
 
     for role, each in who.items():
         for headers in each:
-            answer = asked(guarded, operation, headers)
-            refusal = expected(operation, role)
+            answer = ask_operation(guarded, operation, headers)
+            refusal = expect_status(operation, role)
             assert (answer.status_code in {401, 403}) == bool(refusal), (role, answer.text)
             if refusal:
                 assert answer.status_code == refusal
@@ -139,7 +139,7 @@ def test_the_door_is_closed_before_the_body_is_read(guarded: Shim, token: str, s
 
 def test_without_tokens_nobody_is_asked(shim: Shim) -> None:
     for headers in ({}, bearer("wrong"), {"authorization": "x"}, {"x-spec11-signature": "wrong"}):
-        seen = {asked(shim, each, headers).status_code for each in OPERATIONS}
+        seen = {ask_operation(shim, each, headers).status_code for each in OPERATIONS}
         assert seen & {401, 403} == set()
     assert shim.http.post(EVENTS, json=EVENT).status_code == 404
 
@@ -158,7 +158,7 @@ def test_without_tokens_the_page_of_another_may_look_and_no_more(
 ) -> None:
     before = shim.digest()
 
-    seen = [(each.method == "GET", asked(shim, each, page)) for each in OPERATIONS]
+    seen = [(each.method == "GET", ask_operation(shim, each, page)) for each in OPERATIONS]
 
     refused = [answer for is_look, answer in seen if not is_look]
     assert {(each.status_code, each.json()["code"]) for each in refused} == {
@@ -173,7 +173,7 @@ def test_without_tokens_this_machine_goes_by_its_own_name(shim: Shim) -> None:
     rebound = {"host": "example.org:3001", "origin": "http://example.org:3001"}
 
     names = rebound | {"sec-fetch-site": "same-origin"}
-    seen = [asked(shim, each, names) for each in OPERATIONS if each.path != "/healthz"]
+    seen = [ask_operation(shim, each, names) for each in OPERATIONS if each.path != "/healthz"]
 
     assert {(answer.status_code, answer.json()["code"]) for answer in seen} == {
         (400, "foreign_host")
@@ -216,7 +216,7 @@ def test_tokens_are_exchanged_without_a_restart(clone: Callable[[], str], tmp_pa
 
 
 def test_a_signed_event_comes_in(signed: Shim) -> None:
-    wid, gate = signed.parked("signed")
+    wid, gate = signed.park_run("signed")
     event = {**EVENT, "workflowId": wid, "gateKey": gate, "topic": f"human:{gate}"}
     raw = json.dumps(event, indent=3).encode()
 
@@ -248,7 +248,7 @@ def test_an_event_that_is_not_rightly_signed_is_401_and_writes_nothing(
     headers: Callable[[bytes], dict[str, str]],
     altered: bytes,
 ) -> None:
-    wid, gate = signed.parked(request.node.name)
+    wid, gate = signed.park_run(request.node.name)
     event = {**EVENT, "workflowId": wid, "gateKey": gate, "topic": f"human:{gate}"}
     raw = json.dumps(event).encode()
     before = signed.digest()

@@ -32,14 +32,14 @@ def event(wid: str, gate: str, **more: object) -> dict[str, Any]:
     }
 
 
-def sent(shim: Shim, wid: str, gate: str, **more: object) -> httpx.Response:
+def send_event(shim: Shim, wid: str, gate: str, **more: object) -> httpx.Response:
     return shim.http.post("/api/events/hitl", json=event(wid, gate, **more))
 
 
 def test_an_event_is_ledger_gate_and_message_at_once(shim: Shim) -> None:
-    wid, gate = shim.parked("event")
+    wid, gate = shim.park_run("event")
 
-    given = sent(shim, wid, gate)
+    given = send_event(shim, wid, gate)
 
     assert (given.status_code, given.json()) == (200, FIRST)
     [row] = shim.rows("SELECT * FROM app.human_interactions WHERE workflow_id = %s", wid)
@@ -50,10 +50,10 @@ def test_an_event_is_ledger_gate_and_message_at_once(shim: Shim) -> None:
 
 
 def test_a_run_id_names_the_run_and_the_ledger_keeps_its_workflow_id(shim: Shim) -> None:
-    wid, gate = shim.parked("by run id")
+    wid, gate = shim.park_run("by run id")
     [run] = shim.rows("SELECT id FROM app.runs WHERE workflow_id = %s", wid)
 
-    seen = [sent(shim, name, gate).json() for name in (run["id"], wid)]
+    seen = [send_event(shim, name, gate).json() for name in (run["id"], wid)]
 
     assert seen == [FIRST, REPLAY]
     [row] = shim.rows("SELECT * FROM app.human_interactions WHERE run_id = %s", run["id"])
@@ -61,13 +61,13 @@ def test_a_run_id_names_the_run_and_the_ledger_keeps_its_workflow_id(shim: Shim)
 
 
 def test_both_doors_share_one_ledger(shim: Shim) -> None:
-    wid, gate = shim.parked("two doors")
+    wid, gate = shim.park_run("two doors")
     reply = {"payload": {"choice": "yes"}, "dedupeKey": "e1", "origin": "manual"}
 
     first = shim.http.post(f"/api/runs/{wid}/gates/{gate}/reply", json=reply)
-    again = sent(shim, wid, gate)
-    other = sent(shim, wid, gate, dedupeKey="e2")
-    drift = sent(shim, wid, gate, payload={"choice": "no"})
+    again = send_event(shim, wid, gate)
+    other = send_event(shim, wid, gate, dedupeKey="e2")
+    drift = send_event(shim, wid, gate, payload={"choice": "no"})
 
     assert (first.json(), again.json()) == (FIRST, REPLAY)
     assert (other.status_code, other.json()["code"]) == (409, "gate_already_answered")
@@ -77,7 +77,7 @@ def test_both_doors_share_one_ledger(shim: Shim) -> None:
 
 
 def test_replies_racing_events_are_one_answer(shim: Shim) -> None:
-    wid, gate = shim.parked("race of doors")
+    wid, gate = shim.park_run("race of doors")
     reply = {"payload": {"choice": "yes"}, "dedupeKey": "e1", "origin": "manual"}
     doors = [(f"/api/runs/{wid}/gates/{gate}/reply", reply), ("/api/events/hitl", event(wid, gate))]
 
@@ -90,12 +90,12 @@ def test_replies_racing_events_are_one_answer(shim: Shim) -> None:
 
 @pytest.mark.parametrize("end", ["waiting_input", "succeeded", "failed", "canceled"])
 def test_an_event_is_a_replay_for_ever(shim: Shim, end: str) -> None:
-    wid, gate = shim.parked(f"event for ever {end}")
-    sent(shim, wid, gate)
+    wid, gate = shim.park_run(f"event for ever {end}")
+    send_event(shim, wid, gate)
     shim.run("UPDATE app.runs SET status = %s WHERE workflow_id = %s", end, wid)
     before = shim.digest()
 
-    assert sent(shim, wid, gate, origin="unknown").json() == REPLAY
+    assert send_event(shim, wid, gate, origin="unknown").json() == REPLAY
     assert shim.digest() == before
 
 
@@ -103,7 +103,7 @@ def test_an_event_is_a_replay_for_ever(shim: Shim, end: str) -> None:
     "name", ["workflowId", "gateKey", "topic", "payload", "dedupeKey", "origin"]
 )
 def test_every_name_is_required(shim: Shim, name: str) -> None:
-    wid, gate = shim.parked(f"required {name}")
+    wid, gate = shim.park_run(f"required {name}")
     body = event(wid, gate)
     del body[name]
 
@@ -136,10 +136,10 @@ def test_every_name_is_required(shim: Shim, name: str) -> None:
 def test_what_breaks_the_law_of_events_is_400_and_writes_nothing(
     shim: Shim, more: dict[str, Any], pointer: str
 ) -> None:
-    wid, gate = shim.parked(f"law {more}")
+    wid, gate = shim.park_run(f"law {more}")
     before = shim.digest()
 
-    refused = sent(shim, wid, gate, **more)
+    refused = send_event(shim, wid, gate, **more)
 
     assert refused.status_code == 400
     assert [fault["pointer"] for fault in refused.json()["details"]] == [pointer]
@@ -147,11 +147,12 @@ def test_what_breaks_the_law_of_events_is_400_and_writes_nothing(
 
 
 def test_another_gates_topic_is_409_before_anything_is_looked_for(shim: Shim) -> None:
-    wid, gate = shim.parked("mismatch")
+    wid, gate = shim.park_run("mismatch")
     before = shim.digest()
 
     wrong = [
-        sent(shim, name, key, topic="human:wrong") for name, key in ((wid, gate), ("ih_x", "g"))
+        send_event(shim, name, key, topic="human:wrong")
+        for name, key in ((wid, gate), ("ih_x", "g"))
     ]
 
     assert [answer.status_code for answer in wrong] == [409, 409]
@@ -162,12 +163,12 @@ def test_another_gates_topic_is_409_before_anything_is_looked_for(shim: Shim) ->
 
 
 def test_a_gate_with_another_topic_than_its_own_takes_no_answer_by_any_door(shim: Shim) -> None:
-    wid, gate = shim.parked("planted topic")
+    wid, gate = shim.park_run("planted topic")
     shim.run("UPDATE app.human_gates SET topic = 'human:else' WHERE workflow_id = %s", wid)
     reply = {"payload": {"choice": "yes"}, "dedupeKey": "e1", "origin": "manual"}
 
     refused = [
-        sent(shim, wid, gate),
+        send_event(shim, wid, gate),
         shim.http.post(f"/api/runs/{wid}/gates/{gate}/reply", json=reply),
     ]
 
@@ -178,34 +179,34 @@ def test_a_gate_with_another_topic_than_its_own_takes_no_answer_by_any_door(shim
 
 
 def test_the_accepted_key_under_another_topic_is_drift(shim: Shim) -> None:
-    wid, gate = shim.parked("topic drift")
-    sent(shim, wid, gate)
+    wid, gate = shim.park_run("topic drift")
+    send_event(shim, wid, gate)
     before = shim.digest()
 
-    other = sent(shim, wid, gate, topic="sys:patch")
+    other = send_event(shim, wid, gate, topic="sys:patch")
 
     assert (other.status_code, other.json()["code"]) == (409, "dedupe_conflict")
     assert shim.digest() == before
 
 
 def test_a_system_topic_counts_where_something_waits_on_it(shim: Shim) -> None:
-    wid, gate = shim.parked("system topic")
+    wid, gate = shim.park_run("system topic")
     shim.run("UPDATE app.human_gates SET listen_topic = 'sys:patch' WHERE workflow_id = %s", wid)
 
-    assert sent(shim, wid, gate, topic="sys:patch").json() == FIRST
+    assert send_event(shim, wid, gate, topic="sys:patch").json() == FIRST
     [message] = shim.rows("SELECT * FROM dbos.notifications WHERE destination_uuid = %s", wid)
     [kept] = shim.http.get(f"/api/runs/{wid}/interactions").json()
     assert (message["topic"], kept["topic"]) == ("sys:patch", "sys:patch")
 
 
 def test_of_two_gates_that_share_an_ear_each_takes_its_own_topic_only(shim: Shim) -> None:
-    wid, first = shim.parked("shared ear")
+    wid, first = shim.park_run("shared ear")
     second = "s" * 128
     shim.run(SECOND_GATE, second, second, wid)
 
-    assert sent(shim, wid, second, topic=f"human:{first}").status_code == 409
-    assert sent(shim, wid, second).json() == FIRST
-    assert sent(shim, wid, first).json() == FIRST
+    assert send_event(shim, wid, second, topic=f"human:{first}").status_code == 409
+    assert send_event(shim, wid, second).json() == FIRST
+    assert send_event(shim, wid, first).json() == FIRST
     messages = shim.rows("SELECT topic FROM dbos.notifications WHERE destination_uuid = %s", wid)
     assert [message["topic"] for message in messages] == [f"human:{first}"] * 2
 
@@ -215,14 +216,14 @@ def test_an_early_event_is_404_leaves_no_trace_and_counts_later(shim: Shim) -> N
     wid = shim.start("early").json()["workflowID"]
     before = shim.digest()
 
-    early = sent(shim, wid, gate)
-    unknown = sent(shim, "ih_nobody", gate)
+    early = send_event(shim, wid, gate)
+    unknown = send_event(shim, "ih_nobody", gate)
 
     assert (early.status_code, early.json()) == (404, {"error": "gate not found"})
     assert (unknown.status_code, unknown.json()) == (404, {"error": "run not found"})
     assert shim.digest() == before
-    shim.parked("early")
-    assert sent(shim, wid, gate).json() == FIRST
+    shim.park_run("early")
+    assert send_event(shim, wid, gate).json() == FIRST
 
 
 @pytest.mark.parametrize(
@@ -234,11 +235,11 @@ def test_an_early_event_is_404_leaves_no_trace_and_counts_later(shim: Shim) -> N
     ],
 )
 def test_a_late_event_is_409_and_writes_nothing(shim: Shim, statement: str) -> None:
-    wid, gate = shim.parked(f"late event {statement}")
+    wid, gate = shim.park_run(f"late event {statement}")
     shim.run(statement, wid)
     before = shim.digest()
 
-    late = sent(shim, wid, gate)
+    late = send_event(shim, wid, gate)
 
     assert (late.status_code, late.json()["code"]) == (409, "run_not_waiting")
     assert shim.digest() == before

@@ -32,7 +32,7 @@ def inbox(desk: Shim, limit: int = 200) -> list[dict[str, Any]]:
 
 
 def test_a_row_says_what_waits_and_how_urgently(desk: Shim) -> None:
-    wid, gate = desk.parked("row")
+    wid, gate = desk.park_run("row")
 
     [row] = inbox(desk)
 
@@ -54,7 +54,7 @@ def test_a_row_says_what_waits_and_how_urgently(desk: Shim) -> None:
     [(-5, "CRITICAL"), (0, "CRITICAL"), (30, "WARNING"), (60, "WARNING"), (90, "NORMAL")],
 )
 def test_the_word_follows_the_deadline(desk: Shim, left_s: int, word: str) -> None:
-    desk.parked(f"sla {left_s}")
+    desk.park_run(f"sla {left_s}")
     desk.run(
         "UPDATE app.human_gates SET deadline_at = now() + make_interval(secs => %s)"
         " WHERE state = 'PENDING'",
@@ -65,7 +65,7 @@ def test_the_word_follows_the_deadline(desk: Shim, left_s: int, word: str) -> No
 
 
 def test_answered_closed_and_ended_gates_are_gone_at_the_next_read(desk: Shim) -> None:
-    answered, closed, ended, waiting = (desk.parked(f"gone {number}") for number in range(4))
+    answered, closed, ended, waiting = (desk.park_run(f"gone {number}") for number in range(4))
     reply = {"payload": {"choice": "yes"}, "dedupeKey": "k", "origin": "manual"}
 
     desk.http.post(f"/api/runs/{answered[0]}/gates/{answered[1]}/reply", json=reply)
@@ -79,7 +79,7 @@ def test_the_order_is_deadline_creation_workflow_and_the_limit_keeps_the_most_ur
     desk: Shim,
 ) -> None:
     for number in range(6):
-        wid, _ = desk.parked(f"order {number}", ttl_s=600)
+        wid, _ = desk.park_run(f"order {number}", ttl_s=600)
         desk.run(
             "UPDATE app.human_gates SET deadline_at = '2099-01-01'::timestamptz + %s * interval"
             " '1 s', created_at = '2020-01-01'::timestamptz + %s * interval '1 s'"
@@ -102,7 +102,7 @@ def test_the_order_is_deadline_creation_workflow_and_the_limit_keeps_the_most_ur
 
 
 def test_an_escalation_and_a_mismatch_are_shown_when_they_are_there(desk: Shim) -> None:
-    wid, gate = desk.parked("planted")
+    wid, gate = desk.park_run("planted")
     desk.run(ESCALATION, wid, gate)
     desk.run("UPDATE app.human_gates SET topic = 'human:else' WHERE workflow_id = %s", wid)
 
@@ -113,7 +113,7 @@ def test_an_escalation_and_a_mismatch_are_shown_when_they_are_there(desk: Shim) 
 
 
 def test_two_reads_of_what_does_not_change_are_the_same_bytes(desk: Shim) -> None:
-    desk.parked("still")
+    desk.park_run("still")
 
     reads = {desk.http.get("/api/hitl/inbox").content for _ in range(2)}
 

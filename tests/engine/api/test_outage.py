@@ -19,7 +19,7 @@ REQUESTS: tuple[dict[str, Any], ...] = (
 )
 
 
-def timed(shim: Shim, request: dict[str, Any]) -> tuple[httpx.Response, float]:
+def time_request(shim: Shim, request: dict[str, Any]) -> tuple[httpx.Response, float]:
     """The answer, and how many seconds of its own it took."""
     asked = Stopwatch()
     answer = shim.http.request(**request)
@@ -29,10 +29,10 @@ def timed(shim: Shim, request: dict[str, Any]) -> tuple[httpx.Response, float]:
 def all_fail_in_time(shim: Shim) -> None:
     """Every request is a bare 500 within 5 s, and health is a 503 within 3 s that says why."""
     with ThreadPoolExecutor(len(REQUESTS)) as pool:
-        for answer, took in pool.map(lambda request: timed(shim, request), REQUESTS):
+        for answer, took in pool.map(lambda request: time_request(shim, request), REQUESTS):
             assert (answer.status_code, answer.json()) == (500, {"error": "internal error"})
             assert took < 5
-    health, took = timed(shim, {"method": "GET", "url": "/healthz"})
+    health, took = time_request(shim, {"method": "GET", "url": "/healthz"})
     assert (health.status_code, took < 3) == (503, True)
     assert (health.json()["ok"], health.json()["reasons"]) == (False, ["postgres does not answer"])
 
@@ -63,7 +63,7 @@ def test_a_postgres_that_stops_answering_is_no_different(postgres: Postgres) -> 
     with running_shim(postgres.dsn) as shim:
         wid = shim.start("before").json()["workflowID"]
 
-        with postgres.frozen():
+        with postgres.freeze():
             all_fail_in_time(shim)
 
         is_normal_again(shim, wid)

@@ -31,7 +31,7 @@ def poll(shim: Shim, wid: str, gate: str, timeout_s: int) -> tuple[str, float]:
 
 
 def test_a_poll_waits_as_long_as_asked_and_no_longer(shim: Shim) -> None:
-    wid, gate = shim.parked("bounds")
+    wid, gate = shim.park_run("bounds")
 
     at_once, asked = poll(shim, wid, gate, 0), time.monotonic()
     later = poll(shim, wid, gate, 1)
@@ -47,7 +47,7 @@ def test_a_poll_waits_as_long_as_asked_and_no_longer(shim: Shim) -> None:
 
 
 def test_a_reply_ends_the_poll_for_its_gate(shim: Shim) -> None:
-    wid, gate = shim.parked("ended")
+    wid, gate = shim.park_run("ended")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(poll, shim, wid, gate, 30)
         eventually(lambda: shim.rows(LISTENERS) or None, deadline_s=5)
@@ -60,17 +60,17 @@ def test_a_reply_ends_the_poll_for_its_gate(shim: Shim) -> None:
 
 
 def test_a_lost_listener_wakes_the_polls_and_is_replaced(own_shim: Shim) -> None:
-    wid, gate = own_shim.parked("lost")
+    wid, gate = own_shim.park_run("lost")
     [listener] = eventually(lambda: own_shim.rows(LISTENERS) or None, deadline_s=5)
 
-    def replaced() -> bool:
+    def has_new_listener() -> bool:
         found = own_shim.rows(LISTENERS)
         return bool(found) and found != [listener]
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(poll, own_shim, wid, gate, 30)
         own_shim.run("SELECT pg_terminate_backend(%s)", listener["pid"])
-        eventually(replaced, deadline_s=5)
+        eventually(has_new_listener, deadline_s=5)
         own_shim.http.post(f"/api/runs/{wid}/gates/{gate}/reply", json=ANSWER)
 
         state, _ = waiting.result(GIVE_UP_S)
@@ -90,8 +90,8 @@ async def raw_poll(port: int, wid: str, gate: str) -> bytes:
 
 
 def test_five_hundred_polls_cost_no_thread_and_no_query(own_shim: Shim, shim: Shim) -> None:
-    parked = [own_shim.parked(f"scale {number}") for number in range(4)]
-    elsewhere = shim.parked("clock")
+    parked = [own_shim.park_run(f"scale {number}") for number in range(4)]
+    elsewhere = shim.park_run("clock")
     process = psutil.Process(own_shim.process.pid)
     threads = process.num_threads()
 
@@ -126,7 +126,7 @@ def test_five_hundred_polls_cost_no_thread_and_no_query(own_shim: Shim, shim: Sh
 
 
 def test_the_end_of_the_process_lets_polls_go(own_shim: Shim) -> None:
-    wid, gate = own_shim.parked("goodbye")
+    wid, gate = own_shim.park_run("goodbye")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(poll, own_shim, wid, gate, 30)
         eventually(lambda: own_shim.rows(LISTENERS) or None, deadline_s=5)

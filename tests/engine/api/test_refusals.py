@@ -21,7 +21,7 @@ FROM app.recipe_versions WHERE id = 'compile-default' AND v = 'v1'
 """
 
 
-def changed(path: str, value: object) -> dict[str, Any]:
+def change_body(path: str, value: object) -> dict[str, Any]:
     body = start_body("refused")
     *parents, last = path.split(".")
     place = body
@@ -79,7 +79,7 @@ def test_what_is_no_json_object_is_400(shim: Shim, path: str, raw: bytes, code: 
 def test_a_fault_is_named_by_its_pointer(
     shim: Shim, path: str, value: object, pointer: str
 ) -> None:
-    answer = shim.http.post("/api/run", json=changed(path, value))
+    answer = shim.http.post("/api/run", json=change_body(path, value))
 
     assert answer.status_code == 400
     assert pointer in [item["pointer"] for item in answer.json()["details"]]
@@ -105,7 +105,7 @@ def test_policy_refuses_with_its_code_and_writes_nothing(
 ) -> None:
     before = own_policy.digest()
 
-    answer = own_policy.http.post("/api/run", json=changed(path, value))
+    answer = own_policy.http.post("/api/run", json=change_body(path, value))
 
     assert (answer.status_code, answer.json()["code"]) == (400, "queue_policy_violation")
     assert own_policy.digest() == before
@@ -139,7 +139,7 @@ def test_an_earlier_check_speaks_first(own_policy: Shim) -> None:
 
 
 def test_a_draft_does_not_run(own_policy: Shim) -> None:
-    answer = own_policy.http.post("/api/run", json=changed("recipeRef.v", "draft"))
+    answer = own_policy.http.post("/api/run", json=change_body("recipeRef.v", "draft"))
 
     assert answer.status_code == 409
     assert answer.json() == {
@@ -240,7 +240,7 @@ def test_a_text_in_a_query_may_look_like_a_number(shim: Shim) -> None:
 
 
 def test_a_row_that_breaks_its_contract_is_500_on_the_routes_that_show_it(own_shim: Shim) -> None:
-    wid, gate = own_shim.parked("egress")
+    wid, gate = own_shim.park_run("egress")
     own_shim.run("UPDATE app.human_gates SET prompt = jsonb_set(prompt, '{ttlS}', '86401')")
 
     shown = [own_shim.http.get(f"/api/runs/{wid}/gates{path}") for path in ("", f"/{gate}")]

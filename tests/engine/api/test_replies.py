@@ -22,7 +22,7 @@ def answer(
 
 
 def test_a_pending_gate_shows_its_prompt_and_no_result(shim: Shim) -> None:
-    wid, gate = shim.parked("view", ttl_s=60)
+    wid, gate = shim.park_run("view", ttl_s=60)
 
     [listed] = shim.http.get(f"/api/runs/{wid}/gates").json()
     one = shim.http.get(f"/api/runs/{wid}/gates/{gate}").json()
@@ -35,7 +35,7 @@ def test_a_pending_gate_shows_its_prompt_and_no_result(shim: Shim) -> None:
 
 
 def test_an_answer_is_ledger_gate_and_message_at_once(shim: Shim) -> None:
-    wid, gate = shim.parked("answered")
+    wid, gate = shim.park_run("answered")
 
     given = answer(shim, wid, gate)
 
@@ -55,7 +55,7 @@ def test_an_answer_is_ledger_gate_and_message_at_once(shim: Shim) -> None:
     "end", ["waiting_input", "running", "succeeded", "failed", "retries_exceeded", "canceled"]
 )
 def test_a_duplicate_is_a_replay_for_ever(shim: Shim, end: str) -> None:
-    wid, gate = shim.parked(f"for ever {end}")
+    wid, gate = shim.park_run(f"for ever {end}")
     answer(shim, wid, gate)
     shim.run("UPDATE app.runs SET status = %s WHERE workflow_id = %s", end, wid)
     before = shim.digest()
@@ -77,7 +77,7 @@ def test_a_duplicate_is_a_replay_for_ever(shim: Shim, end: str) -> None:
 def test_any_other_answer_after_the_first_is_409(
     shim: Shim, more: dict[str, Any], code: str
 ) -> None:
-    wid, gate = shim.parked(f"second {more}")
+    wid, gate = shim.park_run(f"second {more}")
     answer(shim, wid, gate)
     before = shim.digest()
 
@@ -103,7 +103,7 @@ def test_any_other_answer_after_the_first_is_409(
 def test_an_answer_that_is_not_understood_is_400_and_the_gate_stays_open(
     shim: Shim, more: dict[str, Any], pointer: str
 ) -> None:
-    wid, gate = shim.parked(f"odd {pointer} {more}")
+    wid, gate = shim.park_run(f"odd {pointer} {more}")
     before = shim.digest()
 
     body = {"payload": {"choice": "yes"}, "dedupeKey": "k1", "origin": "manual", **more}
@@ -115,7 +115,7 @@ def test_an_answer_that_is_not_understood_is_400_and_the_gate_stays_open(
 
 
 def test_the_wrong_door_is_404(shim: Shim) -> None:
-    wid, gate = shim.parked("door")
+    wid, gate = shim.park_run("door")
     other = shim.start("another door").json()["workflowID"]
 
     found = [answer(shim, run, key) for run, key in (("ih_x", gate), (wid, "nope"), (other, gate))]
@@ -140,7 +140,7 @@ def test_the_wrong_door_is_404(shim: Shim) -> None:
     ],
 )
 def test_a_late_answer_is_409_and_writes_nothing(shim: Shim, statement: str, error: str) -> None:
-    wid, gate = shim.parked(f"late {statement}")
+    wid, gate = shim.park_run(f"late {statement}")
     shim.run(statement, wid)
     before = shim.digest()
 
@@ -152,7 +152,7 @@ def test_a_late_answer_is_409_and_writes_nothing(shim: Shim, statement: str, err
 
 
 def test_of_twenty_identical_answers_one_is_the_first(shim: Shim) -> None:
-    wid, gate = shim.parked("identical")
+    wid, gate = shim.park_run("identical")
 
     with ThreadPoolExecutor(20) as pool:
         seen = list(pool.map(lambda _: answer(shim, wid, gate), range(20)))
@@ -162,7 +162,7 @@ def test_of_twenty_identical_answers_one_is_the_first(shim: Shim) -> None:
 
 
 def test_of_contradicting_answers_one_is_accepted(shim: Shim) -> None:
-    wid, gate = shim.parked("contradiction")
+    wid, gate = shim.park_run("contradiction")
 
     def one(number: int) -> httpx.Response:
         choice = {"choice": "yes" if number % 2 else "no"}
@@ -177,7 +177,7 @@ def test_of_contradicting_answers_one_is_accepted(shim: Shim) -> None:
 
 
 def test_one_key_may_answer_two_gates(shim: Shim) -> None:
-    parked = [shim.parked(f"two gates {number}") for number in range(2)]
+    parked = [shim.park_run(f"two gates {number}") for number in range(2)]
 
     seen = [answer(shim, wid, gate).json() for wid, gate in parked]
 
@@ -195,7 +195,7 @@ def test_one_key_may_answer_two_gates(shim: Shim) -> None:
 
 
 def test_a_message_that_cannot_be_sent_takes_its_ledger_row_with_it(own_shim: Shim) -> None:
-    wid, gate = own_shim.parked("stranded")
+    wid, gate = own_shim.park_run("stranded")
     own_shim.run("ALTER FUNCTION dbos.send_message RENAME TO hidden")
     before = own_shim.digest()
 
@@ -227,7 +227,7 @@ FROM app.human_interactions WHERE workflow_id = %s
 def test_the_database_refuses_a_second_answer_by_a_named_law(
     shim: Shim, more: dict[str, str], refused_by: str
 ) -> None:
-    wid, gate = shim.parked(f"law {more}")
+    wid, gate = shim.park_run(f"law {more}")
     answer(shim, wid, gate)
     columns = {"run_id": "run_id", "workflow_id": "workflow_id", "origin": "origin", **more}
 
@@ -246,7 +246,7 @@ THEN_GATE = "SELECT state FROM app.human_gates WHERE workflow_id = %s FOR UPDATE
 
 
 def test_an_answer_waits_for_whoever_holds_the_run_and_holds_nothing(shim: Shim) -> None:
-    wid, gate = shim.parked("in a circle")
+    wid, gate = shim.park_run("in a circle")
 
     with psycopg.connect(shim.dsn) as other, ThreadPoolExecutor(1) as pool:
         other.execute(RUN_FIRST, (wid,))

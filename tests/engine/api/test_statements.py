@@ -70,7 +70,7 @@ def test_an_answer_and_its_repeat_are_two_and_three_statements(
     logged: tuple[Shim, StatementLog],
 ) -> None:
     shim, log = logged
-    wid, gate = shim.parked("two statements")
+    wid, gate = shim.park_run("two statements")
     body = {"payload": {"choice": "yes"}, "dedupeKey": "k", "origin": "manual"}
 
     def reply() -> None:

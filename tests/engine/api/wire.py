@@ -57,7 +57,7 @@ class Wire:
         finally:
             self._socket.settimeout(LONGEST_WAIT_S)
 
-    def taken(self, size: int) -> int:
+    def count_until(self, size: int) -> int:
         """How much came until it was ``size`` or more; 0 once the connection was cut off."""
         total = 0
         while total < size and (part := self.answer()):

@@ -132,7 +132,7 @@ def patch(path: str, text: str = "new") -> Patch:
     return Patch(target_path=path, postimage=text, diff="")
 
 
-async def reached(gated: Gated) -> None:
+async def wait_until_reached(gated: Gated) -> None:
     assert await asyncio.to_thread(gated.reached.wait, 20)
 
 
@@ -142,7 +142,7 @@ def test_a_cancellation_before_the_rename_waits_for_it_and_takes_it_back(bench: 
     async def scene() -> int:
         wanted = [patch(".tmp/d/a"), patch(".tmp/b")]
         writing = asyncio.create_task(bench.patching(gated).apply(EXECUTION, wanted))
-        await reached(gated)
+        await wait_until_reached(gated)
         await asyncio.to_thread(bench.move, "canceled")
         other = asyncio.create_task(bench.patching().compensate(RUN))
         done, _ = await asyncio.wait({other}, timeout=0.5)
@@ -165,7 +165,7 @@ def test_who_loses_the_session_before_the_rename_renames_nothing(
 
     async def scene() -> None:
         writing = asyncio.create_task(bench.patching(gated).apply(EXECUTION, [patch(".tmp/a")]))
-        await reached(gated)
+        await wait_until_reached(gated)
         await asyncio.to_thread(bench.sql, CUT)
         await asyncio.to_thread(bench.move, "canceled")
         assert await bench.patching().compensate(RUN) == 0
@@ -262,7 +262,7 @@ def test_a_reapplication_that_was_cut_short_is_gone_on_with(bench: Bench) -> Non
         await asyncio.to_thread(bench.move, "running")
         gated = Gated(Directory(bench.root))
         writing = asyncio.create_task(bench.patching(gated).reapply(EXECUTION))
-        await reached(gated)
+        await wait_until_reached(gated)
         await asyncio.to_thread(bench.move, "canceled")
         gated.let_go.set()
         await writing

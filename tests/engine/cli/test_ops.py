@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from pytest_spec11.waiting import GIVE_UP_S, eventually
-from tests.engine.lives import engine_ended, finished, reached
-from tests.engine.processes import ENGINE, Ended, begun, engine, environment
+from tests.engine.lives import engine_ended, finish_run, wait_for_status
+from tests.engine.processes import ENGINE, Ended, begin_command, engine, environment
 from tests.engine.shim_process import Shim, running_shim
 from tests.engine.worker_process import running_worker
 
@@ -46,12 +46,12 @@ def ops(shim: Shim, verb: str, *words: str, stdin: str = "", **env: str) -> Ende
     return engine("ops", verb, *words, "--url", url(shim), stdin=stdin, **env)
 
 
-def queued(shim: Shim, name: str, count: int = 1) -> list[str]:
+def queue_runs(shim: Shim, name: str, count: int = 1) -> list[str]:
     """Workflow ids of runs that no worker takes."""
     return [shim.start(f"{name} {n}").json()["workflowID"] for n in range(count)]
 
 
-def piped(shell: str) -> int:
+def run_pipe(shell: str) -> int:
     """The exit status of a shell's pipe in which ``ops`` is the command."""
     made = subprocess.run(  # noqa: S603  # our own words only
         ["bash", "-c", f'set -o pipefail; ops() {{ {" ".join(ENGINE)} ops "$@"; }}; {shell}'],  # noqa: S607  # bash
@@ -63,9 +63,9 @@ def piped(shell: str) -> int:
 
 
 def test_what_one_lists_another_cancels(own_shim: Shim) -> None:
-    wids = queued(own_shim, "listed", 5)
+    wids = queue_runs(own_shim, "listed", 5)
 
-    code = piped(
+    code = run_pipe(
         f"ops list --url {url(own_shim)} --status ENQUEUED --ids |"
         f" ops cancel - --url {url(own_shim)} {BY[0]} {BY[1]} {BY[2]} '{BY[3]}'"
     )
@@ -77,16 +77,16 @@ def test_what_one_lists_another_cancels(own_shim: Shim) -> None:
 
 
 def test_whoever_stops_reading_stops_nothing(own_shim: Shim) -> None:
-    wids = queued(own_shim, "unread", 6)
+    wids = queue_runs(own_shim, "unread", 6)
 
-    code = piped(f"ops cancel {' '.join(wids)} --url {url(own_shim)} {BY[0]} a {BY[2]} b | true")
+    code = run_pipe(f"ops cancel {' '.join(wids)} --url {url(own_shim)} {BY[0]} a {BY[2]} b | true")
 
     assert code == 0
     assert own_shim.rows(WORDS, wids) == [CANCELED] * 6
 
 
 def test_a_refusal_stops_nobody_and_no_id_is_sent_twice(own_shim: Shim) -> None:
-    one, other = queued(own_shim, "refused", 2)
+    one, other = queue_runs(own_shim, "refused", 2)
 
     ended = ops(own_shim, "cancel", "nobody", one, "-", one, *BY, stdin=f"{one}\n\n {other}\r\n")
 
@@ -104,7 +104,7 @@ def test_a_refusal_stops_nobody_and_no_id_is_sent_twice(own_shim: Shim) -> None:
 
 
 def test_each_line_can_be_json(own_shim: Shim) -> None:
-    (wid,) = queued(own_shim, "json")
+    (wid,) = queue_runs(own_shim, "json")
     assert ops(own_shim, "cancel", wid, *BY).code == 0
 
     ended = ops(own_shim, "resume", "a/b", wid, "--json", *BY)
@@ -118,7 +118,7 @@ def test_each_line_can_be_json(own_shim: Shim) -> None:
 
 
 def test_list_shows_what_the_route_shows(own_shim: Shim) -> None:
-    wids = queued(own_shim, "shown", 3)
+    wids = queue_runs(own_shim, "shown", 3)
     ops(own_shim, "cancel", wids[0], *BY)
 
     def lines(*words: str) -> tuple[int, list[str]]:
@@ -139,7 +139,7 @@ def test_list_shows_what_the_route_shows(own_shim: Shim) -> None:
 
 
 def test_forks_begin_at_a_number_or_where_each_run_has_the_name(busy: Shim) -> None:
-    wid = finished(busy, "to be forked")
+    wid = finish_run(busy, "to be forked")
     steps = busy.http.get(f"/api/ops/wf/{wid}/steps").json()
     last = max(each["functionId"] for each in steps)
 
@@ -160,7 +160,7 @@ def test_forks_begin_at_a_number_or_where_each_run_has_the_name(busy: Shim) -> N
         "incident 7", "retry-from-step: incident 7",
     }  # fmt: skip
     for fork in forks:
-        assert reached(busy, fork, "SUCCESS")["error"] is None
+        assert wait_for_status(busy, fork, "SUCCESS")["error"] is None
         assert engine_ended(busy, fork) == "SUCCESS"
         assert busy.rows(kept, fork) == busy.rows(kept, wid)
 
@@ -168,7 +168,7 @@ def test_forks_begin_at_a_number_or_where_each_run_has_the_name(busy: Shim) -> N
 def test_a_token_opens_the_door(clone: Callable[[], str]) -> None:
     with running_shim(clone(), SPEC11_API_TOKEN=f"{TOKEN},{TOKEN}-next") as shim:
         shim.http.headers["authorization"] = f"Bearer {TOKEN}"
-        (wid,) = queued(shim, "behind a door")
+        (wid,) = queue_runs(shim, "behind a door")
 
         outside = [ops(shim, "list"), ops(shim, "cancel", wid, *BY)]
         inside = ops(shim, "cancel", wid, *BY, SPEC11_API_TOKEN=f"{TOKEN},{TOKEN}-old")
@@ -180,9 +180,9 @@ def test_a_token_opens_the_door(clone: Callable[[], str]) -> None:
 
 
 def test_an_api_that_dies_under_one_id_leaves_that_one_unknown(own_shim: Shim) -> None:
-    wids = queued(own_shim, "dies", 3)
+    wids = queue_runs(own_shim, "dies", 3)
     dies = {"SPEC11_CRASH_AT": "api.cancel.received:2"}
-    with begun("api", SPEC11_DSN=own_shim.dsn, PORT="0", **dies) as api:
+    with begin_command("api", SPEC11_DSN=own_shim.dsn, PORT="0", **dies) as api:
         assert api.stdout is not None
         place = api.stdout.readline().removeprefix("listening on ").strip()
 
@@ -198,7 +198,7 @@ def test_an_api_that_dies_under_one_id_leaves_that_one_unknown(own_shim: Shim) -
 
 
 def test_an_api_that_breaks_over_an_id_goes_on_with_the_next(own_shim: Shim) -> None:
-    broken, sound = queued(own_shim, "breaks", 2)
+    broken, sound = queue_runs(own_shim, "breaks", 2)
     own_shim.run("UPDATE app.runs SET status = 'succeeded' WHERE workflow_id = %s", sound)
     own_shim.run("ALTER TABLE app.artifacts RENAME TO gone")
 
@@ -211,10 +211,10 @@ def test_an_api_that_breaks_over_an_id_goes_on_with_the_next(own_shim: Shim) -> 
 
 
 def test_an_interrupted_batch_did_not_go_through(own_shim: Shim) -> None:
-    wids = queued(own_shim, "interrupted", 2)
+    wids = queue_runs(own_shim, "interrupted", 2)
     own_shim.process.send_signal(signal.SIGSTOP)
     try:
-        with begun("ops", "cancel", *wids, "--url", url(own_shim), *BY) as batch:
+        with begin_command("ops", "cancel", *wids, "--url", url(own_shim), *BY) as batch:
             eventually(lambda: asks(batch.pid), deadline_s=20)
             batch.send_signal(signal.SIGINT)
             said = batch.communicate(timeout=GIVE_UP_S)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from pytest_spec11.waiting import eventually
-from tests.engine.lives import BY, answer, finished, parked, reached
+from tests.engine.lives import BY, answer, finish_run, park_run, wait_for_status
 from tests.engine.patch_lab import Lab
 from tests.engine.processes import engine
 from tests.engine.retention_lab import (
@@ -73,15 +73,20 @@ def history(
         lab = Lab.empty(shim, tmp_path_factory.mktemp("lab"))
         with lab.worker():
             old = (
-                finished(shim, "old"),
-                canceled(lab, "canceled"),
-                repaired(shim, "old, repaired"),
-                escalated(shim, dsn, "old, timed out"),
-                source := finished(shim, "old, forked"),
-                forked(shim, source),
+                finish_run(shim, "old"),
+                make_canceled_run(lab, "canceled"),
+                make_repaired_run(shim, "old, repaired"),
+                make_escalated_run(shim, dsn, "old, timed out"),
+                source := finish_run(shim, "old, forked"),
+                make_forked_run(shim, source),
             )
-            loved = finished(shim, "old, with a young fork")
-            young = (finished(shim, "young"), parked(shim, "waits"), loved, forked(shim, loved))
+            loved = finish_run(shim, "old, with a young fork")
+            young = (
+                finish_run(shim, "young"),
+                park_run(shim, "waits"),
+                loved,
+                make_forked_run(shim, loved),
+            )
         for kind, wid in (("CrashDemo", DEMO), ("PromoteRecipe", PROMOTION)):
             shim.rows(BEGUN, kind, wid)
         with psycopg.connect(dsn) as db:
@@ -94,29 +99,29 @@ def history(
         yield History(shim, old, young)
 
 
-def canceled(lab: Lab, topic: str) -> str:
-    wid = lab.parked(topic, (".tmp/canceled.txt", "to be taken back"))
+def make_canceled_run(lab: Lab, topic: str) -> str:
+    wid = lab.park_run(topic, (".tmp/canceled.txt", "to be taken back"))
     lab.act(wid, "cancel")
-    lab.compensated(wid)
+    lab.wait_until_compensated(wid)
     return wid
 
 
-def repaired(shim: Shim, goal: str) -> str:
-    wid = parked(shim, goal)
+def make_repaired_run(shim: Shim, goal: str) -> str:
+    wid = park_run(shim, goal)
     assert answer(shim, wid, "no") == 200
-    reached(shim, wid, "ERROR")
+    wait_for_status(shim, wid, "ERROR")
     assert shim.http.post(f"/api/runs/{wid}/retry").status_code == 202
-    reached(shim, wid, "WAITING_INPUT")
+    wait_for_status(shim, wid, "WAITING_INPUT")
     assert answer(shim, wid) == 200
-    reached(shim, wid, "SUCCESS")
+    wait_for_status(shim, wid, "SUCCESS")
     wait_for_engine(shim, f"rep:{wid}:1")
     return wid
 
 
-def escalated(shim: Shim, dsn: str, goal: str) -> str:
+def make_escalated_run(shim: Shim, dsn: str, goal: str) -> str:
     with running_shim(dsn, HITL_PLAN_APPROVAL_TIMEOUT_S="1") as hasty:
         wid: str = hasty.start(goal).json()["workflowID"]
-    reached(shim, wid, "ERROR")
+    wait_for_status(shim, wid, "ERROR")
     wait_for_engine(shim, wid)
     found = "SELECT workflow_uuid AS id FROM dbos.workflow_status WHERE name = 'EscalateTimeout'"
     (row,) = eventually(lambda: shim.rows(found), deadline_s=20)
@@ -124,12 +129,12 @@ def escalated(shim: Shim, dsn: str, goal: str) -> str:
     return wid
 
 
-def forked(shim: Shim, wid: str) -> str:
+def make_forked_run(shim: Shim, wid: str) -> str:
     made = shim.http.post(f"/api/ops/wf/{wid}/fork", json={**BY, "stepN": 1})
     fork: str = made.json()["forkedWorkflowID"]
-    reached(shim, fork, "WAITING_INPUT")
+    wait_for_status(shim, fork, "WAITING_INPUT")
     assert answer(shim, fork) == 200
-    reached(shim, fork, "SUCCESS")
+    wait_for_status(shim, fork, "SUCCESS")
     wait_for_engine(shim, fork)
     return fork
 
@@ -230,9 +235,9 @@ def test_a_start_of_the_same_form_is_a_new_run_and_a_second_gc_finds_nothing(
     assert [each.status_code for each in answers] == [201, 200]
     assert answers[0].json()["workflowID"] == history.old[0]
     with running_worker(shim.dsn, SPEC11_WORKSPACE=str(tmp_path / "workspace")):
-        reached(shim, history.old[0], "WAITING_INPUT")
+        wait_for_status(shim, history.old[0], "WAITING_INPUT")
         assert answer(shim, history.old[0]) == 200
-        reached(shim, history.old[0], "SUCCESS")
+        wait_for_status(shim, history.old[0], "SUCCESS")
         wait_for_engine(shim, history.old[0])
     pack = tmp_path / "pack.json"
     made = engine("repro", "--run", history.old[0], "--out", str(pack), SPEC11_DSN=shim.dsn)

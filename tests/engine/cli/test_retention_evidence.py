@@ -14,7 +14,7 @@ import pytest
 
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.lives import header
-from tests.engine.processes import begun, engine
+from tests.engine.processes import begin_command, engine
 from tests.engine.retention_lab import (
     GC,
     end_runs,
@@ -163,7 +163,7 @@ def test_a_kill_in_a_batch_leaves_whole_batches(own_shim: Shim) -> None:
         db.execute("INSERT INTO app.status_history (run_id, status) VALUES (%s, 'x')", (last,))
         db.commit()
         db.execute("SELECT FROM app.status_history WHERE run_id = %s FOR UPDATE", (last,))
-        with begun(*GC, "--batch", "2", SPEC11_DSN=own_shim.dsn) as process:
+        with begin_command(*GC, "--batch", "2", SPEC11_DSN=own_shim.dsn) as process:
             eventually(lambda: waits_for_lock(own_shim.dsn), deadline_s=GIVE_UP_S)
             process.send_signal(signal.SIGKILL)
             process.wait(GIVE_UP_S)
@@ -200,10 +200,10 @@ def test_beside_a_running_engine_a_run_is_there_until_it_is_gone(own_shim: Shim)
         db.execute("INSERT INTO app.status_history (run_id, status) VALUES (%s, 'x')", (run_id,))
         db.commit()
         db.execute("SELECT FROM app.status_history WHERE run_id = %s FOR UPDATE", (run_id,))
-        with begun(*GC, SPEC11_DSN=own_shim.dsn) as process:
+        with begin_command(*GC, SPEC11_DSN=own_shim.dsn) as process:
             eventually(lambda: waits_for_lock(own_shim.dsn), deadline_s=GIVE_UP_S)
             during = own_shim.start("beside")
-            with begun(
+            with begin_command(
                 "ops", "resume", wid, "--actor", "a", "--reason", "r",
                 "--url", str(own_shim.http.base_url),
             ) as resume:  # fmt: skip

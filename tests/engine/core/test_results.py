@@ -9,7 +9,7 @@ from engine.core.artifacts import NO_ERROR
 from engine.core.results import Result
 
 
-def ended(key: str, err_code: str = NO_ERROR, **more: Any) -> dict[str, Any]:
+def make_result(key: str, err_code: str = NO_ERROR, **more: Any) -> dict[str, Any]:
     metrics = {"wallMs": 10, "cpuMs": 4, "memPeakMB": 2}
     told: dict[str, Any] = {
         "task_key": key, "attempt": 1, "err_code": err_code, "exit": 0, "stdout": f"out {key}",
@@ -30,9 +30,9 @@ def test_what_the_command_did_may_not(code: str) -> None:
 
 def test_the_first_failure_speaks_for_all_and_every_task_is_listed() -> None:
     tasks = [
-        ended("a", metrics={"wallMs": 5, "cpuMs": 1, "memPeakMB": 9}),
-        ended("b", "TIMEOUT", exit=124, attempt=3),
-        ended("c", "OOM", exit=137),
+        make_result("a", metrics={"wallMs": 5, "cpuMs": 1, "memPeakMB": 9}),
+        make_result("b", "TIMEOUT", exit=124, attempt=3),
+        make_result("c", "OOM", exit=137),
     ]
 
     one = results.merge_results(tasks)
@@ -48,4 +48,6 @@ def test_the_first_failure_speaks_for_all_and_every_task_is_listed() -> None:
 
 
 def test_without_a_failure_the_first_task_speaks() -> None:
-    assert results.merge_results([ended("a", exit=0), ended("b")])["errCode"] == NO_ERROR
+    assert (
+        results.merge_results([make_result("a", exit=0), make_result("b")])["errCode"] == NO_ERROR
+    )

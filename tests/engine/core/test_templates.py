@@ -12,11 +12,20 @@ def test_who_asks_for_nothing_gets_what_is_plain() -> None:
 
 
 def test_the_same_dependencies_are_the_same_in_any_order_and_others_are_not() -> None:
-    def hashed(base: str, *dependencies: str) -> str:
+    def hash_dependencies(base: str, *dependencies: str) -> str:
         return environment({"sandbox": {"base": base, "dependencies": [*dependencies]}}).deps_hash
 
-    assert hashed("python", "a", "b") == hashed("python", "b", "a", "a")
-    assert len({hashed("python"), hashed("python", "a"), hashed("node", "a")}) == 3
+    assert hash_dependencies("python", "a", "b") == hash_dependencies("python", "b", "a", "a")
+    assert (
+        len(
+            {
+                hash_dependencies("python"),
+                hash_dependencies("python", "a"),
+                hash_dependencies("node", "a"),
+            }
+        )
+        == 3
+    )
 
 
 @pytest.mark.parametrize(

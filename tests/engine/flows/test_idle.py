@@ -16,7 +16,7 @@ import pytest
 
 from engine.postgres.server import Connection, EmbeddedServer, connect
 from pytest_spec11.waiting import eventually
-from tests.engine.lives import header, parked
+from tests.engine.lives import header, park_run
 from tests.engine.shim_process import Shim, running_shim
 from tests.engine.worker_process import running_worker
 
@@ -57,7 +57,7 @@ def database(server: EmbeddedServer, clone: Callable[[], str]) -> Iterator[str]:
 
 
 @contextmanager
-def unlogged(dsn: str) -> Iterator[Connection]:
+def connect_unlogged(dsn: str) -> Iterator[Connection]:
     """A connection whose own statements are in no log."""
     with connect(dsn.replace("user=spec11", "user=postgres")) as admin:
         admin.execute("SET log_statement = 'none'")
@@ -72,7 +72,7 @@ def read(connection: Connection, query: str) -> float:
 
 def watch(server: EmbeddedServer, dsn: str) -> Watched:
     """What happens in a database during ``WINDOW_S`` of the server's clock."""
-    with unlogged(dsn) as admin:
+    with connect_unlogged(dsn) as admin:
         writer, began = read(admin, NEXT_WRITER), read(admin, CLOCK)
         begins_at = server.place.log.stat().st_size
         ended = eventually(
@@ -119,7 +119,7 @@ def test_an_idle_stack_asks_little_and_writes_nothing(
 
 def test_runs_that_wait_for_people_cost_nothing_more(server: EmbeddedServer, database: str) -> None:
     with stack(database) as shim:
-        wids = [parked(shim, f"waits {number}") for number in range(5)]
+        wids = [park_run(shim, f"waits {number}") for number in range(5)]
         settle(shim)
         seen = watch(server, database)
         assert {header(shim, wid)["status"] for wid in wids} == {"WAITING_INPUT"}

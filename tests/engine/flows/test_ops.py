@@ -15,10 +15,10 @@ from tests.engine.lives import (
     BY,
     answer,
     engine_ended,
-    finished,
+    finish_run,
     header,
-    parked,
-    reached,
+    park_run,
+    wait_for_status,
 )
 from tests.engine.shim_process import Shim, running_shim
 from tests.engine.worker_process import running_worker
@@ -50,7 +50,7 @@ def of_run(shim: Shim, run_id: str) -> str:
 
 
 def test_a_run_canceled_at_its_gate_stays_so_and_goes_on_when_resumed(stack: Shim) -> None:
-    wid = parked(stack, "cancel at the gate")
+    wid = park_run(stack, "cancel at the gate")
 
     canceled = act(stack, wid, "cancel")
 
@@ -61,9 +61,9 @@ def test_a_run_canceled_at_its_gate_stays_so_and_goes_on_when_resumed(stack: Shi
         "cannot cancel workflow in status CANCELLED"
     )
     assert act(stack, wid, "resume").status_code == 202
-    reached(stack, wid, "WAITING_INPUT")
+    wait_for_status(stack, wid, "WAITING_INPUT")
     assert answer(stack, wid) == 200
-    ended = reached(stack, wid, "SUCCESS")
+    ended = wait_for_status(stack, wid, "SUCCESS")
     assert engine_ended(stack, wid) == "SUCCESS"
     assert stack.rows(STEPS, ended["runId"]) == [{"step_id": n, "attempt": 1} for n in NAMES]
     rows = stack.rows(
@@ -74,7 +74,7 @@ def test_a_run_canceled_at_its_gate_stays_so_and_goes_on_when_resumed(stack: Shi
 
 
 def test_an_action_and_its_audit_are_seen_together(stack: Shim) -> None:
-    wid = parked(stack, "audited")
+    wid = park_run(stack, "audited")
     act(stack, wid, "cancel")
     act(stack, wid, "resume")
 
@@ -104,7 +104,7 @@ def test_an_action_and_its_audit_are_seen_together(stack: Shim) -> None:
 def test_what_may_not_be_done_leaves_no_trace(
     stack: Shim, op: str, body: dict[str, object], status: int
 ) -> None:
-    wid = finished(stack, f"refused {op} {body}")
+    wid = finish_run(stack, f"refused {op} {body}")
     run_id = header(stack, wid)["runId"]
     before = of_run(stack, run_id)
 
@@ -118,7 +118,7 @@ def test_what_may_not_be_done_leaves_no_trace(
 
 @pytest.mark.parametrize("at", ["ExecuteST", "DecideST", "OpenGate", "CompileST"])
 def test_a_fork_of_a_finished_run_is_a_run_of_its_own(stack: Shim, at: str) -> None:
-    wid = finished(stack, f"fork at {at}")
+    wid = finish_run(stack, f"fork at {at}")
     run_id = header(stack, wid)["runId"]
     before = of_run(stack, run_id)
     done = stack.http.get(f"/api/ops/wf/{wid}/steps").json()
@@ -127,9 +127,9 @@ def test_a_fork_of_a_finished_run_is_a_run_of_its_own(stack: Shim, at: str) -> N
     forked = act(stack, wid, "fork", stepN=number).json()["forkedWorkflowID"]
 
     if at in {"OpenGate", "CompileST"}:
-        reached(stack, forked, "WAITING_INPUT")
+        wait_for_status(stack, forked, "WAITING_INPUT")
         assert answer(stack, forked) == 200
-    ended = reached(stack, forked, "SUCCESS")
+    ended = wait_for_status(stack, forked, "SUCCESS")
     assert engine_ended(stack, forked) == "SUCCESS"
     assert [row["step_id"] for row in stack.rows(STEPS, ended["runId"])] == NAMES
     assert ended["runId"] != run_id
@@ -137,19 +137,19 @@ def test_a_fork_of_a_finished_run_is_a_run_of_its_own(stack: Shim, at: str) -> N
 
 
 def test_a_fork_of_a_parked_run_waits_at_a_gate_of_its_own(stack: Shim) -> None:
-    wid = parked(stack, "fork while parked")
+    wid = park_run(stack, "fork while parked")
     last = max(each["functionId"] for each in stack.http.get(f"/api/ops/wf/{wid}/steps").json())
 
     forked = act(stack, wid, "fork", stepN=last).json()["forkedWorkflowID"]
 
-    reached(stack, forked, "WAITING_INPUT")
+    wait_for_status(stack, forked, "WAITING_INPUT")
     own, source = (stack.http.get(f"/api/runs/{each}/gates").json() for each in (forked, wid))
     assert own[0]["gateKey"] != source[0]["gateKey"]
     assert answer(stack, forked) == 200
-    reached(stack, forked, "SUCCESS")
+    wait_for_status(stack, forked, "SUCCESS")
     assert header(stack, wid)["status"] == "WAITING_INPUT"
     assert answer(stack, wid) == 200
-    reached(stack, wid, "SUCCESS")
+    wait_for_status(stack, wid, "SUCCESS")
 
 
 def fixtures(place: Path, command: str) -> None:
@@ -174,9 +174,9 @@ def test_a_repair_runs_again_what_failed_and_clears_the_error(
         running_shim(clone()) as shim,
         running_worker(shim.dsn, OC_FIXTURES_DIR=str(tmp_path)),
     ):
-        wid = parked(shim, "to be repaired")
+        wid = park_run(shim, "to be repaired")
         assert answer(shim, wid, "no") == 200
-        failed = reached(shim, wid, "ERROR")
+        failed = wait_for_status(shim, wid, "ERROR")
         assert (failed["nextAction"], failed["retryCount"]) == ("REPAIR", 0)
         assert engine_ended(shim, wid) == "ERROR"
 
@@ -184,13 +184,13 @@ def test_a_repair_runs_again_what_failed_and_clears_the_error(
 
         assert accepted.status_code == 202
         assert accepted.json()["executionID"] == f"rep:{wid}:1"
-        again = reached(shim, wid, "WAITING_INPUT")
+        again = wait_for_status(shim, wid, "WAITING_INPUT")
         assert (again["executionID"], again["retryCount"]) == (f"rep:{wid}:1", 1)
         gates = shim.http.get(f"/api/runs/{wid}/gates").json()
         assert [gate["state"] for gate in gates] == ["RESOLVED", "PENDING"]
         assert shim.http.post(f"/api/runs/{wid}/retry").status_code == 409
         assert answer(shim, wid) == 200
-        ended = reached(shim, wid, "SUCCESS")
+        ended = wait_for_status(shim, wid, "SUCCESS")
         assert (ended["error"], ended["nextAction"]) == (None, None)
         assert [(row["step_id"], row["attempt"]) for row in shim.rows(STEPS, ended["runId"])] == [
             ("CompileST", 1), ("ApplyPatchST", 1), ("ApplyPatchST", 2), ("DecideST", 2),
@@ -207,9 +207,9 @@ def test_a_queued_run_can_be_canceled_without_a_worker(own_shim: Shim) -> None:
     assert act(own_shim, wid, "resume").status_code == 202
     assert header(own_shim, wid)["durableStatus"] == "queued"
     with running_worker(own_shim.dsn):
-        reached(own_shim, wid, "WAITING_INPUT")
+        wait_for_status(own_shim, wid, "WAITING_INPUT")
         eventually(lambda: answer(own_shim, wid) == 200, deadline_s=5)
-        reached(own_shim, wid, "SUCCESS")
+        wait_for_status(own_shim, wid, "SUCCESS")
 
 
 def test_a_run_whose_time_is_up_is_canceled_in_both_schemas(stack: Shim) -> None:

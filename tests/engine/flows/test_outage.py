@@ -17,7 +17,7 @@ from engine.flows.durable import open_engine
 from engine.flows.internals import report_lost_connections
 from engine.store.migrations import sqlalchemy_url
 from pytest_spec11.waiting import eventually
-from tests.engine.lives import answer, parked, reached
+from tests.engine.lives import answer, park_run, wait_for_status
 from tests.engine.postgres_process import Postgres
 from tests.engine.shim_process import Shim, running_shim
 from tests.engine.worker_process import Worker, running_worker
@@ -27,10 +27,10 @@ SOON_S = 30  # far below the minute
 
 def answer_gate(shim: Shim, wid: str) -> None:
     """The reply is accepted, however long the database takes to come back."""
-    eventually(lambda: _accepted(shim, wid), deadline_s=SOON_S)
+    eventually(lambda: _is_accepted(shim, wid), deadline_s=SOON_S)
 
 
-def _accepted(shim: Shim, wid: str) -> bool:
+def _is_accepted(shim: Shim, wid: str) -> bool:
     try:
         return answer(shim, wid) == 200
     except (httpx.HTTPError, LookupError):
@@ -42,7 +42,7 @@ def test_a_reply_around_a_restart_of_postgres_is_heard_at_once(
     postgres: Postgres, when: str
 ) -> None:
     with running_shim(postgres.dsn) as shim, running_worker(postgres.dsn) as worker:
-        wid = parked(shim, f"answered {when}")
+        wid = park_run(shim, f"answered {when}")
         worker.send(signal.SIGSTOP)
         if when == "before":
             answer_gate(shim, wid)
@@ -54,7 +54,7 @@ def test_a_reply_around_a_restart_of_postgres_is_heard_at_once(
         if when == "after":
             listens_again(shim, worker)
             answer_gate(shim, wid)
-        reached(shim, wid, "SUCCESS", deadline_s=SOON_S)
+        wait_for_status(shim, wid, "SUCCESS", deadline_s=SOON_S)
 
 
 def listens_again(shim: Shim, worker: Worker) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_spec11.waiting import GIVE_UP_S, eventually
-from tests.engine.lives import answer, header, reached
+from tests.engine.lives import answer, header, wait_for_status
 from tests.engine.patch_lab import Lab, column
 from tests.engine.shim_process import Shim, running_shim
 
@@ -27,7 +27,7 @@ def lab(own_shim: Shim, tmp_path: Path) -> Lab:
 def test_killed_between_file_and_mark_a_run_goes_on_and_writes_nothing_again(lab: Lab) -> None:
     (lab.jail / "a").write_bytes(b"old")
     lab.plan("marked", (".tmp/a", "new"), (".tmp/b", "made"))
-    with lab.held("applied_at"), lab.worker() as worker:
+    with lab.hold_column("applied_at"), lab.worker() as worker:
         wid = lab.start("marked")
         lab.somebody_waits()
         assert worker.kill() == -signal.SIGKILL
@@ -36,7 +36,7 @@ def test_killed_between_file_and_mark_a_run_goes_on_and_writes_nothing_again(lab
     assert column(lab.history(wid), "applied_at") == [None]
 
     with lab.worker():
-        reached(lab.shim, wid, "WAITING_INPUT")
+        wait_for_status(lab.shim, wid, "WAITING_INPUT")
         after = (lab.jail / "a").stat()
 
     rows = lab.history(wid)
@@ -51,7 +51,7 @@ def test_a_file_changed_before_its_mark_is_left_alone_and_the_others_are_restore
 ) -> None:
     (lab.jail / "b").write_bytes(b"old")
     lab.plan("foreign", (".tmp/d/a", "made"), (".tmp/b", "new"))
-    with lab.held("applied_at", index=1), lab.worker() as worker:
+    with lab.hold_column("applied_at", index=1), lab.worker() as worker:
         wid = lab.start("foreign")
         lab.somebody_waits()
         worker.kill()
@@ -59,7 +59,7 @@ def test_a_file_changed_before_its_mark_is_left_alone_and_the_others_are_restore
     (lab.jail / "b").write_bytes(b"edited")
 
     with lab.worker():
-        assert lab.failed(wid) == f"PREIMAGE_MISMATCH:{lab.jail / 'b'}"
+        assert lab.read_failure(wid) == f"PREIMAGE_MISMATCH:{lab.jail / 'b'}"
 
     rows = lab.history(wid)
     assert lab.files() == {"b": b"edited"}
@@ -76,7 +76,7 @@ def crypt(clone: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) ->
         yield Lab.empty(shim, tmp_path_factory.mktemp("crypt"))
 
 
-def prepared(lab: Lab, topic: str) -> Path:
+def prepare_directory(lab: Lab, topic: str) -> Path:
     """A directory with a file that runs about ``topic`` change, beside one that they create."""
     own = lab.jail / topic
     own.mkdir()
@@ -99,12 +99,12 @@ def content(own: Path) -> dict[str, bytes]:
 )
 def test_killed_while_it_writes_a_run_goes_on_where_it_was(crypt: Lab, point: str) -> None:
     topic = f"write.{point}"
-    own = prepared(crypt, topic)
+    own = prepare_directory(crypt, topic)
     with crypt.dying(point):
         wid = crypt.start(topic)
 
     with crypt.worker():
-        reached(crypt.shim, wid, "WAITING_INPUT")
+        wait_for_status(crypt.shim, wid, "WAITING_INPUT")
 
     rows = crypt.history(wid)
     assert content(own) == NEW
@@ -119,15 +119,15 @@ def test_killed_while_it_writes_a_run_goes_on_where_it_was(crypt: Lab, point: st
 )
 def test_killed_while_it_fails_a_run_takes_everything_back_once(crypt: Lab, point: str) -> None:
     topic = f"fail.{point}"
-    own = prepared(crypt, topic)
+    own = prepare_directory(crypt, topic)
     with crypt.dying(point):
         wid = crypt.start(topic)
-        reached(crypt.shim, wid, "WAITING_INPUT")
+        wait_for_status(crypt.shim, wid, "WAITING_INPUT")
         assert content(own) == NEW
         answer(crypt.shim, wid, "no")
 
     with crypt.worker():
-        assert crypt.failed(wid) == NO
+        assert crypt.read_failure(wid) == NO
 
     rows = crypt.history(wid)
     assert content(own) == OLD
@@ -138,10 +138,10 @@ def test_killed_while_it_fails_a_run_takes_everything_back_once(crypt: Lab, poin
 @pytest.mark.parametrize("point", ["worker.patch.restored", "worker.TakeBack.after"])
 def test_killed_while_it_compensates_everything_is_taken_back_once(crypt: Lab, point: str) -> None:
     topic = f"cancel.{point}"
-    own = prepared(crypt, topic)
+    own = prepare_directory(crypt, topic)
     with crypt.dying(point):
         wid = crypt.start(topic)
-        reached(crypt.shim, wid, "WAITING_INPUT")
+        wait_for_status(crypt.shim, wid, "WAITING_INPUT")
         crypt.act(wid, "cancel")
 
     with crypt.worker():
@@ -160,10 +160,10 @@ def test_killed_while_it_compensates_everything_is_taken_back_once(crypt: Lab, p
 def test_resumed_before_a_killed_compensation_goes_on_a_run_writes_everything_again(
     crypt: Lab,
 ) -> None:
-    own = prepared(crypt, "half")
+    own = prepare_directory(crypt, "half")
     with crypt.dying("worker.patch.restored"):
         wid = crypt.start("half")
-        reached(crypt.shim, wid, "WAITING_INPUT")
+        wait_for_status(crypt.shim, wid, "WAITING_INPUT")
         crypt.act(wid, "cancel")
     assert content(own) == {"old": b"new"}
     assert column(crypt.history(wid), "rolled_back_at") == [None, None]
@@ -171,8 +171,8 @@ def test_resumed_before_a_killed_compensation_goes_on_a_run_writes_everything_ag
 
     with crypt.worker():
         answer(crypt.shim, wid)
-        reached(crypt.shim, wid, "SUCCESS")
-        crypt.compensated(wid)
+        wait_for_status(crypt.shim, wid, "SUCCESS")
+        crypt.wait_until_compensated(wid)
 
     assert content(own) == NEW
     assert [(row["attempt"], row["rolled_back_for"]) for row in crypt.history(wid)] == [
@@ -183,10 +183,10 @@ def test_resumed_before_a_killed_compensation_goes_on_a_run_writes_everything_ag
 @pytest.mark.parametrize("point", ["worker.patch.begun", "worker.patch.written:2"])
 def test_killed_while_it_writes_again_a_resumed_run_goes_on(crypt: Lab, point: str) -> None:
     topic = f"again.{point}"
-    own = prepared(crypt, topic)
+    own = prepare_directory(crypt, topic)
     with crypt.worker():
         wid = crypt.start(topic)
-        reached(crypt.shim, wid, "WAITING_INPUT")
+        wait_for_status(crypt.shim, wid, "WAITING_INPUT")
         crypt.act(wid, "cancel")
         eventually(lambda: content(own) == OLD, deadline_s=20)
         eventually(lambda: crypt.history(wid)[0]["rolled_back_at"], deadline_s=20)
@@ -195,7 +195,7 @@ def test_killed_while_it_writes_again_a_resumed_run_goes_on(crypt: Lab, point: s
 
     with crypt.worker():
         answer(crypt.shim, wid)
-        reached(crypt.shim, wid, "SUCCESS")
+        wait_for_status(crypt.shim, wid, "SUCCESS")
 
     rows = crypt.history(wid)
     assert content(own) == NEW
@@ -208,16 +208,16 @@ def test_killed_while_it_writes_again_a_resumed_run_goes_on(crypt: Lab, point: s
 def test_canceled_between_file_and_mark_nothing_stays_written(lab: Lab) -> None:
     lab.plan("early", (".tmp/a", "made"), (".tmp/b", "made"))
     with lab.worker():
-        with lab.held("applied_at"):
+        with lab.hold_column("applied_at"):
             wid = lab.start("early")
             lab.somebody_waits()
             assert lab.files() == {"a": b"made"}
             lab.act(wid, "cancel")
-        lab.compensated(wid)
+        lab.wait_until_compensated(wid)
         eventually(lambda: lab.files() == {}, deadline_s=20)
         rows = lab.history(wid)
         lab.act(wid, "resume")
-        reached(lab.shim, wid, "WAITING_INPUT")
+        wait_for_status(lab.shim, wid, "WAITING_INPUT")
 
     assert [(row["patch_index"], row["rolled_back_for"]) for row in rows] == [(0, "cancel")]
     assert lab.files() == {"a": b"made", "b": b"made"}
@@ -228,14 +228,14 @@ def test_canceled_between_file_and_mark_nothing_stays_written(lab: Lab) -> None:
 def test_a_frozen_worker_that_thaws_writes_nothing_more(lab: Lab) -> None:
     lab.plan("frozen", (".tmp/a", "made"), (".tmp/b", "made"))
     with lab.worker("w0") as first:
-        with lab.held("applied_at"):
+        with lab.hold_column("applied_at"):
             wid = lab.start("frozen")
             lab.somebody_waits()
             first.send(signal.SIGSTOP)
         with lab.worker("w1"):
-            reached(lab.shim, wid, "WAITING_INPUT", deadline_s=30)
+            wait_for_status(lab.shim, wid, "WAITING_INPUT", deadline_s=30)
             answer(lab.shim, wid, "no")
-            reached(lab.shim, wid, "ERROR")
+            wait_for_status(lab.shim, wid, "ERROR")
             first.send(signal.SIGCONT)
             assert first.process.wait(GIVE_UP_S) == 5
 

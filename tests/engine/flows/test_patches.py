@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_spec11.waiting import eventually
-from tests.engine.lives import answer, engine_ended, header, reached
+from tests.engine.lives import answer, engine_ended, header, wait_for_status
 from tests.engine.patch_lab import Lab, column
 from tests.engine.shim_process import Shim, running_shim
 
@@ -35,7 +35,7 @@ def lab(own_shim: Shim, tmp_path: Path) -> Lab:
     return Lab.empty(own_shim, tmp_path)
 
 
-def hashed(text: str) -> str:
+def hash_text(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
@@ -43,7 +43,7 @@ def test_while_a_run_waits_its_patches_stand_and_are_on_record(crowd: Lab) -> No
     (crowd.jail / "seen").mkdir()
     (crowd.jail / "seen/a.txt").write_text("alt ü\n", encoding="utf-8")
 
-    wid = crowd.parked(
+    wid = crowd.park_run(
         "seen", (".tmp/seen/a.txt", "neu ü\n"), (f"{crowd.jail}/seen/b/c.txt", "created\n")
     )
 
@@ -52,10 +52,10 @@ def test_while_a_run_waits_its_patches_stand_and_are_on_record(crowd: Lab) -> No
     assert [Path(path).read_text(encoding="utf-8") for path in paths] == ["neu ü\n", "created\n"]
     assert column(rows, "target_path") == paths
     assert [(row["patch_index"], row["attempt"]) for row in rows] == [(0, 1), (1, 1)]
-    assert column(rows, "preimage_hash") == [hashed("alt ü\n"), None]
+    assert column(rows, "preimage_hash") == [hash_text("alt ü\n"), None]
     assert column(rows, "preimage_content") == ["alt ü\n".encode(), None]
-    assert column(rows, "postimage_hash") == [hashed("neu ü\n"), hashed("created\n")]
-    assert column(rows, "diff_hash") == [hashed("+neu ü\n"), hashed("+created\n")]
+    assert column(rows, "postimage_hash") == [hash_text("neu ü\n"), hash_text("created\n")]
+    assert column(rows, "diff_hash") == [hash_text("+neu ü\n"), hash_text("+created\n")]
     assert all(row["created_at"] <= row["applied_at"] for row in rows)
     assert rows[0]["applied_at"] < rows[1]["applied_at"]
     assert column(rows, "rolled_back_at") == [None, None]
@@ -81,9 +81,9 @@ def test_while_a_run_waits_its_patches_stand_and_are_on_record(crowd: Lab) -> No
 
 
 def test_the_plan_shows_what_it_wants_written_and_the_build_does_not(crowd: Lab) -> None:
-    wid = crowd.parked("plan card", (".tmp/card.txt", "shown"))
+    wid = crowd.park_run("plan card", (".tmp/card.txt", "shown"))
     assert answer(crowd.shim, wid) == 200
-    ended = reached(crowd.shim, wid, "SUCCESS")
+    ended = wait_for_status(crowd.shim, wid, "SUCCESS")
 
     card = crowd.shim.http.get(
         f"/api/artifacts/artifact://run/{ended['runId']}/step/CompileST/task//plan.json"
@@ -103,7 +103,7 @@ def test_the_plan_shows_what_it_wants_written_and_the_build_does_not(crowd: Lab)
 def test_the_largest_plan_is_written(crowd: Lab) -> None:
     wid = crowd.start_largest("largest", 20, 200_000)
 
-    reached(crowd.shim, wid, "WAITING_INPUT", deadline_s=60)
+    wait_for_status(crowd.shim, wid, "WAITING_INPUT", deadline_s=60)
 
     assert len(crowd.history(wid)) == 20
     sizes = [path.stat().st_size for path in (crowd.jail / "largest").iterdir()]
@@ -111,7 +111,7 @@ def test_the_largest_plan_is_written(crowd: Lab) -> None:
 
 
 def test_a_step_without_patches_shows_none_and_an_unknown_run_is_404(crowd: Lab) -> None:
-    wid = crowd.parked("elsewhere", (".tmp/elsewhere.txt", ""))
+    wid = crowd.park_run("elsewhere", (".tmp/elsewhere.txt", ""))
 
     other = crowd.shim.http.get(f"/api/runs/{wid}/steps/DecideST/patches")
     unknown = crowd.shim.http.get("/api/runs/nobody/steps/ApplyPatchST/patches")
@@ -126,7 +126,7 @@ def test_a_no_restores_bytes_and_mode_and_deletes_what_was_created(crowd: Lab) -
     (own / "changed").write_bytes(b"caf\xe9\r\n\0")
     (own / "changed").chmod(0o640)
     (own / "empty").write_bytes(b"")
-    wid = crowd.parked(
+    wid = crowd.park_run(
         "no",
         (".tmp/no/changed", "new"),
         (".tmp/no/empty", "full"),
@@ -138,7 +138,7 @@ def test_a_no_restores_bytes_and_mode_and_deletes_what_was_created(crowd: Lab) -
 
     assert answer(crowd.shim, wid, "no") == 200
 
-    assert crowd.failed(wid) == NO
+    assert crowd.read_failure(wid) == NO
     assert {path.name for path in own.iterdir()} == {"changed", "empty"}
     assert (own / "changed").read_bytes() == b"caf\xe9\r\n\0"
     assert (own / "changed").stat().st_mode & 0o777 == 0o640
@@ -158,12 +158,12 @@ def test_patches_of_one_file_end_at_its_first_content(crowd: Lab) -> None:
     target = crowd.jail / "twice"
     target.write_bytes(b"first")
     path = ".tmp/twice"
-    wid = crowd.parked("twice", (path, "second"), (path, "first"), (path, "third"))
+    wid = crowd.park_run("twice", (path, "second"), (path, "first"), (path, "third"))
     assert target.read_bytes() == b"third"
 
     answer(crowd.shim, wid, "no")
 
-    assert crowd.failed(wid) == NO
+    assert crowd.read_failure(wid) == NO
     assert target.read_bytes() == b"first"
     back = column(crowd.history(wid), "rolled_back_at")
     assert back[0] > back[1] > back[2]
@@ -171,13 +171,13 @@ def test_patches_of_one_file_end_at_its_first_content(crowd: Lab) -> None:
 
 def test_what_somebody_changed_is_kept_and_the_run_says_so(crowd: Lab) -> None:
     own = crowd.jail / "tamper"
-    wid = crowd.parked("tamper", (".tmp/tamper/a", "a"), (".tmp/tamper/b", "b"))
+    wid = crowd.park_run("tamper", (".tmp/tamper/a", "a"), (".tmp/tamper/b", "b"))
     (own / "b").write_bytes(b"edited")
 
     answer(crowd.shim, wid, "no")
 
     why = f"POSTIMAGE_MISMATCH:{own / 'b'}"
-    assert crowd.failed(wid) == f"APPLY_PATCH_ROLLBACK_FAILED:{why};source={NO}"
+    assert crowd.read_failure(wid) == f"APPLY_PATCH_ROLLBACK_FAILED:{why};source={NO}"
     assert ((own / "a").read_bytes(), (own / "b").read_bytes()) == (b"a", b"edited")
     assert column(crowd.history(wid), "rolled_back_at") == [None, None]
     assert header(crowd.shim, wid)["durableStatus"] == "retries_exceeded"
@@ -186,10 +186,10 @@ def test_what_somebody_changed_is_kept_and_the_run_says_so(crowd: Lab) -> None:
 
 def test_a_repair_takes_back_first_what_could_not_be_taken_back(crowd: Lab) -> None:
     own = crowd.jail / "mended"
-    wid = crowd.parked("mended", (".tmp/mended/a", "a"), (".tmp/mended/b", "b"))
+    wid = crowd.park_run("mended", (".tmp/mended/a", "a"), (".tmp/mended/b", "b"))
     (own / "b").write_bytes(b"edited")
     answer(crowd.shim, wid, "no")
-    crowd.failed(wid)
+    crowd.read_failure(wid)
     retry = f"/api/runs/{wid}/retry"
     assert crowd.shim.http.post(retry).status_code == 202
     mismatch = f"POSTIMAGE_MISMATCH:{own / 'b'}"
@@ -202,7 +202,7 @@ def test_a_repair_takes_back_first_what_could_not_be_taken_back(crowd: Lab) -> N
 
     (own / "b").write_bytes(b"b")
     assert crowd.shim.http.post(retry).status_code == 202
-    reached(crowd.shim, wid, "WAITING_INPUT")
+    wait_for_status(crowd.shim, wid, "WAITING_INPUT")
 
     rows = crowd.history(wid)
     assert [(row["attempt"], row["rolled_back_for"]) for row in rows] == [
@@ -215,16 +215,16 @@ def test_a_repair_takes_back_first_what_could_not_be_taken_back(crowd: Lab) -> N
 def test_a_repair_writes_again_as_an_attempt_of_its_own(crowd: Lab) -> None:
     target = crowd.jail / "repaired"
     target.write_bytes(b"old")
-    wid = crowd.parked("repaired", (".tmp/repaired", "new"))
+    wid = crowd.park_run("repaired", (".tmp/repaired", "new"))
     answer(crowd.shim, wid, "no")
-    crowd.failed(wid)
+    crowd.read_failure(wid)
     assert target.read_bytes() == b"old"
 
     assert crowd.shim.http.post(f"/api/runs/{wid}/retry").status_code == 202
-    reached(crowd.shim, wid, "WAITING_INPUT")
+    wait_for_status(crowd.shim, wid, "WAITING_INPUT")
     assert target.read_bytes() == b"new"
     assert answer(crowd.shim, wid) == 200
-    reached(crowd.shim, wid, "SUCCESS")
+    wait_for_status(crowd.shim, wid, "SUCCESS")
 
     first, second = crowd.history(wid)
     assert target.read_bytes() == b"new"
@@ -286,7 +286,7 @@ def test_a_patch_that_leads_out_fails_the_run_and_the_one_before_is_taken_back(
     wid = crowd.start(topic)
 
     shown = str(crowd.root / target) if "link" in target else target.replace("\0", "<NUL>")
-    assert crowd.failed(wid) == f"PATCH_PATH_NOT_ALLOWED:{shown}"
+    assert crowd.read_failure(wid) == f"PATCH_PATH_NOT_ALLOWED:{shown}"
     assert not first.exists()
     begun = [(row["patch_index"], row["rolled_back_for"]) for row in crowd.history(wid)]
     assert begun == ([] if way is _nul else [(0, "failure")])
@@ -302,7 +302,7 @@ def test_a_canceled_run_is_taken_back_and_a_resumed_one_written_again(crowd: Lab
     own = crowd.jail / "resumed"
     own.mkdir()
     (own / "old").write_bytes(b"old")
-    wid = crowd.parked("resumed", (".tmp/resumed/old", "new"), (".tmp/resumed/b/c", "made"))
+    wid = crowd.park_run("resumed", (".tmp/resumed/old", "new"), (".tmp/resumed/b/c", "made"))
 
     crowd.act(wid, "cancel")
     eventually(lambda: (own / "old").read_bytes() == b"old", deadline_s=20)
@@ -312,10 +312,10 @@ def test_a_canceled_run_is_taken_back_and_a_resumed_one_written_again(crowd: Lab
         "CANCELLED", "CANCELLED",
     )  # fmt: skip
     crowd.act(wid, "resume")
-    reached(crowd.shim, wid, "WAITING_INPUT")
+    wait_for_status(crowd.shim, wid, "WAITING_INPUT")
     eventually((own / "b/c").exists, deadline_s=20)
     assert answer(crowd.shim, wid) == 200
-    reached(crowd.shim, wid, "SUCCESS")
+    wait_for_status(crowd.shim, wid, "SUCCESS")
 
     rows = crowd.history(wid)
     assert ((own / "old").read_bytes(), (own / "b/c").read_bytes()) == (b"new", b"made")
@@ -328,10 +328,10 @@ def test_a_canceled_run_is_taken_back_and_a_resumed_one_written_again(crowd: Lab
 
 def test_a_canceled_run_whose_file_was_changed_says_so(lab: Lab) -> None:
     with lab.worker():
-        wid = lab.parked("changed", (".tmp/changed", "new"))
+        wid = lab.park_run("changed", (".tmp/changed", "new"))
         (lab.jail / "changed").write_bytes(b"edited")
         lab.act(wid, "cancel")
-        lab.compensated(wid, "ERROR")
+        lab.wait_until_compensated(wid, "ERROR")
 
     why = f"POSTIMAGE_MISMATCH:{lab.jail / 'changed'}"
     ended = header(lab.shim, wid)

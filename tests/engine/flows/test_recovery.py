@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 
 from pytest_spec11.waiting import GIVE_UP_S, eventually
-from tests.engine.lives import answer, header, parked, reached
+from tests.engine.lives import answer, header, park_run, wait_for_status
 from tests.engine.shim_process import Shim, running_shim
 from tests.engine.worker_process import running_worker, start_worker
 
@@ -43,12 +43,12 @@ def executing(shim: Shim) -> bool:
 
 def test_a_worker_killed_at_a_gate_comes_back_and_finishes(own_shim: Shim) -> None:
     with running_worker(own_shim.dsn) as worker:
-        wid = parked(own_shim, "killed at the gate")
+        wid = park_run(own_shim, "killed at the gate")
         assert worker.kill() == -signal.SIGKILL
     assert answer(own_shim, wid) == 200
 
     with running_worker(own_shim.dsn):
-        reached(own_shim, wid, "SUCCESS")
+        wait_for_status(own_shim, wid, "SUCCESS")
 
     assert own_shim.rows(ONCE) == [DONE_ONCE]
 
@@ -56,12 +56,12 @@ def test_a_worker_killed_at_a_gate_comes_back_and_finishes(own_shim: Shim) -> No
 def test_another_worker_takes_over_what_a_dead_one_was_running(own_shim: Shim) -> None:
     slow = {"CHAOS_SLEEP_EXECUTE": "2000"}
     with running_worker(own_shim.dsn, "w0", **slow) as first:
-        wid = parked(own_shim, "killed in its task")
+        wid = park_run(own_shim, "killed in its task")
         with running_worker(own_shim.dsn, "w1", **slow):
             assert answer(own_shim, wid) == 200
             eventually(lambda: executing(own_shim), deadline_s=10)
             first.kill()
-            reached(own_shim, wid, "SUCCESS", deadline_s=30)
+            wait_for_status(own_shim, wid, "SUCCESS", deadline_s=30)
 
     assert own_shim.rows(ONCE) == [DONE_ONCE]
     assert own_shim.rows(EXECUTORS, wid) == [{"executor_id": "w1"}]
@@ -69,11 +69,11 @@ def test_another_worker_takes_over_what_a_dead_one_was_running(own_shim: Shim) -
 
 def test_a_frozen_worker_loses_its_runs_and_ends_when_it_thaws(own_shim: Shim) -> None:
     with running_worker(own_shim.dsn, "w0") as first:
-        wid = parked(own_shim, "frozen")
+        wid = park_run(own_shim, "frozen")
         first.send(signal.SIGSTOP)
         with running_worker(own_shim.dsn, "w1"):
             assert answer(own_shim, wid) == 200
-            reached(own_shim, wid, "SUCCESS", deadline_s=30)
+            wait_for_status(own_shim, wid, "SUCCESS", deadline_s=30)
             first.send(signal.SIGCONT)
             assert first.process.wait(GIVE_UP_S) == 5
 
@@ -82,7 +82,7 @@ def test_a_frozen_worker_loses_its_runs_and_ends_when_it_thaws(own_shim: Shim) -
 
 def test_a_worker_whose_sessions_are_cut_keeps_its_runs(own_shim: Shim) -> None:
     with running_worker(own_shim.dsn, "w0") as first:
-        wid = parked(own_shim, "cut off")
+        wid = park_run(own_shim, "cut off")
         with running_worker(own_shim.dsn, "w1") as second:
             seen = own_shim.rows(CLOCK)
             assert len(own_shim.rows(CUT, "spec11-worker-w0")) >= 3
@@ -90,7 +90,7 @@ def test_a_worker_whose_sessions_are_cut_keeps_its_runs(own_shim: Shim) -> None:
                 lambda: own_shim.rows(SEEN_SINCE, seen[0]["at"]), deadline_s=20, until=is_everybody
             )
             assert answer(own_shim, wid) == 200
-            reached(own_shim, wid, "SUCCESS")
+            wait_for_status(own_shim, wid, "SUCCESS")
             assert [each.process.poll() for each in (first, second)] == [None, None]
 
     assert own_shim.rows(ONCE) == [DONE_ONCE]
@@ -118,7 +118,7 @@ def test_a_worker_of_another_version_leaves_a_run_alone(own_shim: Shim) -> None:
         assert warned == ["no live worker of version v1: starts are durable and wait"]
         assert header(own_shim, wid)["status"] == "ENQUEUED"
         with running_worker(own_shim.dsn, "right"):
-            reached(own_shim, wid, "WAITING_INPUT")
+            wait_for_status(own_shim, wid, "WAITING_INPUT")
 
     assert own_shim.rows(EXECUTORS, wid) == [{"executor_id": "right"}]
 
@@ -126,7 +126,7 @@ def test_a_worker_of_another_version_leaves_a_run_alone(own_shim: Shim) -> None:
 def test_a_gate_that_nobody_answers_is_a_no(clone: Callable[[], str]) -> None:
     with running_shim(clone(), HITL_PLAN_APPROVAL_TIMEOUT_S="1") as shim, running_worker(shim.dsn):
         wid = shim.start("silence").json()["workflowID"]
-        reached(shim, wid, "ERROR")
+        wait_for_status(shim, wid, "ERROR")
         gate = shim.http.get(f"/api/runs/{wid}/gates").json()[0]
         ended = header(shim, wid)
         told = shim.rows("SELECT key, value::json ->> 'reason' AS why FROM dbos.workflow_events")

@@ -16,7 +16,7 @@ def room(slots: Slots, tenant: str) -> int:
     return min(of_all, limits.slots_of_one - slots.count_for_partition(INTENT, tenant))
 
 
-def claimed(slots: Slots, waiting: str, of_new: int = 1) -> str:
+def name_claimers(slots: Slots, waiting: str, of_new: int = 1) -> str:
     """Who gets slots in one look; ``n`` wants ``of_new``, all others any number."""
     got = ""
     for tenant in slots.due(INTENT, waiting):
@@ -30,18 +30,22 @@ def claimed(slots: Slots, waiting: str, of_new: int = 1) -> str:
 def test_one_alone_takes_all_slots_but_one() -> None:
     slots = Slots(LIMITS)
 
-    assert [claimed(slots, "a"), claimed(slots, "a"), claimed(slots, "b")] == ["aaa", "", "b"]
+    assert [name_claimers(slots, "a"), name_claimers(slots, "a"), name_claimers(slots, "b")] == [
+        "aaa",
+        "",
+        "b",
+    ]
 
 
 def test_free_slots_are_shared_and_who_was_asked_longest_ago_is_next() -> None:
     slots = Slots(LIMITS)
 
-    assert [claimed(slots, "abcdef"), claimed(slots, "abcdef")] == ["abcd", ""]
+    assert [name_claimers(slots, "abcdef"), name_claimers(slots, "abcdef")] == ["abcd", ""]
     slots.leave(slots.activeList()[0])
-    assert claimed(slots, "abcdef") == "e"
+    assert name_claimers(slots, "abcdef") == "e"
     for number, tenant in enumerate("fnab", 1):
         slots.leave(slots.activeList()[number])
-        assert claimed(slots, "abcdefn") == tenant
+        assert name_claimers(slots, "abcdefn") == tenant
 
 
 @pytest.mark.parametrize(("holders", "next_one"), [("aab", "n"), ("aabc", "")])
@@ -50,8 +54,8 @@ def test_the_last_slot_is_for_a_tenant_that_has_none(holders: str, next_one: str
     for number, tenant in enumerate(holders):
         slots.add(f"run {number}", INTENT, tenant)
 
-    assert claimed(slots, "a") == ""
-    assert claimed(slots, "an") == next_one
+    assert name_claimers(slots, "a") == ""
+    assert name_claimers(slots, "an") == next_one
 
 
 def test_who_waits_holds_no_slot_and_needs_none_to_end() -> None:

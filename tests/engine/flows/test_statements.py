@@ -11,7 +11,7 @@ import pytest
 
 from engine.postgres.server import EmbeddedServer
 from pytest_spec11.waiting import eventually
-from tests.engine.lives import answer, engine_ended, finished, parked
+from tests.engine.lives import answer, engine_ended, finish_run, park_run
 from tests.engine.shim_process import Shim, running_shim
 from tests.engine.statement_log import Statement, StatementLog
 from tests.engine.worker_process import running_worker
@@ -33,7 +33,7 @@ def logged(server: EmbeddedServer, clone: Callable[[], str]) -> Iterator[tuple[S
     dsn = clone()
     log = StatementLog.open(server, dsn)
     with running_shim(dsn) as shim, running_worker(dsn):
-        finished(shim, "first of all")
+        finish_run(shim, "first of all")
         yield shim, log
 
 
@@ -58,7 +58,7 @@ def test_a_start_is_parked_with_few_statements(logged: tuple[Shim, StatementLog]
     wids: list[str] = []
 
     def start() -> None:
-        wids.append(parked(shim, "counted to its gate"))
+        wids.append(park_run(shim, "counted to its gate"))
         wait_recorded(shim, wids[0])
 
     found = log.record(start)
@@ -70,7 +70,7 @@ def test_a_start_is_parked_with_few_statements(logged: tuple[Shim, StatementLog]
 
 def test_an_answer_ends_its_run_with_few_statements(logged: tuple[Shim, StatementLog]) -> None:
     shim, log = logged
-    wid = parked(shim, "counted to its end")
+    wid = park_run(shim, "counted to its end")
     wait_recorded(shim, wid)
 
     def reply() -> None:

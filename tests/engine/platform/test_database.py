@@ -17,7 +17,7 @@ from engine.postgres.binaries import Programs
 from engine.postgres.server import EmbeddedServer, connect
 from engine.store.migrations import LEDGER, LOCK
 from pytest_spec11.waiting import GIVE_UP_S, eventually
-from tests.engine.processes import begun, engine
+from tests.engine.processes import begin_command, engine
 from tests.engine.shim_process import running_shim
 
 NUMBERS = count()
@@ -43,7 +43,7 @@ def empty(server: EmbeddedServer) -> str:
     return server.dsn(name)
 
 
-def dumped(dsn: str, *options: str) -> str:
+def dump_database(dsn: str, *options: str) -> str:
     """What pg_dump writes of the database."""
     made = subprocess.run(  # noqa: S603  # our own words only
         [Programs.find_installed().path("pg_dump"), "--restrict-key=same", *options, dsn],
@@ -64,7 +64,7 @@ def holding(dsn: str, *statements: str) -> Iterator[psycopg.Connection]:
         holder.rollback()
 
 
-def seen(dsn: str, query: str) -> object:
+def find_value(dsn: str, query: str) -> object:
     """The one value that ``query`` finds, None if there is none."""
     with connect(dsn) as db:
         row = db.execute(query.encode()).fetchone()
@@ -73,13 +73,13 @@ def seen(dsn: str, query: str) -> object:
 
 def test_migrating_again_changes_no_byte(clone: Callable[[], str]) -> None:
     dsn = clone()
-    before = dumped(dsn)
+    before = dump_database(dsn)
 
     first, second = (engine("db", "migrate", "--json", SPEC11_DSN=dsn) for _ in range(2))
 
     assert (first.code, second.code) == (0, 0)
     assert [json.loads(each.stdout) for each in (first, second)] == [{"applied": []}] * 2
-    assert dumped(dsn) == before
+    assert dump_database(dsn) == before
     assert before.count("CREATE TABLE") > 20
 
 
@@ -89,13 +89,13 @@ def test_an_applied_file_that_was_changed_is_refused_and_nothing_is_done(
     dsn = clone()
     with connect(dsn) as db:
         db.execute("UPDATE app.schema_migrations SET sha256 = repeat('0', 64) WHERE version = 1")
-    before = dumped(dsn)
+    before = dump_database(dsn)
 
     refused = engine("db", "migrate", SPEC11_DSN=dsn)
 
     assert (refused.code, refused.stdout) == (4, "")
     assert refused.stderr == ("spec11-engine db: migration 0001_schema changed since applied\n")
-    assert dumped(dsn) == before
+    assert dump_database(dsn) == before
 
 
 def test_two_at_once_both_succeed_and_one_of_them_did_the_work(
@@ -103,15 +103,17 @@ def test_two_at_once_both_succeed_and_one_of_them_did_the_work(
 ) -> None:
     with ExitStack() as stack:
         holder = stack.enter_context(holding(empty, f"SELECT pg_advisory_lock({LOCK})"))
-        both = [stack.enter_context(begun("db", "migrate", SPEC11_DSN=empty)) for _ in range(2)]
-        eventually(lambda: seen(empty, MIGRATING) == 2, deadline_s=20)
+        both = [
+            stack.enter_context(begin_command("db", "migrate", SPEC11_DSN=empty)) for _ in range(2)
+        ]
+        eventually(lambda: find_value(empty, MIGRATING) == 2, deadline_s=20)
         holder.execute("SELECT pg_advisory_unlock_all()")
 
         codes = [each.wait(GIVE_UP_S) for each in both]
         said = sorted(each.stdout.read() for each in both if each.stdout is not None)
 
     assert (codes, said) == ([0, 0], ["applied schema\n", "nothing to apply\n"])
-    assert dumped(empty, "--schema-only") == dumped(clone(), "--schema-only")
+    assert dump_database(empty, "--schema-only") == dump_database(clone(), "--schema-only")
 
 
 def test_sigkill_in_the_middle_leaves_whole_files_and_the_next_one_finishes(
@@ -121,37 +123,37 @@ def test_sigkill_in_the_middle_leaves_whole_files_and_the_next_one_finishes(
         db.execute(LEDGER.encode())
     with (
         holding(empty, "LOCK app.schema_migrations IN SHARE MODE"),
-        begun("db", "migrate", SPEC11_DSN=empty) as killed,
+        begin_command("db", "migrate", SPEC11_DSN=empty) as killed,
     ):
-        backend = eventually(lambda: seen(empty, BLOCKED), deadline_s=30)
+        backend = eventually(lambda: find_value(empty, BLOCKED), deadline_s=30)
         killed.kill()
         killed.wait()
         with connect(empty) as db:
             db.execute("SELECT pg_terminate_backend(%s, 5000)", (backend,))
 
-    assert seen(empty, "SELECT to_regclass('app.runs')") is None
-    assert seen(empty, "SELECT count(*) FROM app.schema_migrations") == 0
+    assert find_value(empty, "SELECT to_regclass('app.runs')") is None
+    assert find_value(empty, "SELECT count(*) FROM app.schema_migrations") == 0
     finished = engine("db", "migrate", SPEC11_DSN=empty)
     assert (finished.code, finished.stdout) == (0, "applied schema\n")
-    assert dumped(empty, "--schema-only") == dumped(clone(), "--schema-only")
+    assert dump_database(empty, "--schema-only") == dump_database(clone(), "--schema-only")
 
 
 def test_reset_wants_yes_then_a_database_that_nobody_uses(clone: Callable[[], str]) -> None:
     dsn = clone()
-    before = dumped(dsn)
+    before = dump_database(dsn)
 
     doubtful = engine("db", "reset", SPEC11_DSN=dsn)
     with psycopg.connect(dsn, application_name="somebody"):
         used = engine("db", "reset", "--yes", SPEC11_DSN=dsn)
-    unharmed = dumped(dsn)
+    unharmed = dump_database(dsn)
     done = engine("db", "reset", "--yes", SPEC11_DSN=dsn)
 
     assert (doubtful.code, "confirm with --yes" in doubtful.stderr) == (2, True)
     assert (used.code, "in use by 1 sessions (somebody)" in used.stderr) == (3, True)
     assert unharmed == before
     assert done.code == 0
-    assert seen(dsn, "SELECT to_regnamespace('app')") is None
-    assert seen(dsn, "SELECT to_regnamespace('dbos')") is None
+    assert find_value(dsn, "SELECT to_regnamespace('app')") is None
+    assert find_value(dsn, "SELECT to_regnamespace('dbos')") is None
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def thawed() -> Iterator[None]:
     gc.unfreeze()
 
 
-def loaded_by(module: str) -> set[str]:
+def list_loaded(module: str) -> set[str]:
     made = subprocess.run(  # noqa: S603  # our own words only
         [sys.executable, "-c", LOADED.format(module=module)],
         env=environment(),
@@ -44,7 +44,7 @@ def loaded_by(module: str) -> set[str]:
     ],
 )
 def test_a_process_loads_no_library_that_it_does_not_use(module: str, unneeded: set[str]) -> None:
-    loaded = loaded_by(module)
+    loaded = list_loaded(module)
     assert module in loaded
     assert unneeded & loaded == set()
 

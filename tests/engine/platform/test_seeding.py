@@ -64,10 +64,10 @@ def real(clone: Callable[[], str]) -> Iterator[tuple[Shim, dict[str, str]]]:
     with running_shim(clone()) as shim:
         with running_worker(shim.dsn):
             ended = {
-                "waiting_input": _reached(shim, "waits", None),
-                "succeeded": _reached(shim, "goes", "yes"),
-                "retries_exceeded": _reached(shim, "is refused", "no"),
-                "canceled": _reached(shim, "is canceled", "cancel"),
+                "waiting_input": _make_run(shim, "waits", None),
+                "succeeded": _make_run(shim, "goes", "yes"),
+                "retries_exceeded": _make_run(shim, "is refused", "no"),
+                "canceled": _make_run(shim, "is canceled", "cancel"),
             }
             for word, wid in ended.items():
                 _wait(shim, STANDS, wid, word)
@@ -83,7 +83,7 @@ def seeded(server: EmbeddedServer, clone: Callable[[], str]) -> Iterator[Shim]:
         yield shim
 
 
-def _reached(shim: Shim, goal: str, then: str | None) -> str:
+def _make_run(shim: Shim, goal: str, then: str | None) -> str:
     """A run that waits, and then what is done to it."""
     wid = str(shim.start(goal).json()["workflowID"])
     _wait(shim, PARKED, wid)
@@ -103,7 +103,7 @@ def _wait(shim: Shim, query: str, *values: object) -> None:
     eventually(lambda: shim.rows(query, *values) == [{"count": 1}], deadline_s=30)
 
 
-def _left_by(shim: Shim, wid: str) -> Counter[str]:
+def _count_rows(shim: Shim, wid: str) -> Counter[str]:
     """Each row of a run or of its children: its table, its columns with a value, its words."""
     children = [row["workflow_uuid"] for row in shim.rows(CHILDREN, wid)]
     (run,) = shim.rows("SELECT id FROM app.runs WHERE workflow_id = %s", wid)
@@ -112,11 +112,11 @@ def _left_by(shim: Shim, wid: str) -> Counter[str]:
     with psycopg.connect(shim.dsn, row_factory=scalar_row) as db:
         for table in db.execute(TABLES).fetchall():
             query = f"SELECT to_jsonb(t) FROM {table} t WHERE t::text LIKE ANY(%s)"  # noqa: S608  # a name of the catalogue
-            found.update(_signed(table, row) for row in db.execute(query.encode(), [names]))
+            found.update(_describe_row(table, row) for row in db.execute(query.encode(), [names]))
     return found
 
 
-def _signed(table: str, row: dict[str, Any]) -> str:
+def _describe_row(table: str, row: dict[str, Any]) -> str:
     has = sorted(name for name, value in row.items() if value is not None)
     said = {name: row[name] for name in sorted(row.keys() & ALIKE)}
     return f"{table} {has} {json.dumps(said, sort_keys=True)}"
@@ -129,7 +129,7 @@ def test_a_seeded_run_left_what_a_real_one_leaves(
     shim, wids = real
     (like,) = seeded.rows(ONE, word)
 
-    assert _left_by(seeded, like["workflow_id"]) == _left_by(shim, wids[word])
+    assert _count_rows(seeded, like["workflow_id"]) == _count_rows(shim, wids[word])
 
 
 @pytest.mark.parametrize("word", WORDS_OF_RUNS)

@@ -14,13 +14,20 @@ from engine.errors import Misconfigured
 from engine.postgres.account import Account
 from engine.postgres.server import PORT, EmbeddedServer, connect
 from pytest_spec11.waiting import GIVE_UP_S, eventually
-from tests.engine.processes import begun, cmdline, engine, left_on, nothing_is_left, postmaster
+from tests.engine.processes import (
+    begin_command,
+    cmdline,
+    engine,
+    find_processes,
+    nothing_is_left,
+    postmaster,
+)
 
 READY = re.compile(r"postgres ready host=(\S+) port=\d+\n")
 
 
 def test_sigkill_of_its_owner_ends_a_throw_away_server_and_removes_its_directory() -> None:
-    with begun("db", "serve", "--ephemeral") as owner:
+    with begin_command("db", "serve", "--ephemeral") as owner:
         assert owner.stdout is not None
         ready = READY.fullmatch(owner.stdout.readline())
         assert ready is not None
@@ -35,7 +42,7 @@ def test_sigkill_of_its_owner_ends_a_throw_away_server_and_removes_its_directory
         owner.kill()
 
     eventually(lambda: not root.exists() and not Path(ready[1]).exists(), deadline_s=8)
-    eventually(lambda: left_on(root) == [], deadline_s=8)
+    eventually(lambda: find_processes(root) == [], deadline_s=8)
 
 
 def test_a_durable_directory_keeps_committed_rows_through_sigkill_of_the_server(
@@ -56,7 +63,7 @@ def test_a_durable_directory_keeps_committed_rows_through_sigkill_of_the_server(
 
 
 def test_a_server_says_that_it_ended_and_where_its_log_is(data: Path) -> None:
-    with begun("db", "serve", "--data-dir", str(data)) as serving:
+    with begin_command("db", "serve", "--data-dir", str(data)) as serving:
         assert serving.stdout is not None
         assert serving.stderr is not None
         assert READY.fullmatch(serving.stdout.readline())

@@ -13,11 +13,11 @@ from engine.postgres.server import EmbeddedServer, connect
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.engine.processes import (
     engine,
-    left_on,
+    find_processes,
     nothing_is_left,
     postmaster,
     running_up,
-    started,
+    start_runs,
 )
 from tests.process_state import is_alive
 
@@ -36,8 +36,8 @@ def test_it_serves_then_ctrl_c_leaves_no_process_and_a_free_port(data: Path) -> 
     with running_up(data, "--workers", "1") as up:
         url = up.url()
         health = httpx.get(f"{url}/healthz").json()
-        wids = started(url, "served")
-        there = len(left_on(data))
+        wids = start_runs(url, "served")
+        there = len(find_processes(data))
 
         code = up.end(signal.SIGINT)
 
@@ -63,17 +63,17 @@ def test_it_serves_then_ctrl_c_leaves_no_process_and_a_free_port(data: Path) -> 
 def test_a_signal_while_it_starts_leaves_no_process_nor_does_an_impatient_second_one(
     data: Path, stage: str, signum: signal.Signals
 ) -> None:
-    def reached() -> bool:
+    def is_at_stage() -> bool:
         if stage == "postgres":
             return (data / "cluster" / "postmaster.pid").exists()
         return stage in up.children()
 
     with running_up(data) as up:
-        eventually(reached, deadline_s=30, every_s=0.005)
+        eventually(is_at_stage, deadline_s=30, every_s=0.005)
 
         if signum == signal.SIGINT:
             up.process.send_signal(signum)
-            eventually(lambda: "stops" in up.said(), deadline_s=5, every_s=0.005)
+            eventually(lambda: "stops" in up.read_output(), deadline_s=5, every_s=0.005)
         code = up.end(signum)
 
     assert (code, up.out.read_text()) == (0, "")
@@ -82,7 +82,7 @@ def test_a_signal_while_it_starts_leaves_no_process_nor_does_an_impatient_second
 
 def test_sigkill_takes_all_along_and_the_next_up_has_every_row(data: Path) -> None:
     with running_up(data) as up:
-        wids = started(up.url(), "a", "b", "c")
+        wids = start_runs(up.url(), "a", "b", "c")
         up.end(signal.SIGKILL)
         with running_up(data) as next_up:  # at once: what is left of the first is waited for
             next_up.url()
@@ -98,15 +98,17 @@ def test_sigkill_takes_all_along_and_the_next_up_has_every_row(data: Path) -> No
 def test_a_killed_api_is_back_on_its_port_after_pauses_that_grow(data: Path) -> None:
     with running_up(data) as up:
         url = up.url()
-        started(url, "before")
+        start_runs(url, "before")
         for _ in range(3):
             killed = up.children()["api"]
             killed.kill()
             killed.wait(GIVE_UP_S)
             eventually(lambda: _healthy(url), deadline_s=15)
 
-        assert len(started(url, "after")) == 1
-        pauses = re.findall(r"up +\| api ended with -9 and begins again in (\S+) s", up.said())
+        assert len(start_runs(url, "after")) == 1
+        pauses = re.findall(
+            r"up +\| api ended with -9 and begins again in (\S+) s", up.read_output()
+        )
         assert pauses == ["0.1", "0.2", "0.4"]
         assert up.out.read_text() == f"ready {url}\n"
 
@@ -115,7 +117,7 @@ def test_a_killed_postgres_is_back_with_every_row(data: Path) -> None:
     with running_up(data) as up:
         url = up.url()
         api = up.children()["api"]
-        wids = started(url, *(f"run {number}" for number in range(10)))
+        wids = start_runs(url, *(f"run {number}" for number in range(10)))
 
         postmaster(data).kill()
         eventually(lambda: not _healthy(url), deadline_s=5)
@@ -123,7 +125,7 @@ def test_a_killed_postgres_is_back_with_every_row(data: Path) -> None:
 
         assert {wid for (wid,) in up.rows(ASKED)} == wids
         assert {wid for (wid,) in up.rows(ENQUEUED)} == wids
-        assert len(started(url, "after")) == 1
+        assert len(start_runs(url, "after")) == 1
         assert is_alive(api)
 
 
@@ -214,7 +216,7 @@ EXPORTED = {
 def test_variables_of_other_databases_neither_break_nor_redirect_it(data: Path) -> None:
     with running_up(data, **EXPORTED) as up:
         assert httpx.get(f"{up.url()}/healthz").json()["ok"] is True
-        (wid,) = started(up.url(), "größer 日本")
+        (wid,) = start_runs(up.url(), "größer 日本")
         asked = engine("psql", "--data-dir", str(data), "app", "-Atc", ASKED, **EXPORTED)
 
     assert (asked.code, asked.stdout) == (0, f"{wid}\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 
 from pytest_spec11.waiting import GIVE_UP_S, eventually
-from tests.engine.processes import nothing_is_left, running_up, started
+from tests.engine.processes import nothing_is_left, running_up, start_runs
 
 
 def executors(url: str) -> set[str]:
@@ -29,11 +29,11 @@ def test_a_killed_worker_is_back_under_its_id_and_all_go_when_up_is_killed(data:
         killed = up.children()["w1"]
         killed.kill()
         killed.wait(GIVE_UP_S)
-        eventually(lambda: up.said().count("w1       | worker w1 ready") == 2, deadline_s=20)
-        [wid] = started(url, "after")
+        eventually(lambda: up.read_output().count("w1       | worker w1 ready") == 2, deadline_s=20)
+        [wid] = start_runs(url, "after")
         eventually(lambda: where(url, wid) == "WAITING_INPUT", deadline_s=15)
 
-        assert up.said().count("up       | w1 ended with -9 and begins again in 0.1 s") == 1
+        assert up.read_output().count("up       | w1 ended with -9 and begins again in 0.1 s") == 1
         assert up.children()["w1"] != killed
         assert executors(url) == {"w0", "w1"}
         up.end(signal.SIGKILL)

@@ -12,7 +12,7 @@ ENDLESS = {"id": "d", "kind": "diff_le", "artifactA": "long", "artifactB": "othe
 THERE = {"id": "t", "kind": "file_exists", "glob": "long"}
 
 
-def judged(*checks: dict[str, Any]) -> list[Finding]:
+def judge_checks(*checks: dict[str, Any]) -> list[Finding]:
     return asyncio.run(Evals().judge(checks, [LONG, OTHER]))
 
 
@@ -20,19 +20,19 @@ def test_checks_are_looked_at_in_a_process_of_their_own() -> None:
     regex = {"id": "r", "kind": "regex", "artifact": "l*", "re": "a!$"}
     schema = {"id": "s", "kind": "jsonschema", "artifact": "l*", "schema": {}}
 
-    found = judged(THERE, regex, schema)
+    found = judge_checks(THERE, regex, schema)
 
     assert [each.reason for each in found] == ["file_exists:ok", "regex:ok", "jsonschema:invalid"]
 
 
 def test_a_pattern_that_explodes_elsewhere_is_looked_for_in_time() -> None:
-    (found,) = judged({"id": "r", "kind": "regex", "artifact": "l*", "re": "((a+)+)+$"})
+    (found,) = judge_checks({"id": "r", "kind": "regex", "artifact": "l*", "re": "((a+)+)+$"})
 
     assert found.reason == "regex:miss"
 
 
 def test_a_check_that_takes_too_long_fails_alone() -> None:
-    found = judged(THERE, ENDLESS, THERE)
+    found = judge_checks(THERE, ENDLESS, THERE)
 
     assert [each.reason for each in found] == [
         "file_exists:ok",
@@ -43,7 +43,7 @@ def test_a_check_that_takes_too_long_fails_alone() -> None:
 
 
 def test_what_breaks_the_process_fails_with_all_that_comes_after() -> None:
-    found = judged(THERE, {"id": "x", "kind": "no such kind"}, THERE)
+    found = judge_checks(THERE, {"id": "x", "kind": "no such kind"}, THERE)
 
     assert [each.reason for each in found] == [
         "file_exists:ok",

@@ -102,7 +102,7 @@ def double(monkeypatch: pytest.MonkeyPatch) -> Double:
     return made
 
 
-def ran(name: str) -> Result:
+def run_hosted(name: str) -> Result:
     return asyncio.run(Hosted(HOSTS[name]).run(Task(key="key", cmd="echo hi"), 1))
 
 
@@ -110,7 +110,7 @@ def ran(name: str) -> Result:
 def test_a_command_there_is_told_as_it_was(double: Double, name: str) -> None:
     double.script = [("stdout", "hi\n"), ("stderr", "warned\n"), ("stdout", "bye\n")]
 
-    ended = ran(name)
+    ended = run_hosted(name)
 
     assert (ended.err_code, ended.exit) == ("NONE", 0)
     assert (ended.stdout, ended.stderr, ended.sandbox_ref) == ("hi\nbye\n", "warned\n", name)
@@ -122,7 +122,7 @@ def test_a_command_there_is_told_as_it_was(double: Double, name: str) -> None:
 def test_a_failing_command_is_classified_by_what_it_said(double: Double, name: str) -> None:
     double.script, double.exit = [("stderr", "Out of memory\n")], 137
 
-    ended = ran(name)
+    ended = run_hosted(name)
 
     assert (ended.err_code, ended.exit, double.ended) == ("OOM", 137, 1)
 
@@ -131,14 +131,14 @@ def test_a_failing_command_is_classified_by_what_it_said(double: Double, name: s
 def test_its_wall_time_is_a_class_of_its_own(double: Double, name: str) -> None:
     double.exit = LateError("deadline")
 
-    assert (ran(name).err_code, double.ended) == ("TIMEOUT", 1)
+    assert (run_hosted(name).err_code, double.ended) == ("TIMEOUT", 1)
 
 
 @pytest.mark.parametrize("name", HOSTS)
 def test_a_machine_that_is_lost_is_infrastructure(double: Double, name: str) -> None:
     double.exit = ConnectionError("socket hang up")
 
-    ended = ran(name)
+    ended = run_hosted(name)
 
     assert (ended.err_code, ended.stderr, double.ended) == (
         *("NET_FAIL", f"{name}: socket hang up\n"),
@@ -161,7 +161,7 @@ def test_a_machine_that_does_not_boot_is_infrastructure(
 ) -> None:
     double.boot = error
 
-    ended = ran(name)
+    ended = run_hosted(name)
 
     assert (ended.err_code, ended.sandbox_ref, double.ended) == (code, "none", 0)
     assert ended.stderr.startswith(f"{name}: ")
@@ -171,15 +171,15 @@ def test_a_machine_that_does_not_boot_is_infrastructure(
 def test_output_is_kept_in_part_and_counted_in_full(double: Double, name: str) -> None:
     double.script = [("stdout", "x" * 200_000)] * 3
 
-    ended = ran(name)
+    ended = run_hosted(name)
 
     assert ended.stdout == "x" * MOST_KEPT
     assert (ended.metrics["stdoutBytes"], ended.metrics["truncated"]) == (600_000, 1)
 
 
 def test_the_network_is_off_unless_it_is_asked_for(double: Double) -> None:
-    ran("e2b")
-    ran("microsandbox")
+    run_hosted("e2b")
+    run_hosted("microsandbox")
 
     assert (double.asked["allow_internet_access"], double.asked["network"]) == (False, "no network")
 
@@ -188,7 +188,7 @@ def test_a_key_is_shown_nowhere(double: Double) -> None:
     double.boot = RuntimeError("refused")
 
     assert double.asked == {}
-    assert KEY not in repr(HOSTS["e2b"]) + repr(ran("e2b"))
+    assert KEY not in repr(HOSTS["e2b"]) + repr(run_hosted("e2b"))
     assert double.asked["api_key"] == KEY
 
 
@@ -198,7 +198,7 @@ def test_an_sdk_that_is_missing_is_a_failure_of_its_provider(
 ) -> None:
     monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
 
-    ended = ran(name)
+    ended = run_hosted(name)
 
     assert ended.err_code == "BOOT_FAIL"
     assert ended.stderr == f"{name}: its SDK is missing: pytest-spec11[{name}]\n"

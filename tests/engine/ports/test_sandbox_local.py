@@ -38,11 +38,11 @@ def base() -> Iterator[Path]:
 def run(base: Path) -> Callable[..., Result]:
     """How a command ends; keywords change its limits."""
 
-    def ran(cmd: str, **limits: int) -> Result:
+    def run_local(cmd: str, **limits: int) -> Result:
         local = Local(limits=Limits(**{**LIMITS, **limits}), base=base)
         return asyncio.run(local.run(Task(key=KEY, cmd=cmd), 2))
 
-    return ran
+    return run_local
 
 
 def test_what_a_shell_does_is_done(run: Callable[..., Result], base: Path) -> None:
@@ -122,7 +122,7 @@ def test_whatever_it_makes_of_its_directory_is_removed(
 def test_a_run_that_is_given_up_takes_its_command_along(base: Path) -> None:
     before = sleepers()
 
-    async def given_up() -> None:
+    async def give_up() -> None:
         local = Local(limits=Limits(**LIMITS), base=base)
         running = asyncio.create_task(local.run(Task(key=KEY, cmd="exec sleep 600"), 1))
         await asyncio.to_thread(lambda: eventually(lambda: sleepers() - before, deadline_s=30))
@@ -130,7 +130,7 @@ def test_a_run_that_is_given_up_takes_its_command_along(base: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await running
 
-    asyncio.run(given_up())
+    asyncio.run(give_up())
 
     assert (sleepers() - before, [*base.iterdir()]) == (set(), [])
 

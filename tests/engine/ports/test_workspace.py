@@ -59,7 +59,7 @@ def write(workspace: Workspace, path: str, content: bytes) -> None:
     staged.drop()
 
 
-def listed(directory: Path) -> list[str]:
+def list_files(directory: Path) -> list[str]:
     return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
 
 
@@ -88,7 +88,7 @@ def test_a_write_keeps_mode_and_owner_and_leaves_nothing_beside_the_file(
 
     assert target.read_bytes() == b"neu \xc3\xbc\r\n"
     assert (stat.S_IMODE(target.stat().st_mode), target.stat().st_uid) == (0o754, owner)
-    assert listed(root) == [".tmp", ".tmp/run.sh"]
+    assert list_files(root) == [".tmp", ".tmp/run.sh"]
 
 
 def test_what_was_made_for_a_file_goes_with_it(workspace: Workspace, root: Path) -> None:
@@ -103,7 +103,7 @@ def test_what_was_made_for_a_file_goes_with_it(workspace: Workspace, root: Path)
     workspace.tidy(path, KEY, made)
 
     assert made == 2
-    assert listed(root) == [".tmp"]
+    assert list_files(root) == [".tmp"]
 
 
 def test_directories_that_hold_something_else_stay(workspace: Workspace, root: Path) -> None:
@@ -114,7 +114,7 @@ def test_directories_that_hold_something_else_stay(workspace: Workspace, root: P
     workspace.delete(path)
     workspace.tidy(path, KEY, 3)
 
-    assert listed(root) == [".tmp", ".tmp/a", ".tmp/a/theirs"]
+    assert list_files(root) == [".tmp", ".tmp/a", ".tmp/a/theirs"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -125,7 +125,7 @@ def test_only_so_many_directories_go(workspace: Workspace, root: Path, count: in
 
     workspace.tidy(path, KEY, count)
 
-    assert listed(root) == [".tmp", ".tmp/a", ".tmp/a/b"][: 3 - count]
+    assert list_files(root) == [".tmp", ".tmp/a", ".tmp/a/b"][: 3 - count]
 
 
 def _linked_file(root: Path, outside: Path) -> str:
@@ -198,7 +198,7 @@ def test_what_is_no_file_in_the_jail_is_neither_read_nor_written(
 ) -> None:
     (root / ".tmp").mkdir(parents=True)
     path = workspace.place(plant(root, outside))
-    before = listed(root), listed(outside)
+    before = list_files(root), list_files(outside)
 
     for work in (
         lambda: workspace.read(path),
@@ -208,7 +208,7 @@ def test_what_is_no_file_in_the_jail_is_neither_read_nor_written(
         with pytest.raises(RunFailed) as refused:
             work()
         assert str(refused.value) == f"PATCH_PATH_NOT_ALLOWED:{path}"
-    assert (listed(root), listed(outside)) == before
+    assert (list_files(root), list_files(outside)) == before
     assert (outside / "file").read_bytes() == b"not yours"
 
 
@@ -224,7 +224,7 @@ def staged_path(workspace: Workspace, root: Path) -> str:
     """A file in a directory of the jail."""
     path = workspace.place(".tmp/dir/file")
     write(workspace, path, b"old")
-    assert listed(root) == [".tmp", ".tmp/dir", ".tmp/dir/file"]
+    assert list_files(root) == [".tmp", ".tmp/dir", ".tmp/dir/file"]
     return path
 
 
@@ -241,7 +241,7 @@ def test_a_directory_swapped_for_a_link_before_the_rename_is_noticed(
 
     assert (outside / "file").read_bytes() == b"not yours"
     assert (root / ".tmp/moved/file").read_bytes() == b"old"
-    assert listed(outside) + listed(root / ".tmp/moved") == ["file", "file"]
+    assert list_files(outside) + list_files(root / ".tmp/moved") == ["file", "file"]
 
 
 def test_a_directory_moved_out_of_the_jail_before_the_rename_is_noticed(
@@ -256,7 +256,7 @@ def test_a_directory_moved_out_of_the_jail_before_the_rename_is_noticed(
     staged.drop()
 
     assert (outside / "dir/file").read_bytes() == b"old"
-    assert listed(root) == [".tmp", ".tmp/dir"]
+    assert list_files(root) == [".tmp", ".tmp/dir"]
 
 
 def test_a_file_swapped_for_a_link_before_the_rename_is_noticed(
@@ -278,14 +278,14 @@ def test_a_crash_between_staging_and_rename_leaves_the_file_and_is_swept_up(
 ) -> None:
     words = [sys.executable, "-c", STAGE_AND_DIE, str(root), staged_path, KEY]
     assert subprocess.run(words, check=False).returncode == -signal.SIGKILL  # noqa: S603  # our own words only
-    left = set(listed(root / ".tmp/dir")) - {"file"}
+    left = set(list_files(root / ".tmp/dir")) - {"file"}
     assert len(left) == 1
     assert (root / ".tmp/dir" / left.pop()).read_bytes() == b"torn"
     assert workspace.read(staged_path) == Found(b"old", 0)
 
     write(workspace, staged_path, b"new")
 
-    assert listed(root / ".tmp/dir") == ["file"]
+    assert list_files(root / ".tmp/dir") == ["file"]
     assert workspace.read(staged_path) == Found(b"new", 0)
 
 
@@ -303,7 +303,7 @@ def test_tidying_sweeps_up_what_was_staged_under_that_key_alone(
     other.commit()
     other.drop()
     assert workspace.read(staged_path) == Found(b"other", 0)
-    assert listed(root / ".tmp/dir") == ["file"]
+    assert list_files(root / ".tmp/dir") == ["file"]
 
 
 def test_a_file_too_large_to_be_kept_is_not_replaced(workspace: Workspace, root: Path) -> None:
@@ -340,7 +340,7 @@ def test_what_the_file_system_refuses_fails_the_run_and_leaves_no_trace(
         workspace.stage(path, b"x" * 2000, KEY)
 
     assert str(refused.value) == f"PATCH_IO_FAILED:{path}: File too large"
-    assert listed(root) == [".tmp", ".tmp/full"]
+    assert list_files(root) == [".tmp", ".tmp/full"]
     assert workspace.read(path) == Found(b"old", 0)
 
 

@@ -34,7 +34,7 @@ def backlog(database: str) -> Iterator[Backlog]:
     made.close()
 
 
-def planted(database: str, status: str, *queues: str) -> None:
+def plant_rows(database: str, status: str, *queues: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(PLANTED, {"status": status, "queues": [*queues]})
 
@@ -46,16 +46,16 @@ def cut(database: str) -> None:
 
 def test_only_what_waits_to_be_claimed_is_work(backlog: Backlog, database: str) -> None:
     assert backlog.find_waiting(NAMES) == set()
-    planted(database, "SUCCESS", "tasks")
-    planted(database, "DELAYED", "name")
-    planted(database, "ENQUEUED", "runs", "another")
+    plant_rows(database, "SUCCESS", "tasks")
+    plant_rows(database, "DELAYED", "name")
+    plant_rows(database, "ENQUEUED", "runs", "another")
 
     assert backlog.find_waiting(NAMES) == {"runs"}
     assert backlog.find_waiting(()) == set()
 
 
 def test_a_connection_that_was_cut_is_opened_anew(backlog: Backlog, database: str) -> None:
-    planted(database, "ENQUEUED", "runs")
+    plant_rows(database, "ENQUEUED", "runs")
     assert backlog.find_waiting(NAMES) == {"runs"}
     cut(database)
 

@@ -63,7 +63,7 @@ def durable(dsn: str) -> Iterator[Any]:
     client.destroy()
 
 
-def done(dsn: str, work: Callable[[Tx], Awaitable[T]]) -> T:
+def run_once(dsn: str, work: Callable[[Tx], Awaitable[T]]) -> T:
     """What ``work`` returns over a connection of its own."""
 
     async def main() -> T:
@@ -79,7 +79,7 @@ def rows(dsn: str) -> list[dict[str, Any]]:
 
 
 def test_a_record_is_the_row_that_the_durable_engine_writes(dsn: str, durable: Any) -> None:
-    done(dsn, lambda tx: checkpoints.keep(tx, PLACE, RECORD))
+    run_once(dsn, lambda tx: checkpoints.keep(tx, PLACE, RECORD))
     durable.record_operation_result(
         {
             "workflow_uuid": PLACE.workflow_id,
@@ -104,10 +104,10 @@ def test_a_record_is_the_row_that_the_durable_engine_writes(dsn: str, durable: A
 
 def test_the_durable_engine_finds_our_record_as_we_do(dsn: str, durable: Any) -> None:
     assert durable.check_operation_execution("w", 1, RECORD.name) is None
-    before = done(dsn, lambda tx: checkpoints.find(tx, PLACE))
-    done(dsn, lambda tx: checkpoints.keep(tx, PLACE, RECORD))
+    before = run_once(dsn, lambda tx: checkpoints.find(tx, PLACE))
+    run_once(dsn, lambda tx: checkpoints.keep(tx, PLACE, RECORD))
 
-    found = done(dsn, lambda tx: checkpoints.find(tx, PLACE))
+    found = run_once(dsn, lambda tx: checkpoints.find(tx, PLACE))
 
     its = durable.check_operation_execution("w", 1, RECORD.name)
     assert before is not None
@@ -123,7 +123,7 @@ def test_the_durable_engine_finds_our_record_as_we_do(dsn: str, durable: Any) ->
 def test_who_does_not_own_the_workflow_keeps_nothing(dsn: str) -> None:
     stranger = replace(PLACE, owner="another")
 
-    assert done(dsn, lambda tx: checkpoints.keep(tx, stranger, RECORD)) is None
+    assert run_once(dsn, lambda tx: checkpoints.keep(tx, stranger, RECORD)) is None
     assert rows(dsn) == []
 
 
@@ -133,7 +133,7 @@ def test_a_repeat_finds_its_own_record_and_nobody_changes_it(dsn: str) -> None:
     async def thrice(tx: Tx) -> list[int | None]:
         return [await checkpoints.keep(tx, PLACE, each) for each in (RECORD, RECORD, other)]
 
-    assert done(dsn, thrice) == [2_000, 2_000, 2_000]
+    assert run_once(dsn, thrice) == [2_000, 2_000, 2_000]
     assert [row["output"] for row in rows(dsn)] == [RECORD.output]
 
 
@@ -148,7 +148,7 @@ def test_a_workflow_taken_over_meanwhile_refuses_the_record_that_waited(dsn: str
                 await _waits_for_a_lock(watcher, tx)
             return await record
 
-    assert done(dsn, late) is None
+    assert run_once(dsn, late) is None
     assert rows(dsn) == []
 
 

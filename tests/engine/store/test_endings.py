@@ -60,7 +60,7 @@ class Crowd:
         self.pool = Counted(dsn)
 
     @asynccontextmanager
-    async def gathered(self, look_again_s: float = LOOK_AGAIN_S) -> AsyncIterator[None]:
+    async def gather(self, look_again_s: float = LOOK_AGAIN_S) -> AsyncIterator[None]:
         """All wait."""
         endings = Endings(self.dsn, self.pool, look_again_s)
         async with endings.running():
@@ -99,7 +99,7 @@ def test_each_hears_of_its_end_even_if_nobody_says_so(
     crowd: Crowd, lost: str | None, look_again_s: float
 ) -> None:
     async def scene() -> int:
-        async with crowd.gathered(look_again_s):
+        async with crowd.gather(look_again_s):
             if lost:
                 await asyncio.to_thread(sql, crowd.dsn, lost)
             await asyncio.to_thread(sql, crowd.dsn, OVER)
@@ -110,7 +110,7 @@ def test_each_hears_of_its_end_even_if_nobody_says_so(
 
 def test_while_nothing_ends_one_looks_for_all(crowd: Crowd) -> None:
     async def scene() -> int:
-        async with crowd.gathered(), asyncio.timeout((LOOKS + 2) * LOOK_AGAIN_S + SOON_S):
+        async with crowd.gather(), asyncio.timeout((LOOKS + 2) * LOOK_AGAIN_S + SOON_S):
             await crowd.pool.looked.wait()
             return crowd.pool.asked
 

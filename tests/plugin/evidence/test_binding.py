@@ -21,7 +21,7 @@ def git(folder: Path, *words: str) -> str:
     ).stdout.strip()
 
 
-def bound(folder: Path) -> dict[str, str | bool]:
+def bind_folder(folder: Path) -> dict[str, str | bool]:
     return binding.measure(folder, "v1", "signoff", "c" * 64)
 
 
@@ -40,7 +40,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_a_committed_tree_is_its_commit_and_its_git_tree(tree: Path) -> None:
-    found = bound(tree)
+    found = bind_folder(tree)
     assert found.keys() == binding.KEYS
     assert found["commit"] == git(tree, "rev-parse", "HEAD")
     assert found["tree"] == git(tree, "rev-parse", "HEAD^{tree}")
@@ -61,9 +61,9 @@ def test_a_committed_tree_is_its_commit_and_its_git_tree(tree: Path) -> None:
 def test_whatever_no_commit_holds_is_dirty_and_another_tree(
     change: Callable[[Path], object], tree: Path
 ) -> None:
-    clean = bound(tree)
+    clean = bind_folder(tree)
     change(tree)
-    found = bound(tree)
+    found = bind_folder(tree)
     assert found["dirty"] is True
     assert found["tree"] != clean["tree"]
     assert found["commit"] == clean["commit"]
@@ -74,62 +74,62 @@ def test_what_the_index_is_told_to_overlook_is_dirty(flag: str, tree: Path) -> N
     git(tree, "update-index", flag, "code.py")
     (tree / "code.py").write_text("x = 2\n")
     assert git(tree, "status", "--short") == ""
-    assert bound(tree)["dirty"] is True
+    assert bind_folder(tree)["dirty"] is True
 
 
 def test_a_staged_change_is_dirty(tree: Path) -> None:
     (tree / "code.py").write_text("x = 2\n")
     git(tree, "add", "-A")
-    assert bound(tree)["dirty"] is True
+    assert bind_folder(tree)["dirty"] is True
 
 
 def test_ignored_files_and_evidence_are_no_part_of_it(tree: Path) -> None:
-    clean = bound(tree)
+    clean = bind_folder(tree)
     (tree / "noise.log").write_text("noise")
     (tree / ".spec11" / "run").mkdir(parents=True)
     (tree / ".spec11" / "run" / "journal-main.ndjson").write_text("{}")
-    assert bound(tree) == clean
+    assert bind_folder(tree) == clean
 
 
 def test_measuring_leaves_the_repository_as_it_was(tree: Path) -> None:
     (tree / "untracked.py").write_text("new content, of which git has no object\n")
     files = {path: path.read_bytes() for path in (tree / ".git").rglob("*") if path.is_file()}
-    bound(tree)
+    bind_folder(tree)
     after = {path: path.read_bytes() for path in (tree / ".git").rglob("*") if path.is_file()}
     assert after == files
 
 
 def test_a_folder_below_the_root_is_bound_to_the_whole_tree(tree: Path) -> None:
-    assert bound(tree / "deep")["commit"] == bound(tree)["commit"]
+    assert bind_folder(tree / "deep")["commit"] == bind_folder(tree)["commit"]
     (tree / "code.py").write_text("x = 2\n")
-    assert bound(tree / "deep")["dirty"] is True
+    assert bind_folder(tree / "deep")["dirty"] is True
 
 
 def test_a_repository_without_a_commit_binds_to_none(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     (tmp_path / "code.py").write_text("")
-    assert (bound(tmp_path)["commit"], bound(tmp_path)["dirty"]) == ("", True)
+    assert (bind_folder(tmp_path)["commit"], bind_folder(tmp_path)["dirty"]) == ("", True)
 
 
 def test_a_repository_that_git_cannot_read_is_no_verdict(tree: Path) -> None:
     (tree / ".git" / "HEAD").write_text("nonsense")
     with pytest.raises(CannotJudge, match="git "):
-        bound(tree)
+        bind_folder(tree)
 
 
 def test_outside_of_git_the_files_are_the_tree_and_there_is_no_commit(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("x = 1\n")
     (tmp_path / "link").symlink_to("nowhere")
-    first = bound(tmp_path)
+    first = bind_folder(tmp_path)
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__" / "code.pyc").write_bytes(b"")
-    assert bound(tmp_path) == first
+    assert bind_folder(tmp_path) == first
     assert first["commit"] == ""
     (tmp_path / "code.py").write_text("x = 2\n")
-    assert bound(tmp_path)["tree"] != first["tree"]
+    assert bind_folder(tmp_path)["tree"] != first["tree"]
 
 
 def test_the_lock_file_is_part_of_it(tree: Path) -> None:
-    assert bound(tree)["lock"] == ""
+    assert bind_folder(tree)["lock"] == ""
     (tree / "requirements.lock").write_text("pytest==9.2.0\n")
-    assert len(str(bound(tree)["lock"])) == 64
+    assert len(str(bind_folder(tree)["lock"])) == 64

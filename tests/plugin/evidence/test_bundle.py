@@ -30,22 +30,22 @@ def test_a_run_is_read_with_its_views(run: Path) -> None:
     assert [*found.sights[A]] == ["api", "sql:app"]
 
 
-def moved(path: Path) -> None:
+def move_behind_link(path: Path) -> None:
     """The path is a link to what it was."""
     real = path.rename(path.with_name(f"{path.name}-real"))
     path.symlink_to(real)
 
 
 def linked_file(run: Path) -> None:
-    moved(next(run.glob("blobs/*/*")))
+    move_behind_link(next(run.glob("blobs/*/*")))
 
 
 def linked_shelf(run: Path) -> None:
-    moved(next(run.glob("blobs/*")))
+    move_behind_link(next(run.glob("blobs/*")))
 
 
 def linked_folder(run: Path) -> None:
-    moved(run / "blobs")
+    move_behind_link(run / "blobs")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_spec11.waiting import GIVE_UP_S, eventually
-from tests.plugin.team import gone
+from tests.plugin.team import are_gone
 
 POLICY = """
 [lanes.quick.steps]
@@ -155,7 +155,7 @@ def test_a_lane_s_time_is_bounded_and_nothing_of_it_is_left(tree: Tree) -> None:
 
     [step] = tree.record("r1", "deps")["steps"]
     assert "the lane's time is over" in step["said"]
-    assert gone([int(step["said"].split()[0])])
+    assert are_gone([int(step["said"].split()[0])])
 
 
 def test_ctrl_c_ends_what_the_lane_started(tree: Tree) -> None:
@@ -172,7 +172,7 @@ def test_ctrl_c_ends_what_the_lane_started(tree: Tree) -> None:
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(GIVE_UP_S) != 0
 
-    assert gone([int(str(child))])
+    assert are_gone([int(str(child))])
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def view(journals: Sequence[Held], flaws: Sequence[Flaw] = ()) -> Bundle:
         ),
         ends=tuple(_end(own, each) for own in journals for each in own.of("outcome")),
         sights={node: _sights(journals, node) for node in nodes},
-        checked=frozenset(node for own in journals for node in _checked(own)),
+        checked=frozenset(node for own in journals for node in _check_records(own)),
     )
 
 
@@ -150,7 +150,7 @@ def _sights(journals: Sequence[Held], node: str) -> dict[str, Sight | None]:
     return {each["source"]: None for _, each in seen if each["source"] not in found} | found
 
 
-def _checked(own: Held) -> Iterator[str]:
+def _check_records(own: Held) -> Iterator[str]:
     for place, each in enumerate(own.records):
         before = [it.data for it in own.records[:place] if it.kind == "observation"]
         node = each.data.get("node")

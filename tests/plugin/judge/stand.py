@@ -69,7 +69,7 @@ STRICT["scenarios"][0]["claims"][1]["saboteurs"] = ["http.lie"]
 Entry = tuple[str, dict[str, Any]]
 
 
-def observed(node: str, source: str, **changes: Any) -> Entry:
+def observation_entry(node: str, source: str, **changes: Any) -> Entry:
     data: dict[str, Any] = {
         "node": node,
         "source": source,
@@ -83,11 +83,11 @@ def observed(node: str, source: str, **changes: Any) -> Entry:
     return "observation", data | changes
 
 
-def asserted(node: str) -> Entry:
+def assertion_entry(node: str) -> Entry:
     return "assertion", {"node": node, "line": 1, "text": "x == y"}
 
 
-def ended(node: str, outcome: str = "passed", attempt: int = 1, **changes: Any) -> Entry:
+def outcome_entry(node: str, outcome: str = "passed", attempt: int = 1, **changes: Any) -> Entry:
     data: dict[str, Any] = {
         "node": node,
         "attempt": attempt,
@@ -100,7 +100,7 @@ def ended(node: str, outcome: str = "passed", attempt: int = 1, **changes: Any) 
     return "outcome", {"witness": dict(data["phases"]), **data}
 
 
-def collected(
+def collection_entry(
     items: list[tuple[str, list[str]]], deselected: tuple[tuple[str, list[str]], ...] = ()
 ) -> Entry:
     return "collected", {
@@ -197,14 +197,14 @@ def happy(claims: catalogue.Catalogue) -> Stand:
     bound |= {"dirty": False, "catalogue": claims.digest, "scope": "signoff"}
     seen = sha256(b"seen").hexdigest()
     entries = [
-        collected([(A, ["S1.a"]), (B, ["S1.b"])]),
-        observed(A, "api", blob=seen, digest=seen, size=4),
-        observed(A, "sql:app"),
-        asserted(A),
-        ended(A),
-        observed(B, "api"),
-        asserted(B),
-        ended(B),
+        collection_entry([(A, ["S1.a"]), (B, ["S1.b"])]),
+        observation_entry(A, "api", blob=seen, digest=seen, size=4),
+        observation_entry(A, "sql:app"),
+        assertion_entry(A),
+        outcome_entry(A),
+        observation_entry(B, "api"),
+        assertion_entry(B),
+        outcome_entry(B),
     ]
     return Stand(claims, bound, deepcopy(bound), entries, kept=[claims.content])
 
@@ -230,7 +230,7 @@ def both(*changes: Change) -> Change:
     return lambda stand: [change(stand) for change in changes]
 
 
-def bound(**changes: Any) -> Change:
+def change_binding(**changes: Any) -> Change:
     return lambda stand: stand.bound.update(changes)
 
 
@@ -333,7 +333,7 @@ def shorter(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
-def red(claim: str, source: str, node: str, **changes: Any) -> dict[str, Any]:
+def red_claim(claim: str, source: str, node: str, **changes: Any) -> dict[str, Any]:
     """A claim that was seen red by a mutant of what its test read, and green again."""
     now = time.time_ns() // 1_000_000
     row: dict[str, Any] = {
@@ -365,7 +365,7 @@ def mutation(*rows: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-RED = (red("S1.a", "api", A), red("S1.a", "sql:app", A), red("S1.b", "api", B))
+RED = (red_claim("S1.a", "api", A), red_claim("S1.a", "sql:app", A), red_claim("S1.b", "api", B))
 
 
 def write_kills(

@@ -28,12 +28,12 @@ from tests.plugin.judge.stand import (
     Stand,
     adding,
     both,
-    collected,
-    ended,
+    collection_entry,
     happy,
     instead,
     lines_of,
-    observed,
+    observation_entry,
+    outcome_entry,
     rewrite,
     setting,
     strict,
@@ -76,19 +76,20 @@ def codes(release: Release) -> dict[str, set[str]]:
 
 
 REDS: dict[str, Change] = {
-    "failed": instead(END_OF_B, ended(B, "failed", phases=PHASES)),
-    "broke down": instead(END_OF_B, ended(B, "error", phases={"setup": "failed"})),
-    "not to be believed": instead(END_OF_B, ended(B, "failed", voids=[VOID])),
+    "failed": instead(END_OF_B, outcome_entry(B, "failed", phases=PHASES)),
+    "broke down": instead(END_OF_B, outcome_entry(B, "error", phases={"setup": "failed"})),
+    "not to be believed": instead(END_OF_B, outcome_entry(B, "failed", voids=[VOID])),
     "failed, then run again": both(
-        instead(END_OF_B, ended(B, "failed", phases=PHASES)), adding(ended(B, attempt=2))
+        instead(END_OF_B, outcome_entry(B, "failed", phases=PHASES)),
+        adding(outcome_entry(B, attempt=2)),
     ),
     "failed in a demo": both(
-        instead(END_OF_B, ended(B, "failed", phases=PHASES)),
+        instead(END_OF_B, outcome_entry(B, "failed", phases=PHASES)),
         lambda stand: stand.bound.update(scope="demo"),
     ),
-    "ended without its call": instead(END_OF_B, ended(B, "error", phases=BROKEN_OFF)),
+    "ended without its call": instead(END_OF_B, outcome_entry(B, "error", phases=BROKEN_OFF)),
     "failed before Ctrl-C": both(
-        instead(END_OF_B, ended(B, "failed", phases=PHASES)), setting(exit_status=2)
+        instead(END_OF_B, outcome_entry(B, "failed", phases=PHASES)), setting(exit_status=2)
     ),
     "its worker died": both(without(END_OF_B), adding(("note", {"crashed": B}))),
 }
@@ -125,16 +126,17 @@ def copy_gated(release: Release) -> None:
 
 TWINS: dict[str, Change] = {
     "green": setting(),
-    "skipped": instead(END_OF_B, ended(B, "skipped")),
+    "skipped": instead(END_OF_B, outcome_entry(B, "skipped")),
     "of another tree": both(REDS["failed"], lambda stand: stand.bound.update(tree="y")),
     "sabotaged": both(REDS["failed"], setting(more={"saboteurs": ["http.lie"]})),
     "broken off by Ctrl-C": both(
-        instead(END_OF_B, ended(B, "error", phases=BROKEN_OFF)), setting(exit_status=2)
+        instead(END_OF_B, outcome_entry(B, "error", phases=BROKEN_OFF)), setting(exit_status=2)
     ),
     "never reached": both(without(5, 6, END_OF_B), setting(exit_status=2)),
     "still under way": both(without(END_OF_B), setting(sealed=False, pid=os.getpid())),
     "red only for what nobody asks for": adding(
-        collected([("t.py::c", ["S1.k"])]), ended("t.py::c", "failed", claims=["S1.k"])
+        collection_entry([("t.py::c", ["S1.k"])]),
+        outcome_entry("t.py::c", "failed", claims=["S1.k"]),
     ),
 }
 
@@ -215,7 +217,7 @@ SPOILS: list[Change] = [setting(), without(6), REDS["failed"], REDS["failed, the
 def test_no_kept_run_ever_helps(spoil: Change, less: list[KeptRun], more: list[KeptRun]) -> None:
     stand: Stand = happy(strict())
     spoil(stand)
-    evidence = stand.in_memory([observed(A, "api")])
+    evidence = stand.in_memory([observation_entry(A, "api")])
     asked = (stand.claims, evidence, stand.terms)
     before, after = judge(*asked, tuple(less)), judge(*asked, tuple(less + more))
     proven = {key for key, value in after.claims.items() if value == "PASS"}
@@ -225,7 +227,7 @@ def test_no_kept_run_ever_helps(spoil: Change, less: list[KeptRun], more: list[K
 
 
 # What the verifier finds out again.
-def checked(release: Release) -> Report:
+def verify_release(release: Release) -> Report:
     release.sign_off()
     return verify(release.folder.parent)
 
@@ -236,11 +238,11 @@ def find_codes(report: Report) -> set[str]:
 
 def test_the_verifier_agrees_on_a_green_and_on_a_red_kept_run(release: Release) -> None:
     keep(release, setting(), "r2")
-    report = checked(release)
+    report = verify_release(release)
     assert (report.verdict, report.findings) == ("GO", ())
     assert (report.kept_green, report.kept_runs) == (2, 2)
     keep(release, REDS["failed"])
-    report = checked(release)
+    report = verify_release(release)
     assert (report.verdict, report.findings) == ("NO_GO", ())
 
 
@@ -308,7 +310,9 @@ def test_a_kept_run_that_was_changed_after_the_gate_is_named(release: Release) -
 def test_the_list_of_flakes(release: Release, capsys: pytest.CaptureFixture[str]) -> None:
     place = str(release.folder.parent)
     assert main(["flakes", place, "--tree", "x"]) == 0
-    keep(release, instead(END_OF_B, ended(B, "failed", phases=PHASES, message="500 == 200")))
+    keep(
+        release, instead(END_OF_B, outcome_entry(B, "failed", phases=PHASES, message="500 == 200"))
+    )
     capsys.readouterr()
     assert main(["flakes", place, "--tree", "x"]) == 1
     said = capsys.readouterr().out

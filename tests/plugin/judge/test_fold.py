@@ -25,12 +25,12 @@ from tests.plugin.judge.stand import (
     B,
     Entry,
     Stand,
-    asserted,
-    collected,
+    assertion_entry,
+    collection_entry,
     crew,
-    ended,
     happy,
-    observed,
+    observation_entry,
+    outcome_entry,
     small,
 )
 
@@ -57,14 +57,14 @@ def observations(draw: st.DrawFn, kept: list[bytes]) -> Entry:
             st.sampled_from([{"digest": "0" * 64}, {"size": 0}, {"blob": "f" * 64}, {"blob": ""}])
         )
     changes |= draw(st.sampled_from([{}, {}, {"lateFor": A}, {"about": {"facts": {}}}]))
-    return observed(node, source, empty=draw(st.integers(0, 5)) == 0, **changes)
+    return observation_entry(node, source, empty=draw(st.integers(0, 5)) == 0, **changes)
 
 
 @st.composite
 def outcomes(draw: st.DrawFn) -> Entry:
     """How a test ended: once or again, with any word, phase, doubt and message."""
     phases = {"setup": "passed", "call": draw(st.sampled_from(WORDS))}
-    return ended(
+    return outcome_entry(
         draw(NODES),
         draw(st.sampled_from(WORDS)),
         draw(st.integers(1, 2)),
@@ -79,7 +79,7 @@ def outcomes(draw: st.DrawFn) -> Entry:
 def listings(draw: st.DrawFn) -> Entry:
     """What was collected and what was left out."""
     listed = st.lists(st.tuples(NODES, CLAIMS), max_size=3)
-    kind, data = collected(draw(listed), tuple(draw(listed)))
+    kind, data = collection_entry(draw(listed), tuple(draw(listed)))
     places = st.fixed_dictionaries({"place": NODES, "line": st.integers(1, 3)})
     return kind, data | {"defined": draw(st.lists(places, max_size=3))}
 
@@ -89,7 +89,7 @@ ENTRIES = st.lists(
     st.one_of(
         observations(KEPT),
         observations(KEPT),
-        NODES.map(asserted),
+        NODES.map(assertion_entry),
         outcomes(),
         listings(),
         st.sampled_from([crew(["gw0"], []), crew([], ["gw1"]), ("note", {"node": A})]),

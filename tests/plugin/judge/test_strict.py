@@ -126,10 +126,10 @@ SPOILS: dict[str, tuple[str, Spoil]] = {
         f"red, but {name}": ("E-WEAK-ORACLE", partial(weaken, changes=changes))
         for name, changes in WEAK_ROWS.items()
     },
-    "posture not stated": ("queue_partition_off", lambda it: posed(it, {"oc": "live"})),
+    "posture not stated": ("queue_partition_off", lambda it: set_posture(it, {"oc": "live"})),
     "posture of another mode": (
         "oc_mode_replay",
-        lambda it: posed(it, {"strict": "true", "oc": "replay"}),
+        lambda it: set_posture(it, {"strict": "true", "oc": "replay"}),
     ),
 }
 
@@ -151,7 +151,7 @@ def log_of(it: Release) -> Path:
     return it.folder / "blobs" / NAME[:2] / NAME
 
 
-def posed(it: Release, posture: dict[str, str]) -> None:
+def set_posture(it: Release, posture: dict[str, str]) -> None:
     (it.folder / "journal-main.ndjson").unlink()
     it.stand.posture = posture
     it.stand.write(it.folder)

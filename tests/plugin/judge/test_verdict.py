@@ -20,10 +20,9 @@ from tests.plugin.judge.stand import (
     Stand,
     adding,
     both,
-    bound,
-    collected,
+    change_binding,
+    collection_entry,
     crew,
-    ended,
     every_blob,
     happy,
     here,
@@ -31,8 +30,9 @@ from tests.plugin.judge.stand import (
     later,
     lines_of,
     move_now,
-    observed,
+    observation_entry,
     other,
+    outcome_entry,
     rewrite,
     setting,
     small,
@@ -110,31 +110,31 @@ DAMAGES: dict[str, tuple[str, Change]] = {
     "controller without workers": ("E-LOST", setting(role="controller")),
     "interrupted": ("E-ERROR", setting(exit_status=2)),
     "never ended": ("E-CONSERVATION", without(7)),
-    "never collected": ("E-CONSERVATION", adding(ended("t.py::test_c"))),
+    "never collected": ("E-CONSERVATION", adding(outcome_entry("t.py::test_c"))),
     "a day old": ("E-STALE", move_now(24.1)),
     "ahead of the clock": ("E-FUTURE", move_now(-0.1)),
-    "dirty": ("E-DIRTY", bound(dirty=True)),
+    "dirty": ("E-DIRTY", change_binding(dirty=True)),
     "dirty here": ("E-DIRTY", here(dirty=True)),
     "tree": ("E-TREE", here(tree="y")),
     "tree among journals": ("E-TREE", both(adding(crew(["gw0"], [])), other("gw0", tree="y"))),
-    "commit": ("E-COMMIT", bound(commit="y")),
-    "catalogue": ("E-CATALOGUE", both(bound(catalogue="y"), here(catalogue="y"))),
-    "app version": ("E-APPVERSION", bound(appVersion="y")),
+    "commit": ("E-COMMIT", change_binding(commit="y")),
+    "catalogue": ("E-CATALOGUE", both(change_binding(catalogue="y"), here(catalogue="y"))),
+    "app version": ("E-APPVERSION", change_binding(appVersion="y")),
     "app version, none asked for": (
         "E-APPVERSION",
         both(here(appVersion=""), adding(crew(["gw0"], [])), other("gw0", appVersion="y")),
     ),
-    "no app version": ("E-BINDING", both(here(appVersion=""), bound(appVersion=""))),
-    "no commit": ("E-BINDING", both(here(commit=""), bound(commit=""))),
-    "lock": ("E-BINDING", bound(lock="y")),
+    "no app version": ("E-BINDING", both(here(appVersion=""), change_binding(appVersion=""))),
+    "no commit": ("E-BINDING", both(here(commit=""), change_binding(commit=""))),
+    "lock": ("E-BINDING", change_binding(lock="y")),
     "no tree to compare": ("E-BINDING", setting(here=None)),
     "binding without tree": ("E-BINDING", lambda it: it.bound.pop("tree")),
     "scope": ("E-SCOPE", setting(scope="live-smoke")),
     "scope nobody claims": ("E-SCOPE", setting(scope="nothing")),
     "demo": ("claim_scope_demo", setting(scope="demo")),
-    "demo run": ("claim_scope_demo", bound(scope="demo")),
+    "demo run": ("claim_scope_demo", change_binding(scope="demo")),
     "policy": ("E-POLICY", here(policy="y")),
-    "marker moved": ("E-POLICY", instead(7, ended(B, claims=["S1.k"]))),
+    "marker moved": ("E-POLICY", instead(7, outcome_entry(B, claims=["S1.k"]))),
     "mandatory, and not proven": ("E-NOT-RUN", setting(policy=Policy(mandatory=("S2.live",)))),
     "mandatory, and not known": (
         "E-UNKNOWN-CLAIM",
@@ -151,58 +151,87 @@ DAMAGES: dict[str, tuple[str, Change]] = {
     "lane nobody asked for": ("E-LANE", later(lambda folder: write_lane(folder, "quick", {}))),
     "unknown claim": (
         "E-UNKNOWN-CLAIM",
-        instead(0, collected([(A, ["S1.a"]), (B, ["S1.b", "S1.bb"])])),
+        instead(0, collection_entry([(A, ["S1.a"]), (B, ["S1.b", "S1.bb"])])),
     ),
     "blob missing": ("E-REF", every_blob(Path.unlink)),
-    "blob elsewhere": ("E-REF", instead(2, observed(A, "sql:app", blob="../../etc/passwd"))),
+    "blob elsewhere": (
+        "E-REF",
+        instead(2, observation_entry(A, "sql:app", blob="../../etc/passwd")),
+    ),
     "blob of another name": ("E-REF", renamed_blob(b"scene")),
-    "blob of another size": ("E-DIGEST", instead(1, observed(A, "api", blob=SEEN, digest=SEEN))),
-    "blob of another digest": ("E-DIGEST", instead(1, observed(A, "api", blob=SEEN, size=4))),
-    "facts of another digest": ("E-DIGEST", instead(2, observed(A, "sql:app", facts={"rows": 1}))),
-    "facts of another size": ("E-DIGEST", instead(2, observed(A, "sql:app", size=3))),
+    "blob of another size": (
+        "E-DIGEST",
+        instead(1, observation_entry(A, "api", blob=SEEN, digest=SEEN)),
+    ),
+    "blob of another digest": (
+        "E-DIGEST",
+        instead(1, observation_entry(A, "api", blob=SEEN, size=4)),
+    ),
+    "facts of another digest": (
+        "E-DIGEST",
+        instead(2, observation_entry(A, "sql:app", facts={"rows": 1})),
+    ),
+    "facts of another size": ("E-DIGEST", instead(2, observation_entry(A, "sql:app", size=3))),
     "blob altered": ("E-DIGEST", every_blob(lambda path: path.write_bytes(b"scene"))),
-    "not run": ("E-NOT-RUN", both(instead(0, collected([(A, ["S1.a"])])), without(5, 6, 7))),
-    "failed": ("E-FAILED", instead(7, ended(B, "failed"))),
+    "not run": ("E-NOT-RUN", both(instead(0, collection_entry([(A, ["S1.a"])])), without(5, 6, 7))),
+    "failed": ("E-FAILED", instead(7, outcome_entry(B, "failed"))),
     "failed without claims": (
         "E-FAILED",
-        adding(collected([("t.py::c", [])]), ended("t.py::c", "failed")),
+        adding(collection_entry([("t.py::c", [])]), outcome_entry("t.py::c", "failed")),
     ),
     "failed optional": (
         "E-FAILED",
-        adding(collected([("t.py::c", ["S1.k"])]), ended("t.py::c", "failed")),
+        adding(collection_entry([("t.py::c", ["S1.k"])]), outcome_entry("t.py::c", "failed")),
     ),
-    "error": ("E-ERROR", instead(7, ended(B, "error"))),
-    "failed teardown": ("E-ERROR", instead(7, ended(B, phases={"teardown": "failed"}))),
-    "skipped": ("E-SKIPPED", instead(7, ended(B, "skipped"))),
-    "xfailed": ("E-XFAIL", instead(7, ended(B, "xfailed"))),
-    "xpassed": ("E-XPASS", instead(7, ended(B, "xpassed"))),
-    "failed in a thread": ("E-THREAD", instead(7, ended(B, "failed", voids=[void("E-THREAD")]))),
-    "returned a value": ("E-RETURN", instead(7, ended(B, "failed", voids=[void("E-RETURN")]))),
-    "void for no known reason": ("E-FAILED", instead(7, ended(B, voids=[void("E-HARMLESS")]))),
-    "void but passed": ("E-THREAD", instead(7, ended(B, voids=[void("E-THREAD")]))),
-    "better than seen": ("E-CONTRADICTION", instead(7, ended(B, witness={"call": "failed"}))),
+    "error": ("E-ERROR", instead(7, outcome_entry(B, "error"))),
+    "failed teardown": ("E-ERROR", instead(7, outcome_entry(B, phases={"teardown": "failed"}))),
+    "skipped": ("E-SKIPPED", instead(7, outcome_entry(B, "skipped"))),
+    "xfailed": ("E-XFAIL", instead(7, outcome_entry(B, "xfailed"))),
+    "xpassed": ("E-XPASS", instead(7, outcome_entry(B, "xpassed"))),
+    "failed in a thread": (
+        "E-THREAD",
+        instead(7, outcome_entry(B, "failed", voids=[void("E-THREAD")])),
+    ),
+    "returned a value": (
+        "E-RETURN",
+        instead(7, outcome_entry(B, "failed", voids=[void("E-RETURN")])),
+    ),
+    "void for no known reason": (
+        "E-FAILED",
+        instead(7, outcome_entry(B, voids=[void("E-HARMLESS")])),
+    ),
+    "void but passed": ("E-THREAD", instead(7, outcome_entry(B, voids=[void("E-THREAD")]))),
+    "better than seen": (
+        "E-CONTRADICTION",
+        instead(7, outcome_entry(B, witness={"call": "failed"})),
+    ),
     "skipped, but failed": (
         "E-CONTRADICTION",
-        instead(7, ended(B, "skipped", phases={"call": "skipped"}, witness={"call": "failed"})),
+        instead(
+            7, outcome_entry(B, "skipped", phases={"call": "skipped"}, witness={"call": "failed"})
+        ),
     ),
-    "never seen to run": ("E-CONTRADICTION", instead(7, ended(B, witness={"setup": "passed"}))),
+    "never seen to run": (
+        "E-CONTRADICTION",
+        instead(7, outcome_entry(B, witness={"setup": "passed"})),
+    ),
     "left out of its file": ("E-SHADOWED", defining((A, 1), ("t.py::c", 9))),
     "left out with its file": ("E-NOT-COLLECTED", defining(("u.py::c", 9))),
     "took another's place": ("E-SHADOWED", defining((B, 1), (B, 9))),
     "failed, on no record": ("E-CONSERVATION", setting(exit_status=1)),
-    "two outcomes": ("E-RERUN", adding(ended(B))),
-    "second attempt": ("E-RERUN", instead(7, ended(B, attempt=2))),
-    "deselected": ("E-DESELECTED", adding(collected([], (("t.py::c", ["S1.b"]),)))),
+    "two outcomes": ("E-RERUN", adding(outcome_entry(B))),
+    "second attempt": ("E-RERUN", instead(7, outcome_entry(B, attempt=2))),
+    "deselected": ("E-DESELECTED", adding(collection_entry([], (("t.py::c", ["S1.b"]),)))),
     "observed nothing": ("E-EMPTY", without(5)),
-    "observed emptiness": ("E-EMPTY", instead(5, observed(B, "api", empty=True))),
+    "observed emptiness": ("E-EMPTY", instead(5, observation_entry(B, "api", empty=True))),
     "no assertion": ("E-NO-ASSERTION", without(6)),
     "asserted before": ("E-NO-ASSERTION", lambda it: it.entries.insert(5, it.entries.pop(6))),
     "source missing": ("E-SOURCE", without(2)),
     "source of no bytes": (
         "E-SOURCE",
-        instead(2, observed(A, "sql:app", digest=sha256().hexdigest())),
+        instead(2, observation_entry(A, "sql:app", digest=sha256().hexdigest())),
     ),
-    "source empty": ("E-SOURCE", instead(2, observed(A, "sql:app", size=0))),
+    "source empty": ("E-SOURCE", instead(2, observation_entry(A, "sql:app", size=0))),
 }
 
 
@@ -241,16 +270,16 @@ def test_a_flipped_byte_is_never_go(tmp_path: Path, claims: catalogue.Catalogue)
 
 
 BAD: list[Entry] = [
-    *(ended(node, end) for node in (A, B) for end in sorted(journal.OUTCOMES - {"passed"})),
-    collected([], (("t.py::c", ["S1.a"]),)),
-    collected([("t.py::c", ["S1.b"])]),
-    collected([(A, ["S9.unknown"])]),
+    *(outcome_entry(node, end) for node in (A, B) for end in sorted(journal.OUTCOMES - {"passed"})),
+    collection_entry([], (("t.py::c", ["S1.a"]),)),
+    collection_entry([("t.py::c", ["S1.b"])]),
+    collection_entry([(A, ["S9.unknown"])]),
     crew(["gw0"], []),
     crew([], ["gw1"]),
 ]
 NOTHING: list[Entry] = [
-    observed(A, "sql:app", empty=True),
-    observed(B, "api", size=0),
+    observation_entry(A, "sql:app", empty=True),
+    observation_entry(B, "api", size=0),
     ("note", {"verdict": "GO"}),
 ]
 LOGICAL = [
@@ -319,9 +348,9 @@ def test_no_journal_at_all_is_no_evidence(claims: catalogue.Catalogue) -> None:
 def shards(folder: Path, claims: catalogue.Catalogue) -> tuple[Path, Path]:
     """Two runs of halves: each leaves the other's test out."""
     first, second = happy(claims), happy(claims)
-    first.entries = [collected([(A, ["S1.a"])], ((B, ["S1.b"]),)), *first.entries[1:5]]
+    first.entries = [collection_entry([(A, ["S1.a"])], ((B, ["S1.b"]),)), *first.entries[1:5]]
     second.run = "r2"
-    second.entries = [collected([(B, ["S1.b"])], ((A, ["S1.a"]),)), *second.entries[5:]]
+    second.entries = [collection_entry([(B, ["S1.b"])], ((A, ["S1.a"]),)), *second.entries[5:]]
     return first.write(folder / "one"), second.write(folder / "two")
 
 

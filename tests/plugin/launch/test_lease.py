@@ -24,7 +24,7 @@ from pytest_spec11.launch.reaper import Reaper, end_groups
 from pytest_spec11.launch.timings import Timings
 from pytest_spec11.target import Process, Target, TemplateDatabase
 from pytest_spec11.waiting import eventually
-from tests.plugin.team import gone
+from tests.plugin.team import are_gone
 
 ROOT = Path(__file__).parents[3]
 PYTHON = (sys.executable, "-S", "-E", "-c")
@@ -77,7 +77,7 @@ def test_the_owner_starts_once_and_a_borrower_finds_what_it_has(site: Site, shel
         assert owner.main().pids["api"] == pids[0]
     finally:
         owner.close()
-    assert gone(pids)
+    assert are_gone(pids)
 
 
 def test_what_is_needed_later_is_started_later(site: Site, shelf: Shelf) -> None:
@@ -162,7 +162,7 @@ def test_services_end_although_the_stack_cannot_be_undone(site: Site, shelf: She
         pids = list(owner.main().pids.values())
     with pytest.raises(psycopg.OperationalError):  # its server is gone before it
         owner.close()
-    assert gone(pids)
+    assert are_gone(pids)
 
 
 def test_addresses_survive_being_written_down() -> None:
@@ -204,7 +204,7 @@ def test_the_sidecar_ends_what_a_killed_owner_left(program: str, tmp_path: Path)
             os.kill(pids[1], polite)  # from its first moment on
         owner.kill()
     try:
-        eventually(lambda: gone(pids), deadline_s=30)
+        eventually(lambda: are_gone(pids), deadline_s=30)
     finally:
         end_groups(pids, grace_s=0)
     assert not (tmp_path / "place").exists()

@@ -49,9 +49,9 @@ class Server:
                 link, _ = self._socket.accept()
             except OSError:
                 return
-            self._pool.submit(self._served, link)
+            self._pool.submit(self._serve, link)
 
-    def _served(self, link: socket.socket) -> None:
+    def _serve(self, link: socket.socket) -> None:
         with link:
             self._talk(link)
 
@@ -185,11 +185,11 @@ def test_a_connection_is_not_taken_for_the_one_that_had_its_number(
 
     place = urlsplit(behind(saboteur, talk)).netloc
 
-    def told(_: int) -> int:
+    def ask_status(_: int) -> int:
         link = HTTPConnection(place, timeout=GIVE_UP_S)
         with closing(link):
             link.request("GET", "/")
             return link.getresponse().status
 
     with ThreadPoolExecutor(24) as pool:
-        assert Counter(pool.map(told, range(1500))) == {200: 1500}
+        assert Counter(pool.map(ask_status, range(1500))) == {200: 1500}

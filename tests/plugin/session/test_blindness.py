@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugin.team import Team, made
+from tests.plugin.team import Team, make_team
 
 # Whatever code of a test can ask for without searching the memory of its interpreter. What differs
 # between any two runs (ids, ports, times) is left out, or asked for by its form.
@@ -79,7 +79,7 @@ def test_it_lives(api, proc):
 def spied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Team, list[dict[str, Any]]]:
     """A team whose test looks around, and what it saw in a plain run and in controlled ones."""
     seen = tmp_path_factory.mktemp("seen") / "seen.ndjson"
-    ours = made(tmp_path_factory.mktemp("spy"), SPY.format(seen=str(seen)))
+    ours = make_team(tmp_path_factory.mktemp("spy"), SPY.format(seen=str(seen)))
     ours.commit()
     assert ours.run("--spec11-scope", "signoff").status == 0
     ours.sabotage("--green", str(ours.bundle))

@@ -16,7 +16,7 @@ import pytest
 
 from engine.postgres.server import EmbeddedServer, connect
 from pytest_spec11.evidence import kill_matrix
-from tests.plugin.team import CONFTEST, Team, made
+from tests.plugin.team import CONFTEST, Team, make_team
 
 SCHEMA = Path(kill_matrix.__file__).parent / "schemas" / "kills.schema.json"
 SYSTEM = """
@@ -164,7 +164,7 @@ def dsn() -> Iterator[str]:
 def ours(tmp_path_factory: pytest.TempPathFactory, dsn: str) -> Team:
     """A team with all rows, every one of them green, and every claim tried under mutants."""
     rows = HONEST | WEAK
-    team = made(tmp_path_factory.mktemp("mutation"), HEAD + write_tests(rows))
+    team = make_team(tmp_path_factory.mktemp("mutation"), HEAD + write_tests(rows))
     team.write("catalogue.json", write_catalogue(rows))
     team.write("system.py", SYSTEM)
     team.write("helper.py", HELPER)

@@ -15,7 +15,7 @@ from pytest_spec11.evidence import kill_matrix
 from pytest_spec11.evidence.kill_matrix import Cell
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from tests.plugin.faults import ANSWERS, CLAIMS, with_saboteurs
-from tests.plugin.team import Team, gone
+from tests.plugin.team import Team, are_gone
 
 SCHEMA = Path(kill_matrix.__file__).parent / "schemas" / "kills.schema.json"
 SURVIVORS = {
@@ -190,13 +190,13 @@ def test_whoever_ends_it_ends_the_runs_that_are_under_way(team: Callable[..., Te
     ours.write("test_proof.py", SLOW)
     args = ("sabotage", "--no-mutants", "--catalogue", "catalogue.json", "--claim", ANSWERS)
 
-    with ours.started(*args, module="pytest_spec11.cli") as command:
+    with ours.start_pytest(*args, module="pytest_spec11.cli") as command:
         told = ours.path / "under-way"
         eventually(lambda: told.exists() and told.read_text().endswith(" "), deadline_s=120)
         command.terminate()
         assert command.wait(GIVE_UP_S) != 0
 
-    assert gone([int(told.read_text())])
+    assert are_gone([int(told.read_text())])
 
 
 @pytest.mark.parametrize(

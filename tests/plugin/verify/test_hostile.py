@@ -29,7 +29,7 @@ def absolute(archive: zipfile.ZipFile) -> None:
     archive.writestr("/journal-main.ndjson", b"{}")
 
 
-def linked(archive: zipfile.ZipFile) -> None:
+def add_link(archive: zipfile.ZipFile) -> None:
     member = zipfile.ZipInfo("runs/r/journal-main.ndjson")
     member.external_attr = (stat.S_IFLNK | 0o777) << 16
     archive.writestr(member, b"/etc/passwd")
@@ -55,7 +55,7 @@ def nothing(archive: zipfile.ZipFile) -> None:
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(
-    "fill", [bomb, climbing, absolute, linked, twice, packed_oddly, crowd, nothing]
+    "fill", [bomb, climbing, absolute, add_link, twice, packed_oddly, crowd, nothing]
 )
 def test_a_hostile_archive_is_bad_input_and_leaves_nothing(
     fill: Callable[[zipfile.ZipFile], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -46,7 +46,7 @@ class Desk:
         for each in people:
             assert main(["sign", str(self.signoff), "--key", str(self.paths[each])]) == 0
 
-    def verified(self, policy: Path | None = None) -> Report:
+    def verify_bundle(self, policy: Path | None = None) -> Report:
         return verify(self.folder / "bundle", policy)
 
     @property
@@ -64,12 +64,12 @@ def codes(report: Report) -> set[str]:
 
 
 def test_two_different_people_make_it_go_and_one_twice_does_not(desk: Desk) -> None:
-    assert codes(desk.verified()) == {"E-SIGNATURE"}
+    assert codes(desk.verify_bundle()) == {"E-SIGNATURE"}
     desk.sign(0)
     desk.sign(0)
-    assert desk.verified().findings[0].text == "1 of 2 demanded signatures"
+    assert desk.verify_bundle().findings[0].text == "1 of 2 demanded signatures"
     desk.sign(2)
-    report = desk.verified()
+    report = desk.verify_bundle()
     assert (report.verdict, report.findings) == ("GO", ())
     assert report.signers == tuple(sorted([desk.keys[0], desk.keys[2]]))
 
@@ -78,16 +78,16 @@ def test_a_stranger_signs_in_vain(desk: Desk) -> None:
     desk.sign(0)
     attestation.new_key(desk.folder / "eve.pem")
     assert main(["sign", str(desk.signoff), "--key", str(desk.folder / "eve.pem")]) == 0
-    assert codes(desk.verified()) == {"E-SIGNATURE"}
+    assert codes(desk.verify_bundle()) == {"E-SIGNATURE"}
 
 
 def test_whoever_verifies_may_bring_the_keys_that_he_trusts(desk: Desk) -> None:
     desk.sign(0, 1)
     mine = desk.folder / "mine.toml"
     mine.write_text(f'[signing]\nthreshold = 1\nkeys = ["{desk.keys[2]}"]\n')
-    assert codes(desk.verified(mine)) == {"E-SIGNATURE"}
+    assert codes(desk.verify_bundle(mine)) == {"E-SIGNATURE"}
     desk.sign(2)
-    assert desk.verified(mine).verdict == "GO"
+    assert desk.verify_bundle(mine).verdict == "GO"
     mine.write_text("[signing]\nthreshold = 0\nkeys = []\n")
     assert main(["verify", str(desk.folder / "bundle"), "--policy", str(mine)]) == 3
 
@@ -102,7 +102,7 @@ def payload_of_another(desk: Desk) -> None:
     desk.envelope.write_bytes(signoff.with_name("signoff.dsse.json").read_bytes())
 
 
-def changed(name: str, value: object) -> Callable[[Desk], None]:
+def change_field(name: str, value: object) -> Callable[[Desk], None]:
     def change(desk: Desk) -> None:
         said = json.loads(desk.envelope.read_text())
         desk.envelope.write_text(json.dumps({**said, name: value}))
@@ -114,11 +114,11 @@ def changed(name: str, value: object) -> Callable[[Desk], None]:
     "spoil",
     [
         payload_of_another,
-        changed("payload", "e30="),
-        changed("payload", 7),
-        changed("payloadType", "text/plain"),
-        changed("signatures", [{"sig": "AAAA"}, {"sig": "AAAA"}]),
-        changed("signatures", {}),
+        change_field("payload", "e30="),
+        change_field("payload", 7),
+        change_field("payloadType", "text/plain"),
+        change_field("signatures", [{"sig": "AAAA"}, {"sig": "AAAA"}]),
+        change_field("signatures", {}),
         lambda desk: desk.envelope.write_bytes(b"\xff"),
         lambda desk: desk.envelope.unlink(),
     ],
@@ -126,9 +126,9 @@ def changed(name: str, value: object) -> Callable[[Desk], None]:
 )
 def test_what_is_not_signed_by_them_is_no_go(spoil: Callable[[Desk], object], desk: Desk) -> None:
     desk.sign(0, 1)
-    assert desk.verified().verdict == "GO"
+    assert desk.verify_bundle().verdict == "GO"
     spoil(desk)
-    report = desk.verified()
+    report = desk.verify_bundle()
     assert (report.verdict, codes(report)) == ("NO_GO", {"E-SIGNATURE"})
 
 
@@ -180,7 +180,7 @@ def test_a_reader_learns_what_was_released_and_says_what_is_expected(desk: Desk)
     desk.sign(0, 1)
     said = json.loads(desk.signoff.read_bytes())
     here = said["binding"]
-    report = desk.verified()
+    report = desk.verify_bundle()
 
     told = (report.commit, report.tree, report.app_version, report.scope, report.judged_at)
     assert told == (
@@ -260,7 +260,7 @@ def test_a_policy_is_read_as_strictly_by_the_verifier(desk: Desk, name: str) -> 
     path.write_text(TWO.format(*keys).replace(old, new))
 
     with pytest.raises(BadInput):
-        desk.verified(path)
+        desk.verify_bundle(path)
     with pytest.raises(BadInput):
         read(path.read_bytes())
 
@@ -274,7 +274,7 @@ def test_a_policy_of_another_release_is_no_go(desk: Desk, asked: str, code: str)
     path = desk.folder / "another.toml"
     path.write_text(f"[release]\n{asked}\n{desk.policy}")
 
-    assert codes(desk.verified(path)) == {code}
+    assert codes(desk.verify_bundle(path)) == {code}
 
 
 def test_one_person_under_two_spellings_does_not_count_twice(desk: Desk) -> None:
@@ -283,7 +283,7 @@ def test_one_person_under_two_spellings_does_not_count_twice(desk: Desk) -> None
     path.write_text(TWO.format(desk.keys[0], desk.keys[0].upper(), desk.keys[1]))
 
     with pytest.raises(BadInput, match="64 lower-case hex digits"):
-        desk.verified(path)
+        desk.verify_bundle(path)
 
 
 def test_the_first_digits_of_a_commit_name_it_when_there_are_seven() -> None:
@@ -311,7 +311,7 @@ def test_a_statement_of_other_claims_is_no_signature_under_this_one(desk: Desk, 
     first = attestation.open_envelope(attestation.sign_payload(canonical(said), None, ann))
     desk.envelope.write_bytes(attestation.sign_payload(canonical(said), first, bob))
 
-    assert codes(desk.verified()) == {"E-SIGNATURE"}
+    assert codes(desk.verify_bundle()) == {"E-SIGNATURE"}
 
 
 ENVELOPES: dict[str, Callable[[str], str]] = {
@@ -326,4 +326,4 @@ def test_an_envelope_has_its_parts_once_and_no_others(desk: Desk, name: str) -> 
     desk.sign(0, 1)
     desk.envelope.write_text(ENVELOPES[name](desk.envelope.read_text()))
 
-    assert codes(desk.verified()) == {"E-SIGNATURE"}
+    assert codes(desk.verify_bundle()) == {"E-SIGNATURE"}

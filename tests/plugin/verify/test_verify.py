@@ -71,7 +71,7 @@ def put(it: Release, changed: list[bytes]) -> None:
     main_journal(it).write_bytes(b"".join(changed))
 
 
-def reforged(it: Release, change: Callable[[list[dict[str, object]]], object]) -> None:
+def forge_records(it: Release, change: Callable[[list[dict[str, object]]], object]) -> None:
     """The journal with other records and a chain that fits them."""
     bodies = [json.loads(line) for line in lines(it)]
     change(bodies)
@@ -88,7 +88,7 @@ def reforged(it: Release, change: Callable[[list[dict[str, object]]], object]) -
     put(it, made)
 
 
-def resigned(it: Release, **changes: object) -> None:
+def seal_again(it: Release, **changes: object) -> None:
     """A sign-off with other contents and a sum that fits them."""
     path = it.folder.parent / "signoff.json"
     said = {**json.loads(path.read_text()), **changes}
@@ -96,7 +96,7 @@ def resigned(it: Release, **changes: object) -> None:
     path.write_bytes(canonical({**said, "sum": digest(said)}) + b"\n")
 
 
-def said(it: Release) -> dict[str, list[dict[str, object]]]:
+def read_signoff(it: Release) -> dict[str, list[dict[str, object]]]:
     found: dict[str, list[dict[str, object]]] = json.loads(
         (it.folder.parent / "signoff.json").read_text()
     )
@@ -104,21 +104,21 @@ def said(it: Release) -> dict[str, list[dict[str, object]]]:
 
 
 def swapped_tiles(it: Release) -> None:
-    tiles = said(it)["proofTiles"]
-    resigned(it, proofTiles=[tiles[1], tiles[0], *tiles[2:]])
+    tiles = read_signoff(it)["proofTiles"]
+    seal_again(it, proofTiles=[tiles[1], tiles[0], *tiles[2:]])
 
 
 def renamed_tile(it: Release) -> None:
-    tiles = said(it)["proofTiles"]
-    resigned(it, proofTiles=[{**tiles[0], "id": "proof-s9"}, *tiles[1:]])
+    tiles = read_signoff(it)["proofTiles"]
+    seal_again(it, proofTiles=[{**tiles[0], "id": "proof-s9"}, *tiles[1:]])
 
 
 def green_by_hand(it: Release) -> None:
     """A red release whose sign-off is written anew, as GO."""
     it.lane("policy", exitCode=1)
     it.sign_off()
-    green = [{**tile, "verdict": "GO", "reason": ""} for tile in said(it)["pfTiles"]]
-    resigned(it, verdict="GO", reasons=[], pfTiles=green)
+    green = [{**tile, "verdict": "GO", "reason": ""} for tile in read_signoff(it)["pfTiles"]]
+    seal_again(it, verdict="GO", reasons=[], pfTiles=green)
 
 
 def weak_by_hand(it: Release) -> None:
@@ -126,9 +126,9 @@ def weak_by_hand(it: Release) -> None:
     it.sign_off()
     green = [
         {**tile, "verdict": "GO", "reason": ""} if tile["id"] == "proof-strength" else tile
-        for tile in said(it)["proofTiles"]
+        for tile in read_signoff(it)["proofTiles"]
     ]
-    resigned(it, verdict="GO", reasons=[], proofTiles=green)
+    seal_again(it, verdict="GO", reasons=[], proofTiles=green)
 
 
 def left_out_by_hand(it: Release, *tests: tuple[str, int]) -> None:
@@ -156,10 +156,10 @@ def claim_go(it: Release) -> None:
     it.sign_off()
     green = [
         {**tile, "verdict": "GO", "reason": ""} if tile["claims"] else tile
-        for tile in said(it)["proofTiles"]
+        for tile in read_signoff(it)["proofTiles"]
     ]
-    claims = {**said(it)["claims"], "S1.b": "PASS"}  # type: ignore[dict-item]  # a table of words
-    resigned(it, verdict="GO", reasons=[], claims=claims, proofTiles=green)
+    claims = {**read_signoff(it)["claims"], "S1.b": "PASS"}  # type: ignore[dict-item]  # a table of words
+    seal_again(it, verdict="GO", reasons=[], claims=claims, proofTiles=green)
 
 
 def failed_by_hand(it: Release, **outcome: object) -> None:
@@ -170,7 +170,7 @@ def failed_by_hand(it: Release, **outcome: object) -> None:
     claim_go(it)
 
 
-def replayed(it: Release) -> None:
+def replay_journal(it: Release) -> None:
     """The journal of another run, whole in itself, in the place of this one's."""
     other = happy(strict())
     other.run, other.bound, other.posture = "r0", it.stand.bound, it.stand.posture
@@ -179,7 +179,7 @@ def replayed(it: Release) -> None:
     shutil.rmtree(it.folder.parent / "other")
 
 
-def linked(path: Path) -> None:
+def replace_by_link(path: Path) -> None:
     """The path is a link to what it was."""
     path.symlink_to(path.rename(path.parent.parent.parent / "elsewhere"))
 
@@ -200,13 +200,16 @@ DAMAGES: dict[str, tuple[str, Callable[[Release], object]]] = {
     "doubled": ("E-CHAIN", lambda it: put(it, [*lines(it)[:4], *lines(it)[3:]])),
     "cut": ("E-UNSEALED", lambda it: put(it, lines(it)[:-1])),
     "torn": ("E-TRUNCATED", lambda it: put(it, [*lines(it)[:-1], lines(it)[-1][:-1]])),
-    "removed and chained anew": ("E-DIGEST", lambda it: reforged(it, lambda them: them.pop(2))),
+    "removed and chained anew": (
+        "E-DIGEST",
+        lambda it: forge_records(it, lambda them: them.pop(2)),
+    ),
     "edited and chained anew": (
         "E-DIGEST",
-        lambda it: reforged(it, lambda them: them[1].update(at=1)),
+        lambda it: forge_records(it, lambda them: them[1].update(at=1)),
     ),
     "journal gone": ("E-REF", lambda it: main_journal(it).unlink()),
-    "journal of another run": ("E-REPLAY", replayed),
+    "journal of another run": ("E-REPLAY", replay_journal),
     "journal beside": (
         "E-REPLAY",
         lambda it: shutil.copy(main_journal(it), it.folder / "journal-gw0.ndjson"),
@@ -214,7 +217,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Release], object]]] = {
     "blob gone": ("E-REF", lambda it: blob(it).unlink()),
     "blob edited": ("E-DIGEST", lambda it: blob(it).write_bytes(b"sean")),
     "blob empty": ("E-DIGEST", lambda it: blob(it).write_bytes(b"")),
-    "blob linked": ("E-REF", lambda it: linked(blob(it))),
+    "blob linked": ("E-REF", lambda it: replace_by_link(blob(it))),
     "lane gone": ("E-REF", lambda it: (it.folder / "lane-quick.json").unlink()),
     "lane edited": (
         "E-DIGEST",
@@ -226,12 +229,18 @@ DAMAGES: dict[str, tuple[str, Callable[[Release], object]]] = {
         "E-DIGEST",
         lambda it: (it.folder.parent / "signoff.json").write_bytes(b"\x00\xff"),
     ),
-    "sign-off of another shape": ("E-DIGEST", lambda it: resigned(it, verdict="AMBER")),
+    "sign-off of another shape": ("E-DIGEST", lambda it: seal_again(it, verdict="AMBER")),
     "tiles exchanged": ("E-TILE", swapped_tiles),
     "tile renamed": ("E-TILE", renamed_tile),
-    "tile without reference": ("E-DIGEST", lambda it: resigned(it, pfTiles=unfounded(it))),
-    "reference to other bytes": ("E-DIGEST", lambda it: resigned(it, pfTiles=misled(it))),
-    "reference to nothing": ("E-REF", lambda it: resigned(it, pfTiles=misled(it, ref="r1/x"))),
+    "tile without reference": ("E-DIGEST", lambda it: seal_again(it, pfTiles=drop_evidence(it))),
+    "reference to other bytes": (
+        "E-DIGEST",
+        lambda it: seal_again(it, pfTiles=change_reference(it)),
+    ),
+    "reference to nothing": (
+        "E-REF",
+        lambda it: seal_again(it, pfTiles=change_reference(it, ref="r1/x")),
+    ),
     "green lane by hand": ("E-LANE", green_by_hand),
     "killed by hand": ("E-WEAK-ORACLE", weak_by_hand),
     "seen red by hand": ("E-WEAK-ORACLE", never_red_by_hand),
@@ -248,35 +257,35 @@ DAMAGES: dict[str, tuple[str, Callable[[Release], object]]] = {
         "E-FAILED",
         lambda it: failed_by_hand(it, witness={"call": "failed"}),
     ),
-    "judged too late": ("E-STALE", lambda it: resigned(it, judgedAt=2**52)),
-    "judged too early": ("E-FUTURE", lambda it: resigned(it, judgedAt=1)),
+    "judged too late": ("E-STALE", lambda it: seal_again(it, judgedAt=2**52)),
+    "judged too early": ("E-FUTURE", lambda it: seal_again(it, judgedAt=1)),
     "of another tree": (
         "E-TREE",
-        lambda it: resigned(it, binding={**it.stand.bound, "tree": "y"}),
+        lambda it: seal_again(it, binding={**it.stand.bound, "tree": "y"}),
     ),
     "of another version": (
         "E-APPVERSION",
-        lambda it: resigned(it, binding={**it.stand.bound, "appVersion": "y"}),
+        lambda it: seal_again(it, binding={**it.stand.bound, "appVersion": "y"}),
     ),
     "of uncommitted files": (
         "E-DIRTY",
-        lambda it: resigned(it, binding={**it.stand.bound, "dirty": True}),
+        lambda it: seal_again(it, binding={**it.stand.bound, "dirty": True}),
     ),
     "by no catalogue": (
         "E-CATALOGUE",
-        lambda it: resigned(it, binding={**it.stand.bound, "catalogue": "0" * 64}),
+        lambda it: seal_again(it, binding={**it.stand.bound, "catalogue": "0" * 64}),
     ),
-    "with a shard missing": ("E-SHARD", lambda it: resigned(it, shards=["one"])),
+    "with a shard missing": ("E-SHARD", lambda it: seal_again(it, shards=["one"])),
 }
 
 
-def unfounded(it: Release) -> list[dict[str, object]]:
-    first, *others = said(it)["pfTiles"]
+def drop_evidence(it: Release) -> list[dict[str, object]]:
+    first, *others = read_signoff(it)["pfTiles"]
     return [{**first, "evidence": []}, *others]
 
 
-def misled(it: Release, **changes: object) -> list[dict[str, object]]:
-    first, *others = said(it)["pfTiles"]
+def change_reference(it: Release, **changes: object) -> list[dict[str, object]]:
+    first, *others = read_signoff(it)["pfTiles"]
     ref = {**first["evidence"][0], "sha256": "0" * 64, **changes}  # type: ignore[index]  # a list
     return [{**first, "evidence": [ref]}, *others]
 
