@@ -59,14 +59,10 @@ def test_while_a_run_waits_its_patches_stand_and_are_on_record(
     preimages = ["früher\n".encode(), None]
     assert column(rows, "preimage_content") == preimages
     assert column(rows, "preimage_hash") == [hash_content(each) for each in preimages]
-    assert column(rows, "postimage_content") == ["später\n", "created\n"]
-    assert column(rows, "postimage_hash") == [
-        hash_content("später\n".encode()), hash_content(b"created\n"),
-    ]  # fmt: skip
-    assert column(rows, "diff_hash") == [
-        hash_content("to später\n".encode()),
-        hash_content(b"to created\n"),
-    ]
+    texts = ["später\n", "created\n"]
+    assert column(rows, "postimage_content") == texts
+    assert column(rows, "postimage_hash") == [hash_content(text.encode()) for text in texts]
+    assert column(rows, "diff_hash") == [hash_content(f"to {text}".encode()) for text in texts]
     kept = shop.stack.app_sql.rows(ARTIFACTS, r=identity.run_id(wid))
     assert [(row["idx"], row["kind"]) for row in kept] == [(0, "patch_apply"), (1, "patch_apply")]
     for row, artifact in zip(rows, kept, strict=True):
