@@ -27,7 +27,7 @@ PYTEST: Final = (*OWN, sys.executable, "-m", "pytest", "-q", "-m", "S02")
 KEPT: Final = """
 from engine.config import Config
 from engine.usecases import cluster
-print(Config.from_env().cache / "templates" / cluster.key())
+print(Config.from_env().folders.cache / "templates" / cluster.key())
 """
 GIT: Final = ("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost")
 COLD: Final = Row(

@@ -53,7 +53,7 @@ FILES_BESIDES: Final = 128  # open ones that are no client's: of Python, the dat
 def build(config: Config, dsn: str) -> Starlette:
     """The ASGI application for ``config`` on ``dsn``. The database may come later."""
     dsn = session(dsn, "spec11-api")
-    pool, notices = Pool(dsn, LOANS, config.database_timeout_ms / 1000), Notices(dsn)
+    pool, notices = Pool(dsn, LOANS, config.database.timeout_ms / 1000), Notices(dsn)
     endings, signals = Endings(dsn, pool), QueueSignals(dsn)
 
     @asynccontextmanager
@@ -74,11 +74,11 @@ def build(config: Config, dsn: str) -> Starlette:
         pool=pool,
         notices=notices,
         ingress=Ingress(_rules(config)),
-        promotions=Promotions(pool, endings, signals, config.app_version),
+        promotions=Promotions(pool, endings, signals, config.runtime.app_version),
         signals=signals,
         posture=_posture(config),
-        demo_sleep_s=config.wf_sleep_ms / 1000,
-        load_dir=config.load_results,
+        demo_sleep_s=config.timing.sleep_ms / 1000,
+        load_dir=config.folders.load_results,
         doors=_doors(config),
         secrets=config.secrets,
         signoff=_signoff(config),
@@ -117,10 +117,13 @@ def serve(config: Config, dsn: str) -> int:
         proxy_headers=False,  # nothing here asks who the client is
         server_header=False,
         backlog=BACKLOG,
-        limit_concurrency=_connections(config.max_connections),
-        timeout_graceful_shutdown=-(-config.database_timeout_ms // 1000) + GRACE_S,
+        limit_concurrency=_connections(config.http.max_connections),
+        timeout_graceful_shutdown=-(-config.database.timeout_ms // 1000) + GRACE_S,
     )
-    with open_listener(config.host, config.port, BACKLOG) as listener, suppress(KeyboardInterrupt):
+    with (
+        open_listener(config.http.host, config.http.port, BACKLOG) as listener,
+        suppress(KeyboardInterrupt),
+    ):
         Server(settings, app.state.ports.notices).run(sockets=[listener])
     return 0
 
@@ -162,47 +165,47 @@ def _connections(wanted: int) -> int:
 def _rules(config: Config) -> Rules:
     """A key is needed for the run itself or for its tasks, whichever is partitioned (B57)."""
     return Rules(
-        partitioned=config.intent_queue_partition or config.sbx_queue_partition,
-        gate_ttl_s=config.gate_ttl_s,
-        app_version=config.app_version,
+        partitioned=config.intents.partitioned or config.tasks.partitioned,
+        gate_ttl_s=config.timing.gate_ttl_s,
+        app_version=config.runtime.app_version,
     )
 
 
 def _doors(config: Config) -> Doors:
     tokens = {
-        Role.OPERATOR: config.operator_tokens,
-        Role.READER: config.reader_tokens,
-        Role.WEBHOOK: config.webhook_tokens,
+        Role.OPERATOR: config.access.operator_tokens,
+        Role.READER: config.access.reader_tokens,
+        Role.WEBHOOK: config.access.webhook_tokens,
     }
     given = {role: keys for role, keys in tokens.items() if keys is not None}
-    return Doors(given, config.webhook_secrets)
+    return Doors(given, config.access.webhook_secrets)
 
 
 def _posture(config: Config) -> Posture:
     return Posture(
         topology=TOPOLOGY,
-        runtime_mode=config.runtime_mode,
-        oc_mode=config.oc_mode,
-        oc_strict_mode=config.oc_strict_mode,
-        sbx_mode=config.sbx_mode,
-        sbx_provider=config.sbx_provider,
-        app_version=config.app_version,
-        claim_scope=config.claim_scope,
+        runtime_mode=config.runtime.mode,
+        oc_mode=config.agents.mode,
+        oc_strict_mode=config.agents.strict,
+        sbx_mode=config.sandboxes.mode,
+        sbx_provider=config.sandboxes.provider,
+        app_version=config.runtime.app_version,
+        claim_scope=config.release.scope,
     )
 
 
 def _signoff(config: Config) -> Signoff:
     release = Release(
-        commit=config.signoff_commit,
-        tree=config.signoff_tree,
-        app_version=config.app_version,
-        scope=config.claim_scope,
+        commit=config.release.commit,
+        tree=config.release.tree,
+        app_version=config.runtime.app_version,
+        scope=config.release.scope,
     )
     stance = Stance(
-        scope=config.claim_scope,
-        oc_mode=config.oc_mode,
-        oc_strict=config.oc_strict_mode,
-        sbx_mode=config.sbx_mode,
-        partitioned=config.intent_queue_partition and config.sbx_queue_partition,
+        scope=config.release.scope,
+        oc_mode=config.agents.mode,
+        oc_strict=config.agents.strict,
+        sbx_mode=config.sandboxes.mode,
+        partitioned=config.intents.partitioned and config.tasks.partitioned,
     )
-    return Signoff(Evidence(config.signoff_dir), release, stance)
+    return Signoff(Evidence(config.release.signoff_dir), release, stance)

@@ -61,16 +61,16 @@ def serve(config: Config, dsn: str) -> int:
 
 
 async def _serve(config: Config, dsn: str) -> Never:
-    dsn = session(dsn, session_name(config.executor_id))
+    dsn = session(dsn, session_name(config.runtime.executor_id))
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     pool = Pool(dsn, STEPS_AT_ONCE, STEP_S)
     executor = Executor(
-        id=config.executor_id,
-        app_version=config.app_version,
+        id=config.runtime.executor_id,
+        app_version=config.runtime.app_version,
         limits=config.limits,
-        tick_s=config.tick_s,
+        tick_s=config.timing.tick_s,
     )
     endings, signals = Endings(dsn, pool), QueueSignals(dsn)
     lease = Presence(dsn, _identity(config), signals)
@@ -94,16 +94,16 @@ async def _serve(config: Config, dsn: str) -> Never:
 
 def _identity(config: Config) -> Identity:
     return Identity(
-        executor_id=config.executor_id,
+        executor_id=config.runtime.executor_id,
         incarnation=secrets.token_hex(8),
-        app_version=config.app_version,
+        app_version=config.runtime.app_version,
         pid=os.getpid(),
     )
 
 
 def _work(config: Config, pool: Pool, endings: Endings, signals: QueueSignals) -> Work:
-    patching = Patching(pool, Directory(config.workspace))
-    agents, sandbox = _agents(config), providers.sandbox(config.sandbox)
+    patching = Patching(pool, Directory(config.folders.workspace))
+    agents, sandbox = _agents(config), providers.sandbox(config.sandboxes.settings)
     return Work(
         steps=Steps(pool),
         stages=Stages(pool, Asking(pool, agents), patching),
@@ -123,9 +123,9 @@ def _work(config: Config, pool: Pool, endings: Endings, signals: QueueSignals) -
 def _agents(config: Config) -> Agents:
     """Whoever answers in this mode (D34)."""
     shipped = Path(str(resources.files("engine.seed") / "oc"))
-    if config.oc_mode == "replay":
-        given = [] if config.oc_fixtures_dir is None else [config.oc_fixtures_dir]
-        return Replay(given if config.oc_fixtures_only else [*given, shipped])
+    if config.agents.mode == "replay":
+        given = [] if config.agents.fixtures_dir is None else [config.agents.fixtures_dir]
+        return Replay(given if config.agents.fixtures_only else [*given, shipped])
     return _live_agents(config, Replay([shipped]))
 
 
@@ -136,7 +136,7 @@ def _live_agents(config: Config, stub: Replay) -> Agents:
     from engine.ports.oc.live import Live  # noqa: PLC0415  # as above
     from engine.ports.oc.record import Record  # noqa: PLC0415  # as above
 
-    live = Live(Daemon(config.oc_base_url), config.oc_timeout_ms / 1000)
-    if config.oc_mode == "record":  # always strict: nobody asked for a stub to be recorded
-        return Record(live, config.oc_record)
-    return live if config.oc_strict_mode else Fallback(live, stub)
+    live = Live(Daemon(config.agents.base_url), config.agents.timeout_ms / 1000)
+    if config.agents.mode == "record":  # always strict: nobody asked for a stub to be recorded
+        return Record(live, config.record_dir)
+    return live if config.agents.strict else Fallback(live, stub)

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, config: Config) -> int:
-    is_embedded = config.dsn is None or getattr(arguments, "data_dir", None) is not None
+    is_embedded = config.database.dsn is None or getattr(arguments, "data_dir", None) is not None
     forget_variables(os.environ, is_embedded=is_embedded)  # noqa: TID251  # libpq reads it
     status: int = _load(arguments.command).run(arguments, config)
     return status

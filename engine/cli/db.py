@@ -54,7 +54,7 @@ def _serve(arguments: argparse.Namespace, config: Config) -> int:
     asked = _requests_to_end()
     owner.follow(arguments.owner or os.getppid())
     data = None if arguments.ephemeral else where.directory(arguments, config)
-    with cluster.running(data, config.cache, arguments.owner) as server:
+    with cluster.running(data, config.folders.cache, arguments.owner) as server:
         print(f"postgres ready host={server.place.socket_dir} port={PORT}", flush=True)
         _stay(server, asked)
     return 0

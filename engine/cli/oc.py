@@ -40,10 +40,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """0 when the strict path worked, 1 when not. Raises Misconfigured."""
-    if config.oc_mode != "live":
-        raise Misconfigured(f"OC_MODE={config.oc_mode!r}: the smoke asks the live server")
+    if config.agents.mode != "live":
+        raise Misconfigured(f"OC_MODE={config.agents.mode!r}: the smoke asks the live server")
     began = time.monotonic()
-    found: dict[str, Json] = {"mode": config.oc_mode, "strict": True, "ok": False}
+    found: dict[str, Json] = {"mode": config.agents.mode, "strict": True, "ok": False}
     try:
         found |= asyncio.run(_ask_server(config))
     except RunFailed as error:
@@ -57,11 +57,11 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 
 async def _ask_server(config: Config) -> dict[str, Json]:
-    daemon = Daemon(config.oc_base_url)
+    daemon = Daemon(config.agents.base_url)
     try:
         health = await daemon.health()
         _require_agents(await daemon.agents())
-        answer = await Live(daemon, config.oc_timeout_ms / 1000).ask(_question())
+        answer = await Live(daemon, config.agents.timeout_ms / 1000).ask(_question())
     finally:
         await daemon.close()
     plans.require_tools(plans.PLAN, answer.tools)

@@ -22,13 +22,13 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def find_remote(arguments: argparse.Namespace, config: Config) -> Remote:
     """The API that is meant."""
-    url = arguments.url or remote.address(f"http://127.0.0.1:{config.port}")
+    url = arguments.url or remote.address(f"http://127.0.0.1:{config.http.port}")
     return Remote(url, _token(config))
 
 
 def _token(config: Config) -> bytes | None:
     """The first of an operator's keys; the others are being exchanged for it, or it for them."""
-    keys = config.operator_tokens.now() if config.operator_tokens else ()
+    keys = config.access.operator_tokens.now() if config.access.operator_tokens else ()
     return keys[0] if keys else None
 
 

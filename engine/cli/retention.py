@@ -91,8 +91,8 @@ def _read(arguments: argparse.Namespace, config: Config) -> Order:
         age=age,
         batch=batch,
         is_rehearsal=arguments.dry_run,
-        signoff=Evidence(config.signoff_dir),
-        needs_signoff=config.names_signoff,
+        signoff=Evidence(config.release.signoff_dir),
+        needs_signoff=config.release.names_signoff,
     )
 
 

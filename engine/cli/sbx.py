@@ -52,7 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """0 when every sample came back as it was sent."""
-    sandbox = providers.sandbox(config.sandbox)
+    sandbox = providers.sandbox(config.sandboxes.settings)
     try:
         faults = asyncio.run(_faults(sandbox, config, arguments.samples))
     except KeyboardInterrupt:  # what was not seen to its end is no success
@@ -69,8 +69,8 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 async def _faults(sandbox: Sandbox, config: Config, samples: int) -> list[str]:
     """What went wrong with each sample; nothing, where nothing did."""
-    if config.sbx_mode != LIVE:
-        return [f"SBX_MODE is {config.sbx_mode}: nothing live is set"] * samples
+    if config.sandboxes.mode != LIVE:
+        return [f"SBX_MODE is {config.sandboxes.mode}: nothing live is set"] * samples
     return [await _fault(sandbox) for _ in range(samples)]
 
 
@@ -91,11 +91,11 @@ def _record(sandbox: Sandbox, config: Config, faults: Sequence[str]) -> dict[str
     return {
         "schemaVersion": 1,
         "smoke": "sbx",
-        "provider": config.sbx_provider,
+        "provider": config.sandboxes.provider,
         "providerVersion": sandbox.version,
-        "mode": config.sbx_mode,
+        "mode": config.sandboxes.mode,
         "servedBy": f"{LIVE}:{sandbox.name}" if worked else "none",
-        "appVersion": config.app_version,
+        "appVersion": config.runtime.app_version,
         "samples": len(faults),
         "succeeded": worked,
         "claim": f"this strict path worked {worked} times",

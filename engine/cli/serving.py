@@ -22,9 +22,10 @@ def serve(module: str, arguments: argparse.Namespace, config: Config) -> int:
     """0 after SIGTERM. ``module`` is loaded late: for a sound environment and a known server."""
     dsn = where.running(arguments, config)
     owner.follow(arguments.owner)
-    config = replace(config, data_dir=arguments.data_dir or config.data_dir)
-    if config.crash_at is not None:
-        crash_points.arm(*config.crash_at)
+    if arguments.data_dir is not None:
+        config = replace(config, folders=replace(config.folders, data_dir=arguments.data_dir))
+    if config.runtime.crash_at is not None:
+        crash_points.arm(*config.runtime.crash_at)
     with pause_collection():
         process = importlib.import_module(module)
     status: int = process.serve(config, dsn)

@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     return up.serve(
         up.Plan(
             data=where.directory(arguments, config) if named is None else None,
-            port=config.port if arguments.port is None else arguments.port,
-            host=config.host,
+            port=config.http.port if arguments.port is None else arguments.port,
+            host=config.http.host,
             workers=arguments.workers,
         )
     )

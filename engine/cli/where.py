@@ -36,12 +36,12 @@ def argument(parser: TakesArguments) -> None:
 def directory(arguments: argparse.Namespace, config: Config) -> Path:
     """The data directory that is meant."""
     given: Path | None = arguments.data_dir
-    return given or config.data
+    return given or config.folders.data
 
 
 def elsewhere(arguments: argparse.Namespace, config: Config) -> str | None:
     """How to reach the database that SPEC11_DSN names; None when the embedded server is meant."""
-    return config.dsn if arguments.data_dir is None else None
+    return config.database.dsn if arguments.data_dir is None else None
 
 
 def running(arguments: argparse.Namespace, config: Config) -> str:
@@ -71,5 +71,5 @@ def reachable(
     elif runs(Place(data)):
         yield find(Place(data))
     else:
-        with cluster.running(data, config.cache):
+        with cluster.running(data, config.folders.cache):
             yield find(Place(data))

@@ -19,7 +19,7 @@ class Postgres:
     def __init__(self, data: Path, until_the_end: ExitStack) -> None:
         self._data = data
         self._until_the_end = until_the_end
-        cache = Config.from_env({}).cache
+        cache = Config.from_env({}).folders.cache
         self._server = until_the_end.enter_context(cluster.running(data, cache))
         self.dsn = cluster.database(self._server.place)
 

@@ -22,7 +22,7 @@ import sys
 from engine import shim
 from engine.config import Config
 config = Config.from_env()
-code = shim.serve(config, config.dsn)
+code = shim.serve(config, config.database.dsn)
 heavy = {"dbos", "sqlalchemy"} & sys.modules.keys()
 sys.exit(f"loaded {heavy}" if heavy else code)
 """

@@ -313,7 +313,7 @@ def test_doors_that_cannot_be_kept_are_no_start(env: dict[str, str], fault: str)
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
 def test_loopback_needs_no_token(host: str) -> None:
-    assert Config.from_env({"SPEC11_HOST": host}).host == host
+    assert Config.from_env({"SPEC11_HOST": host}).http.host == host
 
 
 @pytest.mark.parametrize("command", ["api", "worker"])
