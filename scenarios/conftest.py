@@ -17,6 +17,7 @@ from scenarios.support.crowds.backlog_log import Backlogs
 from scenarios.support.faults.holds import PATIENT
 from scenarios.support.faults.kill_log import Ledger, kills, table
 from scenarios.support.runs.run_with_history import Saga, make_history
+from scenarios.support.runs.workshop import Workshop, workshop
 
 if TYPE_CHECKING:  # it brings all judges, which S15 alone asks
     from scenarios.support.release.judges import Court
@@ -58,6 +59,13 @@ def shared_folder(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPath
     """A folder that all xdist workers of this run share."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if hasattr(pytestconfig, "workerinput") else own
+
+
+@pytest.fixture(scope="module")
+def shop(stacks: Stacks) -> Iterator[Workshop]:
+    """A private stack with a workspace for patches; each test has plans and files of its own."""
+    with workshop(stacks) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -130,9 +138,9 @@ def own(court: Court, tmp_path: Path) -> ThrowawayRelease:
 
 
 @pytest.fixture(scope="session")
-def past(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saga]:
+def past(stacks: Stacks) -> Iterator[Saga]:
     """A private stack with runs that have a past; nothing moves there any more."""
-    with make_history(stacks, tmp_path_factory.mktemp("past")) as saga:
+    with make_history(stacks) as saga:
         yield saga
 
 

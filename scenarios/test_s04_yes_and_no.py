@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
-from pytest_spec11.stacks import Stacks
 from scenarios.support.contract.events import ACCEPTED
 from scenarios.support.runs.gates import Gate, await_end, await_gates
-from scenarios.support.runs.restartable_stack import Workshop, workshop
+from scenarios.support.runs.workshop import Workshop
 
 pytestmark = pytest.mark.S04
 
@@ -25,18 +23,11 @@ FROM app.patch_history WHERE run_id = %(r)s
 WHY = "rejected: größer als nötig ✓"
 
 
-@pytest.fixture(scope="module")
-def shop(stacks: Stacks) -> Iterator[Workshop]:
-    """A private stack whose plans change files."""
-    with workshop(stacks) as made:
-        yield made
-
-
 def park_patched_run(shop: Workshop, files: Files, goal: str, name: str) -> Gate:
     """Where a run waits whose plan has changed the file ``name``, which held "before"."""
     path = shop.jail / name
     path.write_text("before", encoding="utf-8")
-    (gate,) = await_gates(shop.stack.api, shop.patching(goal, path, "after"))
+    (gate,) = await_gates(shop.stack.api, shop.start_patching(goal, path, "after"))
     assert files.read(path) == b"after"
     return gate
 

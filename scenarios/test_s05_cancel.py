@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -15,15 +14,15 @@ import pytest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.oracles.http import Reply
-from pytest_spec11.stacks import Stack, Stacks
+from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract.headers import FOLLOWERS, OF_APP
 from scenarios.support.crowds.concurrent_requests import at_once
 from scenarios.support.faults.holds import hold_answers, hold_ends, meet
 from scenarios.support.runs.gates import Gate, await_gates, outcomes
 from scenarios.support.runs.patches import column
-from scenarios.support.runs.restartable_stack import Workshop, workshop
 from scenarios.support.runs.run_lifecycle import END_S
+from scenarios.support.runs.workshop import Workshop
 
 pytestmark = pytest.mark.S05
 
@@ -49,13 +48,6 @@ WORDS = "SELECT status FROM app.status_history WHERE run_id = %(r)s ORDER BY id"
 # What became of the answer and of the cancellation.
 OVERTAKEN, TAKEN_BACK, TOO_LATE = (409, 202), (200, 202), (200, 409)
 KINDS: tuple[Statuses | None, ...] = (OVERTAKEN, TAKEN_BACK, TOO_LATE, None)
-
-
-@pytest.fixture(scope="module")
-def shop(stacks: Stacks) -> Iterator[Workshop]:
-    """A private stack whose plans change files."""
-    with workshop(stacks) as made:
-        yield made
 
 
 @dataclass(frozen=True)
@@ -99,7 +91,7 @@ def race(shop: Workshop, goal: str, kind: Statuses | None, choice: str) -> Round
     """
     api, path = shop.stack.api, shop.jail / f"{sha256(goal.encode()).hexdigest()[:16]}.txt"
     path.write_bytes(BEFORE)
-    (gate,) = await_gates(api, shop.patching(goal, path, AFTER.decode()))
+    (gate,) = await_gates(api, shop.start_patching(goal, path, AFTER.decode()))
     reply = partial(gate.choose, api, choice)
     cancel = partial(api.post, f"/api/ops/wf/{gate.wid}/cancel", json=BY)
     if kind == OVERTAKEN:

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from pytest_spec11.stacks import Control, Stack, Stacks
+from pytest_spec11.stacks import Control, Stack
 from pytest_spec11.target import Target
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from scenarios.support.contract.events import ACCEPTED, LEDGER, REPLAYED
 from scenarios.support.faults.crash_points import DIES_S, arm_process, await_death, cut_off
 from scenarios.support.runs import exactly_once
 from scenarios.support.runs.gates import MESSAGES, Gate, approval, await_end, start_run, waiting
-from scenarios.support.runs.restartable_stack import Workshop, workshop
 from scenarios.support.runs.run_lifecycle import PARK_S, await_status
+from scenarios.support.runs.workshop import Workshop
 
 pytestmark = pytest.mark.S05
 
@@ -53,13 +53,6 @@ HELD_BACK = (
     " AND application_name = 'spec11-api' AND wait_event = 'advisory'"
 )
 CUT = "SELECT pg_terminate_backend(%(pid)s, 5000) AS gone"
-
-
-@pytest.fixture(scope="module")
-def shop(stacks: Stacks) -> Iterator[Workshop]:
-    """A private stack whose workers come and go."""
-    with workshop(stacks) as made:
-        yield made
 
 
 @contextmanager
@@ -167,7 +160,7 @@ def test_a_worker_that_dies_at_a_gate_asks_once_and_hears_the_answer(
         if point
         else shop.worker.using({}, name="mortal")
     )
-    with shop.standing_in(worker) as mortal:
+    with shop.replace_worker(worker) as mortal:
         gate = approval(start_run(stack.api, unique_goal))
         code = kill_worker(stack, gate, mortal, point)
         cut_short = stack.sys_sql.value(WORD, w=gate.wid)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 from pytest_spec11.fixtures import Provokes
-from pytest_spec11.stacks import Stack, Stacks
+from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import Stopwatch
 from scenarios.support.contract.headers import TERMINAL
 from scenarios.support.faults.crash_points import DIES_S, arm_process
 from scenarios.support.runs.escalations import artifacts, read_only_escalation, workflows
 from scenarios.support.runs.gates import approval, await_end, outcomes, start_run, variant
-from scenarios.support.runs.restartable_stack import Workshop, workshop
 from scenarios.support.runs.run_lifecycle import await_status
+from scenarios.support.runs.workshop import Workshop
 
 pytestmark = pytest.mark.S05
 
@@ -73,13 +72,6 @@ def test_a_gate_that_nobody_answers_is_a_no_in_time(
     assert max(after_s) <= TTL_S + SLACK_S * watch.stretch
 
 
-@pytest.fixture(scope="module")
-def shop(stacks: Stacks) -> Iterator[Workshop]:
-    """A private stack whose workers come and go."""
-    with workshop(stacks) as made:
-        yield made
-
-
 @pytest.mark.claim("S05.escalation-once")
 def test_silence_is_escalated_once(lab: Stack, provokes: Provokes, unique_goal: str) -> None:
     hasty = variant(lab, f"hasty {unique_goal}", planApprovalTimeoutS=1)
@@ -99,7 +91,7 @@ def test_an_escalation_whose_worker_dies_is_told_once(
 ) -> None:
     stack = shop.stack
     hasty = variant(stack, f"hasty {unique_goal}", planApprovalTimeoutS=1)
-    with shop.standing_in(arm_process(shop.worker, f"worker.escalate.{moment}")) as dying:
+    with shop.replace_worker(arm_process(shop.worker, f"worker.escalate.{moment}")) as dying:
         gate = approval(start_run(stack.api, unique_goal, hasty))
         provokes(gate.wid, "nobody answers, and the teller dies")
         assert dying.wait_exit(DIES_S) == -signal.SIGKILL

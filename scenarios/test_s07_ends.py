@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from pytest_spec11.fixtures import Provokes
-from pytest_spec11.stacks import Stack, Stacks
+from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_requests import start
@@ -16,8 +16,8 @@ from scenarios.support.faults.holds import hold
 from scenarios.support.runs.budgets import budget, violation
 from scenarios.support.runs.gates import approval
 from scenarios.support.runs.operations import act_accepted, await_settled, words
-from scenarios.support.runs.patches import Workshop, workshop
 from scenarios.support.runs.run_lifecycle import END_S, PARK_S, await_status, complete_run
+from scenarios.support.runs.workshop import Workshop
 
 pytestmark = pytest.mark.S07
 
@@ -47,13 +47,6 @@ SELECT request ->> 'cmd' AS cmd FROM app.sbx_runs WHERE run_id = %(r)s ORDER BY 
 """
 FAILED = ("retries_exceeded", "ERROR")
 CANCELED = ("canceled", "CANCELLED")
-
-
-@pytest.fixture(scope="module")
-def shop(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """A workshop with a worker, for runs that have a budget."""
-    with workshop(stacks, tmp_path_factory.mktemp("ends")) as made:
-        yield made
 
 
 def ask(stack: Stack, goal: str) -> str:
@@ -129,7 +122,7 @@ def test_a_run_goes_too_far_when_all_of_its_tasks_have_ended(
 ) -> None:
     stack, tests = shop.stack, ["a minutes=9", *(f"{n} minutes=1" for n in range(12))]
     begun = [f"run-test {test}" for test in tests[:8]]  # as many as there are minutes
-    shop.build("too far", "run-test", *tests)
+    shop.set_build("too far", "run-test", *tests)
     wid = shop.park_run("too far", budget=budget(maxSBXMinutes=8))
     provokes(wid, "its first task takes more minutes than its budget allows")
     ends = dict.fromkeys(begun, "SUCCESS")

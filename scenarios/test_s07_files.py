@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_spec11.oracles.files import Files
-from pytest_spec11.stacks import Control, Stack, Stacks
+from pytest_spec11.stacks import Control, Stack
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.start_requests import PARTITION
@@ -23,9 +23,10 @@ from scenarios.support.runs.operations import (
     number_of,
     words,
 )
-from scenarios.support.runs.patches import Workshop, attempts, chronological, column, workshop
+from scenarios.support.runs.patches import attempts, chronological, column
 from scenarios.support.runs.rows_of_run import of_run
 from scenarios.support.runs.run_lifecycle import END_S, PARK_S, await_status
+from scenarios.support.runs.workshop import Workshop
 
 pytestmark = pytest.mark.S07
 
@@ -49,19 +50,12 @@ CANCELED = ("canceled", "CANCELLED")
 DONE = ("succeeded", "SUCCESS")
 
 
-@pytest.fixture(scope="module")
-def shop(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """A workshop with a worker; each test has a directory of its own in the jail."""
-    with workshop(stacks, tmp_path_factory.mktemp("operations")) as made:
-        yield made
-
-
 class Bench:
     """A file that a run changes and one that it makes, in a directory of the test's own."""
 
     def __init__(self, shop: Workshop, files: Files, topic: str) -> None:
         self._shop, self._files, self._topic = shop, files, topic
-        self._own = shop.own(topic)
+        self._own = shop.make_directory(topic)
         (self._own / "old").write_bytes(b"old")
 
     def park_run(self) -> str:
@@ -138,9 +132,9 @@ def test_so_it_does_when_the_worker_dies_in_the_middle_of_it(shop: Workshop, fil
     with reborn(shop.stack) as worker:
         with shop.hold_writers("UPDATE OF rolled_back_at", "NEW.patch_index = 0"):
             act_accepted(shop.stack.api, wid, "cancel")
-            shop.somebody_waits()
+            shop.await_writer()
             assert worker.kill() == -signal.SIGKILL
-            shop.cut()
+            shop.end_writers()
         assert bench.content() == RESTORED  # by file, but not yet by row
         back = column(shop.history(wid), "rolled_back_at")
         assert [each is None for each in back] == [True, False]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pytest_spec11.fixtures import Provokes
-from pytest_spec11.stacks import Stacks
 from scenarios.support.contract import identity
 from scenarios.support.runs.budgets import (
     MIB,
@@ -28,7 +26,7 @@ from scenarios.support.runs.budgets import (
     violation,
     violations,
 )
-from scenarios.support.runs.patches import Workshop, workshop
+from scenarios.support.runs.workshop import Workshop
 
 pytestmark = pytest.mark.S11
 
@@ -46,13 +44,6 @@ FROM app.artifacts a WHERE run_id = %(r)s AND step_id = 'ExecuteST' GROUP BY run
 CHUNK = 64 * 1024
 SCHEMA = Path(__file__).with_name("budget.schema.json")
 PAIR = ["a minutes=1", "b minutes=1"]
-
-
-@pytest.fixture(scope="module")
-def shop(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """A workshop with a worker; each test has plans of its own."""
-    with workshop(stacks, tmp_path_factory.mktemp("budgets")) as made:
-        yield made
 
 
 @pytest.mark.claim("S11.limit-is-inclusive")

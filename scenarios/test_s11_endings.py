@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
-from pytest_spec11.stacks import Stacks
 from pytest_spec11.target import Process
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
@@ -29,8 +26,8 @@ from scenarios.support.runs.budgets import (
 )
 from scenarios.support.runs.budgets import attempts as tries
 from scenarios.support.runs.gates import approval
-from scenarios.support.runs.patches import Workshop, attempts, workshop
-from scenarios.support.runs.restartable_stack import standing_in
+from scenarios.support.runs.patches import attempts
+from scenarios.support.runs.workshop import Workshop
 
 pytestmark = pytest.mark.S11
 
@@ -48,17 +45,9 @@ ENDING = "NEW.status = 'retries_exceeded'"
 LOST = ("worker.Budget.after", "worker.Fail.after")  # what was seen; what was written
 
 
-@pytest.fixture(scope="module")
-def shop(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """A workshop with a worker; each test has plans of its own."""
-    with workshop(stacks, tmp_path_factory.mktemp("endings")) as made:
-        yield made
-
-
 def slow(shop: Workshop) -> Process:
     """The workshop's worker, if its tasks took four seconds."""
-    more = {**shop.env, "CHAOS_SLEEP_EXECUTE": "4000"}
-    return shop.stack.fill_process("worker").using(more, name="slow")
+    return shop.worker.using({"CHAOS_SLEEP_EXECUTE": "4000"}, name="slow")
 
 
 @pytest.mark.claim("S11.wall-clock-no-waiting")
@@ -81,7 +70,7 @@ def test_waiting_for_a_person_costs_no_time(shop: Workshop) -> None:
 def test_executing_costs_time_and_is_stopped_when_it_is_up(
     shop: Workshop, provokes: Provokes
 ) -> None:
-    with standing_in(shop.stack, slow(shop)):
+    with shop.replace_worker(slow(shop)):
         wid = approve_plan(shop, "slow", "a", budget=budget(maxWallClockMS=LIMIT_MS))
         provokes(wid, "its task takes longer than its budget allows")
         header = await_end(shop, wid)
@@ -99,7 +88,7 @@ def test_executing_costs_time_and_is_stopped_when_it_is_up(
 def test_time_goes_on_while_nobody_works_on_a_run_that_moves(
     shop: Workshop, provokes: Provokes
 ) -> None:
-    with standing_in(shop.stack, slow(shop)) as other:
+    with shop.replace_worker(slow(shop)) as other:
         wid = approve_plan(shop, "left alone", "a", budget=budget(maxWallClockMS=LIMIT_MS))
         provokes(wid, "it is left alone for longer than its budget allows")
         eventually(lambda: children(shop.stack, wid) == ["PENDING"], deadline_s=30)
@@ -125,9 +114,9 @@ def test_of_a_violation_and_the_end_it_brings_no_half_survives(
     with shop.hold_writers("UPDATE OF status", ENDING, table="app.runs"):
         wid = approve_plan(shop, "halves", "a", "b", budget=budget(maxFanout=1))
         provokes(wid, "it has more tasks than its budget allows, and its worker dies over it")
-        shop.somebody_waits()
+        shop.await_writer()
         assert worker.kill() == -9
-        shop.cut()
+        shop.end_writers()
     assert violations(shop.stack, wid) == []
     assert words(shop.stack, wid) == ["running", "waiting_input", "running"]
     assert shop.stack.sys_sql.value(ENGINE, w=wid) == "PENDING"
@@ -151,7 +140,7 @@ def test_a_worker_that_dies_over_a_violation_leaves_one(
     try:
         wid = shop.start_run(f"dies at {point}", budget=budget(maxWallClockMS=1))
         provokes(wid, "its budget allows no time, and its worker dies over it")
-        await_death(shop.dying(point))
+        await_death(shop.spawn_dying(point))
         before = violations(shop.stack, wid)
         assert len(before) == (point == "worker.Fail.after")
     finally:
@@ -170,9 +159,9 @@ def test_a_worker_that_dies_over_a_violation_leaves_one(
 
 @pytest.mark.claim("S11.violation-rolls-back")
 def test_what_was_patched_is_taken_back(shop: Workshop, files: Files, provokes: Provokes) -> None:
-    own = shop.own("taken back")
+    own = shop.make_directory("taken back")
     (own / "old").write_bytes(b"old")
-    shop.build("taken back", "run-test", "a", "b")
+    shop.set_build("taken back", "run-test", "a", "b")
     wishes = [(".tmp/taken back/old", "new"), (".tmp/taken back/d/made", "new")]
     wid = shop.park_run("taken back", *wishes, budget=budget(maxFanout=1))
     provokes(wid, "it has more tasks than its budget allows")
@@ -192,8 +181,8 @@ def test_what_was_patched_is_taken_back(shop: Workshop, files: Files, provokes: 
 def test_a_violation_is_on_record_though_nothing_can_be_taken_back(
     shop: Workshop, files: Files, provokes: Provokes
 ) -> None:
-    own = shop.own("kept")
-    shop.build("kept", "run-test", "a", "b")
+    own = shop.make_directory("kept")
+    shop.set_build("kept", "run-test", "a", "b")
     wid = shop.park_run("kept", (".tmp/kept/file", "new"), budget=budget(maxFanout=1))
     provokes(wid, "it goes beyond its budget, and a file was changed meanwhile")
     (own / "file").write_bytes(b"edited")

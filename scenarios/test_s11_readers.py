@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pytest_spec11.fixtures import Provokes
-from pytest_spec11.stacks import Stacks
 from scenarios.support.contract import identity
 from scenarios.support.runs.budgets import approve_plan, await_end, budget, document, violation
-from scenarios.support.runs.patches import Workshop, workshop
+from scenarios.support.runs.workshop import Workshop
 
 pytestmark = pytest.mark.S11
 
 SCHEMA = Path(__file__).with_name("budget.schema.json")
 FACTS = ("metric", "limit", "observed", "outcome")
-
-
-@pytest.fixture(scope="module")
-def shop(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """A workshop with a worker, which no evidence declares anything of."""
-    with workshop(stacks, tmp_path_factory.mktemp("readers")) as made:
-        yield made
 
 
 @pytest.mark.claim("S11.readers-agree")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_spec11.canon import digest
-from pytest_spec11.stacks import Stack, Stacks
+from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import GIVE_UP_S, eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.recipes import SEEDED
@@ -34,8 +34,8 @@ from scenarios.support.runs.promotions import (
     url,
     workflows,
 )
-from scenarios.support.runs.restartable_stack import Workshop, workshop
 from scenarios.support.runs.run_lifecycle import answer_run, await_status
+from scenarios.support.runs.workshop import Workshop
 
 pytestmark = pytest.mark.S12
 
@@ -85,13 +85,6 @@ WAITING = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
 """
-
-
-@pytest.fixture(scope="module")
-def shop(stacks: Stacks) -> Iterator[Workshop]:
-    """A workshop whose agents say what a test wants them to say."""
-    with workshop(stacks) as made:
-        yield made
 
 
 @contextmanager
@@ -201,7 +194,7 @@ def test_a_fixture_whose_task_fails_is_a_fixture_that_fails(
     shop: Workshop, unique_goal: str
 ) -> None:
     stack = shop.stack
-    shop.answers("build", unique_goal, patch=[], tests=[], test_command="FAIL_ME")
+    shop.set_answer("build", unique_goal, patch=[], tests=[], test_command="FAIL_ME")
     bad = candidate(stack.api, spec(stack.app_sql, unique_goal))
 
     answer = promote_version(stack.api, bad)
@@ -240,14 +233,14 @@ def test_an_agent_that_changes_its_mind_makes_a_flake(shop: Workshop, unique_goa
     stack = shop.stack
     plan: dict[str, Any] = {"design": [], "files": [], "tests": []}
     says = {"id": "says", "kind": "regex", "artifact": PLAN, "re": "nothing new"}
-    shop.answers("plan", unique_goal, **plan, risks=["nothing new"])
+    shop.set_answer("plan", unique_goal, **plan, risks=["nothing new"])
     flaky = candidate(stack.api, spec(stack.app_sql, unique_goal, eval=[says]))
 
     with ThreadPoolExecutor(1) as pool:
         with first_round_held(stack):  # it is over, but for its record
             asked = pool.submit(promote_version, stack.api, flaky)
             eventually(lambda: bool(stack.admin.execute(WAITING)), deadline_s=ENDS_S)
-            shop.answers("plan", unique_goal, **plan, risks=["something else"])
+            shop.set_answer("plan", unique_goal, **plan, risks=["something else"])
         answer = asked.result(GIVE_UP_S)
     stack.admin.execute(LET_GO)
 

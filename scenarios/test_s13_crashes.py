@@ -13,21 +13,12 @@ import pytest
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
 from pytest_spec11.oracles.proc import Exit
-from pytest_spec11.stacks import Stacks
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.faults.crash_points import await_death
-from scenarios.support.runs.patches import (
-    NO,
-    TAKING_BACK,
-    WRITING,
-    Workshop,
-    attempts,
-    chronological,
-    column,
-    workshop,
-)
+from scenarios.support.runs.patches import NO, TAKING_BACK, WRITING, attempts, chronological, column
 from scenarios.support.runs.run_lifecycle import await_status
+from scenarios.support.runs.workshop import Workshop
 
 pytestmark = pytest.mark.S13
 AGAIN = """
@@ -61,13 +52,6 @@ OLD = {"old": b"old"}
 NEW = {"old": b"new", "a/made": b"made"}
 
 
-@pytest.fixture(scope="module")
-def shop(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """A workshop whose workers die; each test has a directory of its own in the jail."""
-    with workshop(stacks, tmp_path_factory.mktemp("crashes")) as made:
-        yield made
-
-
 @pytest.fixture
 def empty(shop: Workshop) -> Iterator[Workshop]:
     """The workshop without a worker; a sound one is there again after the test."""
@@ -78,7 +62,7 @@ def empty(shop: Workshop) -> Iterator[Workshop]:
 
 def prepare_directory(shop: Workshop, topic: str) -> tuple[Path, list[tuple[str, str]]]:
     """A directory with a file, and patches that change it and create another."""
-    own = shop.own(topic)
+    own = shop.make_directory(topic)
     (own / "old").write_bytes(b"old")
     return own, [(f".tmp/{topic}/old", "new"), (f".tmp/{topic}/a/made", "made")]
 
@@ -99,7 +83,7 @@ def test_a_worker_that_dies_while_it_writes_leaves_a_run_that_goes_on(
 ) -> None:
     own, patches = prepare_directory(empty, point)
     wid = empty.start_run(point, *patches)
-    await_death(empty.dying(point))
+    await_death(empty.spawn_dying(point))
     assert content(files, own)["old"] == (b"new" if point.endswith("written") else b"old")
     assert column(empty.history(wid), "applied_at") == [None]
 
@@ -118,7 +102,7 @@ def test_a_worker_that_dies_while_it_takes_back_leaves_a_run_that_failed_once(
     empty: Workshop, files: Files, provokes: Provokes
 ) -> None:
     own, patches = prepare_directory(empty, "failing")
-    dying = empty.dying("worker.patch.restored")
+    dying = empty.spawn_dying("worker.patch.restored")
     wid = empty.park_run("failing", *patches)
     provokes(wid, "its plan is rejected, and its worker dies over it")
     empty.answer(wid, "no")
@@ -142,7 +126,7 @@ def test_a_worker_that_dies_while_it_compensates_takes_everything_back_once(
 ) -> None:
     topic = f"canceled.{point}"
     own, patches = prepare_directory(empty, topic)
-    dying = empty.dying(point)
+    dying = empty.spawn_dying(point)
     wid = empty.park_run(topic, *patches)
     empty.act(wid, "cancel")
     await_death(dying)
@@ -167,14 +151,14 @@ def _compensations(shop: Workshop, wid: str) -> list[str]:
 
 @pytest.mark.claim("S13.apply-idempotent")
 def test_a_recovery_finds_the_file_written_and_writes_nothing(shop: Workshop, files: Files) -> None:
-    own = shop.own("idempotent")
+    own = shop.make_directory("idempotent")
     (own / "file").write_bytes(b"old")
     worker = shop.stack.process("worker")
     with shop.hold_writers("UPDATE OF applied_at"):
         wid = shop.start_run("idempotent", (".tmp/idempotent/file", "new"))
-        shop.somebody_waits()
+        shop.await_writer()
         assert worker.kill() == -9
-        shop.cut()
+        shop.end_writers()
     assert files.read(own / "file") == b"new"
     assert column(shop.history(wid), "applied_at") == [None]
     before = (own / "file").stat()
@@ -194,7 +178,7 @@ def test_a_recovery_finds_the_file_written_and_writes_nothing(shop: Workshop, fi
 def test_the_same_patch_with_another_content_is_refused_by_its_key(
     shop: Workshop, files: Files
 ) -> None:
-    own = shop.own("keyed")
+    own = shop.make_directory("keyed")
     wid = shop.park_run("keyed", (".tmp/keyed/file", "new"))
     run_id = identity.run_id(wid)
     before = shop.stack.app_sql.one(ROW, r=run_id)
@@ -213,16 +197,16 @@ def test_the_same_patch_with_another_content_is_refused_by_its_key(
 def test_a_file_that_is_neither_is_left_alone_and_the_earlier_ones_are_restored(
     shop: Workshop, files: Files, provokes: Provokes
 ) -> None:
-    own = shop.own("foreign")
+    own = shop.make_directory("foreign")
     (own / "b").write_bytes(b"old")
     names = [f".tmp/foreign/{name}" for name in ("d/a", "b", "c")]
     worker = shop.stack.process("worker")
     with shop.hold_writers("UPDATE OF applied_at", "NEW.patch_index = 2"):
         wid = shop.start_run("foreign", *((name, "new") for name in names))
         provokes(wid, "a file is changed under its patch")
-        shop.somebody_waits()
+        shop.await_writer()
         assert worker.kill() == -9
-        shop.cut()
+        shop.end_writers()
     assert content(files, own) == {"d/a": b"new", "b": b"new", "c": b"new"}
     (own / "c").write_bytes(b"edited")
 
@@ -237,7 +221,7 @@ def test_a_file_that_is_neither_is_left_alone_and_the_earlier_ones_are_restored(
 
 @pytest.mark.claim("S13.atomic-writes")
 def test_a_reader_sees_the_old_or_the_new_and_nothing_else(shop: Workshop, files: Files) -> None:
-    own = shop.own("atomic")
+    own = shop.make_directory("atomic")
     target, over, ended = own / "file", own / "over", list[Exit]()
     texts = ["🙂" * FULL, "🙃" * FULL]
     target.write_text(texts[1], encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ import pytest
 
 from pytest_spec11.fixtures import Provokes
 from pytest_spec11.oracles.files import Files
-from pytest_spec11.stacks import Stacks
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.runs.budgets import budget
-from scenarios.support.runs.patches import NO, Workshop, attempts, chronological, column, workshop
+from scenarios.support.runs.patches import NO, attempts, chronological, column
+from scenarios.support.runs.workshop import Workshop
 
 pytestmark = pytest.mark.S13
 ARTIFACTS = """
@@ -27,13 +27,6 @@ KEYS = ("patchIndex", "targetPath", "preimageHash", "postimageHash", "diffHash")
 OUTSIDE = b"not yours"
 
 
-@pytest.fixture(scope="module")
-def shop(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """A workshop with a worker; each test has a directory of its own in the jail."""
-    with workshop(stacks, tmp_path_factory.mktemp("patches")) as made:
-        yield made
-
-
 def hash_content(content: bytes | None) -> str | None:
     return None if content is None else sha256(content).hexdigest()
 
@@ -42,7 +35,7 @@ def hash_content(content: bytes | None) -> str | None:
 def test_while_a_run_waits_its_patches_stand_and_are_on_record(
     shop: Workshop, files: Files
 ) -> None:
-    own = shop.own("visible")
+    own = shop.make_directory("visible")
     (own / "old").write_bytes("früher\n".encode())
     wid = shop.park_run(
         "visible", (".tmp/visible/old", "später\n"), (f"{own}/new/file", "created\n")
@@ -75,7 +68,7 @@ def test_while_a_run_waits_its_patches_stand_and_are_on_record(
 
 @pytest.mark.claim("S13.reject-restores")
 def test_a_no_restores_bytes_and_mode(shop: Workshop, files: Files, provokes: Provokes) -> None:
-    own = shop.own("rejected")
+    own = shop.make_directory("rejected")
     (own / "file").write_bytes(b"caf\xe9\r\n\0")
     (own / "file").chmod(0o641)
     wid = shop.park_run("rejected", (".tmp/rejected/file", "text"))
@@ -98,7 +91,7 @@ def test_a_no_restores_bytes_and_mode(shop: Workshop, files: Files, provokes: Pr
 def test_the_last_written_is_taken_back_first(
     shop: Workshop, files: Files, provokes: Provokes
 ) -> None:
-    own = shop.own("order")
+    own = shop.make_directory("order")
     (own / "file").write_bytes(b"first")
     path = ".tmp/order/file"
     wid = shop.park_run("order", (path, "second"), (".tmp/order/other", "x"), (path, "third"))
@@ -120,7 +113,7 @@ def test_the_last_written_is_taken_back_first(
 def test_what_was_created_is_gone_and_what_was_empty_stays(
     shop: Workshop, files: Files, provokes: Provokes
 ) -> None:
-    own = shop.own("created")
+    own = shop.make_directory("created")
     (own / "empty").write_bytes(b"")
     wid = shop.park_run(
         "created",
@@ -146,7 +139,7 @@ def test_what_was_created_is_gone_and_what_was_empty_stays(
 def test_what_somebody_changed_is_kept_and_the_run_says_so(
     shop: Workshop, files: Files, provokes: Provokes
 ) -> None:
-    own = shop.own("tampered")
+    own = shop.make_directory("tampered")
     wid = shop.park_run("tampered", (".tmp/tampered/a", "a"), (".tmp/tampered/b", "b"))
     provokes(wid, "its plan is rejected, and a file was changed meanwhile")
     (own / "b").write_bytes(b"edited")
@@ -204,7 +197,7 @@ def outside(shop: Workshop, request: pytest.FixtureRequest) -> Path:
 def test_a_patch_that_leads_out_writes_no_byte_there(
     shop: Workshop, files: Files, provokes: Provokes, outside: Path, way: Way
 ) -> None:
-    own = shop.own(f"out{way.__name__}")
+    own = shop.make_directory(f"out{way.__name__}")
     target = way(own, outside)
     (own / "first").write_bytes(b"old")
     wid = shop.start_run(own.name, (f".tmp/{own.name}/first", "new"), (target, "escaped"))
@@ -225,13 +218,13 @@ def test_a_patch_that_leads_out_writes_no_byte_there(
 def test_a_directory_swapped_for_a_link_between_check_and_write_is_noticed(
     shop: Workshop, files: Files, provokes: Provokes, outside: Path
 ) -> None:
-    own = shop.own("swapped")
+    own = shop.make_directory("swapped")
     (own / "dir").mkdir()
     (own / "dir/file").write_bytes(b"old")
     with shop.hold_writers("INSERT"):
         wid = shop.start_run("swapped", (".tmp/swapped/dir/file", "new"))
         provokes(wid, "a directory is swapped for a link under its patch")
-        shop.somebody_waits()
+        shop.await_writer()
         (own / "dir").rename(own / "moved")
         (own / "dir").symlink_to(outside)
 
@@ -245,12 +238,12 @@ def test_a_directory_swapped_for_a_link_between_check_and_write_is_noticed(
 def test_where_the_second_patch_is_illegal_the_first_is_taken_back(
     shop: Workshop, files: Files, provokes: Provokes, outside: Path
 ) -> None:
-    own = shop.own("inside")
+    own = shop.make_directory("inside")
     (own / "first").write_bytes(b"old")
     with shop.hold_writers("INSERT", "NEW.patch_index = 1"):
         wid = shop.start_run("inside", (".tmp/inside/first", "new"), (".tmp/inside/second", "new"))
         provokes(wid, "its second patch becomes illegal")
-        shop.somebody_waits()
+        shop.await_writer()
         assert files.read(own / "first") == b"new"
         (own / "second").symlink_to(outside / "file")
 
@@ -274,13 +267,13 @@ WHERE run_id = %(r)s
 def test_where_the_time_is_up_right_after_the_patches_they_are_taken_back(
     shop: Workshop, files: Files, provokes: Provokes
 ) -> None:
-    own = shop.own("late")
+    own = shop.make_directory("late")
     (own / "first").write_bytes(b"old")
     wishes = [(".tmp/late/first", "new"), (".tmp/late/d/second", "new")]
     with shop.hold_writers("UPDATE OF applied_at", "NEW.patch_index = 1"):
         wid = shop.start_run("late", *wishes, budget=budget(maxWallClockMS=5_000))
         provokes(wid, "its patches take longer than its budget allows")
-        shop.somebody_waits()
+        shop.await_writer()
         assert files.read(own / "first") == b"new"
         moving = {"r": identity.run_id(wid)}
         eventually(lambda: shop.stack.app_sql.value(MOVING_MS, **moving) > 5_000, deadline_s=60)
@@ -311,7 +304,7 @@ def content(own: Path) -> dict[str, bytes]:
 def test_resumed_after_a_cancellation_the_patches_are_written_again(
     shop: Workshop, files: Files
 ) -> None:
-    own = shop.own("resumed")
+    own = shop.make_directory("resumed")
     (own / "file").write_bytes(b"old")
     wid = shop.park_run("resumed", (".tmp/resumed/file", "new"), (".tmp/resumed/d/made", "new"))
     shop.act(wid, "cancel")
@@ -334,7 +327,7 @@ def test_resumed_after_a_cancellation_the_patches_are_written_again(
 def test_repaired_after_a_no_the_patches_are_written_again(
     shop: Workshop, files: Files, provokes: Provokes
 ) -> None:
-    own = shop.own("repaired")
+    own = shop.make_directory("repaired")
     (own / "file").write_bytes(b"old")
     wid = shop.park_run("repaired", (".tmp/repaired/file", "new"))
     provokes(wid, "its plan is rejected, then repaired")
@@ -360,7 +353,7 @@ def _waits(shop: Workshop, wid: str) -> bool:
 
 @pytest.mark.claim("S13.patch-view")
 def test_the_view_shows_what_sql_holds_and_no_contents(shop: Workshop, provokes: Provokes) -> None:
-    shop.own("viewed")
+    shop.make_directory("viewed")
     wid = shop.park_run("viewed", (".tmp/viewed/b", "secret-b"), (".tmp/viewed/a", "secret-a"))
     path = f"/api/runs/{wid}/steps/ApplyPatchST/patches"
     waiting = shop.stack.api.get(path)

@@ -9,7 +9,7 @@ from pytest_spec11.stacks import Stack
 from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity
 from scenarios.support.contract.headers import TERMINAL
-from scenarios.support.runs.patches import Workshop
+from scenarios.support.runs.workshop import Workshop
 
 ENDS_S = 60.0
 AMPLE = {
@@ -71,7 +71,7 @@ def approve_plan(
     shop: Workshop, topic: str, *tests: str, command: str = "run-test", **opts: Any
 ) -> str:
     """Start and approve a run with these tests; return its workflow id."""
-    shop.build(topic, command, *tests)
+    shop.set_build(topic, command, *tests)
     wid = shop.park_run(topic, **opts)
     shop.answer(wid, "yes")
     return wid

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.waiting import eventually
@@ -15,8 +14,8 @@ from scenarios.support.contract.start_requests import reply, start
 from scenarios.support.runs.escalations import read_only_escalation
 from scenarios.support.runs.gates import approval, start_run, variant
 from scenarios.support.runs.operations import act_accepted, await_settled, fork_run, last_step
-from scenarios.support.runs.patches import Workshop, workshop
 from scenarios.support.runs.run_lifecycle import END_S, PARK_S, await_status, complete_run
+from scenarios.support.runs.workshop import Workshop, workshop
 
 TOPIC = "a long story"
 WAIT_S = 60.0
@@ -53,9 +52,9 @@ class Saga:
 
 
 @contextmanager
-def make_history(stacks: Stacks, directory: Path) -> Iterator[Saga]:
+def make_history(stacks: Stacks) -> Iterator[Saga]:
     """Make the history and wait until all runs have ended."""
-    with workshop(stacks, directory) as shop:
+    with workshop(stacks) as shop:
         yield _make_runs(shop)
 
 
@@ -80,9 +79,9 @@ def _make_runs(shop: Workshop) -> Saga:
 
 def _patch_run(shop: Workshop) -> str:
     """Start a run with limits whose plan has five tests, changes one file and creates another."""
-    own = shop.own(TOPIC)
+    own = shop.make_directory(TOPIC)
     (own / "old").write_bytes(b"old \xff")
-    shop.plan(TOPIC, (f"{own}/old", "new\n"), (f"{own}/made", "made\n"))
+    shop.set_plan(TOPIC, (f"{own}/old", "new\n"), (f"{own}/made", "made\n"))
     body = start("a long story", form={"topic": TOPIC}, budget=BUDGET, tenantId="acme")
     wid: str = shop.stack.api.post("/api/run", json=body).json()["workflowID"]
     await_status(shop.stack.api, wid, {"WAITING_INPUT"}, deadline_s=PARK_S)
