@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_spec11.errors import BadInput
-from pytest_spec11.requirements import catalogue
+from pytest_spec11.requirements import tree_catalogue
 from pytest_spec11.requirements.catalogue import Catalogue, Claim, Scenario
 
 _PREFACE: Final = """\
@@ -24,7 +24,10 @@ def add(commands: Any) -> None:
     """Declare the command and its options."""
     made = commands.add_parser("claims", help="list the claims", allow_abbrev=False)
     made.add_argument("-m", dest="scenario", help="only this scenario, such as S02")
-    made.add_argument("--catalogue", type=Path, help="file of claims; default: the package's")
+    made.add_argument("--root", type=Path, default=Path(), help="the work tree")
+    made.add_argument(
+        "--catalogue", type=Path, help="file of claims; default: the tree's, else the package's"
+    )
     form = made.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")
     form.add_argument("--markdown", action="store_true")
@@ -33,7 +36,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0; an unknown scenario is bad input."""
-    known_ones = catalogue.load(arguments.catalogue)
+    known_ones = tree_catalogue.load(arguments.root, arguments.catalogue)
     shown = [item for item in known_ones.scenarios if arguments.scenario in {None, item.id}]
     if not shown:
         known = " ".join(item.id for item in known_ones.scenarios)

@@ -13,7 +13,7 @@ from pytest_spec11.errors import BadInput
 from pytest_spec11.evidence import binding, lanes
 from pytest_spec11.evidence.lanes import Release
 from pytest_spec11.options import SCOPES
-from pytest_spec11.requirements import catalogue, policy
+from pytest_spec11.requirements import policy, tree_catalogue
 
 
 def add(commands: Any) -> None:
@@ -25,7 +25,9 @@ def add(commands: Any) -> None:
     made.add_argument("--scope", default="signoff", choices=SCOPES, help="scope of the evidence")
     made.add_argument("--root", type=Path, default=Path(), help="the work tree")
     made.add_argument("--app-version", default="", help="version to release; default: the policy's")
-    made.add_argument("--catalogue", type=Path, help="file of claims; default: the package's")
+    made.add_argument(
+        "--catalogue", type=Path, help="file of claims; default: the tree's, else the package's"
+    )
     made.set_defaults(run=run)
 
 
@@ -61,7 +63,7 @@ def _release(arguments: argparse.Namespace, root: Path, app_version: str) -> Rel
     id_ = arguments.release or fresh
     if not id_.replace("-", "").isalnum():
         raise BadInput(f"--release {id_}: letters, digits and - alone")
-    digest = catalogue.load(arguments.catalogue).digest
+    digest = tree_catalogue.load(root, arguments.catalogue).digest
     measure = partial(binding.measure, root, app_version, arguments.scope, digest)
     folder = (arguments.dir / f"release-{id_}").resolve()
     return Release(id_, folder, root, measure, partial(print, flush=True))

@@ -31,7 +31,7 @@ from pytest_spec11.evidence.kill_matrix import Found
 from pytest_spec11.evidence.mutation import Mutation
 from pytest_spec11.judge.reasons import Trait, codes_with
 from pytest_spec11.mutants.orders import Orders
-from pytest_spec11.requirements import catalogue, policy
+from pytest_spec11.requirements import catalogue, policy, tree_catalogue
 from pytest_spec11.verdict.gate import evaluate
 from pytest_spec11.verdict.question import Question
 
@@ -59,7 +59,9 @@ def add(commands: Any) -> None:
     made.add_argument("--root", type=Path, default=Path(), help="the work tree with the tests")
     made.add_argument("--scope", default="signoff", help="what is to be signed off")
     made.add_argument("--app-version", default="", help="to be released; default: the policy's")
-    made.add_argument("--catalogue", type=Path, help="claims; default: the packaged ones")
+    made.add_argument(
+        "--catalogue", type=Path, help="file of claims; default: the tree's, else the package's"
+    )
     made.add_argument("--jobs", type=int, default=1, help="runs at the same time")
     made.add_argument("--no-mutants", action="store_true", help="try only saboteurs")
     made.add_argument("--no-saboteurs", action="store_true", help="try only mutants")
@@ -72,7 +74,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when every claim was seen red, every cell was killed and no twin killed any, else 1."""
-    claims = catalogue.load(arguments.catalogue)
+    claims = tree_catalogue.load(arguments.root, arguments.catalogue)
     wished = policy.load(arguments.root)
     needed = _choose_claims(claims, wished, arguments)
     planned = {} if arguments.no_saboteurs else _plan_cells(claims, needed, arguments)

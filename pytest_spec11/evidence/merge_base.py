@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pytest_spec11.errors import CannotJudge
+from pytest_spec11.errors import BadInput, CannotJudge
 from pytest_spec11.evidence import git
+from pytest_spec11.requirements import tree_catalogue
 
 _BRANCHES: Final = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 _MARKS: Final = r"claim\([\"'][^\"']+[\"']\)"
@@ -27,6 +28,7 @@ class MergeBase:
 def read(root: Path, policy: Path, catalogue: Path) -> MergeBase | None:
     """The merge base of the work tree at ``root``, if it has one.
 
+    Its claims are those that the tree named then; ``catalogue`` is the file if it named none.
     Raises CannotJudge when git cannot be run.
     """
     commit = _find_commit(root)
@@ -35,7 +37,7 @@ def read(root: Path, policy: Path, catalogue: Path) -> MergeBase | None:
     return MergeBase(
         commit,
         _read_file(root, commit, policy),
-        _read_file(root, commit, catalogue),
+        _read_file(root, commit, _find_catalogue(root, commit) or catalogue),
         count_marks(root, commit),
     )
 
@@ -56,6 +58,15 @@ def _find_commit(root: Path) -> str:
         if base and base != git.text(root, "rev-parse", "HEAD"):
             return base
     return git.run(root, "rev-parse", "--verify", "--quiet", "HEAD^").stdout.strip()
+
+
+def _find_catalogue(root: Path, commit: str) -> Path | None:
+    """The file with the claims that the tree of the commit named, if it named one."""
+    try:
+        name = tree_catalogue.find_name(lambda each: _read_file(root, commit, root / each))
+    except BadInput:
+        return None
+    return root / name if name else None
 
 
 def _read_file(root: Path, commit: str, path: Path) -> str | None:

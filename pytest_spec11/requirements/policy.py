@@ -40,6 +40,7 @@ class Policy:
     """The demands of a release. The defaults apply to a tree without a policy."""
 
     app_version: str = ""  # the version to release; if empty, a command's option names it
+    catalogue: str = ""  # the file with the claims, below the root; if empty, see tree_catalogue
     mandatory: tuple[str, ...] = ()  # needed claims, in addition to those of the catalogue
     max_age_h: float = MAX_AGE_H
     clock_skew_s: float = MAX_SKEW_S
@@ -93,6 +94,7 @@ def read(content: bytes, name: str = FILE) -> Policy:
     release, signing = document.get("release", {}), document.get("signing", {})
     return Policy(
         app_version=release.get("app_version", ""),
+        catalogue=release.get("catalogue", ""),
         mandatory=tuple(release.get("mandatory", ())),
         max_age_h=float(release.get("max_age_h", MAX_AGE_H)),
         clock_skew_s=float(release.get("clock_skew_s", MAX_SKEW_S)),
@@ -163,6 +165,11 @@ def _folders(value: Any) -> str:
     good = isinstance(value, list) and value and len({*map(str, value)}) == len(value)
     good = good and all(isinstance(each, str) and _FOLDER.fullmatch(each) for each in value)
     return "" if good else "is not a list of different folders of the tree"
+
+
+def _file(value: Any) -> str:
+    good = isinstance(value, str) and _FOLDER.fullmatch(value)
+    return "" if good else "is not a file of the tree"
 
 
 def _keys(value: Any) -> str:
@@ -238,6 +245,7 @@ _TABLES: Final[Mapping[str, Callable[[str, Table], Iterator[str]]]] = MappingPro
         "release": _close_table(
             {
                 "app_version": _version,
+                "catalogue": _file,
                 "mandatory": _names,
                 "max_age_h": _at_most(MAX_AGE_H),
                 "clock_skew_s": _at_most(MAX_SKEW_S),

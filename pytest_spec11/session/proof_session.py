@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from pytest_spec11.mutants import handover
 from pytest_spec11.mutants.orders import Orders
 from pytest_spec11.options import Settings
 from pytest_spec11.oracles.witness import without_password
-from pytest_spec11.requirements import catalogue, policy
+from pytest_spec11.requirements import catalogue, policy, tree_catalogue
 from pytest_spec11.run import CONTROLLER, FIRST_WORKER, MAIN, run_of
 from pytest_spec11.session import assertion_hook, markers
 from pytest_spec11.session.controls import Controls
@@ -60,8 +61,9 @@ class ProofSession:
 
     def pytest_sessionstart(self) -> None:
         """End the run at once if the team's catalogue or policy cannot be read."""
+        self._find_catalogue_of_tree()
         if self.settings.catalogue:
-            self._catalogue()
+            _ = self._catalogue
         self._policy()
         if self.settings.saboteur or self.settings.findings:
             self._check_sabotage()
@@ -104,7 +106,7 @@ class ProofSession:
 
         Raises CollectError that names the faults.
         """
-        faults = [fault for item in items for fault in markers.faults_of(item, self._catalogue())]
+        faults = [fault for item in items for fault in markers.faults_of(item, self._catalogue)]
         for path in {item.path for item in items} - self._checked:
             self._checked.add(path)
             faults += markers.find_shadowed_tests(path)
@@ -140,7 +142,7 @@ class ProofSession:
         wanted = set(options.words(self.settings.claims))
         if not wanted:
             return
-        if unknown := sorted(wanted - self._catalogue().claims.keys()):
+        if unknown := sorted(wanted - self._catalogue.claims.keys()):
             raise pytest.UsageError(f"no claim {', '.join(unknown)} in the catalogue")
         kept = [item for item in items if wanted & set(markers.claims_of(item))]
         self.config.hook.pytest_deselected(items=[each for each in items if each not in kept])
@@ -204,11 +206,11 @@ class ProofSession:
             root=self.config.rootpath,
             scope=given.scope,
             app_version=self.runtime.target.app_version,
-            catalogue=self.config.rootpath / given.catalogue if given.catalogue else None,
+            catalogue=self._named_catalogue,
             is_alone=given.scope == "demo",  # never GO, so nobody waits for other runs to be read
         )
         try:
-            return RunSummary(path, evaluate(asked))
+            return RunSummary(path, evaluate(asked), self._find_catalogue_of_tree())
         except BadInput as error:
             raise pytest.UsageError(str(error)) from error
 
@@ -239,7 +241,7 @@ class ProofSession:
             journal = Journal(run.path / f"journal-{run.role}.ndjson", run.path / "blobs")
         except JournalBroken as error:
             raise pytest.UsageError(str(error)) from error
-        for each in (self._catalogue().content, self._policy().content):
+        for each in (self._catalogue.content, self._policy().content):
             journal.blob(each)  # the binding names their digests: anyone can judge by them
         journal.start(
             runId=run.id,
@@ -263,14 +265,27 @@ class ProofSession:
             self.config.rootpath,
             self.runtime.target.app_version,
             self.settings.scope,
-            self._catalogue().digest,
+            self._catalogue.digest,
         )
 
+    @property
+    def _named_catalogue(self) -> Path | None:
+        """The file that the option or pytest's configuration names, if one does."""
+        path = self.settings.catalogue
+        return self.config.rootpath / path if path else None
+
+    @cached_property
     def _catalogue(self) -> catalogue.Catalogue:
         """The claims; read once. Raises pytest.UsageError when the file is not a catalogue."""
-        path = self.settings.catalogue
         try:
-            return catalogue.load(self.config.rootpath / path if path else None)
+            return tree_catalogue.load(self.config.rootpath, self._named_catalogue)
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from error
+
+    def _find_catalogue_of_tree(self) -> Path | None:
+        """The file that every command uses here. Raises pytest.UsageError if the tree names two."""
+        try:
+            return tree_catalogue.find_file(self.config.rootpath)
         except BadInput as error:
             raise pytest.UsageError(str(error)) from error
 

@@ -15,7 +15,7 @@ from pytest_spec11.evidence.bundle import Bundle
 from pytest_spec11.evidence.journal import Record, ignore_record
 from pytest_spec11.evidence.kept_runs import KeptRun
 from pytest_spec11.judge import Case, Terms, Verdict, judge
-from pytest_spec11.requirements import catalogue, policy
+from pytest_spec11.requirements import policy, tree_catalogue
 from pytest_spec11.requirements.catalogue import Catalogue
 from pytest_spec11.verdict import weakenings
 from pytest_spec11.verdict.question import Question
@@ -61,7 +61,7 @@ def evaluate(asked: Question, hear: Callable[[Record], object] = ignore_record) 
     """
     if not asked.root.is_dir():
         raise BadInput(f"{asked.root}: not a directory")
-    claims, wanted = catalogue.load(asked.catalogue), policy.load(asked.root)
+    claims, wanted = tree_catalogue.load(asked.root, asked.catalogue), policy.load(asked.root)
     evidence = bundle.load(asked.bundles, hear)
     terms = Terms(
         now_ms=time.time_ns() // 1_000_000,

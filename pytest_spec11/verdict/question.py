@@ -44,7 +44,9 @@ def add_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--scope", default="signoff", choices=SCOPES, help="scope to sign off")
     made.add_argument("--root", type=Path, default=Path(), help="the work tree to release")
     made.add_argument("--app-version", default="", help="version to release; default: the policy's")
-    made.add_argument("--catalogue", type=Path, help="file of claims; default: the package's")
+    made.add_argument(
+        "--catalogue", type=Path, help="file of claims; default: the tree's, else the package's"
+    )
     made.add_argument("--shards", type=_names, default=frozenset(), metavar="A,B,C", help=_SHARDS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ class RunSummary:
 
     path: Path
     judged: Judged
+    catalogue: Path | None = None  # the file that a command without --catalogue uses here
 
     @cached_property
     def hollow(self) -> list[Reason]:
@@ -60,14 +62,26 @@ class RunSummary:
         if tried:
             return tried[0].command
         if open_:
-            return f"spec11 claims -m {open_[0].subject.partition('.')[0]}"
+            return f"spec11 claims -m {open_[0].subject.partition('.')[0]}{self._option}"
         if claims < self.judged.catalogue.claims.keys():
             return "pytest --spec11-scope signoff"
         if any(each.code == "E-WEAK-ORACLE" for each in self.judged.verdict.reasons):
-            return f"spec11 sabotage --green {self._near}"
-        return f"spec11 gate {self._near}"
+            return f"spec11 sabotage --green {self._near}{self._option}"
+        return f"spec11 gate {self._near}{self._option}"
+
+    @property
+    def _option(self) -> str:
+        """The option that names the catalogue of this run; empty if the tree names the same."""
+        used = self.judged.question.catalogue
+        if used is None or (self.catalogue and self.catalogue.resolve() == used.resolve()):
+            return ""
+        return f" --catalogue {shlex.quote(str(_shorten(used)))}"
 
     @property
     def _near(self) -> Path:
-        here = Path.cwd()
-        return self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
+        return _shorten(self.path)
+
+
+def _shorten(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -213,8 +213,7 @@ class Team:
     def gate(self, *args: str, scope: str = "signoff") -> Ended:
         """How ``spec11 gate`` ended, by default on the newest bundle."""
         given = args or (str(self.bundle),)
-        claims = ("--catalogue", "catalogue.json", "--scope", scope)
-        return self._run_python("-m", "pytest_spec11.cli", "gate", *given, *claims)
+        return self._run_python("-m", "pytest_spec11.cli", "gate", *given, "--scope", scope)
 
     def spec11(self, *words: str) -> Ended:
         """How a command of ``spec11`` ended."""
@@ -236,7 +235,7 @@ class Team:
 
     def sabotage(self, *args: str) -> Ended:
         """How ``spec11 sabotage`` ended: as many runs of their pytest as there are faults."""
-        words = ("-m", "pytest_spec11.cli", "sabotage", "--catalogue", "catalogue.json", *args)
+        words = ("-m", "pytest_spec11.cli", "sabotage", *args)
         return self._run_python(*words, deadline_s=10 * GIVE_UP_S)
 
     def prove(self, *args: str) -> Ended:

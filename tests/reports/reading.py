@@ -7,4 +7,4 @@ from tests.plugin.team import Ended, Team
 
 def run_report(team: Team, *args: str) -> Ended:
     """How ``spec11 report`` on the newest bundle ended."""
-    return team.spec11("report", str(team.bundle), "--catalogue", "catalogue.json", *args)
+    return team.spec11("report", str(team.bundle), *args)
