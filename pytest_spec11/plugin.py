@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_spec11 import hookspecs, options
+from pytest_spec11.session import opened_files
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,6 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         from pytest_spec11.mutants import handover  # noqa: PLC0415  # few runs are handed anything
 
         handover.receive()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Hear from the first conftest on which files the tree's code reads."""
+    opened_files.watch(early_config.rootpath)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from pytest_spec11.evidence.bundle import Outcome
+from pytest_spec11.evidence.outcome import Outcome
 from pytest_spec11.judge.kills import is_seen_red, survivor
 from pytest_spec11.judge.reasons import Reason
 from pytest_spec11.requirements.catalogue import Claim

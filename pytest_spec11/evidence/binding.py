@@ -6,6 +6,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
@@ -64,7 +65,7 @@ def measure(
         "dirty": dirty,
         "lock": sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "",
         "catalogue": catalogue_digest,
-        "plugin": plugin_version(),
+        "plugin": identify_prover(),
         "policy": policy.load(root).digest,
         "python": platform.python_version(),
         "platform": f"{platform.system()}-{platform.machine()}",
@@ -79,6 +80,18 @@ def plugin_version() -> str:
         return metadata.version("pytest-spec11")
     except metadata.PackageNotFoundError:
         return "0"
+
+
+@cache
+def identify_prover() -> str:
+    """Version and digest of the prover's own files: edited code of the same version differs."""
+    package = Path(__file__).resolve().parents[1]
+    files = {
+        path.relative_to(package).as_posix(): sha256(path.read_bytes()).hexdigest()
+        for path in sorted(package.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    return f"{plugin_version()} {digest(files)}"
 
 
 def _has_git(root: Path) -> bool:

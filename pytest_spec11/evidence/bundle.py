@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pytest_spec11.errors import BadInput
 from pytest_spec11.evidence import documents as sealed
 from pytest_spec11.evidence import inventory as listings
 from pytest_spec11.evidence import journal, observations, run_files
 from pytest_spec11.evidence.documents import Document
+from pytest_spec11.evidence.foreign_files import ForeignFiles, merge_all, read_surroundings
 from pytest_spec11.evidence.inventory import Inventory, add_claims
 from pytest_spec11.evidence.journal import Reading, Record, hear_both, ignore_record
+from pytest_spec11.evidence.outcome import Outcome
 from pytest_spec11.evidence.phase_witness import find_voids
 from pytest_spec11.evidence.run_files import Problem
-
-BAD: Final = frozenset({"failed", "error"})
 
 Data = Mapping[str, Any]
 Value = TypeVar("Value")
@@ -60,30 +60,6 @@ class JournalFile:
         return f"{self.path.parent.name}/{self.path.name}"
 
 
-class Outcome(NamedTuple):
-    """How one attempt of a test ended."""
-
-    node: str
-    journal: str  # the name of the journal that holds it
-    run: str
-    attempt: int
-    word: str
-    phases: tuple[str, ...]  # the outcome of each phase
-    voids: tuple[str | None, ...]  # the code of each reason not to believe it
-    claims: tuple[str, ...]
-    message: str
-
-    @property
-    def has_bad_phase(self) -> bool:
-        """Whether a phase failed or had an error."""
-        return not BAD.isdisjoint(self.phases)
-
-    @property
-    def is_red(self) -> bool:
-        """Whether it failed, had an error, or is void."""
-        return self.word in BAD or self.has_bad_phase or bool(self.voids)
-
-
 class Sight(NamedTuple):
     """Bytes of an observation that the bundle keeps."""
 
@@ -116,6 +92,7 @@ class Bundle:
     deselected: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Claims of every deselected test, by node."""
     inventory: Inventory = field(default_factory=Inventory)
+    foreign: ForeignFiles = field(default_factory=ForeignFiles)
     ends: tuple[Outcome, ...] = ()
     """Every outcome, in the order of the records."""
     sights: Mapping[str, Mapping[str, Sight | None]] = field(default_factory=dict)
@@ -218,6 +195,7 @@ def merge(bundles: Sequence[Bundle]) -> Bundle:
         items=items,
         deselected=deselected,
         inventory=listings.merge_inventories(each.inventory for each in bundles),
+        foreign=merge_all(each.foreign for each in bundles),
         ends=tuple(end for each in bundles for end in each.ends),
         sights=dict(sights),
         checked=frozenset[str]().union(*(each.checked for each in bundles)),
@@ -247,6 +225,7 @@ class Fold:
         self._items: dict[str, frozenset[str]] = {}
         self._deselected: dict[str, frozenset[str]] = {}
         self._inventory = Inventory()
+        self._foreign = ForeignFiles()
         self._ends: list[Outcome] = []
         self._sights: dict[str, dict[str, Sight | None]] = defaultdict(dict)
         self._checked: set[str] = set()
@@ -260,6 +239,7 @@ class Fold:
             "observation": self._observe,
             "assertion": self._assert,
             "outcome": self._end,
+            "surroundings": self._note_surroundings,
         }
 
     def open(self, path: Path) -> None:
@@ -287,6 +267,7 @@ class Fold:
             items=self._items,
             deselected=self._deselected,
             inventory=self._inventory,
+            foreign=self._foreign,
             ends=tuple(self._ends),
             sights=dict(self._sights),
             checked=frozenset(self._checked),
@@ -304,6 +285,10 @@ class Fold:
         self._inventory = listings.merge_inventories(
             [self._inventory, listings.read_inventory([record.data])]
         )
+
+    def _note_surroundings(self, record: Record) -> None:
+        name = f"{self._path.parent.name}/{self._path.name}"
+        self._foreign = self._foreign.merge(read_surroundings(name, record.data))
 
     def _observe(self, record: Record) -> None:
         said = record.data

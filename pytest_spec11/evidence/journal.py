@@ -22,47 +22,12 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from pytest_spec11.canon import NotCanonical, canonical_lossy, digest, parse_line
 from pytest_spec11.errors import BadInput, JournalBroken
 from pytest_spec11.evidence.merkle import MerkleTree
+from pytest_spec11.evidence.record_shapes import find_fault
 
 ZERO: Final = "0" * 64
 MAX_LINE: Final = 4 * 1024 * 1024
 TORN: Final = "torn"
-OUTCOMES: Final = frozenset({"passed", "failed", "skipped", "xfailed", "xpassed", "error"})
 _KEYS: Final = frozenset({"at", "data", "kind", "prev", "seq"})
-
-# The keys that a record of each kind must have, with their types; other keys are free.
-SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
-    "start": {"runId": (str,), "nonce": (str,), "role": (str,), "pid": (int,), "binding": (dict,)},
-    "collected": {
-        "items": (list,),
-        "deselected": (list,),
-        "defined": (list,),
-        "selected": (list,),
-    },
-    "observation": {
-        "node": (str,),
-        "source": (str,),
-        "ref": (str,),
-        "digest": (str,),
-        "size": (int,),
-        "blob": (str, type(None)),
-        "facts": (dict,),
-        "empty": (bool,),
-    },
-    "assertion": {"node": (str,), "line": (int,), "text": (str,)},
-    "outcome": {
-        "node": (str,),
-        "attempt": (int,),
-        "outcome": (str,),
-        "phases": (dict,),
-        "witness": (dict,),
-        "claims": (list,),
-        "voids": (list,),
-    },
-    "provocation": {"node": (str,), "workflowId": (str,), "why": (str,)},
-    "workers": {"expected": (list,), "lost": (list,)},
-    "note": {},
-    "seal": {"count": (int,), "head": (str,), "exitStatus": (int,), "sum": (str,)},
-}
 
 
 class Record(NamedTuple):
@@ -149,7 +114,7 @@ class Journal:
         if kind == "seal":
             body["data"] = {**data, "sum": digest(body)}
         line = canonical_lossy(body) + b"\n"
-        wrong = _misshapen(kind, json.loads(line)["data"])
+        wrong = find_fault(kind, json.loads(line)["data"])
         if wrong:
             raise ValueError(wrong)
         if len(line) > MAX_LINE:
@@ -337,7 +302,7 @@ def _check(body: object, seq: int, prev: str, line: bytes) -> Record | str:
         return f"broken chain at record {seq}"
     if type(body["at"]) is not int or not isinstance(body["kind"], str):
         return f"record {seq} has no time or kind"
-    wrong = _misshapen(body["kind"], body["data"]) or _find_misplaced(body, seq, prev)
+    wrong = find_fault(body["kind"], body["data"]) or _find_misplaced(body, seq, prev)
     if wrong:
         return f"record {seq}: {wrong}"
     return Record(seq, body["kind"], body["at"], body["data"], line)
@@ -353,47 +318,3 @@ def _find_misplaced(body: Mapping[str, Any], seq: int, prev: str) -> str:
         return "the seal counts other records"
     bare = {key: value for key, value in data.items() if key != "sum"}
     return "" if digest({**body, "data": bare}) == data["sum"] else "the seal was changed"
-
-
-def _misshapen(kind: str, data: object) -> str:
-    """What a record of this kind lacks; empty if it is complete."""
-    shape = SHAPES.get(kind)
-    if shape is None or not isinstance(data, dict):
-        return f"no kind {kind!r} with such data"
-    for key, types in shape.items():
-        if key not in data or type(data[key]) not in types:
-            return f"{kind} without a proper {key}"
-    return _find_misfilled(kind, data)
-
-
-def _find_misfilled(kind: str, data: Mapping[str, Any]) -> str:
-    if kind == "outcome":
-        voids = all(isinstance(each, dict) and _strings([*each.values()]) for each in data["voids"])
-        good = data["outcome"] in OUTCOMES and _strings(data["claims"]) and voids
-        return "" if good else "outcome of no known sort"
-    if kind == "workers":
-        good = _strings(data["expected"]) and _strings(data["lost"])
-        return "" if good else "workers without roles"
-    if kind == "collected":
-        good = all(_item(item) for item in [*data["items"], *data["deselected"]])
-        good = good and all(map(_is_place, data["defined"])) and _strings(data["selected"])
-        return "" if good else "collected items without node and claims"
-    return ""
-
-
-def _strings(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _is_place(value: object) -> bool:
-    if not isinstance(value, dict):
-        return False
-    return isinstance(value.get("place"), str) and type(value.get("line")) is int
-
-
-def _item(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("node"), str)
-        and _strings(value.get("claims"))
-    )

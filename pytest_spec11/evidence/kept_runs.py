@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from pytest_spec11.errors import BadInput
 from pytest_spec11.evidence import journal
-from pytest_spec11.evidence.bundle import BAD
 from pytest_spec11.evidence.journal import MAX_LINE, TORN, Reading, Record
+from pytest_spec11.evidence.outcome import BAD
 from pytest_spec11.evidence.run_files import MAX_JOURNAL
 
 HOME: Final = ".spec11"  # the directory of evidence, in a work tree

@@ -7,7 +7,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from pytest_spec11.canon import canonical
-from pytest_spec11.evidence.journal import SHAPES, Record
+from pytest_spec11.evidence.journal import Record
+from pytest_spec11.evidence.record_shapes import SHAPES
 
 NOTHING: Final = sha256(b"").hexdigest()
 _OBSERVATION_KEYS: Final = len(SHAPES["observation"])

@@ -9,7 +9,16 @@ from typing import Final
 
 from pytest_spec11.evidence.bundle import Bundle
 from pytest_spec11.evidence.kept_runs import KeptRun
-from pytest_spec11.judge import bound, claims, flakes, inventory, journals, kills, lanes
+from pytest_spec11.judge import (
+    bound,
+    claims,
+    flakes,
+    inventory,
+    journals,
+    kills,
+    lanes,
+    surroundings,
+)
 from pytest_spec11.judge.case import Case, Standing, Terms, Verdict
 from pytest_spec11.judge.reasons import Reason, Trait, codes_with, reason
 from pytest_spec11.requirements.catalogue import Catalogue
@@ -28,6 +37,7 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Reason]], ...]] = (
     bound.check_age,
     claims.check_blobs,
     journals.check_outcomes,
+    surroundings.check_surroundings,
     inventory.check_inventory,
     claims.check_claim_names,
     claims.check_red_tests,

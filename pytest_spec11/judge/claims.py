@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from pytest_spec11.evidence.bundle import Bundle, Outcome
+from pytest_spec11.evidence.bundle import Bundle
+from pytest_spec11.evidence.outcome import Outcome
 from pytest_spec11.evidence.run_files import Problem
 from pytest_spec11.judge import flakes
 from pytest_spec11.judge.case import Case

@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from pytest_spec11.evidence.bundle import BAD, JournalFile
+from pytest_spec11.evidence.bundle import JournalFile
 from pytest_spec11.evidence.journal import TORN
 from pytest_spec11.evidence.observations import NOTHING
+from pytest_spec11.evidence.outcome import BAD
 from pytest_spec11.judge.case import Case
 from pytest_spec11.judge.reasons import Reason, command_of, reason
 

@@ -157,6 +157,16 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "E-CONSERVATION": _code(
             "Run again; every collected test must end.", _ALL, Trait.UNTRUSTED, Trait.INCOMPLETE
         ),
+        "E-FOREIGN-CODE": _code(
+            "Commit the file, or install it as a distribution; then run again.",
+            _STATUS,
+            Trait.UNTRUSTED,
+        ),
+        "E-FOREIGN-INPUT": _code(
+            "Commit the file, or read it through the oracle `files`; then run again.",
+            _STATUS,
+            Trait.UNTRUSTED,
+        ),
         "E-UNKNOWN-CLAIM": _code("Name a claim of the catalogue.", "spec11 claims"),
         "E-FAILED": _code("Repair the product, or the test if it is wrong.", _ALL, Trait.RED),
         "E-ERROR": _code(

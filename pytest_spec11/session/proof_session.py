@@ -25,7 +25,7 @@ from pytest_spec11.options import Settings
 from pytest_spec11.oracles.witness import without_password
 from pytest_spec11.requirements import catalogue, policy, tree_catalogue
 from pytest_spec11.run import CONTROLLER, FIRST_WORKER, MAIN, run_of
-from pytest_spec11.session import assertion_hook, markers
+from pytest_spec11.session import assertion_hook, markers, opened_files, surroundings
 from pytest_spec11.session.controls import Controls
 from pytest_spec11.session.needs import PRIVATE, RECORD, needs_of
 from pytest_spec11.session.recorder import Recorder
@@ -61,6 +61,8 @@ class ProofSession:
 
     def pytest_sessionstart(self) -> None:
         """End the run at once if the team's catalogue or policy cannot be read."""
+        if sys.flags.optimize:
+            raise pytest.UsageError("spec11 does not run under -O: Python removes the assertions")
         self._find_catalogue_of_tree()
         if self.settings.catalogue:
             _ = self._catalogue
@@ -185,6 +187,8 @@ class ProofSession:
             return
         if self.is_controller:
             self.recorder.workers(self.expected_workers)
+        if self.settings.scope != "demo":  # a demo is never GO
+            self.recorder.record_surroundings(self._describe_surroundings())
         self.recorder.seal(int(exitstatus))
         if self._orders is None and not self.runtime.run.borrows:
             with self.runtime.timings.phase("verdict"):
@@ -194,6 +198,13 @@ class ProofSession:
             self._green = green
             if green and self.summary.hollow:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _describe_surroundings(self) -> dict[str, Any]:
+        root, ini = self.config.rootpath, self.config.inipath
+        named = (ini, root / policy.FILE, self._named_catalogue or self._find_catalogue_of_tree())
+        files = [each for each in named if each is not None and each.is_file()]
+        opened, bound = opened_files.find_watched(), frozenset(binding.list_files(root))
+        return surroundings.describe(self.config, opened, bound, files)
 
     def _summarize(self) -> RunSummary:
         """What the gate says of this run, for the work tree as it is now.

@@ -129,6 +129,10 @@ class Recorder:
         """Record which processes must leave a sealed journal, and which did not."""
         self._journal.write("workers", expected=sorted(expected), lost=sorted(self._lost))
 
+    def record_surroundings(self, found: Mapping[str, Any]) -> None:
+        """Record the plugins, the interpreter, and the files that nobody committed."""
+        self._journal.write("surroundings", **found)
+
     def seal(self, exit_status: int) -> None:
         """Seal the journal: it is complete."""
         self._background.close()

@@ -53,6 +53,13 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = MappingProxyType(
         },
         "provocation": {"node": _WORD, "workflowId": _WORD, "why": _WORD},
         "workers": {"expected": _LIST, "lost": _LIST},
+        "surroundings": {
+            "heard": _FLAG,
+            "foreign": _LIST,
+            "faults": _LIST,
+            "plugins": _LIST,
+            "python": _TABLE,
+        },
         "note": {},
         "seal": {"count": _NUMBER, "head": _WORD, "exitStatus": _NUMBER, "sum": _WORD},
     }

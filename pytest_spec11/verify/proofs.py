@@ -41,6 +41,8 @@ class Proofs:
         self.deselected: dict[str, set[str]] = defaultdict(set)
         self.defined: set[tuple[str, int]] = set()  # place and line of tests in the tree's files
         self.selected: set[str] = set()
+        self.foreign: dict[str, set[str]] = defaultdict(set)  # paths, by kind
+        self.heard: set[str] = set()  # journals that say what their process read
         self.blobs: dict[str, tuple[int, str]] = {}  # size and first place, by name
         self.orders: list[tuple[Journal, Data]] = []
         self._hearing: Mapping[str, Callable[[Journal, Data], str]] = {
@@ -49,6 +51,7 @@ class Proofs:
             "assertion": self._take_assertion,
             "outcome": self._take_outcome,
             "workers": self._take_workers,
+            "surroundings": self._take_surroundings,
         }
 
     def hear(self, journal: Journal, kind: str, data: Data) -> str:
@@ -104,6 +107,15 @@ class Proofs:
 
     def _take_workers(self, journal: Journal, data: Data) -> str:
         self.orders.append((journal, data))
+        return ""
+
+    def _take_surroundings(self, journal: Journal, data: Data) -> str:
+        for each in data["foreign"]:
+            if each["kind"] not in {"code", "input"}:
+                return f"no kind of a foreign file: {each['kind']!r}"
+            self.foreign[each["kind"]].add(str(each["path"]))
+        if data["heard"] and not data["faults"]:
+            self.heard.add(journal.name)
         return ""
 
     def proven(self, needs: Mapping[str, Iterable[str]], spoilt: set[str]) -> set[str]:

@@ -102,6 +102,13 @@ class Release:
         for node, test in self._evidence.proofs.tests.items():
             if test.red:
                 self._findings.add("E-FAILED", node, "GO, though this test was red")
+        for kind, paths in sorted(self._evidence.proofs.foreign.items()):
+            for path in sorted(paths):
+                text = "GO, though this file spoke and is no part of the tree"
+                self._findings.add(f"E-FOREIGN-{kind.upper()}", path, text)
+        for name in sorted(self._evidence.journals.keys() - self._evidence.proofs.heard):
+            text = "GO, though it does not say which files its process read"
+            self._findings.add("E-BINDING", name, text)
         for place in self._evidence.proofs.find_left_out():
             text = "GO, though no run has this test of the tree, or another took its place"
             self._findings.add("E-NOT-COLLECTED", place, text)

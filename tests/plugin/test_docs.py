@@ -11,7 +11,7 @@ import pytest
 
 from pytest_spec11 import cli, errors, fixtures, hookspecs
 from pytest_spec11.cli import main
-from pytest_spec11.evidence import journal
+from pytest_spec11.evidence import record_shapes
 from pytest_spec11.judge.reasons import CODES
 from pytest_spec11.options import Settings, flag_of, ini_of
 from tests.plugin.team import SYSTEM, Team
@@ -64,7 +64,7 @@ def test_every_code_that_is_given_has_a_remedy() -> None:
 def test_every_hook_error_and_record_is_named() -> None:
     hooks = [name for name in vars(hookspecs) if name.startswith("pytest_spec11_")]
     assert hooks == ["pytest_spec11_target", "pytest_spec11_saboteurs"]
-    for name in (*hooks, *names(errors, type), *journal.SHAPES):
+    for name in (*hooks, *names(errors, type), *record_shapes.SHAPES):
         assert f"`{name}" in PAGE
 
 

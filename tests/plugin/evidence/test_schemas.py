@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pytest_spec11.evidence import journal
+from pytest_spec11.evidence import record_shapes
 from pytest_spec11.evidence.binding import KEYS
-from pytest_spec11.evidence.journal import SHAPES
+from pytest_spec11.evidence.record_shapes import SHAPES
 from pytest_spec11.evidence.schemas import NAMES, fault, schema
 from pytest_spec11.verify import chain
 from tests.plugin.releases import Release
@@ -63,4 +63,4 @@ def test_an_outcome_is_one_of_the_known(outcome: str) -> None:
     data: dict[str, Any] = {"node": "n", "attempt": 1, "outcome": outcome, "phases": {}}
     body = {"seq": 1, "kind": "outcome", "at": 1, "prev": "0" * 64}
     body["data"] = {**data, "claims": [], "voids": [], "witness": {}}
-    assert (fault("record", body) == "") == (outcome in journal.OUTCOMES)
+    assert (fault("record", body) == "") == (outcome in record_shapes.OUTCOMES)

@@ -15,16 +15,12 @@ from typing import Any
 
 from pytest_spec11.canon import canonical
 from pytest_spec11.evidence import journal, merkle
-from pytest_spec11.evidence.bundle import (
-    Bundle,
-    Flaw,
-    JournalFile,
-    Outcome,
-    Sight,
-)
+from pytest_spec11.evidence.bundle import Bundle, Flaw, JournalFile, Sight
+from pytest_spec11.evidence.foreign_files import ForeignFiles
 from pytest_spec11.evidence.inventory import Inventory
 from pytest_spec11.evidence.journal import Reading, Record, Times
 from pytest_spec11.evidence.observations import is_substantive
+from pytest_spec11.evidence.outcome import Outcome
 from pytest_spec11.evidence.phase_witness import find_voids
 
 
@@ -102,9 +98,24 @@ def view(journals: Sequence[Held], flaws: Sequence[Flaw] = ()) -> Bundle:
             },
             frozenset(place for each in listings for place in each["selected"]),
         ),
+        foreign=_foreign(journals),
         ends=tuple(_end(own, each) for own in journals for each in own.of("outcome")),
         sights={node: _sights(journals, node) for node in nodes},
         checked=frozenset(node for own in journals for node in _check_records(own)),
+    )
+
+
+def _foreign(journals: Sequence[Held]) -> ForeignFiles:
+    told = [(own, each) for own in journals for each in own.of("surroundings")]
+    files = [(each["path"], each["kind"]) for _, said in told for each in said["foreign"]]
+    return ForeignFiles(
+        {path: "code" if (path, "code") in files else "input" for path, _ in files},
+        frozenset(own.name for own, _ in told),
+        {
+            own.name: ", ".join(said["faults"]) or "nothing was heard"
+            for own, said in told
+            if not said["heard"]
+        },
     )
 
 

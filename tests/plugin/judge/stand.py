@@ -51,6 +51,14 @@ DOCUMENT: dict[str, Any] = {
         },
     ]
 }
+# What a process records that read committed files alone.
+COMMITTED: dict[str, Any] = {
+    "heard": True,
+    "faults": [],
+    "foreign": [],
+    "plugins": [],
+    "python": {},
+}
 # The same, with lanes of the project's own, saboteurs, and a posture that is asked for.
 STRICT = deepcopy(DOCUMENT) | {
     "lanes": ["quick", "check", "full", "policy"],
@@ -137,6 +145,7 @@ class Stand:
     sealed: bool = True
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
     after: list[Callable[[Path], object]] = field(default_factory=list)
+    surroundings: dict[str, Any] | None = field(default_factory=lambda: dict(COMMITTED))
     is_mutated: bool = True  # mutants were tried, and every claim was seen red
 
     def write(self, folder: Path) -> Path:
@@ -159,6 +168,8 @@ class Stand:
         made.start(**said, posture=self.posture, **self.more)
         for kind, data in entries:
             made.write(kind, **data)
+        if self.surroundings is not None:
+            made.write("surroundings", **self.surroundings)
         if self.sealed:
             made.seal(exitStatus=self.exit_status)
         made.close()
@@ -181,7 +192,13 @@ class Stand:
 
     def in_memory(self, extra: list[Entry]) -> Bundle:
         head = {"runId": self.run, "nonce": "n", "role": "main", "pid": 1, "binding": self.bound}
-        told = [("start", head), *self.entries, *extra, ("seal", {"exitStatus": 0})]
+        told = [
+            ("start", head),
+            *self.entries,
+            *extra,
+            ("surroundings", COMMITTED),
+            ("seal", {"exitStatus": 0}),
+        ]
         records = tuple(
             Record(seq, kind, time.time_ns() // 1_000_000, data)
             for seq, (kind, data) in enumerate(told)

@@ -21,6 +21,7 @@ from pytest_spec11.verdict.signoff import Signoff
 from pytest_spec11.verdict.weakenings import Weakenings
 from tests.plugin.judge import materialised
 from tests.plugin.judge.stand import (
+    COMMITTED,
     A,
     B,
     Entry,
@@ -84,6 +85,16 @@ def listings(draw: st.DrawFn) -> Entry:
     return kind, data | {"defined": draw(st.lists(places, max_size=3))}
 
 
+@st.composite
+def readings(draw: st.DrawFn) -> Entry:
+    """What a process says that it read."""
+    files = st.fixed_dictionaries(
+        {"path": st.sampled_from(["a.py", "b.json"]), "kind": st.sampled_from(["code", "input"])}
+    )
+    said = {"foreign": draw(st.lists(files, max_size=3)), "heard": draw(st.booleans())}
+    return "surroundings", {**COMMITTED, **said, "faults": draw(st.sampled_from([[], ["open"]]))}
+
+
 KEPT = [b"seen", b"also seen", b""]
 ENTRIES = st.lists(
     st.one_of(
@@ -92,6 +103,7 @@ ENTRIES = st.lists(
         NODES.map(assertion_entry),
         outcomes(),
         listings(),
+        readings(),
         st.sampled_from([crew(["gw0"], []), crew([], ["gw1"]), ("note", {"node": A})]),
     ),
     max_size=25,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_spec11.evidence import bundle, journal
+from pytest_spec11.evidence import bundle, record_shapes
 from pytest_spec11.evidence.bundle import Bundle
 from pytest_spec11.requirements import catalogue
 from pytest_spec11.requirements.policy import Policy
@@ -270,7 +270,11 @@ def test_a_flipped_byte_is_never_go(tmp_path: Path, claims: catalogue.Catalogue)
 
 
 BAD: list[Entry] = [
-    *(outcome_entry(node, end) for node in (A, B) for end in sorted(journal.OUTCOMES - {"passed"})),
+    *(
+        outcome_entry(node, end)
+        for node in (A, B)
+        for end in sorted(record_shapes.OUTCOMES - {"passed"})
+    ),
     collection_entry([], (("t.py::c", ["S1.a"]),)),
     collection_entry([("t.py::c", ["S1.b"])]),
     collection_entry([(A, ["S9.unknown"])]),

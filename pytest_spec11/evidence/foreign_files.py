@@ -1,0 +1,44 @@
+"""Foreign files: what spoke in a run and is no part of the tree that the run proves (D40)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFiles:
+    """What all processes of the runs recorded of their surroundings."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    """``code`` or ``input``, by path; a file that is both is code."""
+    told: frozenset[str] = frozenset()
+    """The journals that say what was read."""
+    deaf: Mapping[str, str] = field(default_factory=dict)
+    """Why a journal cannot say it, by its name."""
+
+    def merge(self, other: ForeignFiles) -> ForeignFiles:
+        """What both say."""
+        files = dict(self.files)
+        for path, kind in other.files.items():
+            files[path] = "code" if "code" in {kind, files.get(path)} else kind
+        return ForeignFiles(files, self.told | other.told, {**self.deaf, **other.deaf})
+
+
+def read_surroundings(journal: str, data: Mapping[str, Any]) -> ForeignFiles:
+    """What one record of the kind ``surroundings`` says."""
+    files: dict[str, str] = {}
+    for each in data["foreign"]:
+        known = {each["kind"], files.get(each["path"])}
+        files[each["path"]] = "code" if "code" in known else "input"
+    why = ", ".join(data["faults"]) or "nothing was heard"
+    return ForeignFiles(files, frozenset({journal}), {} if data["heard"] else {journal: why})
+
+
+def merge_all(found: Iterable[ForeignFiles]) -> ForeignFiles:
+    """What all of them say."""
+    known = ForeignFiles()
+    for each in found:
+        known = known.merge(each)
+    return known
