@@ -32,7 +32,9 @@ class OpenedFiles:
         self._roots = tuple(dict.fromkeys(f"{each}{os.sep}" for each in (root.resolve(), root)))
         self._root = self._roots[0]
         prefix = str(Path(sys.prefix).resolve()) + os.sep
-        self._environment = prefix if prefix.startswith(self._root) else "\0"  # below no root
+        self._environment = (
+            prefix if prefix.startswith(self._root) and prefix != self._root else "\0"
+        )  # below no root
         self._known: set[str] = set()
         self.made: set[str] = set()  # by this process in this run, wherever
         self.code: set[str] = set()
@@ -66,7 +68,7 @@ class OpenedFiles:
 
     def _hear_read(self, name: Any) -> None:
         near = self._find(name)
-        if not near or near in self._known:
+        if not near or near in self._known or not os.path.isfile(near):  # noqa: PTH113  # a text
             return
         if near.startswith(self._environment):
             self._keep(near, self.environment)
@@ -85,8 +87,7 @@ class OpenedFiles:
 
     def _hear_command(self, word: str) -> None:
         """A word of a command that names a file below the root: that file runs, or is read."""
-        path = self._find(word)
-        if path and path not in self._known and os.path.isfile(path):  # noqa: PTH113  # a text
+        if "\n" not in word and "\0" not in word:
             self._hear_read(word)
 
     def _find_target(self, name: Any) -> str:

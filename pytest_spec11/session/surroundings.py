@@ -76,6 +76,7 @@ class _Files:
         self._made = made
         self._installed: frozenset[str] | None = None
         self._libraries = tuple(_list_libraries())
+        self._environment = _find_environment(root)
 
     def name(self, path: str) -> str:
         """The path below the root, or the whole path of a file elsewhere."""
@@ -87,11 +88,10 @@ class _Files:
         source = find_source(Path(path))
         if source.is_relative_to(_PACKAGE) or str(source) in self._made:
             return False
-        if kind == "environment" or str(source).startswith(self._libraries):
-            return self._is_below(source) and not self._is_installed(source)
         if self._is_below(source):
-            return not self._is_bound(source)
-        return True
+            is_of_environment = self._environment in source.parents
+            return not (self._is_installed(source) if is_of_environment else self._is_bound(source))
+        return kind == "input" or not str(source).startswith(self._libraries)
 
     def _is_below(self, place: Path) -> bool:
         return place.is_relative_to(self._root)
@@ -104,13 +104,20 @@ class _Files:
     def _is_installed(self, source: Path) -> bool:
         if self._installed is None:
             self._installed = frozenset(_list_installed())
-        return str(source) in self._installed
+        is_interpreter = source.resolve().is_relative_to(Path(sys.base_prefix).resolve())
+        return str(source) in self._installed or is_interpreter
 
 
 def find_source(path: Path) -> Path:
     """The source of a compiled file in its cache; any other path is returned as it is."""
     found = _COMPILED.fullmatch(path.name) if path.parent.name == _CACHE else None
     return path.parent.parent / f"{found[1]}.py" if found else path
+
+
+def _find_environment(root: Path) -> Path | None:
+    """The virtual environment, if it is a folder of the tree."""
+    place = Path(sys.prefix).resolve()
+    return place if root in place.parents else None
 
 
 def _list_modules() -> Iterator[str]:
