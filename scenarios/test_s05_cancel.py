@@ -19,6 +19,7 @@ from pytest_spec11.waiting import eventually
 from scenarios.support.contract.headers import FOLLOWERS, OF_APP
 from scenarios.support.crowds.concurrent_requests import at_once
 from scenarios.support.faults.holds import hold_answers, hold_ends, meet
+from scenarios.support.faults.zero_writes import freeze_worker
 from scenarios.support.runs.gates import Gate, await_gates, outcomes
 from scenarios.support.runs.patches import column
 from scenarios.support.runs.run_lifecycle import END_S
@@ -99,9 +100,10 @@ def race(shop: Workshop, goal: str, kind: Statuses | None, choice: str) -> Round
             met = meet(place, [cancel, reply], led_by=2)
         canceled, replied = met.replies()
     elif kind == TAKEN_BACK:
-        with hold_answers(shop.stack, gate.run_id) as place:
-            met = meet(place, [reply, cancel], led_by=2)
-        replied, canceled = met.replies()
+        with freeze_worker(shop.stack):  # else the run could end before it is canceled
+            with hold_answers(shop.stack, gate.run_id) as place:
+                met = meet(place, [reply, cancel], led_by=2)
+            replied, canceled = met.replies()
     elif kind == TOO_LATE:
         with hold_ends(shop.stack, gate.run_id, KEY, "succeeded", "retries_exceeded") as place:
             replied = reply()

@@ -30,7 +30,7 @@ THROW_AWAY: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_wri
 SETTINGS: Final = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",  # peer authentication decides who of those gets in
-    "max_connections": "300",
+    "max_connections": "500",
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "jit": "off",

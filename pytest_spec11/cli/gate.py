@@ -18,6 +18,7 @@ from pytest_spec11.judge import Case
 from pytest_spec11.judge.flakes import count_runs
 from pytest_spec11.judge.reasons import Reason
 from pytest_spec11.verdict import question
+from pytest_spec11.verdict.basis import describe_basis
 from pytest_spec11.verdict.gate import evaluate
 from pytest_spec11.verdict.question import Question
 from pytest_spec11.verdict.summary import Summary
@@ -41,14 +42,16 @@ def run(arguments: argparse.Namespace) -> int:
     document = found.document()
     if arguments.out:
         documents.write(arguments.out, "signoff", document)
-    summary = Summary(found.catalogue, found.verdict, arguments.scope)
+    is_go = found.verdict.verdict == "GO"
+    basis = describe_basis(found) if is_go else ""
+    summary = Summary(found.catalogue, found.verdict, arguments.scope, basis)
     lines = [
         *_text(summary, found.bundle.scenarios, found.weakenings.sentences),
         *describe_kept(found.case),
         *summary.conclusion(),
     ]
     print(json.dumps(document, indent=1) if arguments.json else "\n".join(lines))
-    return 0 if found.verdict.verdict == "GO" else 1
+    return 0 if is_go else 1
 
 
 def _forget(out: Path | None) -> None:

@@ -46,6 +46,7 @@ _IGNORED: Final = frozenset(
         "__pycache__",
     }
 )
+_LISTED: Final = 100
 _ALL: Final = ("--", ":(top)", ":(top,exclude,glob)**/.spec11/**")
 
 
@@ -140,6 +141,17 @@ def list_files(root: Path) -> list[str]:
         return [path.relative_to(root).as_posix() for path in _files(root)]
     found = git.text(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     return sorted({*filter(None, found.split("\0"))})
+
+
+def list_uncommitted(root: Path) -> list[str]:
+    """The files with changes that no commit holds, relative to ``root``; at most 100.
+
+    Raises CannotJudge when git cannot list them.
+    """
+    if not _has_git(root):
+        return []
+    told = git.text(root, "status", "--porcelain", "--untracked-files=all", "-z", *_ALL)
+    return sorted(line[3:] for line in told.split("\0") if line[2:3] == " ")[:_LISTED]
 
 
 def _content(path: Path) -> str:

@@ -15,6 +15,8 @@ class ForeignFiles:
     """``code`` or ``input``, by path; a file that is both is code."""
     told: frozenset[str] = frozenset()
     """The journals that say what was read."""
+    plugins: frozenset[str] = frozenset()
+    """Name and version of each distribution that brought a plugin."""
     deaf: Mapping[str, str] = field(default_factory=dict)
     """Why a journal cannot say it, by its name."""
 
@@ -23,7 +25,12 @@ class ForeignFiles:
         files = dict(self.files)
         for path, kind in other.files.items():
             files[path] = "code" if "code" in {kind, files.get(path)} else kind
-        return ForeignFiles(files, self.told | other.told, {**self.deaf, **other.deaf})
+        return ForeignFiles(
+            files=files,
+            told=self.told | other.told,
+            plugins=self.plugins | other.plugins,
+            deaf={**self.deaf, **other.deaf},
+        )
 
 
 def read_surroundings(journal: str, data: Mapping[str, Any]) -> ForeignFiles:
@@ -33,7 +40,12 @@ def read_surroundings(journal: str, data: Mapping[str, Any]) -> ForeignFiles:
         known = {each["kind"], files.get(each["path"])}
         files[each["path"]] = "code" if "code" in known else "input"
     why = ", ".join(data["faults"]) or "nothing was heard"
-    return ForeignFiles(files, frozenset({journal}), {} if data["heard"] else {journal: why})
+    return ForeignFiles(
+        files=files,
+        told=frozenset({journal}),
+        plugins=frozenset(filter(None, (each["distribution"] for each in data["plugins"]))),
+        deaf={} if data["heard"] else {journal: why},
+    )
 
 
 def merge_all(found: Iterable[ForeignFiles]) -> ForeignFiles:

@@ -69,6 +69,7 @@ def _find_misfilled(kind: str, data: Mapping[str, Any]) -> str:
         return "" if good else "outcome of no known sort"
     if kind == "surroundings":
         good = all(map(_is_foreign, data["foreign"])) and _strings(data["faults"])
+        good = good and all(map(_is_plugin, data["plugins"]))
         return "" if good else "surroundings with files of no known sort"
     if kind == "workers":
         good = _strings(data["expected"]) and _strings(data["lost"])
@@ -88,6 +89,10 @@ def _is_foreign(value: object) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("path"), str):
         return False
     return value.get("kind") in FOREIGN
+
+
+def _is_plugin(value: object) -> bool:
+    return isinstance(value, dict) and _strings([value.get("name"), value.get("distribution")])
 
 
 def _is_place(value: object) -> bool:

@@ -20,7 +20,7 @@ from pytest_spec11.judge import (
     surroundings,
 )
 from pytest_spec11.judge.case import Case, Standing, Terms, Verdict
-from pytest_spec11.judge.reasons import Reason, Trait, codes_with, reason
+from pytest_spec11.judge.reasons import Reason, Trait, codes_with, rank, reason
 from pytest_spec11.requirements.catalogue import Catalogue
 
 __all__ = ["Case", "Standing", "Terms", "Verdict", "judge"]
@@ -68,7 +68,7 @@ def judge(
     weak = _apply_rule(partial(kills.check_seen_red, proven=green), case)
     standings |= {each.subject: "UNKNOWN" for each in weak if each.subject in standings}
     found += weak
-    reasons = tuple(dict.fromkeys(found))
+    reasons = tuple(sorted(dict.fromkeys(found), key=rank))
     return Verdict("NO_GO" if reasons else "GO", reasons, MappingProxyType(standings), case.needed)
 
 

@@ -24,6 +24,7 @@ _COMPARED: Final = MappingProxyType(
 )
 _NEVER_EMPTY: Final = ("tree", "catalogue", "appVersion", "scope")
 _NO_COMMIT: Final = "no commit: GO needs a commit, and this is not a git work tree"
+_SHOWN: Final = 3  # uncommitted files that a reason names
 _HOUR_MS: Final = 3_600_000
 _NAMING: Final = frozenset({"oc_mode", "sbx_mode"})  # codes that contain the value that was found
 
@@ -46,6 +47,8 @@ def _timely(case: Case, name: str, times: Times) -> Iterator[Reason]:
         yield reason("E-STALE", name, f"began more than {policy.max_age_h:g} hours ago")
     if times.last < times.first or times.earliest <= 0:
         yield reason("E-TIME", name, "ended before it began")
+    if 0 < times.earliest < times.first - policy.clock_skew_s * 1000:
+        yield reason("E-TIME", name, "has records that are older than their run")
     if times.latest - now_ms > policy.clock_skew_s * 1000:
         text = f"more than {policy.clock_skew_s:g} s ahead of the clock"
         yield reason("E-FUTURE", name, text)
@@ -57,9 +60,10 @@ def check_binding(case: Case) -> Iterator[Reason]:
     if here is None:
         yield reason("E-BINDING", "here", "no work tree to compare the evidence with")
     else:
-        yield from _complete("here", here, ("tree", "catalogue"))
+        yield from _complete("here", here, ("tree", "catalogue"), case.terms.uncommitted)
+    named = {leaf.name: _read_names(leaf.start.get("uncommitted")) for leaf in case.bundle.leaves}
     for name, binding in _bindings(case):
-        yield from _complete(name, binding, _NEVER_EMPTY)
+        yield from _complete(name, binding, _NEVER_EMPTY, named.get(name, ()))
     for key, code in _COMPARED.items():
         yield from _equal(case, key, code)
 
@@ -70,8 +74,15 @@ def _bindings(case: Case) -> Iterator[tuple[str, Mapping[str, object]]]:
     yield from ((each.name, each.data["binding"]) for each in case.documents)
 
 
+def _read_names(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
 def _complete(
-    name: str, binding: Mapping[str, object], filled: tuple[str, ...]
+    name: str,
+    binding: Mapping[str, object],
+    filled: tuple[str, ...],
+    uncommitted: tuple[str, ...],
 ) -> Iterator[Reason]:
     wrong = [
         key
@@ -84,7 +95,10 @@ def _complete(
     if binding.get("commit") == "":
         yield reason("E-BINDING", name, _NO_COMMIT)
     if binding.get("dirty") is not False:
-        yield reason("E-DIRTY", name, "the work tree had uncommitted changes")
+        shown = ", ".join(uncommitted[:_SHOWN])
+        more = f" and {len(uncommitted) - _SHOWN} more" if len(uncommitted) > _SHOWN else ""
+        text = "the work tree had uncommitted changes"
+        yield reason("E-DIRTY", name, f"{text}: {shown}{more}" if shown else text)
 
 
 def _equal(case: Case, key: str, code: str) -> Iterator[Reason]:

@@ -31,6 +31,7 @@ class Terms:
     scope: str
     policy: Policy
     shards: frozenset[str] = frozenset()
+    uncommitted: tuple[str, ...] = ()  # files of the tree to release
 
 
 @dataclass(frozen=True)

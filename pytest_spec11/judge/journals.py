@@ -91,20 +91,26 @@ def check_outcomes(case: Case) -> Iterator[Reason]:
 
 def check_single_run(case: Case) -> Iterator[Reason]:
     """A directory must hold one run, and a run must lie in one directory."""
-    runs: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    homes: dict[str, set[str]] = defaultdict(set)
+    runs: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
+    homes: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    nonces: dict[str, dict[str, None]] = defaultdict(dict)
     for leaf in case.bundle.leaves:
-        folder, nonce = str(leaf.path.parent), str(leaf.start.get("nonce", ""))
-        runs[folder].add((leaf.run, nonce))
-        homes[f"{leaf.run} {nonce}"].add(folder)
-    for folder, found in runs.items():
+        folder, nonce = leaf.path.parent, str(leaf.start.get("nonce", ""))
+        runs[str(folder)].setdefault((leaf.run, nonce), leaf.path.name)
+        homes[leaf.run, nonce][str(folder)] = None
+        nonces[nonce][leaf.run] = None
+    for place, found in runs.items():
         if len(found) > 1:
-            name = folder.rpartition("/")[2]
-            yield reason("E-REPLAY", name, f"journals of {len(found)} runs in one directory")
-    for run, folders in homes.items():
+            text = f"journals of {len(found)} runs in one directory: {', '.join(found.values())}"
+            yield reason("E-REPLAY", place.rpartition("/")[2], text)
+    for (run, _), folders in homes.items():
         if len(folders) > 1:
-            text = f"the same run in {len(folders)} directories"
-            yield reason("E-REPLAY", run.partition(" ")[0], text)
+            text = f"the same run in {len(folders)} directories: {', '.join(folders)}"
+            yield reason("E-REPLAY", run, text)
+    for named in nonces.values():
+        if len(named) > 1:
+            text = f"{len(named)} runs with one nonce: {', '.join(named)}"
+            yield reason("E-REPLAY", next(iter(named)), text)
 
 
 def check_shards(case: Case) -> Iterator[Reason]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_spec11.evidence.kill_matrix import TWIN
@@ -38,22 +38,27 @@ def check_seen_red(case: Case, proven: Collection[str]) -> Iterator[Reason]:
     asked = [id_ for id_ in proven if case.is_needed(id_)]
     if case.terms.scope != "signoff" or not asked:
         return
+    if not any(each.data.get("mutation") for each in case.bundle.kills if not each.damage):
+        yield reason("E-WEAK-ORACLE", "kills.json", "no claim was tried under mutants")
+        return
+    for id_, missing in list_never_red(case, asked).items():
+        text = f"no mutant of what it reads through {', '.join(missing)} turned it red"
+        yield reason("E-WEAK-ORACLE", id_, text, f"spec11 sabotage --claim {id_}")
+
+
+def list_never_red(case: Case, asked: Iterable[str]) -> dict[str, list[str]]:
+    """The sources through which no mutant turned a claim red, for each claim with one."""
     seen: dict[str, set[str]] = defaultdict(set)
-    tried = False
     for each in case.bundle.kills:
         mutation = each.data.get("mutation") if not each.damage else None
-        tried = tried or mutation is not None
         for row in mutation["claims"] if mutation else ():
             if is_seen_red(case, row):
                 seen[row["claim"]].add(row["source"])
-    if not tried:
-        yield reason("E-WEAK-ORACLE", "kills.json", "no claim was tried under mutants")
-        return
-    for id_ in asked:
-        needs = case.catalogue.claims[id_].sources
-        if missing := [source for source in needs if source not in seen[id_]]:
-            text = f"no mutant of what it reads through {', '.join(missing)} turned it red"
-            yield reason("E-WEAK-ORACLE", id_, text, f"spec11 sabotage --claim {id_}")
+    missing = {
+        id_: [each for each in case.catalogue.claims[id_].sources if each not in seen[id_]]
+        for id_ in asked
+    }
+    return {id_: sources for id_, sources in missing.items() if sources}
 
 
 def is_seen_red(case: Case, row: Mapping[str, Any]) -> bool:

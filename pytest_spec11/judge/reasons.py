@@ -247,9 +247,17 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
 )
 
 
+_RANKS: Final = MappingProxyType({code: number for number, code in enumerate(CODES)})
+
+
 def codes_with(trait: Trait) -> frozenset[str]:
     """Every code that has this trait."""
     return frozenset(code for code, known in CODES.items() if trait in known.traits)
+
+
+def rank(given: Reason) -> int:
+    """The place of a reason among all: the cause comes before what follows from it."""
+    return _RANKS.get(given.code, _RANKS.get(given.code.rpartition("_")[0], len(_RANKS)))
 
 
 def reason(code: str, subject: str, text: str, command: str = "") -> Reason:

@@ -204,7 +204,8 @@ class ProofSession:
         named = (ini, root / policy.FILE, self._named_catalogue or self._find_catalogue_of_tree())
         files = [each for each in named if each is not None and each.is_file()]
         opened, bound = opened_files.find_watched(), frozenset(binding.list_files(root))
-        return surroundings.describe(self.config, opened, bound, files)
+        own = self.runtime.run.path
+        return surroundings.describe(self.config, opened, bound, files, own)
 
     def _summarize(self) -> RunSummary:
         """What the gate says of this run, for the work tree as it is now.
@@ -259,7 +260,8 @@ class ProofSession:
             nonce=run.nonce,
             role=run.role,
             pid=os.getpid(),
-            binding=self._binding(),
+            binding=(bound := self._binding()),
+            uncommitted=binding.list_uncommitted(self.config.rootpath) if bound["dirty"] else [],
             scope=self.settings.scope,
             shard=self.settings.shard,
             saboteurs=[*self.settings.saboteurs],

@@ -34,13 +34,15 @@ def describe(
     opened: OpenedFiles | None,
     bound: Collection[str],
     settings: Iterable[Path],
+    evidence: Path,
 ) -> dict[str, Any]:
     """The data of the record ``surroundings``. ``bound`` are the paths of the bound tree.
 
-    ``settings`` are the files that say how the run is to be made and judged.
+    ``settings`` are the files that say how the run is to be made and judged. ``evidence`` is the
+    run's own folder: what is in it was made by the run.
     """
     root = config.rootpath.resolve()
-    judged = _Files(root, bound, opened.made if opened else ())
+    judged = _Files(root, bound, opened.made if opened else (), evidence.resolve())
     foreign = {
         (path, kind)
         for kind, paths in (
@@ -70,8 +72,11 @@ def _word(path: str, kind: str) -> str:
 class _Files:
     """Tells which files are part of what is proven, or of what was installed."""
 
-    def __init__(self, root: Path, bound: Collection[str], made: Collection[str]) -> None:
+    def __init__(
+        self, root: Path, bound: Collection[str], made: Collection[str], evidence: Path
+    ) -> None:
         self._root = root
+        self._own = (_PACKAGE, evidence)
         self._bound = bound
         self._made = made
         self._installed: frozenset[str] | None = None
@@ -86,7 +91,7 @@ class _Files:
     def is_foreign(self, path: str, kind: str) -> bool:
         """Whether nobody committed the file, and no distribution brought it."""
         source = find_source(Path(path))
-        if source.is_relative_to(_PACKAGE) or str(source) in self._made:
+        if str(source) in self._made or any(map(source.is_relative_to, self._own)):
             return False
         if self._is_below(source):
             is_of_environment = self._environment in source.parents

@@ -63,11 +63,13 @@ def evaluate(asked: Question, hear: Callable[[Record], object] = ignore_record) 
         raise BadInput(f"{asked.root}: not a directory")
     claims, wanted = tree_catalogue.load(asked.root, asked.catalogue), policy.load(asked.root)
     evidence = bundle.load(asked.bundles, hear)
+    here = binding.measure(
+        asked.root, wanted.choose_version(asked.app_version), asked.scope, claims.digest
+    )
     terms = Terms(
         now_ms=time.time_ns() // 1_000_000,
-        here=binding.measure(
-            asked.root, wanted.choose_version(asked.app_version), asked.scope, claims.digest
-        ),
+        here=here,
+        uncommitted=tuple(binding.list_uncommitted(asked.root)) if here["dirty"] else (),
         scope=asked.scope,
         policy=wanted,
         shards=asked.shards,

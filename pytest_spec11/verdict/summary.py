@@ -23,6 +23,7 @@ class Summary:
     catalogue: Catalogue
     verdict: Verdict
     scope: str
+    basis: str = ""  # what a GO stands on
 
     @cached_property
     def first(self) -> dict[str, Reason]:
@@ -47,7 +48,10 @@ class Summary:
         """GO or NO_GO, and why, in one sentence."""
         if not self.verdict.reasons:
             total = len(self.verdict.needed)
-            yield f"GO for the release: {total} of {total} needed claims proven"
+            basis = f"; {self.basis}" if self.basis else ""
+            yield from wrap_text(
+                f"GO for the release: {total} of {total} needed claims proven{basis}"
+            )
         else:
             why = "; ".join(filter(None, (self._missing(), self._besides())))
             yield from wrap_text(f"NO_GO for the release: {why}")

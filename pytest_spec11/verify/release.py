@@ -14,6 +14,7 @@ from pytest_spec11.verify.findings import Findings
 from pytest_spec11.verify.kept import KeptRuns
 from pytest_spec11.verify.proofs import Proofs, table
 
+_FOREIGN: Final = {"code": "E-FOREIGN-CODE", "input": "E-FOREIGN-INPUT"}
 _SAME: Final = ("tree", "commit", "catalogue", "policy", "lock", "plugin", "scope")
 _CODES: Final[Mapping[str, str]] = {
     "tree": "E-TREE",
@@ -69,6 +70,7 @@ class Release:
             self._check_binding()
             self._timely()
             self._check_workers()
+            self._check_nonces()
             self._check_lanes()
             self._check_kills()
             self._check_seen_red()
@@ -105,7 +107,7 @@ class Release:
         for kind, paths in sorted(self._evidence.proofs.foreign.items()):
             for path in sorted(paths):
                 text = "GO, though this file spoke and is no part of the tree"
-                self._findings.add(f"E-FOREIGN-{kind.upper()}", path, text)
+                self._findings.add(_FOREIGN[kind], path, text)
         for name in sorted(self._evidence.journals.keys() - self._evidence.proofs.heard):
             text = "GO, though it does not say which files its process read"
             self._findings.add("E-BINDING", name, text)
@@ -207,6 +209,8 @@ class Release:
                 self._findings.add("E-FUTURE", name, "in the future when it was judged")
             if end < begin or low <= 0:
                 self._findings.add("E-TIME", name, "ended before it began")
+            if 0 < low < begin - self._skew_s * 1000:
+                self._findings.add("E-TIME", name, "has records that are older than their run")
 
     def _check_workers(self) -> None:
         """Check that every process of each run left its journal, and that every shard ran."""
@@ -227,6 +231,15 @@ class Release:
         shards = {str(each.start.get("shard", "")) for each in self._evidence.journals.values()}
         if self._shards and shards != self._shards:
             self._findings.add("E-SHARD", "signoff.json", "not the demanded shards")
+
+    def _check_nonces(self) -> None:
+        """Check that each run has a nonce of its own."""
+        nonces = {
+            (str(each.start.get("nonce")), str(each.start.get("runId")))
+            for each in self._evidence.journals.values()
+        }
+        if len(nonces) > len({nonce for nonce, _ in nonces}):
+            self._findings.add("E-REPLAY", "signoff.json", "two of its runs have one nonce")
 
     def _check_lanes(self) -> None:
         """Check that every lane has a green record, and the nested lanes are in order."""

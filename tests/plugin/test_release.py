@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import metadata
 
 from tests.plugin.team import Team
 
+BASIS = (
+    "GO for the release: 3 of 3 needed claims proven; never seen red: none; "
+    "weaker than the merge base: none; plugins besides pytest: "
+)
 DEMO = "the scope demo is never GO (claim_scope_demo)"
 
 
@@ -26,7 +31,10 @@ def test_a_committed_tree_with_every_claim_proven_is_go(team: Callable[..., Team
     ]
     assert ours.gate().status == 1
     assert ours.sabotage("--green", str(near)).status == 0
-    assert ours.gate().status == 0
+    said = ours.gate()
+    assert said.status == 0
+    _, _, plugins = " ".join(said.out.split()).partition(BASIS)
+    assert f"pytest-xdist {metadata.version('pytest-xdist')}" in plugins.split(", ")
     assert ours.verdict()["claims"] == dict.fromkeys(
         ("S00.answers", "S00.lives", "S01.takes-orders"), "PASS"
     )

@@ -109,9 +109,10 @@ def _foreign(journals: Sequence[Held]) -> ForeignFiles:
     told = [(own, each) for own in journals for each in own.of("surroundings")]
     files = [(each["path"], each["kind"]) for _, said in told for each in said["foreign"]]
     return ForeignFiles(
-        {path: "code" if (path, "code") in files else "input" for path, _ in files},
-        frozenset(own.name for own, _ in told),
-        {
+        files={path: "code" if (path, "code") in files else "input" for path, _ in files},
+        told=frozenset(own.name for own, _ in told),
+        plugins=frozenset(each["distribution"] for _, said in told for each in said["plugins"]),
+        deaf={
             own.name: ", ".join(said["faults"]) or "nothing was heard"
             for own, said in told
             if not said["heard"]

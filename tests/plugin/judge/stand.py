@@ -20,60 +20,11 @@ from pytest_spec11.evidence.journal import Journal, Record
 from pytest_spec11.judge import Terms, Verdict, judge
 from pytest_spec11.requirements import catalogue
 from pytest_spec11.requirements.policy import Policy
+from tests.plugin.judge.catalogues import COMMITTED, DOCUMENT, STRICT
 from tests.plugin.judge.materialised import Held, view
 
 A, B = "t.py::test_a", "t.py::test_b"
 OF = {A: ["S1.a"], B: ["S1.b"]}
-SCOPES = ["signoff", "live-smoke"]
-DOCUMENT: dict[str, Any] = {
-    "scenarios": [
-        {
-            "id": "S1",
-            "title": "First",
-            "claims": [
-                {"id": "S1.a", "text": "a", "sources": ["api", "sql:app"], "scopes": SCOPES},
-                {"id": "S1.b", "text": "b", "sources": ["api"], "scopes": SCOPES},
-                {
-                    "id": "S1.k",
-                    "text": "k",
-                    "sources": ["api"],
-                    "scopes": SCOPES,
-                    "mandatory": False,
-                },
-            ],
-        },
-        {
-            "id": "S2",
-            "title": "Second",
-            "claims": [
-                {"id": "S2.live", "text": "l", "sources": ["api"], "scopes": ["live-smoke"]}
-            ],
-        },
-    ]
-}
-# What a process records that read committed files alone.
-COMMITTED: dict[str, Any] = {
-    "heard": True,
-    "faults": [],
-    "foreign": [],
-    "plugins": [],
-    "python": {},
-}
-# The same, with lanes of the project's own, saboteurs, and a posture that is asked for.
-STRICT = deepcopy(DOCUMENT) | {
-    "lanes": ["quick", "check", "full", "policy"],
-    "posture": [
-        {"key": "strict", "scopes": ["signoff"], "values": ["true"], "code": "queue_partition_off"},
-        {"key": "oc", "scopes": ["signoff"], "values": ["live"], "code": "oc_mode"},
-    ],
-    "tiles": [
-        {"id": "proof-s1", "claims": ["S1.a", "S1.b", "S1.k"]},
-        {"id": "proof-s2", "claims": ["S2.live"]},
-        {"id": "proof-strength", "claims": ["S1.b"], "kills": True},
-    ],
-}
-STRICT["scenarios"][0]["claims"][0]["saboteurs"] = ["http.lie", "sql.lie"]
-STRICT["scenarios"][0]["claims"][1]["saboteurs"] = ["http.lie"]
 Entry = tuple[str, dict[str, Any]]
 
 
@@ -141,6 +92,7 @@ class Stand:
     role: str = "main"
     exit_status: int = 0
     pid: int = 1
+    nonce: str = ""  # one for all runs, instead of one for each
     more: dict[str, Any] = field(default_factory=dict)  # what else its start says
     sealed: bool = True
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -164,7 +116,13 @@ class Stand:
         made = Journal(folder / f"journal-{role}.ndjson", folder / "blobs")
         for content in (b"seen", *self.kept):
             made.blob(content)
-        said = {"runId": self.run, "nonce": "n", "role": role, "pid": self.pid, "binding": bound}
+        said = {
+            "runId": self.run,
+            "nonce": self.nonce or f"of {self.run}",
+            "role": role,
+            "pid": self.pid,
+            "binding": bound,
+        }
         made.start(**said, posture=self.posture, **self.more)
         for kind, data in entries:
             made.write(kind, **data)
@@ -178,7 +136,10 @@ class Stand:
         return self.verdict(bundle.load([folder]))
 
     def verdict(self, evidence: Bundle) -> Verdict:
-        return judge(self.claims, evidence, self.terms)
+        return self.judge_by(evidence, self.terms)
+
+    def judge_by(self, evidence: Bundle, terms: Terms) -> Verdict:
+        return judge(self.claims, evidence, terms)
 
     @property
     def terms(self) -> Terms:
@@ -191,7 +152,13 @@ class Stand:
         )
 
     def in_memory(self, extra: list[Entry]) -> Bundle:
-        head = {"runId": self.run, "nonce": "n", "role": "main", "pid": 1, "binding": self.bound}
+        head = {
+            "runId": self.run,
+            "nonce": f"of {self.run}",
+            "role": "main",
+            "pid": 1,
+            "binding": self.bound,
+        }
         told = [
             ("start", head),
             *self.entries,

@@ -20,8 +20,8 @@ from pytest_spec11.judge import Case
 from pytest_spec11.verdict.signoff import Signoff
 from pytest_spec11.verdict.weakenings import Weakenings
 from tests.plugin.judge import materialised
+from tests.plugin.judge.catalogues import COMMITTED
 from tests.plugin.judge.stand import (
-    COMMITTED,
     A,
     B,
     Entry,

@@ -10,7 +10,7 @@ from pytest_spec11.errors import BadInput
 from pytest_spec11.requirements import catalogue, policy
 from pytest_spec11.requirements.policy import Policy
 from pytest_spec11.verdict import weakenings
-from tests.plugin.judge.stand import DOCUMENT, STRICT
+from tests.plugin.judge.catalogues import DOCUMENT, STRICT
 from tests.plugin.judge.test_gate import git
 
 KEY, OTHER = "a" * 64, "b" * 64

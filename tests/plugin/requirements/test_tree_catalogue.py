@@ -13,7 +13,7 @@ from pytest_spec11.errors import BadInput
 from pytest_spec11.requirements import catalogue, tree_catalogue
 from pytest_spec11.requirements.policy import Policy
 from pytest_spec11.verdict import weakenings
-from tests.plugin.judge.stand import DOCUMENT
+from tests.plugin.judge.catalogues import DOCUMENT
 from tests.plugin.judge.test_gate import git
 from tests.plugin.team import Team
 
