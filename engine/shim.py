@@ -26,6 +26,7 @@ from engine.api.http import Ports, refuse_unknown
 from engine.api.openapi import document
 from engine.api.routes import OPERATIONS
 from engine.api.routing import Served
+from engine.boards.routes import PAGES
 from engine.config import Config
 from engine.core.doors import Role
 from engine.core.policy import Rules
@@ -64,7 +65,7 @@ def build(config: Config, dsn: str) -> Starlette:
 
     app = Application(lifespan=lifespan)
     app.router = Router(
-        [Served(operation) for operation in OPERATIONS],
+        [Served(operation) for operation in (*OPERATIONS, *PAGES)],
         redirect_slashes=False,
         default=refuse_unknown,
         lifespan=lifespan,

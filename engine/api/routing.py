@@ -61,7 +61,7 @@ class Served(BaseRoute):
     def __init__(self, operation: Operation) -> None:
         self._method = operation.method
         self._path = re.compile(_pattern(operation.path))
-        self._answer = _guard_operation(operation)
+        self._answer = _answer_with(guard(operation))
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -90,8 +90,8 @@ def _decode_parameters(raw: Mapping[str, str]) -> dict[str, str] | None:
     return None if any("\0" in value for value in params.values()) else params
 
 
-def _guard_operation(operation: Operation) -> Handler:
-    """Wrap the handler with its credentials, its error lattice, and a check of query names."""
+def guard(operation: Operation) -> Handler:
+    """Wrap the handler with its credentials and a check of query names. Its errors are raised."""
 
     async def handler(request: Request) -> Response:
         await http.ports(request).doors.admit(request, operation.admits, signed=operation.signed)
@@ -104,7 +104,13 @@ def _guard_operation(operation: Operation) -> Handler:
         crash_points.pass_point(f"api.{operation.point}.committed")
         return response
 
-    async def guard(request: Request) -> Response:
+    return handler
+
+
+def _answer_with(handler: Handler) -> Handler:
+    """Answer an error of the handler by its status (D0)."""
+
+    async def answer(request: Request) -> Response:
         return await http.answer_request(handler, request)
 
-    return guard
+    return answer

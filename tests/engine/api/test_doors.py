@@ -105,7 +105,7 @@ def test_every_role_meets_its_doors(guarded: Shim, operation: Operation) -> None
 
 
 def test_no_path_is_known_to_strangers(guarded: Shim) -> None:
-    for method, path in (("GET", "/"), ("PUT", "/api/run"), ("HEAD", "/healthz"), ("GET", "/x")):
+    for method, path in (("GET", "/y"), ("PUT", "/api/run"), ("HEAD", "/healthz"), ("GET", "/x")):
         assert guarded.http.request(method, path).status_code == 401
         known = guarded.http.request(method, path, headers=bearer(READER))
         assert known.status_code == 404

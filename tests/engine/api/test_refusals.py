@@ -171,7 +171,7 @@ def test_an_unknown_run_is_404_on_every_route(shim: Shim, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
+        ("GET", "/nothing"),
         ("GET", "/api/run"),
         ("PUT", "/api/run"),
         ("DELETE", "/api/runs/x"),

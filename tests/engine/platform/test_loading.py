@@ -39,7 +39,7 @@ def list_loaded(module: str) -> set[str]:
     [
         ("engine.cli.worker", {"dbos", "sqlalchemy", "starlette", "uvicorn", "pydantic"}),
         ("engine.worker", {"httpx", "jsonschema", "starlette", "uvicorn", "engine.ports.sbx.e2b"}),
-        ("engine.shim", {"dbos", "sqlalchemy", "httpx", "engine.ports.sbx.e2b"}),
+        ("engine.shim", {"dbos", "sqlalchemy", "httpx", "jinja2", "engine.ports.sbx.e2b"}),
         ("engine.cli.db", {"dbos", "sqlalchemy", "httpx", "jsonschema", "starlette", "uvicorn"}),
     ],
 )
