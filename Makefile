@@ -22,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 # collects in 4 s of processor time, and else in 11 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install prove test format lint types layers tested unit scenarios flakes soak up lock bench clean npm opencode validators
+.PHONY: chromium help install prove test format lint types layers tested unit scenarios flakes soak up lock bench clean npm opencode validators
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,13 @@ npm: ## Node.js and npm for the tests that ask tools of other makers; root on De
 	    && apt-get install -qq --no-install-recommends nodejs npm >/dev/null; } \
 	  || { echo "the tests need Node.js and npm; as root: apt-get install nodejs npm" >&2; exit 1; }
 
+# Only tests of pages need it; the library that drives it brings none.
+chromium: ## Chromium for the tests of the boards; root on Debian gets it
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+	    && apt-get install -qq --no-install-recommends chromium >/dev/null; } \
+	  || { echo "the tests of the boards need Chromium; as root: apt-get install chromium" >&2; exit 1; }
+
 # Without npm, or without its registry, S14 runs a stand-in and says so in its evidence.
 opencode: $(OPENCODE)/.installed ## the OpenCode server that S14 runs, as the lock pins it
 
@@ -63,7 +70,7 @@ $(VALIDATORS)/.installed: tests/reports/validators/package-lock.json | npm
 	@mkdir -p $(VALIDATORS) && cp $(<D)/package.json $(<D)/package-lock.json $(VALIDATORS)
 	@$(NPM) $(VALIDATORS) && touch $@
 
-test: npm lint layers opencode validators ## everything the gate runs; closes with the slowest tests and the time used
+test: npm chromium lint layers opencode validators ## everything the gate runs; closes with the slowest tests and the time used
 	@$(MAKE) --no-print-directory --jobs 2 types tested
 
 # mypy fills the time in which tests wait. A worker of xdist takes neighbours, so that stacks of a file start once.
@@ -85,10 +92,10 @@ layers: install ## who may import whom
 unit: install validators ## tests of the prover and of the engine, without the scenarios
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal tests
 
-scenarios: install opencode ## the suite, in parallel
+scenarios: install chromium opencode ## the suite, in parallel
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal scenarios
 
-flakes: install opencode validators ## tests that are red now and then: the suite in random order, five times alone, three beside others; parts add up: `make flakes PLAIN=1 BUSY=0 TESTS="scenarios/test_s05_races.py"`
+flakes: install chromium opencode validators ## tests that are red now and then: the suite in random order, five times alone, three beside others; parts add up: `make flakes PLAIN=1 BUSY=0 TESTS="scenarios/test_s05_races.py"`
 	$(BIN)/python -m benchmarks.flakes --plain $(PLAIN) --busy $(BUSY) --workers $(WORKERS) $(TESTS)
 
 soak: install ## 500 random kills, 1,000 waiting runs, a flood of 10,000, 10,000 edits: `make soak KILLS=50 RUNS=100 FLOOD=1000`
@@ -102,7 +109,7 @@ up: install ## the reference engine on http://127.0.0.1:3001, until Ctrl-C
 
 lock: install ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	  --no-header --extra engine --extra report --group dev --group build pyproject.toml --output-file requirements.lock
+	  --no-header --extra engine --extra report --extra browser --group dev --group build pyproject.toml --output-file requirements.lock
 
 bench: install ## everything measured against its goal, one table, ten minutes of a quiet machine: `make bench BENCH="--only latency"`
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -12,6 +13,7 @@ from pytest_spec11.session.proof_session import ProofSession
 from pytest_spec11.session.recorder import Recorder
 
 if TYPE_CHECKING:  # they import psycopg and httpx, which only a test that uses an oracle may load
+    from pytest_spec11.oracles.browser import Browser
     from pytest_spec11.oracles.files import Files
     from pytest_spec11.oracles.http import Api
     from pytest_spec11.oracles.proc import Proc
@@ -79,6 +81,16 @@ def sys_sql(spec11_session: ProofSession, spec11_recorder: Recorder) -> Sql:
 def proc(spec11_session: ProofSession, spec11_recorder: Recorder) -> Proc:
     """Oracle of the shared stack's processes, and of commands that it runs."""
     return spec11_session.access.proc(spec11_recorder.witness())
+
+
+@pytest.fixture
+def browser(
+    spec11_session: ProofSession, spec11_recorder: Recorder
+) -> Generator[Browser, None, None]:
+    """Oracle of the pages of the shared stack, in a real Chromium."""
+    opened = spec11_session.access.browser(spec11_recorder.witness())
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

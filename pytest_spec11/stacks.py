@@ -13,6 +13,7 @@ from pytest_spec11.errors import NotProvable
 from pytest_spec11.launch.processes import Running, Site
 from pytest_spec11.launch.stack_resources import Parts
 from pytest_spec11.oracles.access import Access
+from pytest_spec11.oracles.browser import Browser
 from pytest_spec11.oracles.http import Api
 from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.oracles.sql import Admin, Sql
@@ -127,6 +128,11 @@ class Stack:
     def api(self) -> Api:
         """Requests to its base URL."""
         return self._open("").api(self._witness())
+
+    @property
+    def browser(self) -> Browser:
+        """Its pages, in a real Chromium."""
+        return self._open("").browser(self._witness())
 
     def api_at(self, process: str) -> Api:
         """Requests to the process of that name, which serves the same API as the target's own."""

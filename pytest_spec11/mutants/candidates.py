@@ -33,6 +33,7 @@ _FRESH: Final = re.compile(
 _EPOCH_S: Final = 1_000_000_000
 _OF_STACK: Final = frozenset({"process", "pid", "stack"})
 _DONE: Final = frozenset({"signal", "readyAfterMs"})  # what a test did, not what it read
+_OF_PAGE: Final = ("url", "selector", "texts")
 _HIDDEN: Final = "[hidden]"
 _STATUS: Final = ("status",)
 _OK: Final = 200
@@ -77,6 +78,8 @@ def _value_of(source: str, facts: Mapping[str, Any], blob: bytes | None) -> Any:
         return json.loads(blob)
     if source == "process" and "exitCode" in facts and blob is not None:
         return {"code": facts["exitCode"], "stdout": blob.strip(), "stderr": b""}
+    if source == "browser":  # a picture is kept for people: no assertion reads it
+        return {key: facts[key] for key in _OF_PAGE} if "texts" in facts else None
     if blob is not None:
         return blob
     return {key: each for key, each in facts.items() if key not in _OF_STACK | _DONE}

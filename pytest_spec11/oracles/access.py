@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from functools import cached_property
 
 from pytest_spec11.addresses import Address
+from pytest_spec11.oracles.browser import Browser, BrowserDoor
 from pytest_spec11.oracles.http import Api, HttpConnection, door
 from pytest_spec11.oracles.proc import Proc
 from pytest_spec11.oracles.sql import Sql, SqlDoor
@@ -27,6 +28,15 @@ class Access:
         return door(base_url) if base_url else None
 
     @cached_property
+    def _pages(self) -> BrowserDoor | None:
+        base_url = self._armed.route(self.address).base_url
+        if not base_url:
+            return None
+        opened = BrowserDoor(base_url)
+        self._opened.callback(opened.close)
+        return opened
+
+    @cached_property
     def _app(self) -> SqlDoor | None:
         return self._open("sql:app", self.address.app_dsn)
 
@@ -44,6 +54,10 @@ class Access:
     def api(self, witness: Witness) -> Api:
         """Requests to the base URL."""
         return Api(self._http, witness)
+
+    def browser(self, witness: Witness) -> Browser:
+        """Pages of the base URL."""
+        return Browser(self._pages, witness)
 
     def app_sql(self, witness: Witness) -> Sql:
         """Oracle of schema app."""

@@ -18,6 +18,7 @@ _OF_FIXTURE: Final = {
     "app_sql": _STACK,
     "sys_sql": _STACK,
     "proc": _STACK,
+    "browser": _STACK,
     "stacks": frozenset({SERVICES, PRIVATE}),
 }
 

@@ -11,6 +11,7 @@ from pytest_spec11.saboteurs.saboteur import Saboteur
 from pytest_spec11.saboteurs.sql import RestlessFault, SqlSaboteur, StandingFault, Tick
 from scenarios.saboteurs import (
     agent_faults,
+    board_faults,
     false_replies,
     file_edits,
     phantom_writes,
@@ -39,6 +40,12 @@ KINDS: Final[Mapping[str, tuple[type[Saboteur], str]]] = {
     "file.tamper-workspace": (file_edits.TamperWorkspace, "adds a byte to a patched file"),
     "file.torn-write": (file_edits.TornWrite, "leaves a written file torn for 20 ms"),
     "file.tree-touch": (file_edits.TreeTouch, "touches a tracked file"),
+    "http.board-inject": (
+        board_faults.BoardInject,
+        "puts a script and a raw copy of the hostile text into the page",
+    ),
+    "http.board-lie": (board_faults.BoardLie, "changes words, hashes and reasons of a page"),
+    "http.board-mute": (board_faults.BoardMute, "a page that refuses is 200 and says nothing"),
     "http.count-lie": (false_replies.CountLie, "changes counts, ages and latencies in ops rows"),
     "http.crash-500": (
         false_replies.Crash500,
