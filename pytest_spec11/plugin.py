@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_spec11 import hookspecs, options
-from pytest_spec11.session import opened_files
+from pytest_spec11 import hookspecs, opened_files, options
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -12,6 +12,7 @@ from pytest_spec11.oracles.http import Api
 from pytest_spec11.run import Run
 from pytest_spec11.session.recorder import Recorder
 from pytest_spec11.stacks import Stack
+from pytest_spec11.waiting import eventually
 from scenarios.support.contract import identity, recipes
 from scenarios.support.contract.inventory import nullable, operations
 from scenarios.support.contract.start_options import BUDGET, CHANGES, OPTS
@@ -299,6 +300,10 @@ def test_a_replay_after_the_end_wakes_nothing(
         "ERROR": answer_run(lab.api, no["workflowID"], "no"),
         "CANCELLED": await_status(lab.api, _id(late), {"CANCELLED"}, deadline_s=20),
     }
+    eventually(  # the durable engine ends it first
+        lambda: lab.api.get(f"/api/runs/{_id(late)}").json()["durableStatus"] == "canceled",
+        deadline_s=20,
+    )
     repeats = [start(f"{unique_goal}, yes"), start(f"{unique_goal}, no"), late]
 
     with zero_writes(lab):

@@ -8,6 +8,10 @@ from pytest_spec11.oracles.browser import Browser
 from pytest_spec11.oracles.http import Api
 
 pytestmark = pytest.mark.S15
+POSTURE = {
+    "topology", "runtimeMode", "ocMode", "ocStrictMode", "sbxMode", "sbxProvider", "appVersion",
+    "claimScope",
+}  # fmt: skip
 LISTS = ("rollbackTriggers", "pfTiles", "proofTiles")
 
 
@@ -16,6 +20,8 @@ def test_the_page_shows_the_verdict_the_tiles_and_the_reasons(api: Api, browser:
     page = browser.open("/?board=signoff")
     board = api.get("/api/ops/signoff").json()
     assert board["verdict"] in {"GO", "NO_GO"}
+    assert {*board} == {*LISTS, "verdict", "posture", "reasons", "ts"}
+    assert {*board["posture"]} == POSTURE
     assert [len(board[name]) for name in LISTS] == [7, 6, 26]
     assert page.read_texts(".verdict .word") == [board["verdict"]]
     tiles = [tile for name in LISTS for tile in board[name]]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from pytest_spec11 import options
+from pytest_spec11 import opened_files, options
 from pytest_spec11.errors import BadInput, JournalBroken
 from pytest_spec11.evidence import binding
 from pytest_spec11.evidence.journal import Journal
@@ -25,7 +25,7 @@ from pytest_spec11.options import Settings
 from pytest_spec11.oracles.witness import without_password
 from pytest_spec11.requirements import catalogue, policy, tree_catalogue
 from pytest_spec11.run import CONTROLLER, FIRST_WORKER, MAIN, run_of
-from pytest_spec11.session import assertion_hook, markers, opened_files, surroundings
+from pytest_spec11.session import assertion_hook, markers, surroundings
 from pytest_spec11.session.controls import Controls
 from pytest_spec11.session.needs import PRIVATE, RECORD, needs_of
 from pytest_spec11.session.recorder import Recorder

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import pytest
 
+from pytest_spec11.opened_files import OpenedFiles
 from pytest_spec11.oracles.witness import without_password
-from pytest_spec11.session.opened_files import OpenedFiles
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _COMPILED: Final = re.compile(r"(.+)\.[a-z]+-\d+(\.opt-\d)?(-pytest-[^/]+)?\.pyc")

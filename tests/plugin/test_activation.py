@@ -43,6 +43,7 @@ def test_loading_the_plugin_imports_nothing_but_itself() -> None:
     assert {each for each in added if each.startswith("pytest_spec11")} == {
         "pytest_spec11",
         "pytest_spec11.hookspecs",
+        "pytest_spec11.opened_files",
         "pytest_spec11.options",
         "pytest_spec11.plugin",
     }
@@ -67,6 +68,7 @@ def test_a_run_that_does_not_use_it_shows_and_leaves_nothing(team: Callable[...,
     assert {each for each in loaded if each.startswith("pytest_spec11.")} == {
         "pytest_spec11.options",
         "pytest_spec11.hookspecs",
+        "pytest_spec11.opened_files",
         "pytest_spec11.plugin",
     }
 

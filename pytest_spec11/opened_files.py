@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-_PROVER: Final = str(Path(__file__).resolve().parents[1]) + os.sep
+_PROVER: Final = str(Path(__file__).resolve().parent) + os.sep
 # What these parts of the prover read is observed, or belongs to the target: it is no input.
 _OBSERVES: Final = (f"{_PROVER}oracles{os.sep}", f"{_PROVER}launch{os.sep}")
 _CODE: Final = (".py", ".pyc")
