@@ -30,7 +30,16 @@ NOBODY: Final = (
     *("a/b", "../recipes"),
 )
 NO_PATHS: Final = (
-    *("/index.html", "/api", "/api/", "/api/run/", "/api/runs/", "/api/ops", "/api/nothing", "/API/run"),
+    *(
+        "/index.html",
+        "/api",
+        "/api/",
+        "/api/run/",
+        "/api/runs/",
+        "/api/ops",
+        "/api/nothing",
+        "/API/run",
+    ),
     *("/api/runs/x/steps/more", "/api//run", "/api/artifacts", "/api/artifacts/", "/api/run%2F"),
     *("/api/runs/%00", "/api/runs/%ff/steps", "/openapi.json/", "/healthz/more"),
 )
