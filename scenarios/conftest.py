@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_spec11.errors import NotProvable
 from pytest_spec11.fixtures import Provokes
+from pytest_spec11.oracles.browser import find_program
 from pytest_spec11.run import Run
 from pytest_spec11.stacks import Stack, Stacks
 from pytest_spec11.target import Target
@@ -24,6 +26,7 @@ if TYPE_CHECKING:  # it brings all judges, which S15 alone asks
     from scenarios.support.release.throwaway_release import ThrowawayRelease
 
 HOSTED = "test_s14_hosted.py"
+PAGES = "_boards.py"
 NO_PARTITIONS = {"INTENT_QUEUE_PARTITION": "false", "SBX_QUEUE_PARTITION": "false"}
 
 
@@ -38,7 +41,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """At other scopes the hosted seams are not claimed: nothing to run, nothing to skip."""
     scope = config.getoption("spec11_scope") or config.getini("spec11_scope")
-    return True if collection_path.name == HOSTED and scope != "live-smoke" else None
+    if collection_path.name == HOSTED and scope != "live-smoke":
+        return True
+    return True if collection_path.name.endswith(PAGES) and not has_browser() else None
+
+
+def pytest_report_header() -> str | None:
+    """Without a browser the tests of pages are not there, and their claims stay unproven."""
+    if has_browser():
+        return None
+    return "no Chromium: no test of a page is collected; as root: apt-get install chromium"
+
+
+def has_browser() -> bool:
+    """Whether a Chromium is on the path."""
+    try:
+        return bool(find_program())
+    except NotProvable:
+        return False
 
 
 @pytest.fixture
