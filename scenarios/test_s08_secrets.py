@@ -50,6 +50,7 @@ def bare(text: bytes | str) -> bool:
     return CANARY not in (text.decode(errors="replace") if isinstance(text, bytes) else text)
 
 
+@pytest.mark.claim("S08.secrets-redacted")
 def test_secrets_are_told_to_nobody(
     guarded: Stack, files: Files, unique_goal: str, tmp_path: Path, spec11_run: Run
 ) -> None:
@@ -90,6 +91,7 @@ def test_secrets_are_told_to_nobody(
     assert [path for path in evidence if not bare(path.read_bytes())] == []
 
 
+@pytest.mark.claim("S08.secrets-redacted")
 def test_a_secret_that_came_in_by_a_form_does_not_go_out_by_a_pack(
     guarded: Stack, files: Files, unique_goal: str, tmp_path: Path
 ) -> None:

@@ -76,6 +76,7 @@ def first(name: str) -> list[tuple[str, str]]:
     return [*zip(LEVELS, words, strict=True)]
 
 
+@pytest.mark.claim("S08.triage-order")
 def test_each_level_is_named_before_those_below_it(
     troubled: Stack, unique_goal: str, tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_each_level_is_named_before_those_below_it(
     )
 
 
+@pytest.mark.claim("S08.triage-order")
 def test_a_run_that_there_is_not_and_an_api_that_is_not_there(troubled: Stack) -> None:
     code, lines = triage(troubled, NOBODY)
     away = engine(troubled, "triage", "--run", NOBODY, "--url", "http://127.0.0.1:9", "--json")

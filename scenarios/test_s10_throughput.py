@@ -1,7 +1,4 @@
-"""S10: figures of throughput are the rows' own, and which sandbox a task got is on record.
-
-S10.throughput-true is not claimed here: it needs a page beside these sources, and there is none.
-"""
+"""S10: figures of throughput are the rows' own, and which sandbox a task got is on record."""
 
 from __future__ import annotations
 
@@ -69,6 +66,7 @@ def works(stacks: Stacks) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.mark.claim("S10.throughput-true")
 def test_figures_are_those_of_the_rows_and_stay_when_the_queues_are_empty(
     works: Stack, unique_goal: str
 ) -> None:
@@ -87,6 +85,7 @@ def test_figures_are_those_of_the_rows_and_stay_when_the_queues_are_empty(
     assert read_throughput(works.api) == seen
 
 
+@pytest.mark.claim("S10.throughput-true")
 def test_latency_is_from_creation_to_start_and_what_is_old_and_over_is_left_out(
     works: Stack, unique_goal: str
 ) -> None:
@@ -113,6 +112,7 @@ def test_latency_is_from_creation_to_start_and_what_is_old_and_over_is_left_out(
         act_accepted(works.api, wid, "cancel")
 
 
+@pytest.mark.claim("S10.throughput-true")
 def test_budgets_that_were_exceeded_are_told_in_the_words_of_their_documents(
     works: Stack, provokes: Provokes, unique_goal: str
 ) -> None:
@@ -134,6 +134,7 @@ def test_budgets_that_were_exceeded_are_told_in_the_words_of_their_documents(
     assert works.api.get(f"/api/artifacts/{told['rawRef']}").json() == kept["inline"]
 
 
+@pytest.mark.claim("S10.throughput-true")
 def test_load_lanes_are_told_with_their_own_time_and_what_cannot_be_read_is_red(
     works: Stack,
 ) -> None:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from engine.api.http import ports
 from engine.boards.feeds import Answer, ask
-from engine.usecases import recipes
+from engine.usecases import recipes, triage
 
 BOARDS: Final = {
     "run": "Run",
@@ -189,7 +189,7 @@ async def _build_ops_tab(request: Request, wid: str, header: Mapping[str, Any]) 
 async def _build_repro(request: Request, wid: str, header: Mapping[str, Any]) -> dict[str, Any]:
     del header
     pack = await ask(request, ("GET", f"{RUN}/repro"), wid=wid)
-    return {"pack": pack.data if pack.is_ok else None, "refusal": pack}
+    return {"pack": pack.data if pack.is_ok else None, "refusal": pack, "levels": [*triage.ORDER]}
 
 
 async def _build_detail(request: Request, workflow_id: str) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from pytest_spec11.errors import NotProvable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # a run without pages has no use for it
     from playwright.sync_api import Browser as Chromium
     from playwright.sync_api import Page as Tab
 
+T = TypeVar("T")
 SOURCE: Final = "browser"
 _PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS: Final = (
@@ -43,9 +45,13 @@ class BrowserDoor:
 
     def open_tab(self, **options: Any) -> Tab:
         """A tab in a new context. Raises NotProvable without a Chromium or its library."""
-        context = _SHARED.use(self).new_context(base_url=self.base_url, **options)
-        context.set_default_timeout(GIVE_UP_S * 1000)
-        return context.new_page()
+
+        def make(chromium: Chromium) -> Tab:
+            context = chromium.new_context(base_url=self.base_url, **options)
+            context.set_default_timeout(GIVE_UP_S * 1000)
+            return context.new_page()
+
+        return _SHARED.use(self, make)
 
     def close(self) -> None:
         """Give up the browser; the last door ends it."""
@@ -53,26 +59,43 @@ class BrowserDoor:
 
 
 class _SharedChromium:
-    """One Chromium of this process: its library allows one driver in a thread."""
+    """One Chromium of this process, driven by a thread of its own.
+
+    Its library keeps an event loop running in the thread that drives it. Tests that have a loop of
+    their own do not meet it.
+    """
 
     def __init__(self) -> None:
         self._opened = ExitStack()
         self._chromium: Chromium | None = None
+        self._thread: ThreadPoolExecutor | None = None
         self._users: set[BrowserDoor] = set()
 
-    def use(self, door: BrowserDoor) -> Chromium:
-        """The browser; it starts with the first page."""
-        if self._chromium is None:
-            self._chromium = _launch(self._opened)
+    def run(self, work: Callable[[], T]) -> T:
+        """Do the work in the thread of the browser, and wait for it."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="browser")
+        return self._thread.submit(work).result()
+
+    def use(self, door: BrowserDoor, work: Callable[[Chromium], T]) -> T:
+        """Work with the browser; it starts with the first page."""
         self._users.add(door)
-        return self._chromium
+
+        def start_and_work() -> T:
+            if self._chromium is None:
+                self._chromium = _launch(self._opened)
+            return work(self._chromium)
+
+        return self.run(start_and_work)
 
     def give_up(self, door: BrowserDoor) -> None:
         """End the browser if no other door uses it."""
         self._users.discard(door)
-        if not self._users:
-            self._chromium = None
-            self._opened.close()
+        if self._users or self._thread is None:
+            return
+        self.run(self._opened.close)
+        self._thread.shutdown()
+        self._chromium = self._thread = None
 
 
 _SHARED: Final = _SharedChromium()
@@ -137,8 +160,11 @@ class Page:
         self._tab = tab
         self._witness = witness
         self._complaints: list[str] = []
-        tab.on("pageerror", lambda error: self._complaints.append(str(error)))
-        tab.on("dialog", self._refuse_dialog)
+        _SHARED.run(self._listen)
+
+    def _listen(self) -> None:
+        self._tab.on("pageerror", lambda error: self._complaints.append(str(error)))
+        self._tab.on("dialog", self._refuse_dialog)
 
     def _refuse_dialog(self, dialog: Any) -> None:
         self._complaints.append(f"dialog: {dialog.message}")
@@ -146,7 +172,7 @@ class Page:
 
     def go(self, path: str) -> int:
         """Open another path in the same context; return the status of its document."""
-        response = self._tab.goto(path)
+        response = _SHARED.run(lambda: self._tab.goto(path))
         status = response.status if response else 0
         found = self._read(f"GET {_shorten(path)}", lambda: [str(status)])
         self.keep_picture()
@@ -154,28 +180,32 @@ class Page:
 
     def keep_picture(self) -> None:
         """Record a screenshot, with the digest of the document that it shows."""
-        content = self._tab.content().encode()
-        facts = {"url": self._near, "dom": sha256(content).hexdigest()}
-        self._witness(SOURCE, f"{self._near} picture", facts, body=self._tab.screenshot())
+        content, picture = _SHARED.run(lambda: (self._tab.content(), self._tab.screenshot()))
+        facts = {"url": self._near, "dom": sha256(content.encode()).hexdigest()}
+        self._witness(SOURCE, f"{self._near} picture", facts, body=picture)
 
     @property
     def _near(self) -> str:
         """Path and query of the page as it is now."""
-        return _shorten(self._tab.url)
+        return _shorten(_SHARED.run(lambda: self._tab.url))
 
     def read_address(self) -> str:
         """Path and query of the page as it is now."""
-        return self._read("address", lambda: [self._near])[0]
+        return self._read("address", lambda: [_shorten(self._tab.url)])[0]
 
     def read_texts(self, selector: str) -> list[str]:
         """The text of each element, as a reader sees it."""
-        return self._read(selector, self._tab.locator(selector).all_inner_texts)
+        return self._read(selector, lambda: self._tab.locator(selector).all_inner_texts())
+
+    def read_document(self) -> str:
+        """The whole document, as it is now."""
+        return self._read("document", lambda: [self._tab.content()])[0]
 
     def read_attributes(self, selector: str, name: str) -> list[str]:
         """An attribute of each element; empty for an element without it."""
         script = "(all, name) => all.map(each => each.getAttribute(name) ?? '')"
-        found = self._tab.locator(selector)
-        return self._read(f"{selector} @{name}", lambda: list(found.evaluate_all(script, name)))
+        ref = f"{selector} @{name}"
+        return self._read(ref, lambda: self._tab.locator(selector).evaluate_all(script, name))
 
     def read_complaints(self) -> list[str]:
         """Errors of scripts, and dialogs that the page opened."""
@@ -197,34 +227,44 @@ class Page:
 
     def fill(self, selector: str, text: str) -> None:
         """Type a text into a field."""
-        self._tab.fill(selector, text)
+        _SHARED.run(lambda: self._tab.fill(selector, text))
 
     def choose(self, selector: str, value: str) -> None:
         """Choose an option of a list."""
-        self._tab.select_option(selector, value)
+        _SHARED.run(lambda: self._tab.select_option(selector, value))
 
     def click(self, selector: str) -> None:
         """Click an element, and wait until the page that it leads to has loaded."""
-        self._tab.click(selector)
-        self._tab.wait_for_load_state()
+        _SHARED.run(lambda: self._tab.click(selector))
+        _SHARED.run(self._tab.wait_for_load_state)
 
     def press(self, keys: str) -> None:
         """Press a key, such as ``Tab`` or ``Enter``."""
-        self._tab.keyboard.press(keys)
-        self._tab.wait_for_load_state()
+        _SHARED.run(lambda: self._tab.keyboard.press(keys))
+        _SHARED.run(self._tab.wait_for_load_state)
 
     def await_text(self, selector: str, text: str) -> None:
         """Wait until an element holds the text. Raises TimeoutError of the library."""
-        self._tab.locator(selector, has_text=text).first.wait_for()
+
+        def wait() -> None:
+            found = self._tab.locator(selector, has_text=text)
+            found.first.wait_for()
+
+        _SHARED.run(wait)
 
     def close(self) -> None:
         """Close the page and its context."""
-        self._tab.context.close()
+
+        def close_context() -> None:
+            context = self._tab.context
+            context.close()
+
+        _SHARED.run(close_context)
 
     def _read(self, what: str, read: Callable[[], Sequence[str]]) -> list[str]:
         """One reading: recorded, and handed on to the test."""
         ref = f"{self._near} {what}"
-        seen = {"url": self._near, "selector": what, "texts": list(read())}
+        seen = {"url": self._near, "selector": what, "texts": list(_SHARED.run(read))}
         given = self._witness.pass_on(SOURCE, ref, seen)
         self._witness(SOURCE, ref, given, empty=not given["texts"])
         return list(given["texts"])

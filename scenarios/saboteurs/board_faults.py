@@ -58,3 +58,18 @@ class BoardInject(Lie):
             return None
         reply.body = reply.body.replace(b"</main>", INSERTED)
         return reply
+
+
+class LeakCanary(Lie):
+    """What came in as a credential goes out in the answer."""
+
+    @override
+    def falsify_reply(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        given = exchange.head.value("authorization") or exchange.head.value("cookie")
+        if not given or reply.status >= REFUSED:
+            return None
+        if is_page(reply):
+            reply.body = reply.body.replace(b"</main>", f"<p>{given}</p></main>".encode())
+        else:
+            reply.head = reply.head.using("x-debug", given)
+        return reply

@@ -62,6 +62,7 @@ KINDS: Final[Mapping[str, tuple[type[Saboteur], str]]] = {
     ),
     "http.id-swap": (false_replies.IdSwap, "puts another run's ids and hashes into the reply"),
     "http.key-drop": (false_replies.KeyDrop, "removes keys of the contract"),
+    "http.leak-canary": (board_faults.LeakCanary, "puts the credential into the answer"),
     "http.missing-as-empty": (false_replies.MissingAsEmpty, "404 becomes 200 with [] or {}"),
     "http.noise-rows": (
         false_replies.NoiseRows,
