@@ -74,7 +74,7 @@ test: npm chromium lint layers opencode validators ## everything the gate runs; 
 	@$(MAKE) --no-print-directory --jobs 2 types tested
 
 # mypy fills the time in which tests wait. A worker of xdist takes neighbours, so that stacks of a file start once.
-tested: install opencode validators
+tested: install chromium opencode validators
 	$(BIN)/python -m tests.processor_time $(PROCESSOR_S) $(BIN)/pytest -n $(WORKERS) --dist worksteal --durations 10 tests scenarios
 
 format: install ## rewrite the sources in the one format
@@ -89,7 +89,7 @@ types: install ## mypy, strict
 layers: install ## who may import whom
 	$(BIN)/lint-imports
 
-unit: install validators ## tests of the prover and of the engine, without the scenarios
+unit: install chromium validators ## tests of the prover and of the engine, without the scenarios
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal tests
 
 scenarios: install chromium opencode ## the suite, in parallel
