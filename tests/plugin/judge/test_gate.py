@@ -101,9 +101,9 @@ def test_garbage_is_bad_input_or_no_go_never_go(
 @pytest.mark.parametrize(
     ("words", "status"),
     [
-        ([], 3),
-        (["gate"], 3),
-        (["gate", "x", "--no-such"], 3),
+        ([], 2),
+        (["gate"], 2),
+        (["gate", "x", "--no-such"], 2),
         (["claims", "-m", "S99"], 3),
         (["claims", "-m", "S02"], 0),
         (["claims", "--markdown"], 0),
@@ -111,5 +111,5 @@ def test_garbage_is_bad_input_or_no_go_never_go(
         (["--help"], 0),
     ],
 )
-def test_usage_errors_are_status_3(words: list[str], status: int) -> None:
+def test_wrong_usage_is_2_and_bad_input_is_3(words: list[str], status: int) -> None:
     assert main(words) == status
