@@ -25,7 +25,7 @@ _BEGIN: Final = {
     "committed": "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
     "repeatable": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 }
-_READ_ONLY: Final = "-c default_transaction_read_only=on -c search_path={schema}"
+_READ_ONLY: Final = "-c default_transaction_read_only=on -c search_path={schema},public"
 
 
 class Reading(NamedTuple):

@@ -27,7 +27,7 @@ _COUNT: Final = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM sabo
 class SqlSaboteur(Saboteur):
     """A script that runs first, as superuser, in each stack's database.
 
-    ``{hit}`` in it is an SQL expression that counts one hit. ``needs`` names a schema; in a
+    ``{hit}`` in it is an SQL expression that counts one hit. ``needs`` may name a schema: in a
     database without it the script does not run.
     """
 
@@ -38,7 +38,7 @@ class SqlSaboteur(Saboteur):
         script: str,
         expected: Mapping[str, str] | None = None,
         *,
-        needs: str = "app",
+        needs: str = "",
     ) -> None:
         super().__init__(id_, does, expected)
         self._script = script
@@ -53,8 +53,7 @@ class SqlSaboteur(Saboteur):
     def plant_in_database(self, dsn: str) -> None:
         """Plant the fault in that database."""
         with _superuser(dsn) as connection:
-            there = connection.execute("SELECT to_regnamespace(%s)", (self._needs,)).fetchone()
-            if there is None or there[0] is None:
+            if self._needs and not _has_schema(connection, self._needs):
                 return
             counter = _COUNTER.format(name=self._sequence)
             connection.execute(counter.encode())
@@ -82,6 +81,11 @@ class SqlSaboteur(Saboteur):
         return int(str(row[0])) if row else 0
 
 
+def _has_schema(connection: psycopg.Connection[tuple[object, ...]], name: str) -> bool:
+    row = connection.execute("SELECT to_regnamespace(%s)", (name,)).fetchone()
+    return row is not None and row[0] is not None
+
+
 def _superuser(dsn: str) -> psycopg.Connection[tuple[object, ...]]:
     import psycopg  # noqa: PLC0415  # see TYPE_CHECKING
 
@@ -105,15 +109,17 @@ class Tick:
 class RestlessFault(SqlSaboteur):
     """A script, and a statement that a session of its own repeats until the database is dropped."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # those of every fault, and the tick
         self,
         id_: str,
         does: str,
         script: str,
         tick: Tick,
         expected: Mapping[str, str] | None = None,
+        *,
+        needs: str = "",
     ) -> None:
-        super().__init__(id_, does, script, expected)
+        super().__init__(id_, does, script, expected, needs=needs)
         self._tick = tick
         self._ends: dict[str, tuple[threading.Thread, threading.Event]] = {}
 

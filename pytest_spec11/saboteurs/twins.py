@@ -8,12 +8,13 @@ from pytest_spec11.saboteurs.proc import ProcTwin
 from pytest_spec11.saboteurs.saboteur import Saboteur
 from pytest_spec11.saboteurs.sql import SqlSaboteur
 
-# A trigger on each table of schema app; it counts and changes nothing.
+# A trigger on each table of every schema of the target; it counts and changes nothing.
 _WATCH = """
 CREATE FUNCTION saboteur.watch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
 $$ BEGIN PERFORM {hit}; RETURN NULL; END $$;
 DO $$ DECLARE t regclass; BEGIN
-    FOR t IN SELECT c.oid FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'app'::regnamespace LOOP
+    FOR t IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_|^information_schema$|^saboteur$' LOOP
         EXECUTE format('CREATE TRIGGER watch AFTER INSERT ON %s FOR EACH ROW EXECUTE FUNCTION saboteur.watch()', t);
     END LOOP;
 END $$;

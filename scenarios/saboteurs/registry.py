@@ -207,10 +207,16 @@ def list_saboteurs() -> list[Saboteur]:
             release_forgery.Spoiler(id_, does, tamper, of(id_))
             for id_, (does, tamper) in release_forgery.SPOILERS.items()
         ),
-        *(SqlSaboteur(id_, does, script, of(id_)) for id_, (does, script) in SQL.items()),
-        *(StandingFault(id_, does, script, of(id_)) for id_, (does, script) in STANDING.items()),
         *(
-            RestlessFault(id_, does, script, tick, of(id_))
+            SqlSaboteur(id_, does, script, of(id_), needs="app")
+            for id_, (does, script) in SQL.items()
+        ),
+        *(
+            StandingFault(id_, does, script, of(id_), needs="app")
+            for id_, (does, script) in STANDING.items()
+        ),
+        *(
+            RestlessFault(id_, does, script, tick, of(id_), needs="app")
             for id_, (does, script, tick) in RESTLESS.items()
         ),
     ]
