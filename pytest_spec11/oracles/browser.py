@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from hashlib import sha256
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -58,6 +60,37 @@ class BrowserDoor:
         _SHARED.give_up(self)
 
 
+class _Driver:
+    """A daemon thread that does one work after the other: it belongs to no test."""
+
+    def __init__(self) -> None:
+        self._works: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="browser", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Do the work in the thread; return what it returns, raise what it raises."""
+        done: Future[T] = Future()
+
+        def settle() -> None:
+            try:
+                done.set_result(work())
+            except Exception as error:  # noqa: BLE001  # whoever asked gets it
+                done.set_exception(error)
+
+        self._works.put(settle)
+        return done.result()
+
+    def end(self) -> None:
+        """End the thread after the works that it was given."""
+        self._works.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (work := self._works.get()) is not None:
+            work()
+
+
 class _SharedChromium:
     """One Chromium of this process, driven by a thread of its own.
 
@@ -68,14 +101,14 @@ class _SharedChromium:
     def __init__(self) -> None:
         self._opened = ExitStack()
         self._chromium: Chromium | None = None
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: _Driver | None = None
         self._users: set[BrowserDoor] = set()
 
     def run(self, work: Callable[[], T]) -> T:
         """Do the work in the thread of the browser, and wait for it."""
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="browser")
-        return self._thread.submit(work).result()
+            self._thread = _Driver()
+        return self._thread.run(work)
 
     def use(self, door: BrowserDoor, work: Callable[[Chromium], T]) -> T:
         """Work with the browser; it starts with the first page."""
@@ -94,7 +127,7 @@ class _SharedChromium:
         if self._users or self._thread is None:
             return
         self.run(self._opened.close)
-        self._thread.shutdown()
+        self._thread.end()
         self._chromium = self._thread = None
 
 
