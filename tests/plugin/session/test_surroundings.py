@@ -78,6 +78,18 @@ ATTEMPTS = {
         "import os; os.chdir('sub'); open('hidden.json').read(); os.chdir('..')",
         {"sub/hidden.json": "{}"}, {}, "E-FOREIGN-INPUT sub/hidden.json",
     ),
+    "the same by another program": Attempt(
+        "import subprocess; subprocess.run(['cat', 'hidden.json'], check=True)",
+        {"hidden.json": "{}"}, {}, "E-FOREIGN-INPUT hidden.json",
+    ),
+    "the same by a shell": Attempt(
+        "import os; os.system('cat hidden.json >/dev/null')", {"hidden.json": "{}"}, {},
+        "E-FOREIGN-INPUT hidden.json",
+    ),
+    "the same by a program elsewhere": Attempt(
+        "import subprocess; subprocess.run('cat <hidden.json', shell=True, check=True, cwd='sub')",
+        {"sub/hidden.json": "{}"}, {}, "E-FOREIGN-INPUT sub/hidden.json",
+    ),
     "data among the caches": Attempt(
         "open('.pytest_cache/hidden.json').read()", {".pytest_cache/hidden.json": "{}"}, {},
         "E-FOREIGN-INPUT .pytest_cache/hidden.json",
