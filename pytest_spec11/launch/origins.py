@@ -1,4 +1,4 @@
-"""Which code the processes of a target run: files of the tree, or code from elsewhere."""
+"""Which code the processes of a target run: files of the tree, or code from elsewhere (D44)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ class _Program:
 def describe(target: Target, root: Path, bound: Collection[str]) -> dict[str, Any]:
     """What every process of the target runs; ``bound`` are the paths of the bound tree."""
     tree = _Tree(root.resolve(), frozenset(bound))
-    origins = [tree.trace(each) for each in (*target.services, *target.processes)]
+    everyone = (*target.services, *target.processes)
+    origins = [tree.trace(each) for each in (*everyone, *_list_fork_servers(everyone))]
     answering = {owner for owner, _ in PLACEHOLDER.findall(target.base_url)}
     asked = answering or {each.name for each in target.processes}
     own = [each for each in origins if each.name in asked]
@@ -75,6 +76,15 @@ def describe(target: Target, root: Path, bound: Collection[str]) -> dict[str, An
         "foreign": [{"process": name, "what": what} for name, what in sorted(foreign)],
         "isOfTree": bool(own) and all(each.is_of_tree for each in own),
     }
+
+
+def _list_fork_servers(everyone: Iterable[Process]) -> Iterator[Process]:
+    """The servers that start the processes of private stacks, each as a process."""
+    for each in everyone:
+        if each.fork_server is not None:
+            server = each.fork_server
+            name = f"{each.name} (fork server)"
+            yield Process(name=name, command=server.command, env=server.env)
 
 
 class _Tree:

@@ -201,3 +201,17 @@ def test_an_identity_that_is_no_route_is_refused(team: Callable[..., Team], valu
     found = team().run("--spec11-identity", value)
     assert found.status == pytest.ExitCode.USAGE_ERROR
     assert "is no route" in found.out + found.err
+
+
+def test_a_fork_server_of_other_code_is_foreign(team: Callable[..., Team]) -> None:
+    ours = prepare(team, Attempt(COMMAND, elsewhere={"server.py": SYSTEM}))
+    text = (ours.path / "conftest.py").read_text()
+    server = (
+        'ForkServer(command=(*PYTHON, str(HERE.parent / "elsewhere/server.py")), program=("none",))'
+    )
+    text = text.replace("import Identity,", "import ForkServer, Identity,")
+    ours.write("conftest.py", text.replace("stop_s=2,", f"stop_s=2, fork_server={server},"))
+    ours.commit()
+    assert ours.run("--spec11-scope", "signoff").status == 0
+    (said,) = find_texts(ours)
+    assert said.endswith("elsewhere/server.py, which is no part of the tree")
