@@ -33,7 +33,7 @@ def check_surroundings(case: Case) -> Iterator[Reason]:
 
 
 def check_target(case: Case) -> Iterator[Reason]:
-    """What was tested must be what is released: code of the tree, or a build that tells so (D44)."""
+    """What was tested must be what is released: code of the tree, or a build that says so (D44)."""
     for leaf in case.bundle.leaves:
         if leaf.role not in _OWNERS or leaf.start.get("scope") == "demo" or not leaf.reading.sealed:
             continue
