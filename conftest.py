@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_spec11.target import ForkServer, Process, Target, TemplateDatabase
+from pytest_spec11.target import ForkServer, Identity, Process, Target, TemplateDatabase
 
 if TYPE_CHECKING:  # what only a sabotaged run needs
     from pytest_spec11.saboteurs.saboteur import Saboteur
@@ -99,6 +99,7 @@ def pytest_spec11_target(config: pytest.Config) -> Target:
         admin_dsn=f"{SERVER} user=postgres dbname={{database.name}}",
         app_version=APP_VERSION,
         posture=POSTURE | {"claimScope": scope},
+        identity=Identity(route="/healthz", key="appVersion"),
     )
 
 

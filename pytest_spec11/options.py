@@ -32,6 +32,10 @@ def _url(value: str) -> str:
     return "" if good else f"{value!r} is no http:// or https:// URL"
 
 
+def _route(value: str) -> str:
+    return "" if not value or value.startswith("/") else f"{value!r} is no route: it begins with /"
+
+
 def _scope(value: str) -> str:
     return "" if value in SCOPES else f"{value!r} is none of {', '.join(SCOPES)}"
 
@@ -52,6 +56,7 @@ class Settings:
     app_dsn: str = option("", "Attached system: libpq DSN of the application schema, read only.")
     sys_dsn: str = option("", "Attached system: libpq DSN of the durable engine's schema.")
     app_version: str = option("", "Attached system: the version under test.")
+    identity: str = option("", "Attached system: route and key, as /healthz#version.", _route)
     dir: str = option(".spec11", "Directory for bundles of evidence, one directory per run.")
     catalogue: str = option("", "File with the claims; empty: the catalogue of the package.")
     scope: str = option("demo", "Claim scope of this run: demo, signoff, live-smoke.", _scope)

@@ -86,11 +86,45 @@ class TemplateDatabase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """How a target tells its build: a route of its base URL, or a command, such as for an image.
+
+    ``key`` names a value in an answer of JSON, with dots for deeper ones; without it the whole
+    answer counts. What the target tells must be the commit or the version under test. Raises
+    ValueError unless one of the two ways is given.
+    """
+
+    route: str = ""
+    command: tuple[str, ...] = ()
+    key: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if bool(self.route) == bool(self.command):
+            raise ValueError("an identity has a route or a command")
+        if self.route and not self.route.startswith("/"):
+            raise ValueError(f"the route {self.route!r} of an identity begins with no /")
+
+    @classmethod
+    def parse(cls, text: str) -> Identity:
+        """The identity of a text such as ``/healthz#appVersion``. Raises ValueError."""
+        route, _, key = text.partition("#")
+        return cls(route=route, key=key)
+
+    @property
+    def text(self) -> str:
+        """The way in words, for a record."""
+        asked = self.route or " ".join(self.command)
+        return f"{asked}#{self.key}" if self.key else asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A system under test. Services start once per run; a stack has a database and processes.
 
     The roles of ``app_dsn`` and ``sys_dsn`` may only read; tests use ``admin_dsn`` to plant faults
-    in private stacks. ``posture`` is the system's configuration; the evidence records it. Raises
+    in private stacks. ``posture`` is the system's configuration; the evidence records it.
+    ``identity`` says how it tells its build; it must if it runs no code of the tree. Raises
     ValueError that names every fault of the description.
     """
 
@@ -104,6 +138,7 @@ class Target:
     admin_dsn: str | None = None
     app_version: str = ""
     posture: Mapping[str, str] = field(default_factory=dict)
+    identity: Identity | None = None
 
     def __post_init__(self) -> None:
         if faults := tuple(_faults(self)):
@@ -119,14 +154,20 @@ class Target:
         return bool(self.processes)
 
 
-def describe_attached(base_url: str, app_dsn: str, sys_dsn: str, app_version: str = "") -> Target:
-    """The target for a system that somebody else started; the caller states its version."""
+def describe_attached(
+    base_url: str, app_dsn: str, sys_dsn: str, app_version: str = "", identity: str = ""
+) -> Target:
+    """The target for a system that somebody else started; the caller states its version.
+
+    ``identity`` says where the system tells its build. Raises ValueError if it is none.
+    """
     return Target(
         name="attached",
         base_url=base_url,
         app_dsn=app_dsn,
         sys_dsn=sys_dsn,
         app_version=app_version,
+        identity=Identity.parse(identity) if identity else None,
     )
 
 

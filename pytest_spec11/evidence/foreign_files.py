@@ -8,6 +8,16 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class TargetCode:
+    """What a run's target ran, and what it told of its build."""
+
+    is_of_tree: bool
+    foreign: tuple[tuple[str, str], ...]  # process, and what it ran from elsewhere
+    asked: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignFiles:
     """What all processes of the runs recorded of their surroundings."""
 
@@ -19,6 +29,8 @@ class ForeignFiles:
     """Name and version of each distribution that brought a plugin."""
     deaf: Mapping[str, str] = field(default_factory=dict)
     """Why a journal cannot say it, by its name."""
+    targets: Mapping[str, TargetCode] = field(default_factory=dict)
+    """What the target ran, by the journal that says it."""
 
     def merge(self, other: ForeignFiles) -> ForeignFiles:
         """What both say."""
@@ -30,6 +42,7 @@ class ForeignFiles:
             told=self.told | other.told,
             plugins=self.plugins | other.plugins,
             deaf={**self.deaf, **other.deaf},
+            targets={**self.targets, **other.targets},
         )
 
 
@@ -45,7 +58,14 @@ def read_surroundings(journal: str, data: Mapping[str, Any]) -> ForeignFiles:
         told=frozenset({journal}),
         plugins=frozenset(filter(None, (each["distribution"] for each in data["plugins"]))),
         deaf={} if data["heard"] else {journal: why},
+        targets={journal: read_target(data["target"])} if data["target"] else {},
     )
+
+
+def read_target(data: Mapping[str, Any]) -> TargetCode:
+    """The part ``target`` of a record."""
+    foreign = tuple((each["process"], each["what"]) for each in data["foreign"])
+    return TargetCode(data["isOfTree"], foreign, data["asked"], data["told"])
 
 
 def merge_all(found: Iterable[ForeignFiles]) -> ForeignFiles:

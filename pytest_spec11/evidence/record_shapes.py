@@ -45,6 +45,7 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
         "faults": (list,),
         "plugins": (list,),
         "python": (dict,),
+        "target": (dict,),
     },
     "note": {},
     "seal": {"count": (int,), "head": (str,), "exitStatus": (int,), "sum": (str,)},
@@ -69,7 +70,7 @@ def _find_misfilled(kind: str, data: Mapping[str, Any]) -> str:
         return "" if good else "outcome of no known sort"
     if kind == "surroundings":
         good = all(map(_is_foreign, data["foreign"])) and _strings(data["faults"])
-        good = good and all(map(_is_plugin, data["plugins"]))
+        good = good and all(map(_is_plugin, data["plugins"])) and _is_target(data["target"])
         return "" if good else "surroundings with files of no known sort"
     if kind == "workers":
         good = _strings(data["expected"]) and _strings(data["lost"])
@@ -93,6 +94,23 @@ def _is_foreign(value: object) -> bool:
 
 def _is_plugin(value: object) -> bool:
     return isinstance(value, dict) and _strings([value.get("name"), value.get("distribution")])
+
+
+def _is_target(value: Mapping[str, Any]) -> bool:
+    """Whether it says what the target ran; a worker of xdist says nothing."""
+    if not value:
+        return True
+    foreign, words = value.get("foreign"), [value.get("asked"), value.get("told")]
+    return (
+        type(value.get("isOfTree")) is bool
+        and isinstance(value.get("processes"), list)
+        and _strings(words)
+        and isinstance(foreign, list)
+        and all(
+            isinstance(each, dict) and _strings([each.get("process"), each.get("what")])
+            for each in foreign
+        )
+    )
 
 
 def _is_place(value: object) -> bool:

@@ -38,6 +38,7 @@ _RULES: Final[tuple[Callable[[Case], Iterator[Reason]], ...]] = (
     claims.check_blobs,
     journals.check_outcomes,
     surroundings.check_surroundings,
+    surroundings.check_target,
     inventory.check_inventory,
     claims.check_claim_names,
     claims.check_red_tests,

@@ -112,6 +112,11 @@ MEANINGS: Final[Mapping[str, Meaning]] = MappingProxyType(
             "The tests' own code read a file that is no part of the tree.",
             "Git ignores the file with the expected values.",
         ),
+        "E-TARGET": Meaning(
+            "The system under test ran code that is not the tree's, or told another build.",
+            "An older package is installed, a build folder is old, or a container or an attached "
+            "system does not tell its build.",
+        ),
         "E-UNKNOWN-CLAIM": Meaning(
             "A marker or the policy names a claim that the catalogue does not have.",
             "The id has a typing error, or the claim was renamed.",

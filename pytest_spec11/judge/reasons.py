@@ -167,6 +167,11 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             _STATUS,
             Trait.UNTRUSTED,
         ),
+        "E-TARGET": _code(
+            "Start the target from this tree, or let it tell its build: Target(identity=…).",
+            _ALL,
+            Trait.UNTRUSTED,
+        ),
         "E-UNKNOWN-CLAIM": _code("Name a claim of the catalogue.", "spec11 claims"),
         "E-FAILED": _code("Repair the product, or the test if it is wrong.", _ALL, Trait.RED),
         "E-ERROR": _code(

@@ -182,13 +182,14 @@ class ProofSession:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Stop the target, seal the journal, and fail the run if a passed test proved nothing."""
         green = exitstatus == pytest.ExitCode.OK
+        about = {} if self.recorder is None else self._describe_target()
         self.close(keep_logs=self.settings.keep_logs or not green)
         if self.recorder is None:
             return
         if self.is_controller:
             self.recorder.workers(self.expected_workers)
         if self.settings.scope != "demo":  # a demo is never GO
-            self.recorder.record_surroundings(self._describe_surroundings())
+            self.recorder.record_surroundings({**self._describe_surroundings(), "target": about})
         self.recorder.seal(int(exitstatus))
         if self._orders is None and not self.runtime.run.borrows:
             with self.runtime.timings.phase("verdict"):
@@ -198,6 +199,14 @@ class ProofSession:
             self._green = green
             if green and self.summary.hollow:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _describe_target(self) -> dict[str, Any]:
+        """What the target ran, while it runs; a worker of xdist leaves this to the controller."""
+        if self.settings.scope == "demo" or self.runtime.run.borrows:
+            return {}
+        from pytest_spec11.session.target_record import describe_target  # noqa: PLC0415  # few runs need it
+
+        return describe_target(self.runtime, binding.list_files(self.config.rootpath))
 
     def _describe_surroundings(self) -> dict[str, Any]:
         root, ini = self.config.rootpath, self.config.inipath

@@ -52,7 +52,7 @@ class Runtime:
         settings = self.settings
         if settings.is_attached:
             addresses = (settings.base_url, settings.app_dsn, settings.sys_dsn)
-            return describe_attached(*addresses, settings.app_version)
+            return describe_attached(*addresses, settings.app_version, settings.identity)
         try:
             found = self.config.hook.pytest_spec11_target(config=self.config)
         except ValueError as error:

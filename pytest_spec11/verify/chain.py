@@ -59,6 +59,7 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = MappingProxyType(
             "faults": _LIST,
             "plugins": _LIST,
             "python": _TABLE,
+            "target": _TABLE,
         },
         "note": {},
         "seal": {"count": _NUMBER, "head": _WORD, "exitStatus": _NUMBER, "sum": _WORD},

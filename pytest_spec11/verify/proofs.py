@@ -43,6 +43,7 @@ class Proofs:
         self.selected: set[str] = set()
         self.foreign: dict[str, set[str]] = defaultdict(set)  # paths, by kind
         self.heard: set[str] = set()  # journals that say what their process read
+        self.targets: dict[str, Data] = {}  # what the target ran, by journal
         self.blobs: dict[str, tuple[int, str]] = {}  # size and first place, by name
         self.orders: list[tuple[Journal, Data]] = []
         self._hearing: Mapping[str, Callable[[Journal, Data], str]] = {
@@ -114,6 +115,8 @@ class Proofs:
             if each["kind"] not in {"code", "input"}:
                 return f"no kind of a foreign file: {each['kind']!r}"
             self.foreign[each["kind"]].add(str(each["path"]))
+        if data["target"]:
+            self.targets[journal.name] = data["target"]
         if data["heard"] and not data["faults"]:
             self.heard.add(journal.name)
         return ""

@@ -111,9 +111,26 @@ class Release:
         for name in sorted(self._evidence.journals.keys() - self._evidence.proofs.heard):
             text = "GO, though it does not say which files its process read"
             self._findings.add("E-BINDING", name, text)
+        self._check_target()
         for place in self._evidence.proofs.find_left_out():
             text = "GO, though no run has this test of the tree, or another took its place"
             self._findings.add("E-NOT-COLLECTED", place, text)
+
+    def _check_target(self) -> None:
+        """Check that what was tested is what is released."""
+        for name, journal in self._evidence.journals.items():
+            if journal.start.get("role") not in {"main", "controller"}:
+                continue
+            binding, said = table(journal.start.get("binding")), self._evidence.proofs.targets
+            builds = {binding.get("commit"), binding.get("appVersion")} - {"", None}
+            target = said.get(name, {"asked": "", "isOfTree": False, "foreign": []})
+            if target["asked"]:
+                is_good = target["told"] in builds
+            else:
+                is_good = target["isOfTree"] is True and not target["foreign"]
+            if not is_good:
+                text = "GO, though the target ran other code or told another build"
+                self._findings.add("E-TARGET", name, text)
 
     @property
     def _flaky(self) -> set[str]:

@@ -39,6 +39,7 @@ COMMITTED: dict[str, Any] = {
     "foreign": [],
     "plugins": [],
     "python": {},
+    "target": {"processes": [], "foreign": [], "isOfTree": True, "asked": "", "told": ""},
 }
 # The same, with lanes of the project's own, saboteurs, and a posture that is asked for.
 STRICT = deepcopy(DOCUMENT) | {

@@ -16,7 +16,7 @@ from typing import Any
 from pytest_spec11.canon import canonical
 from pytest_spec11.evidence import journal, merkle
 from pytest_spec11.evidence.bundle import Bundle, Flaw, JournalFile, Sight
-from pytest_spec11.evidence.foreign_files import ForeignFiles
+from pytest_spec11.evidence.foreign_files import ForeignFiles, read_target
 from pytest_spec11.evidence.inventory import Inventory
 from pytest_spec11.evidence.journal import Reading, Record, Times
 from pytest_spec11.evidence.observations import is_substantive
@@ -117,6 +117,7 @@ def _foreign(journals: Sequence[Held]) -> ForeignFiles:
             for own, said in told
             if not said["heard"]
         },
+        targets={own.name: read_target(said["target"]) for own, said in told if said["target"]},
     )
 
 
