@@ -21,10 +21,27 @@ _INSTALLED: Final = tuple(
 )
 
 
+class _TeamRewriter(rewrite.AssertionRewriter):
+    """Compiles files of the team so that passed assertions are reported, and others as ever.
+
+    pytest also rewrites every module of an installed plugin. Some of them assert thousands of times
+    a second, and each report makes the text of an assertion: hypothesis took 50 times as long.
+    """
+
+    def __init__(
+        self, module_path: str | None, config: pytest.Config | None, source: bytes
+    ) -> None:
+        super().__init__(module_path, config, source)
+        path = Path(module_path or "").resolve()
+        if _is_installed(path) and path != _CLAIMING:
+            self.enable_assertion_pass_hook = False
+
+
 def switch_on(config: pytest.Config) -> None:
     """Make pytest report each passed assertion of the files that it compiles from now on."""
     if not config.getini(_SWITCH):
         config._inicache[_SWITCH] = True  # noqa: SLF001  # ini values have no public setter
+        rewrite.AssertionRewriter = _TeamRewriter  # type: ignore[misc]  # pytest has no hook for it
 
 
 def is_of_tests(test: Path) -> bool:
@@ -44,8 +61,11 @@ def _is_of_team(file: str, test: Path) -> bool:
     path = Path(file).resolve()
     if path.is_relative_to(_HERE):
         return path == _CLAIMING
-    installed = any(path.is_relative_to(folder) for folder in _INSTALLED)
-    return not installed or path == test.resolve()
+    return not _is_installed(path) or path == test.resolve()
+
+
+def _is_installed(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in _INSTALLED)
 
 
 def forget_deaf(path: Path) -> None:
