@@ -8,6 +8,7 @@ process or a C library reads: the threat model says so (D40, D43).
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,11 @@ _WRITES: Final = os.O_WRONLY | os.O_RDWR
 _CREATES: Final = os.O_TRUNC | os.O_EXCL
 # The events that name a file which is about to be read, and the place of its name in the arguments.
 _NAMES: Final = {"sqlite3.connect": 0, "os.link": 0, "os.rename": 0, "os.symlink": 0}
-_COMMANDS: Final = frozenset({"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn"})
+_COMMANDS: Final = frozenset(
+    {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system"}
+)
+_BREAKS: Final = re.compile(r"[\s=;|&<>()'\"]+")  # between the words of a line for a shell
+_LONGEST: Final = 4096  # of a word that can be a path
 
 
 class OpenedFiles:
@@ -48,8 +53,9 @@ class OpenedFiles:
             if event == "open":
                 self._hear_open(*arguments)
             elif event in _COMMANDS:
+                folder = arguments[2] if event == "subprocess.Popen" else None
                 for word in _list_words(arguments):
-                    self._hear_command(word)
+                    self._hear_command(word, folder)
             elif event == "os.rename" and self._find_target(arguments[0]) in self.made:
                 self.made.add(self._find_target(arguments[1]))
             elif event in _NAMES:
@@ -85,10 +91,11 @@ class OpenedFiles:
         self._known.add(near)
         kind.add(path or near)
 
-    def _hear_command(self, word: str) -> None:
+    def _hear_command(self, word: str, folder: Any) -> None:
         """A word of a command that names a file below the root: that file runs, or is read."""
-        if "\n" not in word and "\0" not in word:
-            self._hear_read(word)
+        for part in {word, *_BREAKS.split(word)}:
+            if part and len(part) <= _LONGEST and "\0" not in part:
+                self._hear_read(os.path.join(folder or "", part))  # noqa: PTH118  # a text
 
     def _find_target(self, name: Any) -> str:
         return os.path.realpath(os.fsdecode(name))

@@ -355,5 +355,5 @@ def test_no_command_takes_a_verdict(court: Court) -> None:
     done = court.stack.proc.run(words)
     posted = court.api.post("/api/ops/signoff", json={"verdict": "GO"})
 
-    assert (done.code, done.stdout) == (3, "")
+    assert (done.code, done.stdout) == (2, "")
     assert posted.status == 404

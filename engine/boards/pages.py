@@ -33,6 +33,22 @@ async def show(request: Request) -> Response:
     return await _render(request, Place.of(request.query_params))
 
 
+async def show_operations(request: Request) -> Response:
+    """``GET /docs``: every operation of the API, from its own document."""
+    answer = await ask(request, ("GET", "/openapi.json"))
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        return rendering.render("login.html", answer.status, {"next": "/"})
+    health = await ask(request, ("GET", "/healthz"))
+    operations = [
+        {"method": method.upper(), "path": path, **facts}
+        for path, methods in (answer.data or {}).get("paths", {}).items()
+        for method, facts in methods.items()
+    ]
+    facts = {"health": health, "operations": operations, "place": Place("", "", {})}
+    none: dict[str, Any] = {"refused": None, "note": "", "boards": BOARDS}
+    return rendering.render("docs.html", answer.status, {**facts, **none})
+
+
 async def act(request: Request) -> Response:
     """``POST /boards/ACTION``: what a form of a page asks for."""
     action = _ACTIONS.get(request.path_params["action"])

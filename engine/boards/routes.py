@@ -28,6 +28,14 @@ PAGES: Final = (
         roles=EVERYBODY,
     ),
     Operation(
+        method="GET",
+        path="/docs",
+        handler=pages.show_operations,
+        summary="The operations of the API",
+        replies={200: HTML},
+        roles=EVERYBODY,
+    ),
+    Operation(
         method="POST",
         path="/boards/{action}",
         handler=pages.act,

@@ -37,7 +37,7 @@ COMMANDS: Final = {  # each is a module here with arguments() and run()
 }
 EPILOG: Final = """
 first steps:
-  spec11-engine up                  then open http://127.0.0.1:3001/healthz
+  spec11-engine up                  then open http://127.0.0.1:3001/ for the boards
   spec11-engine psql app -c 'select workflow_id, status from runs'
 
 Commands find each other through the data directory (--data-dir or SPEC11_DATA_DIR), or they all use

@@ -25,7 +25,7 @@ from pytest_spec11.options import Settings
 from pytest_spec11.oracles.witness import without_password
 from pytest_spec11.requirements import catalogue, policy, tree_catalogue
 from pytest_spec11.run import CONTROLLER, FIRST_WORKER, MAIN, run_of
-from pytest_spec11.session import assertion_hook, markers, surroundings
+from pytest_spec11.session import assertion_hook, compiled_files, markers, surroundings
 from pytest_spec11.session.controls import Controls
 from pytest_spec11.session.needs import PRIVATE, RECORD, needs_of
 from pytest_spec11.session.recorder import Recorder
@@ -214,7 +214,13 @@ class ProofSession:
         files = [each for each in named if each is not None and each.is_file()]
         opened, bound = opened_files.find_watched(), frozenset(binding.list_files(root))
         own = self.runtime.run.path
-        return surroundings.describe(self.config, opened, bound, files, own)
+        found = surroundings.describe(self.config, opened, bound, files, own)
+        if opened is not None and self.runtime.run.role in {MAIN, FIRST_WORKER}:
+            forged = compiled_files.find_forged(opened.code - opened.made, self.config)
+            found["foreign"] += [
+                {"path": os.path.relpath(each, root), "kind": "code"} for each in forged
+            ]
+        return found
 
     def _summarize(self) -> RunSummary:
         """What the gate says of this run, for the work tree as it is now.

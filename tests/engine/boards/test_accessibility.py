@@ -21,7 +21,7 @@ async () => {
 """
 ADDRESSES: Final = (
     *("/", "/?board=hitl-inbox", "/?board=ops", "/?board=ops&wid={wid}", "/?board=throughput"),
-    *("/?board=recipe&recipe=compile-default", "/?board=signoff", "/?wid=ih_nobody"),
+    *("/?board=recipe&recipe=compile-default", "/?board=signoff", "/?wid=ih_nobody", "/docs"),
     *(
         f"/?wid={{wid}}&board=run&tab={tab}"
         for tab in ("timeline", "gate", "artifacts", "patches", "proof", "ops", "repro")

@@ -38,6 +38,16 @@ def test_each_board_opens_and_names_where_its_facts_come_from(shim: Shim, board:
     assert "GET /api/" in read_text(answer)
 
 
+def test_the_page_of_the_api_lists_every_operation_of_its_document(shim: Shim) -> None:
+    document = shim.http.get("/openapi.json").json()
+    page = shim.http.get("/docs")
+    text = read_text(page)
+    assert page.status_code == 200
+    for path, methods in document["paths"].items():
+        for method, facts in methods.items():
+            assert f"{method.upper()} {path} {facts['summary']}" in text
+
+
 @pytest.mark.parametrize("tab", TABS)
 def test_each_tab_of_a_run_opens_by_its_address(shim: Shim, tab: str) -> None:
     wid, _ = shim.park_run(f"tab {tab}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import sqlite3
 import subprocess
 import sys
@@ -76,6 +77,18 @@ ATTEMPTS = {
     ),
     "the same in another folder": Attempt(
         "import os; os.chdir('sub'); open('hidden.json').read(); os.chdir('..')",
+        {"sub/hidden.json": "{}"}, {}, "E-FOREIGN-INPUT sub/hidden.json",
+    ),
+    "the same by another program": Attempt(
+        "import subprocess; subprocess.run(['cat', 'hidden.json'], check=True)",
+        {"hidden.json": "{}"}, {}, "E-FOREIGN-INPUT hidden.json",
+    ),
+    "the same by a shell": Attempt(
+        "import os; os.system('cat hidden.json >/dev/null')", {"hidden.json": "{}"}, {},
+        "E-FOREIGN-INPUT hidden.json",
+    ),
+    "the same by a program elsewhere": Attempt(
+        "import subprocess; subprocess.run('cat <hidden.json', shell=True, check=True, cwd='sub')",
         {"sub/hidden.json": "{}"}, {}, "E-FOREIGN-INPUT sub/hidden.json",
     ),
     "data among the caches": Attempt(
@@ -188,6 +201,22 @@ def test_a_plugin_from_elsewhere_is_code_of_nobody(
     (said,) = ours.records("surroundings")
     assert said["python"]["variables"]["PYTHONPATH"] == str(elsewhere)
     assert {"name": "helps", "distribution": ""} in said["plugins"]
+
+
+@pytest.mark.parametrize("name", ["helper", "test_proof"])
+def test_a_forged_compiled_file_is_code_of_nobody(team: Callable[..., Team], name: str) -> None:
+    ours = prepare(team, Attempt("import helper", {}, {"helper.py": PLAIN}))
+    assert ours.run("--spec11-scope", "signoff").status == 0
+    assert find_foreign(ours) == []
+    (compiled,) = (ours.path / "__pycache__").glob(f"{name}.*.pyc")
+    content = compiled.read_bytes()
+    code = marshal.loads(content[16:])  # noqa: S302  # Python made it a moment ago
+    forged = code.replace(co_consts=(*code.co_consts, "forged"))
+    compiled.write_bytes(content[:16] + marshal.dumps(forged))
+
+    assert ours.run("--spec11-scope", "signoff").status in {0, 1}
+
+    assert find_foreign(ours) == [f"E-FOREIGN-CODE __pycache__/{compiled.name}"]
 
 
 @pytest.mark.parametrize("how", ["-O", "-OO"])
