@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,8 @@ _CLIENTS: Final = frozenset(
     {"docker", "docker-compose", "kubectl", "nerdctl", "podman", "ssh", "systemctl"}
 )
 _WITH_VALUE: Final = frozenset({"-W", "-X", "--check-hash-based-pycs"})
+_SETTING: Final = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_SEVERAL: Final = re.compile(r"[;&|<>`$()\n]")  # what makes a shell do more than start one program
 _MODULE: Final = re.compile(r"[A-Za-z_][\w.]*(:[\w.()]+)?")
 _SOURCES: Final = ("", "src/")
 _PROBE: Final = Path(__file__).with_name("import_probe.py")
@@ -107,8 +109,10 @@ class _Tree:
             found.sha256 = sha256(place.read_bytes()).hexdigest()
             self._judge_file(found, place)
         at = next((n for n, word in enumerate(words) if _PYTHON.fullmatch(Path(word).name)), None)
-        if at is not None:
-            self._trace_python(found, process, words[at], _parse_python(words[at + 1 :]))
+        if _is_shell(place):
+            found.foreign.append("cannot be traced: a shell starts what it likes")
+        elif at is not None:
+            self._trace_after(found, process, words, at)
         elif (shebang := _read_shebang(place)) and _PYTHON.fullmatch(Path(shebang[-1]).name):
             modules = list(_list_modules(words[1:]))
             parsed = _Program([], script=program, modules=modules)
@@ -117,6 +121,16 @@ class _Tree:
             for word in words[1:]:
                 self._judge_file(found, Path(word))
         return found
+
+    def _trace_after(self, found: Origin, process: Process, words: list[str], at: int) -> None:
+        """A Python behind words such as ``env NAME=VALUE``, which change its environment."""
+        before = [_SETTING.fullmatch(word) for word in words[:at]]
+        given = {each[1]: each[2] for each in before if each is not None}
+        if any(word.startswith("-") for word in words[:at]):
+            found.foreign.append(f"cannot be traced: {words[0]} has options")
+            return
+        changed = replace(process, env={**process.env, **given})
+        self._trace_python(found, changed, words[at], _parse_python(words[at + 1 :]))
 
     def _trace_python(
         self, found: Origin, process: Process, interpreter: str, program: _Program
@@ -175,11 +189,21 @@ def _unwrap(command: Sequence[str]) -> list[str]:
     """The words of a command; those of a shell's text when a shell runs it."""
     words = list(command)
     if Path(words[0]).name in _SHELLS and "-c" in words[:-1]:
+        text = words[words.index("-c") + 1]
         try:
-            return shlex.split(words[words.index("-c") + 1]) or words
+            inner = shlex.split(text)
         except ValueError:
             return words
+        inner = inner[1:] if inner[:1] == ["exec"] else inner
+        return words if _SEVERAL.search(text) or not inner else inner
     return words
+
+
+def _is_shell(place: Path) -> bool:
+    """Whether the program is a shell, or a script that a shell runs."""
+    first = _read_shebang(place)
+    named = [place.name, *(Path(word).name for word in first)]
+    return any(each in _SHELLS for each in named)
 
 
 def _read_shebang(place: Path) -> list[str]:

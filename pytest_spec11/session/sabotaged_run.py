@@ -63,22 +63,27 @@ class SabotagedRun:
         self._orders, self._controls = given
         self._armed = session.runtime.active_saboteurs
         self._killed: set[str] = set()
-        self._found: list[Finding] = []
+        self._place = self._find_place()
         self._finding: Finding | None = None
         self._before: dict[str, int] = {}
         self._armed.wake(up=False)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        """What was found is written once no test can look for it any more."""
-        path = self._session.runtime.run.path / FINDINGS
+    def _find_place(self) -> Path | None:
+        """The file for what is found; None in a plain run."""
         if self._orders is not None:
-            path = Path(self._orders.out)
-        elif not self._session.settings.findings and not self._session.settings.saboteur:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps(asdict(each)) + "\n" for each in self._found]
-        path.write_text("".join(lines), encoding="utf-8")
+            return Path(self._orders.out)
+        asked = self._session.settings.findings or self._session.settings.saboteur
+        return self._session.runtime.run.path / FINDINGS if asked else None
+
+    def _write_finding(self, finding: Finding) -> None:
+        """Each finding is written when it occurs: a run that is broken off keeps the earlier ones.
+
+        The file is closed in between, so that the process has no handle that a plain run lacks.
+        """
+        if self._place is not None:
+            self._place.parent.mkdir(parents=True, exist_ok=True)
+            with self._place.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(finding)) + "\n")
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_protocol")
     def leave_out(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
@@ -152,7 +157,7 @@ class SabotagedRun:
                 self._killed |= {
                     claim for claim in finding.claims if each.expected_reason(claim) in finding.text
                 }
-        self._found.append(finding)
+        self._write_finding(finding)
 
     def _note_voids(self, finding: Finding) -> None:
         """Count a test that passed but proves nothing as not green."""

@@ -96,7 +96,8 @@ class _Files:
         if self._is_below(source):
             is_of_environment = self._environment in source.parents
             return not (self._is_installed(source) if is_of_environment else self._is_bound(source))
-        return kind == "input" or not str(source).startswith(self._libraries)
+        is_library = str(source).startswith(self._libraries)
+        return kind == "input" or not (is_library or self._is_installed(source))
 
     def _is_below(self, place: Path) -> bool:
         return place.is_relative_to(self._root)

@@ -230,3 +230,31 @@ def test_a_cell_is_killed_only_when_all_of_it_is_so(change: dict[str, Any], faul
     cell = Cell(**{**killed, **change})
 
     assert cell.fault.startswith(fault) if fault else cell.good
+
+
+DIES = """
+import os
+import pytest
+
+@pytest.mark.S00
+@pytest.mark.claim("S00.answers")
+def test_it_answers(api):
+    assert api.get("/healthz").status == 200
+
+@pytest.mark.S00
+@pytest.mark.claim("S00.lives")
+def test_it_dies(api):
+    os._exit(9)
+"""
+
+
+def test_a_run_that_is_broken_off_keeps_what_it_found(team: Callable[..., Team]) -> None:
+    ours = team(DIES)
+
+    ended = ours.run("--spec11-findings")
+
+    assert ended.status == 9
+    (line,) = (ours.bundle / kill_matrix.FINDINGS).read_text().splitlines()
+    assert (json.loads(line)["node"], json.loads(line)["outcome"]) == (
+        "test_proof.py::test_it_answers", "PASS"
+    )  # fmt: skip

@@ -226,3 +226,13 @@ def test_a_python_without_assertions_is_refused(team: Callable[..., Team], how: 
     done = subprocess.run(command, cwd=ours.path, check=False, capture_output=True, text=True)  # noqa: S603
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "spec11 does not run under -O: Python removes the assertions" in done.stderr
+
+
+def test_the_command_pytest_of_an_environment_elsewhere_is_installed(
+    team: Callable[..., Team],
+) -> None:
+    ours = prepare(team, Attempt("pass"))
+    command = [str(Path(sys.executable).with_name("pytest")), "--spec11-scope", "signoff"]
+    done = subprocess.run(command, cwd=ours.path, check=False, capture_output=True)  # noqa: S603
+    assert done.returncode == 0
+    assert find_foreign(ours) == []

@@ -67,6 +67,34 @@ ATTEMPTS = {
         OF_TREE | {"run.py": "def f():\n    pass\nif f:\n    from shop import web\n"},
         elsewhere=OF_TREE, names="module shop comes from ",
     ),
+    "an older package by a setting of the command": Attempt(
+        '("/usr/bin/env", f"PYTHONPATH={HERE.parent}/elsewhere", sys.executable, "-m", "shop.web")',
+        HERE, {"shop/a.py": ""}, elsewhere=OF_TREE, names="module shop.web comes from ",
+    ),
+    "an older package by a setting in a shell": Attempt(
+        '("/bin/sh", "-c", f"PYTHONPATH={HERE.parent}/elsewhere {sys.executable} -m shop.web")',
+        HERE, {"shop/a.py": ""}, elsewhere=OF_TREE, names="module shop.web comes from ",
+    ),
+    "another folder in a shell": Attempt(
+        '("/bin/sh", "-c", f"cd {HERE.parent}/elsewhere; {sys.executable} -m shop.web")', "{}",
+        OF_TREE, elsewhere=OF_TREE, names="a shell starts what it likes",
+    ),
+    "another folder by an option": Attempt(
+        '("/usr/bin/env", "-C", f"{HERE.parent}/elsewhere", sys.executable, "-m", "shop.web")',
+        "{}", OF_TREE, elsewhere=OF_TREE, names="/usr/bin/env has options",
+    ),
+    "a shell script of the tree": Attempt(
+        '("/bin/sh", str(HERE / "start.sh"))', '{"PYTHON": sys.executable}',
+        {"start.sh": "cd ../elsewhere\nexec $PYTHON -m shop.web\n"},
+        elsewhere=OF_TREE, names="a shell starts what it likes",
+    ),
+    "a shell script of the tree, and the version is told": Attempt(
+        '("/bin/sh", str(HERE / "start.sh"))', '{"PYTHON": sys.executable, "BUILD": "v7"}',
+        {"start.sh": "exec $PYTHON -S -E tells.py\n", "tells.py": TELLS}, identity=IDENTITY,
+    ),
+    "one command in a shell": Attempt(
+        '("/bin/sh", "-c", f"exec {sys.executable} -m shop.web")', HERE, OF_TREE
+    ),
     "a build folder that git ignores": Attempt(
         MODULE, '{"PYTHONPATH": str(HERE / "build")}', {"shop/a.py": ""},
         {f"build/{name}": text for name, text in OF_TREE.items()}, names="/build/shop/web.py",
