@@ -10,10 +10,9 @@ import marshal
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import CodeType
-from typing import Final
+from types import CodeType, SimpleNamespace
+from typing import Any, Final
 
-import pytest
 from _pytest.assertion import rewrite
 
 from pytest_spec11.session.surroundings import find_source
@@ -22,26 +21,32 @@ _HEADER: Final = 16  # bytes before the code: magic, flags, and time and size or
 _REWRITTEN: Final = "-pytest-"
 
 
-def find_forged(paths: Iterable[str], config: pytest.Config) -> Iterator[str]:
+def find_forged(paths: Iterable[str]) -> Iterator[str]:
     """The compiled files whose code is not that of their source."""
     for path in sorted(paths):
         compiled = Path(path)
         source = find_source(compiled)
-        if source != compiled and source.is_file() and not _is_faithful(compiled, source, config):
+        if source != compiled and source.is_file() and not _is_faithful(compiled, source):
             yield path
 
 
-def _is_faithful(compiled: Path, source: Path, config: pytest.Config) -> bool:
+def _is_faithful(compiled: Path, source: Path) -> bool:
     try:
         ran = marshal.loads(compiled.read_bytes()[_HEADER:])  # noqa: S302  # it ran already
     except (OSError, ValueError, EOFError, TypeError):
         return not compiled.exists()  # pytest replaces a file of an older version
-    return bool(ran == _compile(compiled, source, config))
+    return any(ran == code for code in _list_forms(compiled, source))
 
 
-def _compile(compiled: Path, source: Path, config: pytest.Config) -> CodeType:
-    if _REWRITTEN in compiled.name:
-        _, code = rewrite._rewrite_test(source, config)  # noqa: SLF001  # there is no public way
-        return code
-    optimize = sys.flags.optimize
-    return compile(source.read_bytes(), str(source), "exec", dont_inherit=True, optimize=optimize)
+def _list_forms(compiled: Path, source: Path) -> Iterator[CodeType]:
+    """The forms that the source may have: pytest compiles with and without reports."""
+    if _REWRITTEN not in compiled.name:
+        optimize = sys.flags.optimize
+        yield compile(
+            source.read_bytes(), str(source), "exec", dont_inherit=True, optimize=optimize
+        )
+        return
+    for is_reported in (True, False):
+        switch: Any = SimpleNamespace(getini=lambda _, value=is_reported: value)
+        _, code = rewrite._rewrite_test(source, switch)  # noqa: SLF001  # there is no public way
+        yield code

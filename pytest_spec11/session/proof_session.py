@@ -216,7 +216,7 @@ class ProofSession:
         own = self.runtime.run.path
         found = surroundings.describe(self.config, opened, bound, files, own)
         if opened is not None and self.runtime.run.role in {MAIN, FIRST_WORKER}:
-            forged = compiled_files.find_forged(opened.code - opened.made, self.config)
+            forged = compiled_files.find_forged(opened.code - opened.made)
             found["foreign"] += [
                 {"path": os.path.relpath(each, root), "kind": "code"} for each in forged
             ]

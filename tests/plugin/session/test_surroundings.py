@@ -208,6 +208,8 @@ def test_a_forged_compiled_file_is_code_of_nobody(team: Callable[..., Team], nam
     ours = prepare(team, Attempt("import helper", {}, {"helper.py": PLAIN}))
     assert ours.run("--spec11-scope", "signoff").status == 0
     assert find_foreign(ours) == []
+    assert ours.run("--spec11-scope", "signoff").status == 0  # by compiled files of the first run
+    assert find_foreign(ours) == []
     (compiled,) = (ours.path / "__pycache__").glob(f"{name}.*.pyc")
     content = compiled.read_bytes()
     code = marshal.loads(content[16:])  # noqa: S302  # Python made it a moment ago
